@@ -1,0 +1,1 @@
+"""billing: records the bills that arrive in billing_queue, and shows them."""

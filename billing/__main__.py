@@ -1,0 +1,32 @@
+"""Billing's commands: serve, consume, migrate, dlq."""
+
+from billing.settings import load
+from chassis import cli, dead_letter_office, logs, server, worker
+
+
+def serve() -> None:
+    """Serve the API (PM2 process billing-api)."""
+    settings = load()
+    server.run("billing-api", "billing.wsgi:app", settings.server, settings.port)
+
+
+def consume() -> None:
+    """Record the bills of billing_queue (PM2 process billing-consumer)."""
+    from billing import consumer
+
+    logs.configure(consumer.PROCESS)
+    consumer.run(load(), worker.stop_event())
+
+
+def migrate() -> None:
+    """Bring billing_db to the newest revision."""
+    from chassis import migrations
+
+    logs.configure("billing-migrate")
+    migrations.upgrade("billing", load().database)
+
+
+dlq = dead_letter_office.commands(lambda: load().broker)
+
+if __name__ == "__main__":
+    cli.group("billing", serve=serve, consume=consume, migrate=migrate, dlq=dlq)()

@@ -1,0 +1,14 @@
+"""billing-api's application factory."""
+
+from flask import Flask
+
+from billing.routes import bill_routes
+from billing.settings import Settings
+from chassis import web
+from chassis.database import Database
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build billing's HTTP application."""
+    database = Database(settings.database, settings.server.threads)
+    return web.create_app("billing-api", ready=[database], routes=[bill_routes(database)])

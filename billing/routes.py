@@ -1,0 +1,31 @@
+"""`/api/billing`, as far as it reads; the gateway takes what is posted."""
+
+from flask import Blueprint, Response, jsonify
+
+from billing import bills
+from billing.schemas import MESSAGE_ID, BillQuery
+from chassis import parsing
+from chassis.database import Database
+from chassis.paging import page
+
+
+def bill_routes(database: Database) -> Blueprint:
+    """Return the routes of bills."""
+    routes = Blueprint("bills", __name__, url_prefix="/api/billing")
+
+    @routes.get("")
+    def list_bills() -> Response:
+        query = parsing.query(BillQuery)
+        with database.read() as connection:
+            found = bills.find(
+                connection, user_id=query.user_id, after=query.after, limit=query.limit + 1
+            )
+        return page(found, query.limit)
+
+    @routes.get("/<bill_id>")
+    def get_bill(bill_id: str) -> Response:
+        key = parsing.identifier(bill_id, MESSAGE_ID)
+        with database.read() as connection:
+            return jsonify(dict(bills.get(connection, key)))
+
+    return routes

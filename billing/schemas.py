@@ -1,0 +1,29 @@
+"""What billing accepts: messages of billing_queue, and queries."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints, TypeAdapter
+
+from chassis.fields import NO_NUL, Count, Money, Reference, Schema
+from chassis.paging import Limit
+
+MessageId = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
+MESSAGE_ID: TypeAdapter[str] = TypeAdapter(MessageId)
+OrderId = Annotated[str, StringConstraints(min_length=1, max_length=50), NO_NUL]
+
+
+class BillMessage(Schema):
+    """A message of billing_queue."""
+
+    user_id: Reference
+    number_of_items: Count
+    total_amount: Money
+    order_id: OrderId | None = None
+
+
+class BillQuery(Schema):
+    """Which bills to list, newest first; `after` is the id of the last bill seen."""
+
+    user_id: Reference | None = None
+    limit: Limit = 100
+    after: MessageId | None = None

@@ -1,0 +1,1 @@
+"""The microservice chassis: what two services or more share, and nothing of any domain."""

@@ -1,0 +1,100 @@
+"""RabbitMQ: its address, and what must be there before anything is published or consumed."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pika
+from pika.channel import Channel
+
+from chassis.settings import BrokerSettings
+
+HEARTBEAT = 10  # seconds; a dead peer is noticed within two of them
+CONNECT_TIMEOUT = 2  # seconds
+QUORUM = {"x-queue-type": "quorum"}
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message on its way to the broker; always persistent.
+
+    Attributes:
+        body: what is sent, JSON unless `content_type` says otherwise.
+        routing_key: for the default exchange, the queue's name.
+        exchange: empty for the default exchange.
+        id: the same at each attempt to deliver it.
+        headers: trace, and whatever a consumer needs besides the body.
+        mandatory: whether a queue must be there to take it.
+    """
+
+    body: bytes
+    routing_key: str
+    exchange: str = ""
+    id: str = field(default_factory=lambda: str(uuid4()))
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+    mandatory: bool = True
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A durable quorum queue."""
+
+    name: str
+
+    def declare(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Declare it on the connection's own thread, then go on."""
+        channel.queue_declare(
+            self.name, durable=True, arguments=QUORUM, callback=lambda _frame: then()
+        )
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A durable exchange of kind `fanout` or `topic`."""
+
+    name: str
+    kind: str
+
+    def declare(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Declare it on the connection's own thread, then go on."""
+        channel.exchange_declare(self.name, self.kind, durable=True, callback=lambda _frame: then())
+
+
+Topology = Iterable[Queue | Exchange]
+
+
+def declare(topology: Topology, channel: Channel, then: Callable[[], None]) -> None:
+    """Declare all of `topology`, one after the other, then go on; on the connection's thread."""
+    parts = list(topology)
+    if not parts:
+        then()
+        return
+    parts[0].declare(channel, lambda: declare(parts[1:], channel, then))
+
+
+def now() -> int:
+    """Return the time as AMQP properties carry it: whole seconds since 1970."""
+    return int(time.time())
+
+
+def dead_letter_queue(queue: str) -> str:
+    """Return the name of the queue for what can't be processed."""
+    return f"{queue}.dlq"
+
+
+def parameters(settings: BrokerSettings, name: str) -> pika.ConnectionParameters:
+    """Return pika's parameters; `name` is what the management UI shows for the connection."""
+    password = settings.password.get_secret_value()
+    return pika.ConnectionParameters(
+        host=settings.host,
+        port=settings.port,
+        virtual_host=settings.vhost,
+        credentials=pika.PlainCredentials(settings.user, password),
+        heartbeat=HEARTBEAT,
+        socket_timeout=CONNECT_TIMEOUT,
+        stack_timeout=CONNECT_TIMEOUT * 2,
+        connection_attempts=1,
+        client_properties={"connection_name": name},
+    )

@@ -1,0 +1,29 @@
+"""The commands of a service: `python -m <service> COMMAND`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from chassis.errors import SettingsError
+
+
+class Commands(click.Group):
+    """A command group that says what is wrong with the settings in one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def group(service: str, **commands: Callable[[], object] | click.Command) -> Commands:
+    """Return the commands of a service; a function's docstring is its command's help."""
+    made = Commands(service, help=f"The commands of {service}.")
+    for name, command in commands.items():
+        if not isinstance(command, click.Command):
+            command = click.Command(name, callback=command, help=command.__doc__)
+        made.add_command(command, name)
+    return made

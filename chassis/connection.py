@@ -1,0 +1,150 @@
+"""A connection to RabbitMQ in a thread of its own, made again whenever it is lost."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pika import SelectConnection
+from pika.channel import Channel
+
+from chassis import broker
+from chassis.errors import BrokerUnavailableError
+from chassis.settings import BrokerSettings
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
+logger = logging.getLogger(__name__)
+
+
+class User(Protocol):
+    """What uses a connection; all of it is called on the connection's thread."""
+
+    def opened(self, channel: Channel) -> None:
+        """A channel is open, and what the user needs is declared."""
+
+    def lost(self, reason: str) -> None:
+        """Channel and connection are gone; called once for each attempt that ends."""
+
+    def blocked(self, reason: str | None) -> None:
+        """The broker takes nothing for now (`reason`), or takes messages again (None)."""
+
+
+class Connection:
+    """Keeps one connection with one channel, until it is closed.
+
+    To be started after the process has forked, never before.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, name: str, topology: broker.Topology, user: User
+    ) -> None:
+        self._parameters = broker.parameters(settings, name)
+        self._name = name
+        self._topology = list(topology)
+        self._user = user
+        self._closing = threading.Event()
+        self._pause = _FIRST_PAUSE
+        self._connection: SelectConnection | None = None
+        self._reason = "not connected yet"
+        self._channel_reason = ""
+        self._said = ""
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run `action` on the connection's thread, from any thread.
+
+        Raises:
+            BrokerUnavailableError: there is no connection at this moment.
+        """
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailableError(f"RabbitMQ is away: {self._reason}")
+        connection.ioloop.add_callback_threadsafe(action)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run `action` after a while; to be called on the connection's thread."""
+        if self._connection is not None:
+            self._connection.ioloop.call_later(seconds, action)
+
+    def close(self, timeout: float = 5) -> None:
+        """Close the connection after what was asked of it before, and end the thread."""
+        self._closing.set()
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(lambda: _close(connection))
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            self._connect_once()
+            self._user.lost(self._reason)
+            if self._closing.wait(self._pause):
+                break
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _connect_once(self) -> None:
+        self._channel_reason = ""
+        self._connection = connection = self._new()
+        try:
+            connection.ioloop.start()
+        except Exception as error:
+            logger.exception("broker connection failed unexpectedly")
+            self._reason = str(error) or type(error).__name__
+        finally:
+            self._connection = None
+            connection.ioloop.close()
+
+    def _new(self) -> SelectConnection:
+        connection = SelectConnection(
+            self._parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._ended,
+            on_close_callback=self._ended,
+        )
+        connection.add_on_connection_blocked_callback(lambda _c, frame: self._blocked(frame))
+        connection.add_on_connection_unblocked_callback(lambda _c, _frame: self._user.blocked(None))
+        return connection
+
+    def _opened(self, connection: SelectConnection) -> None:
+        connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        broker.declare(self._topology, channel, lambda: self._ready(channel))
+
+    def _ready(self, channel: Channel) -> None:
+        self._pause = _FIRST_PAUSE
+        self._said = ""
+        logger.info("connected to the broker", extra={"connection": self._name})
+        self._user.opened(channel)
+
+    def _blocked(self, frame: Any) -> None:
+        reason = frame.method.reason
+        logger.warning("broker blocks publishers", extra={"reason": reason})
+        self._user.blocked(reason)
+
+    def _channel_closed(self, channel: Channel, reason: Exception) -> None:
+        connection = channel.connection
+        if connection.is_open:
+            self._channel_reason = str(reason)
+            connection.close(reply_text="channel lost")
+
+    def _ended(self, connection: SelectConnection, reason: object) -> None:
+        self._reason = self._channel_reason or str(reason) or type(reason).__name__
+        if not self._closing.is_set() and self._said != self._reason:
+            self._said = self._reason
+            extra = {"connection": self._name, "reason": self._reason}
+            logger.warning("broker connection lost", extra=extra)
+        connection.ioloop.stop()
+
+
+def _close(connection: SelectConnection) -> None:
+    if connection.is_open:
+        connection.close()
+    else:
+        connection.ioloop.stop()

@@ -1,0 +1,160 @@
+"""Work on a dead-letter queue by hand: `dlq list|show|requeue|discard`.
+
+The one place that uses pika's BlockingConnection: a command has nothing to do but wait.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import click
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import AMQPError
+
+from chassis import broker
+from chassis.dead_letters import REASON, TIME, carried
+from chassis.settings import BrokerSettings
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message in the dead-letter queue, held until the channel is closed."""
+
+    tag: int
+    body: bytes
+    properties: pika.BasicProperties
+
+    @property
+    def id(self) -> str:
+        """The message id by which the commands name it."""
+        return self.properties.message_id or "-"
+
+    @property
+    def reason(self) -> str:
+        """Why it is here."""
+        headers = self.properties.headers or {}
+        return str(headers.get(REASON) or headers.get("x-first-death-reason") or "unknown")
+
+    @property
+    def time(self) -> str:
+        """When it was put aside, in RFC 3339."""
+        seconds = (self.properties.headers or {}).get(TIME)
+        if not seconds:
+            return "-"
+        return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
+
+    @property
+    def text(self) -> str:
+        """The body, as far as it is text."""
+        return self.body.decode(errors="backslashreplace")
+
+
+Act = Callable[[BlockingChannel, DeadLetter], None]
+
+
+class DeadLetterOffice:
+    """Reads and empties the dead-letter queue of `settings.queue`."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+        self._queue = broker.dead_letter_queue(settings.queue)
+
+    def letters(self) -> list[DeadLetter]:
+        """Return all that is in the queue; it stays there."""
+        with self._channel() as channel:
+            return list(self._held(channel))
+
+    def requeue(self, ids: set[str]) -> int:
+        """Send messages (all if `ids` is empty) back to their queue, with the same ids."""
+
+        def publish(channel: BlockingChannel, letter: DeadLetter) -> None:
+            properties = pika.BasicProperties(
+                content_type=letter.properties.content_type,
+                delivery_mode=pika.DeliveryMode.Persistent,
+                message_id=letter.properties.message_id,
+                timestamp=letter.properties.timestamp,
+                headers=carried(letter.properties),
+            )
+            channel.basic_publish("", self._settings.queue, letter.body, properties, True)
+
+        return self._each(ids, publish)
+
+    def discard(self, ids: set[str]) -> int:
+        """Delete messages (all if `ids` is empty)."""
+        return self._each(ids, lambda _channel, _letter: None)
+
+    def _each(self, ids: set[str], act: Act) -> int:
+        with self._channel() as channel:
+            chosen = [letter for letter in self._held(channel) if not ids or letter.id in ids]
+            for letter in chosen:
+                act(channel, letter)
+                channel.basic_ack(letter.tag)
+        return len(chosen)
+
+    @contextmanager
+    def _channel(self) -> Iterator[BlockingChannel]:
+        parameters = broker.parameters(self._settings, "dead letter office")
+        try:
+            with pika.BlockingConnection(parameters) as connection:
+                channel = connection.channel()
+                channel.confirm_delivery()
+                yield channel
+        except AMQPError as error:
+            raise click.ClickException(f"RabbitMQ does not do it: {error!r}") from None
+
+    def _held(self, channel: BlockingChannel) -> Iterator[DeadLetter]:
+        while True:
+            method, properties, body = channel.basic_get(self._queue)
+            if method is None or properties is None:
+                return
+            yield DeadLetter(int(method.delivery_tag or 0), body or b"", properties)
+
+
+def commands(settings: Callable[[], BrokerSettings]) -> click.Group:
+    """Return the command group `dlq`."""
+
+    @click.group()
+    def dlq() -> None:
+        """List, show, requeue or discard what could not be processed."""
+
+    @dlq.command("list")
+    def list_() -> None:
+        """One line for each message: id, time, reason, body."""
+        for letter in _office(settings).letters():
+            body = letter.text.replace("\n", " ")[:80]
+            click.echo(f"{letter.id}  {letter.time}  {letter.reason}  {body}")
+
+    @dlq.command()
+    @click.argument("message_id")
+    def show(message_id: str) -> None:
+        """Show one message whole."""
+        found = [letter for letter in _office(settings).letters() if letter.id == message_id]
+        if not found:
+            raise click.ClickException(f"no dead letter has the id {message_id}")
+        for letter in found:
+            click.echo(json.dumps(letter.properties.headers, indent=2, default=str))
+            click.echo(letter.text)
+
+    _selecting(dlq, "requeue", "requeued", lambda ids: _office(settings).requeue(ids))
+    _selecting(dlq, "discard", "discarded", lambda ids: _office(settings).discard(ids))
+    return dlq
+
+
+def _selecting(group: click.Group, name: str, done: str, act: Callable[[set[str]], int]) -> None:
+    @group.command(name, help=f"{name.capitalize()} messages by id, or all of them.")
+    @click.argument("message_ids", nargs=-1)
+    @click.option("--all", "everything", is_flag=True, help="All that is in the queue.")
+    def command(message_ids: tuple[str, ...], everything: bool) -> None:
+        if everything == bool(message_ids):
+            raise click.UsageError("name message ids, or say --all")
+        count = act(set(message_ids))
+        click.echo(f"{done} {count}")
+        if message_ids and count < len(set(message_ids)):
+            raise click.ClickException("some of these ids are not in the dead-letter queue")
+
+
+def _office(settings: Callable[[], BrokerSettings]) -> DeadLetterOffice:
+    return DeadLetterOffice(settings())

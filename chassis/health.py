@@ -1,0 +1,56 @@
+"""`/live`, `/ready` and `/metrics`, the same on every process."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from flask import Blueprint, Response, jsonify
+
+from chassis import metrics
+
+
+class Check(Protocol):
+    """What a process can't work without."""
+
+    name: str
+
+    def check(self) -> None:
+        """Raise what is wrong."""
+
+
+def routes(process: str, ready: Sequence[Check]) -> Blueprint:
+    """Return the routes by which a process is watched.
+
+    Args:
+        process: its PM2 name.
+        ready: what it can't work without; each is tried at each call of `/ready`.
+    """
+    blueprint = Blueprint("health", __name__)
+
+    @blueprint.get("/live")
+    def live() -> Response:
+        return jsonify(status="live", process=process)
+
+    @blueprint.get("/ready")
+    def is_ready() -> tuple[Response, int]:
+        checks = {check.name: _result(check) for check in ready}
+        up = all(result["status"] == "up" for result in checks.values())
+        status = "ready" if up else "unready"
+        return jsonify(status=status, process=process, checks=checks), 200 if up else 503
+
+    @blueprint.get("/metrics")
+    def metrics_text() -> Response:
+        return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
+
+    return blueprint
+
+
+def _result(check: Check) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        check.check()
+    except Exception as error:
+        failure = {"status": "down", "detail": str(error).strip().partition("\n")[0]}
+    else:
+        failure = {"status": "up"}
+    return {**failure, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}

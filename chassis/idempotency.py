@@ -1,0 +1,185 @@
+"""Idempotency-Key: a repeated POST gets the first answer and has no second effect.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from flask import Response, request
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql.dml import UpdateBase
+
+from chassis.database import Database, is_outage
+from chassis.errors import ConflictError, FieldError, InvalidError
+
+HEADER = "Idempotency-Key"
+KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_KEPT_HEADERS = ("Content-Type", "Location")
+logger = logging.getLogger(__name__)
+
+keys = Table(
+    "idempotency_keys",
+    MetaData(),
+    Column("caller", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("claim", Uuid, nullable=False),
+    Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("status", Integer),
+    Column("headers", JSONB(none_as_null=True)),
+    Column("body", LargeBinary),
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as its caller gave it; keys of two callers or routes never meet."""
+
+    caller: str
+    route: str
+    key: str
+    body_hash: bytes
+
+    @property
+    def message_id(self) -> UUID:
+        """The id of the message that this request causes, the same at each repetition."""
+        return uuid5(NAMESPACE_URL, "\n".join((self.caller, self.route, self.key)))
+
+
+def requested(caller: str) -> Key | None:
+    """Return the request's key, None if it has none.
+
+    Raises:
+        InvalidError: the header is not 1 to 255 visible ASCII characters.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise InvalidError([FieldError(HEADER, "must be 1 to 255 visible ASCII characters")])
+    route = f"{request.method} {request.url_rule}"
+    return Key(caller, route, key, hashlib.sha256(request.get_data()).digest())
+
+
+def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:
+    """Answer with `act`, or with what it answered to this key before.
+
+    Answers of 500 and above are not kept: the caller shall try again.
+
+    Raises:
+        ConflictError: a request with this key is still in progress.
+        InvalidError: the key came with another body before.
+    """
+    if key is None:
+        return act()
+    claim = uuid4()
+    earlier = _claim(database, key, claim)
+    if earlier is not None:
+        return earlier
+    try:
+        response = act()
+    except BaseException:
+        _release(database, key, claim)
+        raise
+    _keep(database, key, claim, response)
+    return response
+
+
+def _claim(database: Database, key: Key, claim: UUID) -> Response | None:
+    """Claim the key; return the earlier answer if there is one."""
+    now = func.now()
+    expired = keys.c.claimed_at < now - KEPT
+    abandoned = and_(
+        keys.c.status.is_(None),
+        keys.c.body_hash == key.body_hash,
+        keys.c.claimed_at < now - CLAIM,
+    )
+    fresh = {"body_hash": key.body_hash, "claim": claim}
+    names = {"caller": key.caller, "route": key.route, "key": key.key}
+    nothing = {"claimed_at": now, "status": None, "headers": None, "body": None}
+    statement = (
+        insert(keys)
+        .values(**names, **fresh)
+        .on_conflict_do_update(
+            index_elements=list(names), set_=fresh | nothing, where=or_(expired, abandoned)
+        )
+        .returning(keys.c.claim)
+    )
+    with database.read() as connection:
+        if connection.execute(statement).first() is not None:
+            return None
+        return _earlier(connection, key)
+
+
+def _earlier(connection: Connection, key: Key) -> Response:
+    row = connection.execute(select(keys).where(_same(key))).first()
+    if row is None or (row.status is None and row.body_hash == key.body_hash):
+        raise ConflictError("A request with this Idempotency-Key is still in progress.")
+    if row.body_hash != key.body_hash:
+        detail = "was used with another body; take a new key for a new request"
+        raise InvalidError([FieldError(HEADER, detail)])
+    response = Response(row.body, row.status, row.headers)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _keep(database: Database, key: Key, claim: UUID, response: Response) -> None:
+    """Keep an answer below 500; without it the claim would only expire."""
+    if response.status_code >= 500:
+        _release(database, key, claim)
+        return
+    headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    kept = {"status": response.status_code, "headers": headers, "body": response.get_data()}
+    _change(database, update(keys).where(_same(key), keys.c.claim == claim).values(kept))
+
+
+def _release(database: Database, key: Key, claim: UUID) -> None:
+    """Give the claim back, so that the next try need not wait for its end."""
+    _change(database, delete(keys).where(_same(key), keys.c.claim == claim))
+
+
+def _change(database: Database, statement: UpdateBase) -> None:
+    """Execute `statement`; if the database has gone meanwhile, the claim expires by itself."""
+    try:
+        with database.read() as connection:
+            connection.execute(statement)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        logger.warning("idempotency claim left to expire", extra={"error": str(error)})
+
+
+def _same(key: Key) -> ColumnElement[bool]:
+    return and_(keys.c.caller == key.caller, keys.c.route == key.route, keys.c.key == key.key)
+
+
+def purge(connection: Connection) -> int:
+    """Delete keys that are older than a day; return how many."""
+    old = delete(keys).where(keys.c.claimed_at < func.now() - KEPT)
+    return connection.execute(old).rowcount

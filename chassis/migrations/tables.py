@@ -1,0 +1,56 @@
+"""Tables that several services have, for their own migrations to create."""
+
+from alembic import op
+
+
+def create_outbox() -> None:
+    """Create the outbox, its index of what is unsent, and the trigger that wakes the relay."""
+    op.execute(
+        """
+        CREATE TABLE outbox (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            message_id text NOT NULL,
+            exchange text NOT NULL,
+            routing_key text NOT NULL,
+            content_type text NOT NULL,
+            mandatory boolean NOT NULL,
+            headers jsonb NOT NULL,
+            body bytea NOT NULL,
+            created_at timestamptz NOT NULL DEFAULT now(),
+            sent_at timestamptz
+        )
+        """
+    )
+    op.execute("CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at IS NULL")
+    op.execute("CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL")
+    op.execute(
+        """
+        CREATE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN NOTIFY outbox; RETURN NULL; END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER outbox_added AFTER INSERT ON outbox "
+        "FOR EACH STATEMENT EXECUTE FUNCTION wake_relay()"
+    )
+
+
+def create_idempotency_keys() -> None:
+    """Create the table of idempotency keys."""
+    op.execute(
+        """
+        CREATE TABLE idempotency_keys (
+            caller text NOT NULL,
+            route text NOT NULL,
+            key text NOT NULL,
+            body_hash bytea NOT NULL,
+            claim uuid NOT NULL,
+            claimed_at timestamptz NOT NULL DEFAULT now(),
+            status integer,
+            headers jsonb,
+            body bytea,
+            PRIMARY KEY (caller, route, key)
+        )
+        """
+    )
+    op.execute("CREATE INDEX idempotency_keys_claimed ON idempotency_keys (claimed_at)")

@@ -1,0 +1,35 @@
+"""Keyset pages and their Link header (RFC 8288)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import urlencode
+
+from flask import Response, jsonify, request
+from pydantic import Field
+from sqlalchemy import RowMapping
+
+from chassis.fields import BigInt, Count, Schema
+
+Limit = Annotated[Count, Field(le=1000)]
+
+
+class Page(Schema):
+    """Query parameters of a list: at most `limit` rows (1 to 1000), after the key `after`."""
+
+    limit: Limit = 100
+    after: BigInt | None = None
+
+
+def page(rows: Sequence[RowMapping], limit: int, key: str = "id") -> Response:
+    """Answer with the first `limit` of `rows`, and a link to the next page if there are more.
+
+    Args:
+        rows: what a query with `LIMIT limit + 1` found.
+        limit: how many to show.
+        key: the field that `after` refers to.
+    """
+    response = jsonify([dict(row) for row in rows[:limit]])
+    if len(rows) > limit:
+        parameters = {**request.args.to_dict(), "limit": limit, "after": rows[limit - 1][key]}
+        response.headers["Link"] = f'<{request.path}?{urlencode(parameters)}>; rel="next"'
+    return response

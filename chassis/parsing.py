@@ -1,0 +1,120 @@
+"""What a request says, read once and checked against a schema."""
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, NoReturn, TypeVar
+
+from flask import request
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from chassis.errors import FieldError, InvalidError
+from chassis.fields import BigInt
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
+IdT = TypeVar("IdT", int, str)
+BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
+_RENAMED = {"extra_forbidden": "is not known here", "missing": "is required"}
+
+
+def body(schema: type[SchemaT]) -> SchemaT:
+    """Read the request's JSON object.
+
+    Raises:
+        UnsupportedMediaType: another content type than JSON.
+        BadRequest: no body, or one that is not JSON.
+        InvalidError: JSON, but not what the schema asks for.
+    """
+    return validated(schema, decoded(raw_body()))
+
+
+def raw_body() -> bytes:
+    """Return the request's JSON as it was sent.
+
+    Raises:
+        UnsupportedMediaType: another content type than JSON.
+        BadRequest: there is no body.
+    """
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    data = request.get_data(cache=True)
+    if not data:
+        raise BadRequest("The body is empty; send a JSON object.")
+    return data
+
+
+def decoded(data: bytes) -> Any:
+    """Decode JSON (RFC 8259), with decimals as `Decimal`.
+
+    Raises:
+        BadRequest: it is not JSON in UTF-8; NaN and Infinity are not.
+    """
+    try:
+        return json.loads(data.decode(), parse_float=Decimal, parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not encoded in UTF-8.") from None
+    except RecursionError:
+        raise BadRequest("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def validated(schema: type[SchemaT], data: Any) -> SchemaT:
+    """Check `data` against `schema`.
+
+    Raises:
+        InvalidError: naming each field that is wrong.
+    """
+    if not isinstance(data, dict):
+        raise InvalidError([FieldError("", "must be a JSON object")])
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        raise InvalidError(field_errors(error)) from None
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """Translate pydantic's findings, without the input, which may be secret or large."""
+    return [
+        FieldError(_path(fault["loc"]), _RENAMED.get(fault["type"], _plain(fault["msg"])))
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _path(location: Iterable[int | str]) -> str:
+    return ".".join(str(part) for part in location)
+
+
+def _plain(message: str) -> str:
+    for subject in ("Input ", "String ", "Value "):
+        message = message.removeprefix(subject)
+    return message[:1].lower() + message[1:]
+
+
+def query(schema: type[SchemaT]) -> SchemaT:
+    """Read the query string; each parameter at most once.
+
+    Raises:
+        InvalidError: naming each parameter that is wrong.
+    """
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidError([FieldError(name, "must be given once") for name in repeated])
+    return validated(schema, request.args.to_dict())
+
+
+def identifier(text: str, kind: TypeAdapter[IdT]) -> IdT:
+    """Read a key from a path as `kind`, e.g. `BIGINT`.
+
+    Raises:
+        InvalidError: it is not one.
+    """
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        raise InvalidError([FieldError("id", field_errors(error)[0].detail)]) from None

@@ -1,0 +1,108 @@
+"""Exceptions become problem documents (RFC 9457); this table says which."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Flask, Response
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from werkzeug.exceptions import HTTPException
+
+from chassis import trace
+from chassis.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem document and the headers that go with it."""
+
+    status: int
+    detail: str
+    headers: dict[str, str] = field(default_factory=dict)
+    extensions: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """Return the members in the order of RFC 9457, section 3.1."""
+        title = HTTPStatus(self.status).phrase
+        members = {"type": "about:blank", "title": title, "status": self.status}
+        current = trace.current()
+        request_id = {"request_id": current.request_id} if current else {}
+        return {**members, "detail": self.detail, **self.extensions, **request_id}
+
+    def response(self) -> Response:
+        """Return the HTTP response."""
+        data = orjson.dumps(self.document())
+        return Response(data, self.status, self.headers, content_type=MEDIA_TYPE)
+
+
+def _invalid(error: InvalidError) -> Problem:
+    errors = [{"field": fault.field, "detail": fault.detail} for fault in error.errors]
+    return Problem(422, str(error).removeprefix(": "), extensions={"errors": errors})
+
+
+def _unavailable(error: UnavailableError) -> Problem:
+    headers = {"Retry-After": str(error.retry_after)}
+    return Problem(503, str(error), headers, {"cause": error.cause})
+
+
+def _upstream(status: int, error: UpstreamError) -> Problem:
+    return Problem(status, str(error), extensions={"cause": error.cause})
+
+
+def _database_unavailable(error: Exception) -> Problem:
+    logger.error("database unavailable", extra={"error": str(error).strip().splitlines()[0]})
+    detail = "The database does not answer; nothing was changed unless a later read shows it."
+    return Problem(503, detail, {"Retry-After": "1"}, {"cause": "database_unavailable"})
+
+
+def _http(error: HTTPException) -> Problem:
+    kept = ("Allow", "Retry-After", "WWW-Authenticate")
+    headers = {name: value for name, value in error.get_headers() if name in kept}
+    return Problem(error.code or 500, error.description or "", headers)
+
+
+def _database(error: DBAPIError) -> Problem:
+    if error.connection_invalidated:
+        return _database_unavailable(error)
+    return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Problem:
+    logger.exception("unexpected error", exc_info=error)
+    return Problem(500, "Something that should not happen did; the log has it under request_id.")
+
+
+TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
+    (InvalidError, _invalid),
+    (NotFoundError, lambda error: Problem(404, str(error.args[0]))),
+    (ConflictError, lambda error: Problem(409, str(error))),
+    (UnavailableError, _unavailable),
+    (UpstreamTimeoutError, lambda error: _upstream(504, error)),
+    (UpstreamError, lambda error: _upstream(502, error)),
+    (OperationalError, _database_unavailable),
+    (InterfaceError, _database_unavailable),
+    (PoolTimeoutError, _database_unavailable),
+    (DBAPIError, _database),
+    (HTTPException, _http),
+    (Exception, _unexpected),
+]
+
+
+def init_app(app: Flask) -> None:
+    """Answer every exception of `app` with its problem document."""
+    for exception, translate in TABLE:
+        app.register_error_handler(exception, lambda error, to=translate: to(error).response())

@@ -1,0 +1,246 @@
+"""The grouped publisher: one confirmed channel for all threads of a process.
+
+Threads hand over messages and wait; the connection's thread publishes all that wait and resolves
+them as confirms come. See https://www.rabbitmq.com/docs/confirms.
+"""
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from enum import Enum
+
+import pika
+from pika.channel import Channel
+from pika.exceptions import AMQPError
+
+from chassis import broker, metrics
+from chassis.broker import Message
+from chassis.connection import Connection
+from chassis.errors import BrokerUnavailableError
+from chassis.settings import BrokerSettings
+
+_PROBE_SECONDS = 0.5
+_OPEN_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Whether a message handed over now has a good chance to be confirmed soon."""
+
+    DOWN = "down"
+    READY = "ready"
+    BLOCKED = "blocked"
+    SUSPECT = "suspect"  # a confirm is overdue; a probe goes first
+
+
+class Publisher:
+    """Publishes persistent messages; a message counts once the broker has confirmed it."""
+
+    def __init__(
+        self, settings: BrokerSettings, name: str, topology: broker.Topology, timeout: float = 0.5
+    ) -> None:
+        """Prepare a publisher; nothing is connected before `start`.
+
+        Args:
+            settings: the broker's address.
+            name: what the management UI calls the connection.
+            topology: what is declared on each new connection.
+            timeout: how long `publish` waits for a confirm, in seconds.
+        """
+        self.name = "rabbitmq"
+        self._timeout = timeout
+        self._topology = list(topology)
+        self._waiting: deque[tuple[Message, Future[None]]] = deque()
+        self._pending: OrderedDict[int, tuple[str, Future[None]]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._flush_asked = False
+        self._changed = threading.Condition()
+        self._state = State.DOWN
+        self._channel: Channel | None = None
+        self._tag = 0
+        self._probe_tag = 0
+        self._connection = Connection(settings, name, self._topology, self)
+
+    def start(self) -> None:
+        """Connect, in a thread; to be called after the process has forked."""
+        self._connection.start()
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        self._connection.close()
+
+    def check(self) -> None:
+        """Raise what is wrong if a message would not be taken now."""
+        if self._state is not State.READY:
+            raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
+
+    def wait_until_ready(self, seconds: float = _OPEN_SECONDS) -> bool:
+        """Wait until messages can be handed over, `seconds` at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state is State.READY, seconds)
+
+    def publish(self, message: Message) -> None:
+        """Publish and wait for the confirm.
+
+        Raises:
+            BrokerUnavailableError: not confirmed in time; the broker may have it all the same.
+        """
+        future = self.submit(message)
+        try:
+            future.result(self._timeout)
+        except FutureTimeoutError:
+            self._suspect()
+            metrics.PUBLISHED.labels("timeout").inc()
+            detail = f"RabbitMQ has not confirmed within {self._timeout} s"
+            raise BrokerUnavailableError(detail, "broker_timeout") from None
+
+    def submit(self, message: Message) -> "Future[None]":
+        """Hand a message over; the future ends when it is confirmed or failed.
+
+        Raises:
+            BrokerUnavailableError: the broker is known to be away, blocked or slow.
+        """
+        self.check()
+        future: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((message, future))
+            first, self._flush_asked = not self._flush_asked, True
+        if first:
+            self._ask_for_flush()
+        return future
+
+    def _ask_for_flush(self) -> None:
+        try:
+            self._connection.call(self._flush)
+        except BrokerUnavailableError as error:
+            self._fail_all(str(error))
+
+    # What follows runs on the connection's thread.
+
+    def opened(self, channel: Channel) -> None:
+        """Turn confirms on; tags count from 1 on a new channel."""
+        self._channel, self._tag, self._probe_tag = channel, 0, 0
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
+
+    def lost(self, reason: str) -> None:
+        """Fail all that is not confirmed: whoever waits decides what becomes of it."""
+        self._channel = None
+        self._set(State.DOWN)
+        self._fail_all(f"RabbitMQ is away: {reason}")
+
+    def blocked(self, reason: str | None) -> None:
+        """The broker has stopped reading what we send, or reads again."""
+        if reason is not None:
+            self._set(State.BLOCKED)
+        elif self._state is State.BLOCKED:
+            self._set(State.SUSPECT)
+            self._probe()
+
+    def _set(self, state: State) -> None:
+        with self._changed:
+            self._state = state
+            self._changed.notify_all()
+
+    def _take_waiting(self) -> list[tuple[Message, "Future[None]"]]:
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+            self._flush_asked = False
+        return taken
+
+    def _flush(self) -> None:
+        for message, future in self._take_waiting():
+            if self._channel is None or not self._channel.is_open:
+                _fail(future, "RabbitMQ is away: the channel was lost")
+                continue
+            self._tag += 1
+            self._pending[self._tag] = (message.id, future)
+            self._send(self._channel, message)
+
+    def _send(self, channel: Channel, message: Message) -> None:
+        properties = pika.BasicProperties(
+            content_type=message.content_type,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            message_id=message.id,
+            timestamp=broker.now(),
+            headers=dict(message.headers),
+        )
+        try:
+            channel.basic_publish(
+                message.exchange, message.routing_key, message.body, properties, message.mandatory
+            )
+        except AMQPError as error:
+            logger.warning("publishing failed", extra={"reason": repr(error)})
+
+    def _confirmed(
+        self, frame: "pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]"
+    ) -> None:
+        method = frame.method
+        acknowledged = isinstance(method, pika.spec.Basic.Ack)
+        for tag in self._settled(method.delivery_tag, method.multiple):
+            _message_id, future = self._pending.pop(tag)
+            if not acknowledged:
+                _fail(future, "RabbitMQ refused the message (nack)")
+            elif not future.done():
+                future.set_result(None)
+                metrics.PUBLISHED.labels("confirmed").inc()
+        if self._probe_tag and method.delivery_tag >= self._probe_tag:
+            self._probed()
+
+    def _settled(self, tag: int, multiple: bool) -> list[int]:
+        if not multiple:
+            return [tag] if tag in self._pending else []
+        return [pending for pending in self._pending if pending <= tag]
+
+    def _returned(self, _channel: Channel, _method: object, properties: object, _b: bytes) -> None:
+        """A mandatory message that no queue took comes back before its confirm."""
+        returned = getattr(properties, "message_id", None)
+        for message_id, future in self._pending.values():
+            if message_id == returned:
+                _fail(future, "no queue took the message")
+        if self._channel is not None and self._channel.is_open:
+            broker.declare(self._topology, self._channel, lambda: None)
+
+    def _suspect(self) -> None:
+        """After an overdue confirm nothing is handed over until a probe is confirmed."""
+        if self._state is State.READY:
+            self._set(State.SUSPECT)
+            logger.warning("broker is slow to confirm")
+            try:
+                self._connection.call(self._probe)
+            except BrokerUnavailableError:
+                logger.info("broker connection is already gone")
+
+    def _probe(self) -> None:
+        if self._state is not State.SUSPECT or self._channel is None or self._probe_tag:
+            return
+        self._tag += 1
+        self._probe_tag = self._tag
+        # no queue has this name: the broker confirms at once that it has nowhere to put it
+        self._send(self._channel, Message(b"", "publisher-probe", mandatory=False))
+
+    def _probed(self) -> None:
+        self._probe_tag = 0
+        if self._state is not State.SUSPECT:
+            return
+        if self._pending:
+            self._connection.later(_PROBE_SECONDS, self._probe)
+        else:
+            logger.info("broker confirms again")
+            self._set(State.READY)
+
+    def _fail_all(self, reason: str) -> None:
+        failed = [future for _message, future in self._take_waiting()]
+        failed += [future for _id, future in self._pending.values()]
+        self._pending.clear()
+        for future in failed:
+            _fail(future, reason)
+
+
+def _fail(future: "Future[None]", reason: str) -> None:
+    if not future.done():
+        metrics.PUBLISHED.labels("failed").inc()
+        future.set_exception(BrokerUnavailableError(reason))

@@ -1,0 +1,64 @@
+"""The HTTP server: granian in WSGI mode, run in place of the process that asks for it."""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from chassis import logs, metrics
+from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
+
+GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
+_PR_SET_PDEATHSIG = 1
+logger = logging.getLogger(__name__)
+
+
+def run(process: str, target: str, server: ServerSettings, port: PortSettings) -> NoReturn:
+    """Replace this process by granian serving `target`, so that its master holds no code of ours.
+
+    A SIGHUP then starts workers with the code that is there at that moment.
+
+    Args:
+        process: the PM2 name, for logs and metrics.
+        target: the WSGI application, as `module:name`.
+        server: where to listen, how many workers and threads.
+        port: the TCP port.
+    """
+    state = read(ProcessSettings).state_dir / process
+    metrics.empty_directory(state / "metrics")
+    log_config = state / "logging.json"
+    log_config.write_text(json.dumps(logs.granian_config(process)))
+    options = [*_options(server, port), "--log-config", str(log_config)]
+    os.execv(sys.executable, [sys.executable, "-m", "granian", *options, target])
+
+
+def _options(server: ServerSettings, port: PortSettings) -> list[str]:
+    options = {
+        "interface": "wsgi",
+        "http": "1",
+        "host": server.bind,
+        "port": port.port,
+        "workers": server.workers,
+        "blocking-threads": server.threads,
+        "backlog": 1024,
+        "workers-kill-timeout": GRACE_SECONDS,
+        "respawn-interval": 0.5,
+    }
+    flags = ["--no-ws", "--respawn-failed-workers"]
+    return [f"--{name}={value}" for name, value in options.items()] + flags
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this worker when its master is gone, even by kill -9 (prctl(2)).
+
+    Without it such a worker goes on accepting connections beside the new master's workers.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() == 1:
+        logger.warning("the master ended while this worker started")
+        sys.exit(0)

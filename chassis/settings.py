@@ -1,0 +1,122 @@
+"""The one reader of the environment.
+
+Each class is a group of variables under a prefix (`INVENTORY_DB_NAME` is `name` of the group read
+with `INVENTORY_DB_`). Values come from the environment first, then from the file `ENV_FILE` names.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from chassis.errors import SettingsError
+
+
+class Group(BaseSettings):
+    """A group of variables that share a prefix."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+
+class DatabaseSettings(Group):
+    """A service's own PostgreSQL database."""
+
+    host: str = "localhost"
+    port: int = 5432
+    name: str
+    user: str
+    password: SecretStr
+
+    @property
+    def url(self) -> URL:
+        """The SQLAlchemy address, with the driver spelled out."""
+        password = self.password.get_secret_value()
+        return URL.create(
+            "postgresql+psycopg2", self.user, password, self.host, self.port, self.name
+        )
+
+
+class BrokerSettings(Group):
+    """RabbitMQ: where it is and as whom to log in."""
+
+    host: str
+    port: int = 5672
+    user: str
+    password: SecretStr
+    vhost: str
+    queue: str
+
+
+class ServerSettings(Group):
+    """Where an HTTP process listens, and with how many processes and threads."""
+
+    bind: str = "0.0.0.0"
+    workers: int = Field(2, ge=1, le=64)
+    threads: int = Field(16, ge=1, le=256)
+
+
+class AddressSettings(Group):
+    """The address of the machine that a service runs on."""
+
+    vm_ip: str
+
+
+class PortSettings(Group):
+    """A TCP port."""
+
+    port: int = Field(8080, ge=1, le=65535)
+
+
+class ProcessSettings(Group):
+    """What belongs to the process and not to its service."""
+
+    state_dir: Path = Path(tempfile.gettempdir()) / "crud-master"
+    node_app_instance: int = 0
+    prometheus_multiproc_dir: Path | None = None
+
+
+GroupT = TypeVar("GroupT", bound=Group)
+
+
+def read(group: type[GroupT], prefix: str = "", **given: object) -> GroupT:
+    """Read a group of variables.
+
+    Args:
+        group: the class to fill.
+        prefix: what the variables' names begin with, e.g. `INVENTORY_DB_`.
+        given: fields that do not come from the environment.
+
+    Raises:
+        SettingsError: a variable is missing or malformed; the message names it.
+    """
+    try:
+        source: dict[str, Any] = {"_env_prefix": prefix, "_env_file": os.environ.get("ENV_FILE")}
+        return group(**source, **given)
+    except ValidationError as error:
+        raise SettingsError(_sentence(prefix, error)) from None
+
+
+def read_broker() -> BrokerSettings:
+    """Read RabbitMQ's settings; it runs on billing-vm unless `RABBITMQ_HOST` says otherwise."""
+    if os.environ.get("RABBITMQ_HOST") or _in_file("RABBITMQ_HOST"):
+        return read(BrokerSettings, "RABBITMQ_")
+    return read(BrokerSettings, "RABBITMQ_", host=read(AddressSettings, "BILLING_").vm_ip)
+
+
+def _in_file(name: str) -> str | None:
+    from dotenv import dotenv_values
+
+    path = os.environ.get("ENV_FILE")
+    return dotenv_values(path).get(name) if path else None
+
+
+def _sentence(prefix: str, error: ValidationError) -> str:
+    faults = (
+        f"{prefix}{'.'.join(map(str, fault['loc']))}".upper() + f": {fault['msg']}"
+        for fault in error.errors(include_input=False)
+    )
+    return "settings: " + "; ".join(faults)

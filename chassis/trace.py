@@ -1,0 +1,85 @@
+"""One id that finds a request on all machines: X-Request-ID and W3C Trace Context.
+
+Source: https://www.w3.org/TR/trace-context/ (version 00).
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+
+
+class Headers(Protocol):
+    """HTTP's headers, or AMQP's."""
+
+    def get(self, key: str, default: str, /) -> Any:
+        """Return the value of `key`."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where in which request this process is.
+
+    Attributes:
+        request_id: the id that the client gave or the gateway made.
+        trace_id: 32 hexadecimal digits, the same on all machines.
+        span_id: 16 hexadecimal digits, this process's part of it.
+        flags: two hexadecimal digits, passed on as they came.
+    """
+
+    request_id: str
+    trace_id: str
+    span_id: str
+    flags: str = "01"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the next process is told, over HTTP and in AMQP headers alike."""
+        traceparent = f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+        return {"X-Request-ID": self.request_id, "traceparent": traceparent}
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def current() -> Trace | None:
+    """Return the trace of the work in hand, if there is one."""
+    return _current.get()
+
+
+def enter(trace: Trace) -> None:
+    """Make `trace` the current one of this thread."""
+    _current.set(trace)
+
+
+@contextmanager
+def within(trace: Trace) -> Iterator[None]:
+    """Make `trace` the current one for a block."""
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def continued(headers: Headers) -> Trace:
+    """Continue the trace that `headers` carry; what is absent or malformed is made anew."""
+    trace_id, flags = _parent(str(headers.get("traceparent", "")))
+    request_id = str(headers.get("X-Request-ID", ""))
+    if not _REQUEST_ID.fullmatch(request_id):
+        request_id = secrets.token_hex(16)
+    return Trace(request_id, trace_id, secrets.token_hex(8), flags)
+
+
+def _parent(traceparent: str) -> tuple[str, str]:
+    match = _TRACEPARENT.fullmatch(traceparent)
+    if match is None or match[1] == _NO_TRACE or match[2] == _NO_SPAN:
+        return secrets.token_hex(16), "01"
+    return match[1], match[3]

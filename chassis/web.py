@@ -1,0 +1,92 @@
+"""The application that all services start from."""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from flask import Blueprint, Flask, Response, g, request
+from flask.json.provider import JSONProvider
+
+from chassis import health, metrics, problems, trace
+
+MAX_BODY = 1024 * 1024  # bytes
+QUIET = {"/live", "/ready", "/metrics"}
+logger = logging.getLogger(__name__)
+
+
+class Json(JSONProvider):
+    """JSON with money as a number of two decimals and times in RFC 3339."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Encode `obj`."""
+        return orjson.dumps(obj, default=_encode, option=orjson.OPT_UTC_Z).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Decode `s`; requests go through `chassis.parsing`, which keeps decimals."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Answer with `args` or `kwargs` as the body."""
+        obj = self._prepare_response_obj(args, kwargs)
+        data = orjson.dumps(obj, default=_encode, option=orjson.OPT_UTC_Z)
+        return Response(data + b"\n", mimetype="application/json")
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(f"{value:f}")
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+def create_app(
+    process: str, *, ready: Sequence[health.Check], routes: Iterable[Blueprint] = ()
+) -> Flask:
+    """Build an application with health, metrics, traces, logs and problem documents.
+
+    Args:
+        process: the PM2 name of the process, for logs and health.
+        ready: what it can't work without.
+        routes: the service's own routes.
+    """
+    app = Flask(process, static_folder=None)
+    app.json = Json(app)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    problems.init_app(app)
+    app.before_request(_begin)
+    app.after_request(_end)
+    for blueprint in (health.routes(process, ready), *routes):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _begin() -> None:
+    g.started = time.perf_counter()
+    trace.enter(trace.continued(request.headers))
+
+
+def _end(response: Response) -> Response:
+    seconds = time.perf_counter() - g.started
+    current = trace.current()
+    if current is not None:
+        response.headers["X-Request-ID"] = current.request_id
+    route = request.url_rule.rule if request.url_rule else "none"
+    metrics.REQUESTS.labels(request.method, route, response.status_code).observe(seconds)
+    if request.path not in QUIET:
+        _log(response.status_code, seconds)
+    return response
+
+
+def _log(status: int, seconds: float) -> None:
+    extra = {
+        "method": request.method,
+        "path": request.path,
+        "status": status,
+        "milliseconds": round(seconds * 1000, 2),
+        "client": request.remote_addr,
+    }
+    logger.info("request answered", extra=extra)

@@ -1,0 +1,30 @@
+"""The gateway's commands: serve, relay, migrate."""
+
+from chassis import cli, logs, server, worker
+from gateway.settings import load
+
+
+def serve() -> None:
+    """Serve HTTP (PM2 process gateway)."""
+    settings = load()
+    server.run("gateway", "gateway.wsgi:app", settings.server, settings.port)
+
+
+def relay() -> None:
+    """Deliver what is in the outbox (PM2 process gateway-relay)."""
+    from gateway import relay
+
+    logs.configure(relay.PROCESS)
+    relay.run(load(), worker.stop_event())
+
+
+def migrate() -> None:
+    """Bring gateway_db to the newest revision."""
+    from chassis import migrations
+
+    logs.configure("gateway-migrate")
+    migrations.upgrade("gateway", load().database)
+
+
+if __name__ == "__main__":
+    cli.group("gateway", serve=serve, relay=relay, migrate=migrate)()

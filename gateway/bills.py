@@ -1,0 +1,41 @@
+"""Taking a bill: it is safe once the broker has confirmed it or the outbox holds it."""
+
+import logging
+from dataclasses import dataclass
+
+from chassis import outbox
+from chassis.broker import Message
+from chassis.database import Database
+from chassis.errors import BrokerUnavailableError
+from chassis.publisher import Publisher
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BillDesk:
+    """Takes bills for the queue."""
+
+    publisher: Publisher
+    database: Database
+
+    def take(self, message: Message) -> str:
+        """Make a message safe; return where it is: `queue` or `outbox`.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: neither broker nor database has taken it.
+        """
+        try:
+            self.publisher.publish(message)
+        except BrokerUnavailableError as error:
+            self._store(message)
+            extra = {"message_id": message.id, "reason": str(error)}
+            logger.warning("bill stored in the outbox", extra=extra)
+            return "outbox"
+        logger.info("bill queued", extra={"message_id": message.id})
+        return "queue"
+
+    def _store(self, message: Message) -> None:
+        with self.database.unit_of_work() as connection:
+            outbox.add(connection, message)
+            connection.commit()

@@ -1,0 +1,70 @@
+"""What the gateway answers: `POST /api/billing` itself, everything else by passing it on."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import Rule
+
+from chassis import idempotency, parsing, trace
+from chassis.broker import Message
+from gateway.bills import BillDesk
+from gateway.proxy import Proxy
+from gateway.schemas import NewBill
+
+ANONYMOUS = "anonymous"
+
+
+def passed_on(name: str, prefix: str, proxy: Proxy) -> Blueprint:
+    """Return routes that pass every request at `prefix` and under it on."""
+    routes = Blueprint(name, __name__, url_prefix=prefix)
+    _any_method(routes, "", "collection", proxy.forward)
+    _any_method(routes, "/<path:rest>", "resource", lambda rest: proxy.forward())
+    return routes
+
+
+def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
+    """Return `/api/billing`: POST is taken here, reading is billing-api's."""
+    routes = Blueprint("billing", __name__, url_prefix="/api/billing")
+
+    @routes.post("")
+    def post_bill() -> Response:
+        key = idempotency.requested(ANONYMOUS)
+        return idempotency.answer(desk.database, key, lambda: _post(desk, queue, key))
+
+    @routes.get("")
+    def list_bills() -> Response:
+        return proxy.forward()
+
+    _any_method(routes, "/<path:rest>", "bill", lambda rest: proxy.forward())
+    return routes
+
+
+def _post(desk: BillDesk, queue: str, key: idempotency.Key | None) -> Response:
+    parsing.body(NewBill)
+    message = _message(queue, key)
+    place = desk.take(message)
+    response = jsonify(message="Message posted", id=message.id, stored_in=place)
+    response.status_code = 202
+    response.headers["Location"] = f"/api/billing/{message.id}"
+    return response
+
+
+def _message(queue: str, key: idempotency.Key | None) -> Message:
+    """Make the message: the JSON object as posted, and the ids in its properties."""
+    body, current = parsing.raw_body(), trace.current()
+    headers = current.headers if current else {}
+    if key is None:
+        return Message(body, queue, headers=headers)
+    return Message(body, queue, headers=headers, id=str(key.message_id))
+
+
+def _any_method(routes: Blueprint, path: str, name: str, view: Callable[..., Response]) -> None:
+    """Add a route for every method there is: which of them exist, the upstream knows."""
+
+    def add(state: BlueprintSetupState) -> None:
+        endpoint = f"{routes.name}.{name}"
+        state.app.url_map.add(Rule(f"{state.url_prefix}{path}", endpoint=endpoint))
+        state.app.view_functions[endpoint] = view
+
+    routes.record(add)

@@ -1,0 +1,1 @@
+"""inventory: movies (and what is sold of them), over HTTP."""

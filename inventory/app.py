@@ -1,0 +1,14 @@
+"""inventory-api's application factory."""
+
+from flask import Flask
+
+from chassis import web
+from chassis.database import Database
+from inventory.routes import movie_routes
+from inventory.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build inventory's HTTP application."""
+    database = Database(settings.database, settings.server.threads)
+    return web.create_app("inventory-api", ready=[database], routes=[movie_routes(database)])

@@ -1,0 +1,77 @@
+"""Movies: what can be done with them. Knows neither HTTP nor its schemas."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from chassis.errors import NotFoundError
+from inventory.models import Movie
+
+_COLUMNS = (Movie.id, Movie.title, Movie.description)
+
+
+def find(
+    connection: Connection, *, title: str | None, after: int | None, limit: int
+) -> Sequence[RowMapping]:
+    """Return up to `limit` movies in the order of their ids, those after the id `after`.
+
+    Args:
+        connection: a connection to `movies_db`.
+        title: a part of the title, in any case; `%` and `_` mean themselves.
+        after: the last id of the page before.
+        limit: at most so many.
+    """
+    query = select(*_COLUMNS).order_by(Movie.id).limit(limit)
+    if after is not None:
+        query = query.where(Movie.id > after)
+    if title:
+        query = query.where(Movie.title.icontains(title, autoescape=True))
+    return connection.execute(query).mappings().all()
+
+
+def get(connection: Connection, movie_id: int) -> RowMapping:
+    """Return one movie.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    row = connection.execute(select(*_COLUMNS).where(Movie.id == movie_id)).mappings().first()
+    return _existing(row, movie_id)
+
+
+def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
+    """Insert a movie and return it."""
+    statement = insert(Movie).values(**values).returning(*_COLUMNS)
+    return connection.execute(statement).mappings().one()
+
+
+def change(connection: Connection, movie_id: int, values: Mapping[str, Any]) -> RowMapping:
+    """Change what `values` name of a movie and return it.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    statement = update(Movie).where(Movie.id == movie_id).values(**values).returning(*_COLUMNS)
+    return _existing(connection.execute(statement).mappings().first(), movie_id)
+
+
+def remove(connection: Connection, movie_id: int) -> RowMapping:
+    """Delete a movie and return what it was.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    statement = delete(Movie).where(Movie.id == movie_id).returning(*_COLUMNS)
+    return _existing(connection.execute(statement).mappings().first(), movie_id)
+
+
+def clear(connection: Connection) -> int:
+    """Delete all movies and return how many there were."""
+    return connection.execute(delete(Movie)).rowcount
+
+
+def _existing(row: RowMapping | None, movie_id: int) -> RowMapping:
+    if row is None:
+        raise NotFoundError(f"There is no movie with the id {movie_id}.")
+    return row

@@ -1,0 +1,66 @@
+"""`/api/movies`."""
+
+from flask import Blueprint, Response, jsonify
+
+from chassis import parsing
+from chassis.database import Database
+from chassis.fields import Schema
+from chassis.paging import page
+from chassis.parsing import BIGINT
+from inventory import movies
+from inventory.schemas import MovieChange, MovieQuery, NewMovie
+
+
+def movie_routes(database: Database) -> Blueprint:
+    """Return the routes of movies."""
+    routes = Blueprint("movies", __name__, url_prefix="/api/movies")
+
+    @routes.get("")
+    def list_movies() -> Response:
+        query = parsing.query(MovieQuery)
+        with database.read() as connection:
+            found = movies.find(
+                connection, title=query.title, after=query.after, limit=query.limit + 1
+            )
+        return page(found, query.limit)
+
+    @routes.post("")
+    def create_movie() -> tuple[Response, int, dict[str, str]]:
+        new = parsing.body(NewMovie)
+        with database.unit_of_work() as connection:
+            movie = movies.create(connection, new.model_dump())
+            connection.commit()
+        return jsonify(dict(movie)), 201, {"Location": f"/api/movies/{movie['id']}"}
+
+    @routes.delete("")
+    def delete_movies() -> Response:
+        parsing.query(Schema)
+        with database.unit_of_work() as connection:
+            deleted = movies.clear(connection)
+            connection.commit()
+        return jsonify(deleted=deleted)
+
+    @routes.get("/<movie_id>")
+    def get_movie(movie_id: str) -> Response:
+        key = parsing.identifier(movie_id, BIGINT)
+        with database.read() as connection:
+            return jsonify(dict(movies.get(connection, key)))
+
+    @routes.put("/<movie_id>")
+    def change_movie(movie_id: str) -> Response:
+        key = parsing.identifier(movie_id, BIGINT)
+        change = parsing.body(MovieChange).model_dump(exclude_unset=True)
+        with database.unit_of_work() as connection:
+            movie = movies.change(connection, key, change)
+            connection.commit()
+        return jsonify(dict(movie))
+
+    @routes.delete("/<movie_id>")
+    def delete_movie(movie_id: str) -> Response:
+        key = parsing.identifier(movie_id, BIGINT)
+        with database.unit_of_work() as connection:
+            movie = movies.remove(connection, key)
+            connection.commit()
+        return jsonify(dict(movie))
+
+    return routes

@@ -1,0 +1,65 @@
+"""Real servers for the tests, on free ports, started once and only when a test asks for them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.homes import private_home
+from local.ports import free_port
+from local.postgres import Postgres
+from local.rabbitmq import RabbitMQ
+
+PASSWORD = "a password of the tests'"
+DATABASES = {
+    "gateway": ("gateway_db", "gateway_user"),
+    "inventory": ("movies_db", "inventory_user"),
+    "billing": ("billing_db", "billing_user"),
+}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> None:
+    """Keep the variables of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name == "ENV_FILE" or name.startswith(
+            ("RABBITMQ_", *(f"{s.upper()}_" for s in DATABASES))
+        ):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A directory that PostgreSQL's user can reach."""
+    with private_home() as path:
+        yield path
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Path) -> Iterator[Postgres]:
+    """A PostgreSQL with a database for each service."""
+    server = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
+    server.start()
+    for name, user in DATABASES.values():
+        server.create_database(name, user, PASSWORD)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(home: Path) -> Iterator[RabbitMQ]:
+    """A RabbitMQ with the project's vhost, user and queues."""
+    server = RabbitMQ(
+        home / "rabbitmq",
+        host="127.0.0.1",
+        port=free_port(),
+        management_port=free_port(),
+        user="rabbitmq_user",
+        password=PASSWORD,
+        vhost="billing_vhost",
+        queue="billing_queue",
+    )
+    server.start()
+    yield server
+    server.stop()
