@@ -1,0 +1,256 @@
+"""billing-consumer against a real broker and a real database."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from billing.consumer import BillHandler
+from billing.settings import Settings
+from chassis import broker
+from chassis.broker import Queue
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.dead_letter_office import DeadLetterOffice
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+
+QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
+GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+
+
+@pytest.fixture
+def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
+    """A channel beside the consumer's, with both queues empty."""
+    parameters = broker.parameters(billing_settings.broker, "test")
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in (QUEUE, DEAD):
+            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_purge(name)
+        yield channel
+
+
+@pytest.fixture
+def consume(billing_settings: Settings) -> Iterator[Callable[[], threading.Event]]:
+    """Start a consumer in a thread; its event stops it."""
+    running: list[tuple[threading.Event, threading.Thread]] = []
+
+    def start() -> threading.Event:
+        stop = threading.Event()
+        thread = threading.Thread(target=_consume, args=(billing_settings, stop))
+        thread.start()
+        running.append((stop, thread))
+        return stop
+
+    yield start
+    for stop, thread in running:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def _consume(settings: Settings, stop: threading.Event) -> None:
+    database = Database(settings.database, connections=1)
+    topology = [Queue(QUEUE), Queue(DEAD)]
+    Consumer(settings.broker, "test consumer", topology, BillHandler(database), stop).run()
+    database.close()
+
+
+def post(channel: BlockingChannel, body: object, message_id: str | None = None) -> None:
+    """Publish a message by hand, as another client would."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    channel.basic_publish("", QUEUE, data, pika.BasicProperties(message_id=message_id))
+
+
+def waiting(channel: BlockingChannel, queue: str) -> int:
+    """How many messages are ready in a queue."""
+    return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+
+def rows(database: Database) -> list[Any]:
+    """All bills."""
+    with database.read() as connection:
+        return list(connection.execute(text("SELECT * FROM orders ORDER BY id")))
+
+
+def wait_for_rows(database: Database, count: int, seconds: float = 20) -> None:
+    """Wait until so many bills are recorded."""
+    wait_until(lambda: len(rows(database)) >= count, seconds, f"{count} bills")
+
+
+def test_bills_are_recorded_once_each_with_their_message_id(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    ids = [str(uuid4()) for _ in range(450)]
+    for message_id in [*ids, *ids[:50]]:
+        post(channel, GOOD, message_id)
+    consume()
+    wait_until(lambda: waiting(channel, QUEUE) == 0, 20, "an empty queue")
+    wait_for_rows(billing_db, 450)
+    assert sorted(row.message_id for row in rows(billing_db)) == sorted(ids)
+
+
+def test_string_numbers_without_a_message_id_are_processed_too(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    post(channel, {"user_id": 20, "number_of_items": "5", "total_amount": "180"})
+    consume()
+    wait_for_rows(billing_db, 1)
+    bill = rows(billing_db)[0]
+    assert (bill.user_id, bill.number_of_items, str(bill.total_amount)) == ("20", 5, "180.00")
+    assert bill.message_id
+    assert bill.order_id is None
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (b"not json", "not JSON"),
+        (b"[]", "must be a JSON object"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"[" * 100_000, "nested"),
+        ({"user_id": "a"}, "number_of_items"),
+        ({**GOOD, "number_of_items": True}, "number_of_items"),
+        ({**GOOD, "total_amount": 1.234}, "total_amount"),
+        ({**GOOD, "user_id": "a\x00b"}, "NUL"),
+        ({**GOOD, "surprise": 1}, "surprise"),
+    ],
+)
+def test_poison_among_good_messages_goes_to_the_dead_letters_with_its_reason(
+    channel: BlockingChannel,
+    billing_db: Database,
+    consume: Callable[[], threading.Event],
+    poison: object,
+    reason: str,
+) -> None:
+    for body in (GOOD, poison, GOOD):
+        post(channel, body, str(uuid4()))
+    consume()
+    wait_for_rows(billing_db, 2)
+    wait_until(lambda: waiting(channel, DEAD) == 1, 10, "a dead letter")
+    _method, properties, body = channel.basic_get(DEAD, auto_ack=True)
+    assert properties is not None and properties.headers is not None
+    assert reason in properties.headers["x-dead-letter-reason"]
+    assert body == (poison if isinstance(poison, bytes) else json.dumps(poison).encode())
+    assert waiting(channel, QUEUE) == 0
+
+
+def test_what_only_the_database_refuses_stops_no_other_message(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    with billing_db.read() as connection:
+        connection.execute(
+            text("ALTER TABLE orders ADD CONSTRAINT cursed CHECK (user_id <> 'cursed')")
+        )
+    try:
+        for user in ("a", "cursed", "b"):
+            post(channel, {**GOOD, "user_id": user}, str(uuid4()))
+        consume()
+        wait_for_rows(billing_db, 2)
+        wait_until(lambda: waiting(channel, DEAD) == 1, 10, "a dead letter")
+    finally:
+        with billing_db.read() as connection:
+            connection.execute(text("ALTER TABLE orders DROP CONSTRAINT cursed"))
+    assert {row.user_id for row in rows(billing_db)} == {"a", "b"}
+
+
+def test_requeued_dead_letters_keep_their_id_and_are_processed(
+    channel: BlockingChannel,
+    billing_db: Database,
+    billing_settings: Settings,
+    consume: Callable[[], threading.Event],
+) -> None:
+    with billing_db.read() as connection:
+        connection.execute(text("ALTER TABLE orders ADD CONSTRAINT never CHECK (user_id <> 'x')"))
+    post(channel, {**GOOD, "user_id": "x"}, "the-id")
+    consume()
+    wait_until(lambda: waiting(channel, DEAD) == 1, 10, "a dead letter")
+    with billing_db.read() as connection:
+        connection.execute(text("ALTER TABLE orders DROP CONSTRAINT never"))
+    assert DeadLetterOffice(billing_settings.broker).requeue({"the-id"}) == 1
+    wait_for_rows(billing_db, 1)
+    assert rows(billing_db)[0].message_id == "the-id"
+    assert waiting(channel, DEAD) == 0
+
+
+def test_dead_letters_can_be_listed_and_discarded_one_by_one(
+    channel: BlockingChannel, billing_settings: Settings, consume: Callable[[], threading.Event]
+) -> None:
+    for message_id in ("first", "second"):
+        post(channel, b"poison", message_id)
+    consume()
+    wait_until(lambda: waiting(channel, DEAD) == 2, 10, "dead letters")
+    office = DeadLetterOffice(billing_settings.broker)
+    assert {letter.id for letter in office.letters()} == {"first", "second"}
+    assert all("not JSON" in letter.reason for letter in office.letters())
+    assert office.discard({"first"}) == 1
+    wait_until(lambda: waiting(channel, DEAD) == 1, 10, "one dead letter left")
+    assert [letter.id for letter in office.letters()] == ["second"]
+
+
+def test_a_message_delivered_too_often_is_put_aside(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    post(channel, GOOD, "bounced")
+    for _ in range(42):
+        method, _properties, _body = channel.basic_get(QUEUE)
+        assert method is not None
+        channel.basic_reject(method.delivery_tag or 0, requeue=True)
+        wait_until(lambda: waiting(channel, QUEUE) == 1, 5, "the message to be back")
+    post(channel, GOOD, "good")
+    consume()
+    wait_until(lambda: waiting(channel, DEAD) == 1, 10, "a dead letter")
+    wait_for_rows(billing_db, 1)
+    assert [row.message_id for row in rows(billing_db)] == ["good"]
+
+
+def test_two_consumers_at_once_record_each_bill_once(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    consume()
+    consume()
+    ids = [str(uuid4()) for _ in range(600)]
+    for message_id in ids:
+        post(channel, GOOD, message_id)
+    wait_for_rows(billing_db, 600)
+    assert sorted(row.message_id for row in rows(billing_db)) == sorted(ids)
+
+
+def test_a_stopped_consumer_leaves_nothing_unacknowledged_that_it_has_recorded(
+    channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
+) -> None:
+    stop = consume()
+    for number in range(500):
+        post(channel, GOOD, f"m{number}")
+    wait_for_rows(billing_db, 1)
+    stop.set()
+    wait_until(
+        lambda: len(rows(billing_db)) + waiting(channel, QUEUE) == 500,
+        10,
+        "recorded and waiting messages to add up",
+    )
+
+
+def test_a_broker_that_comes_back_is_consumed_from_again(
+    billing_settings: Settings,
+    billing_db: Database,
+    rabbitmq: RabbitMQ,
+    consume: Callable[[], threading.Event],
+) -> None:
+    consume()
+    rabbitmq.kill()
+    rabbitmq.start()
+    with pika.BlockingConnection(broker.parameters(billing_settings.broker, "test")) as connection:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        post(channel, GOOD, "after")
+        wait_for_rows(billing_db, 1)
+

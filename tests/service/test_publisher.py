@@ -1,0 +1,183 @@
+"""The grouped publisher against a real broker."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from chassis import broker
+from chassis.broker import Message, Queue
+from chassis.errors import BrokerUnavailableError
+from chassis.publisher import Publisher, State
+from chassis.settings import BrokerSettings
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+
+QUEUE = "publisher-test"
+
+
+@pytest.fixture
+def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
+    """A channel beside the publisher's, with the queue empty."""
+    parameters = broker.parameters(broker_settings, "test")
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_purge(QUEUE)
+        yield channel
+
+
+@pytest.fixture
+def publisher(broker_settings: BrokerSettings) -> Iterator[Publisher]:
+    """A publisher that is connected."""
+    publisher = Publisher(broker_settings, "test publisher", [Queue(QUEUE)], timeout=2)
+    publisher.start()
+    assert publisher.wait_until_ready(10)
+    yield publisher
+    publisher.close()
+
+
+def ready(channel: BlockingChannel) -> int:
+    """How many messages wait in the queue."""
+    return int(channel.queue_declare(QUEUE, passive=True).method.message_count)
+
+
+def bodies(channel: BlockingChannel) -> list[bytes]:
+    """Take all that is in the queue."""
+    taken = []
+    while True:
+        method, _properties, body = channel.basic_get(QUEUE, auto_ack=True)
+        if method is None:
+            return taken
+        taken.append(body or b"")
+
+
+def test_a_published_message_is_persistent_and_carries_its_ids(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    message = Message(b'{"a": 1}', QUEUE, headers={"X-Request-ID": "r"})
+    publisher.publish(message)
+    _method, properties, body = channel.basic_get(QUEUE, auto_ack=True)
+    assert body == b'{"a": 1}'
+    assert properties is not None
+    assert (properties.delivery_mode, properties.message_id) == (2, message.id)
+    assert properties.content_type == "application/json"
+    assert properties.timestamp is not None
+    assert properties.headers is not None
+    assert properties.headers["X-Request-ID"] == "r"
+
+
+def test_what_many_threads_publish_at_once_arrives_once_each(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    sent = [str(number).encode() for number in range(2000)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda body: publisher.publish(Message(body, QUEUE)), sent))
+    assert sorted(bodies(channel)) == sorted(sent)
+
+
+def test_messages_of_one_thread_arrive_in_their_order(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    sent = [str(number).encode() for number in range(500)]
+    futures = [publisher.submit(Message(body, QUEUE)) for body in sent]
+    for future in futures:
+        future.result(5)
+    assert bodies(channel) == sent
+
+
+def test_a_mandatory_message_that_no_queue_takes_fails(publisher: Publisher) -> None:
+    with pytest.raises(BrokerUnavailableError, match="no queue took"):
+        publisher.publish(Message(b"x", f"nowhere-{uuid4()}"))
+
+
+def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
+    publisher: Publisher,
+) -> None:
+    publisher.publish(Message(b"x", f"nowhere-{uuid4()}", mandatory=False))
+
+
+def test_a_deleted_queue_is_declared_again(publisher: Publisher, channel: BlockingChannel) -> None:
+    channel.queue_delete(QUEUE)
+    with pytest.raises(BrokerUnavailableError):
+        publisher.publish(Message(b"lost queue", QUEUE))
+
+    def publishes() -> bool:
+        try:
+            publisher.publish(Message(b"again", QUEUE))
+        except BrokerUnavailableError:
+            return False
+        return True
+
+    wait_until(publishes, 5, "the queue to be declared again")
+    assert ready(channel) == 1
+
+
+def test_a_stopped_broker_fails_messages_at_once_and_a_started_one_takes_them_again(
+    publisher: Publisher, rabbitmq: RabbitMQ
+) -> None:
+    rabbitmq.stop()
+    try:
+        wait_until(lambda: publisher._state is State.DOWN, 10, "the loss to be noticed")
+        with pytest.raises(BrokerUnavailableError):
+            publisher.publish(Message(b"x", QUEUE))
+    finally:
+        rabbitmq.start()
+    assert publisher.wait_until_ready(15)
+    publisher.publish(Message(b"x", QUEUE))
+
+
+def test_every_future_ends_when_the_broker_is_killed_under_load(
+    publisher: Publisher, rabbitmq: RabbitMQ
+) -> None:
+    outcomes: list[str] = []
+    killed = threading.Event()
+
+    def publish_on(_thread: int) -> None:
+        while not killed.is_set() or publisher._state is not State.DOWN:
+            try:
+                publisher.submit(Message(b"x", QUEUE)).result(15)
+                outcomes.append("confirmed")
+            except BrokerUnavailableError:
+                outcomes.append("failed")
+                if killed.wait(0.01) and publisher._state is State.DOWN:
+                    return
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(publish_on, thread) for thread in range(8)]
+        wait_until(lambda: len(outcomes) > 200, 10, "some traffic")
+        rabbitmq.kill()
+        killed.set()
+        for thread in running:
+            thread.result(30)
+    rabbitmq.start()
+    assert "failed" in outcomes
+    assert not publisher._pending
+    assert publisher.wait_until_ready(15)
+
+
+def test_while_the_broker_blocks_publishers_messages_are_refused_at_once(
+    publisher: Publisher, rabbitmq: RabbitMQ
+) -> None:
+    rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        wait_until(lambda: _blocked(publisher), 20, "the broker to block")
+        with pytest.raises(BrokerUnavailableError, match="blocked"):
+            publisher.publish(Message(b"x", QUEUE))
+    finally:
+        rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1GB")
+    assert publisher.wait_until_ready(20)
+    publisher.publish(Message(b"x", QUEUE))
+
+
+def _blocked(publisher: Publisher) -> bool:
+    """Publish until the broker says that it blocks: it does so when something is published."""
+    try:
+        publisher.publish(Message(b"x", QUEUE))
+    except BrokerUnavailableError:
+        return publisher._state is State.BLOCKED
+    return False
