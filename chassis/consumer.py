@@ -14,13 +14,23 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pika
 from pika.channel import Channel
+from prometheus_client import Counter, Histogram
 
-from chassis import broker, metrics
+from chassis import broker
 from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
+CONSUMED = Counter(
+    "messages_consumed_total", "Messages taken from a queue, by outcome", ["queue", "outcome"]
+)
+CONSUMED_BATCH = Histogram(
+    "consumed_batch_size",
+    "Messages handled in one transaction",
+    ["queue"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+)
 PREFETCH = 200
 ALONE_ABOVE, DEAD_LETTER_ABOVE = 20, 40  # deliveries of one message
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts while the database is away
@@ -133,9 +143,9 @@ class Consumer(Generic[ItemT]):
         if failed is None:
             return False
         refused += failed
-        metrics.CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
-        metrics.CONSUMED.labels(self._queue, "applied").inc(len(deliveries) - len(refused))
-        metrics.CONSUMED.labels(self._queue, "dead_lettered").inc(len(refused))
+        CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
+        CONSUMED.labels(self._queue, "applied").inc(len(deliveries) - len(refused))
+        CONSUMED.labels(self._queue, "dead_lettered").inc(len(refused))
         return all(self._dead_letter(delivery, reason) for delivery, reason in refused)
 
     def _sort(

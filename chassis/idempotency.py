@@ -35,6 +35,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from chassis.database import Database, is_outage
 from chassis.errors import ConflictError, FieldError, InvalidError
+from chassis.parsing import whole_body
 
 HEADER = "Idempotency-Key"
 KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
@@ -84,7 +85,7 @@ def requested(caller: str) -> Key | None:
     if not _KEY.fullmatch(key):
         raise InvalidError([FieldError(HEADER, "must be 1 to 255 visible ASCII characters")])
     route = f"{request.method} {request.url_rule}"
-    return Key(caller, route, key, hashlib.sha256(request.get_data()).digest())
+    return Key(caller, route, key, hashlib.sha256(whole_body()).digest())
 
 
 def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from flask import request
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from chassis.errors import FieldError, InvalidError
 from chassis.fields import BigInt
@@ -38,9 +38,22 @@ def raw_body() -> bytes:
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
-    data = request.get_data(cache=True)
+    data = whole_body()
     if not data:
         raise BadRequest("The body is empty; send a JSON object.")
+    return data
+
+
+def whole_body() -> bytes:
+    """Return the request's body as it was sent, none of it missing.
+
+    Raises:
+        RequestEntityTooLarge: it is longer than the application takes.
+    """
+    data = request.get_data()
+    # of a chunked body werkzeug gives the first `max_content_length` bytes and says nothing
+    if request.content_length is None and len(data) == request.max_content_length:
+        raise RequestEntityTooLarge
     return data
 
 

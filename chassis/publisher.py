@@ -14,13 +14,17 @@ from enum import Enum
 import pika
 from pika.channel import Channel
 from pika.exceptions import AMQPError
+from prometheus_client import Counter
 
-from chassis import broker, metrics
+from chassis import broker
 from chassis.broker import Message
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
+PUBLISHED = Counter(
+    "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]
+)
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
 logger = logging.getLogger(__name__)
@@ -92,7 +96,7 @@ class Publisher:
             future.result(self._timeout)
         except FutureTimeoutError:
             self._suspect()
-            metrics.PUBLISHED.labels("timeout").inc()
+            PUBLISHED.labels("timeout").inc()
             detail = f"RabbitMQ has not confirmed within {self._timeout} s"
             raise BrokerUnavailableError(detail, "broker_timeout") from None
 
@@ -186,7 +190,7 @@ class Publisher:
                 _fail(future, "RabbitMQ refused the message (nack)")
             elif not future.done():
                 future.set_result(None)
-                metrics.PUBLISHED.labels("confirmed").inc()
+                PUBLISHED.labels("confirmed").inc()
         if self._probe_tag and method.delivery_tag >= self._probe_tag:
             self._probed()
 
@@ -242,5 +246,5 @@ class Publisher:
 
 def _fail(future: "Future[None]", reason: str) -> None:
     if not future.done():
-        metrics.PUBLISHED.labels("failed").inc()
+        PUBLISHED.labels("failed").inc()
         future.set_exception(BrokerUnavailableError(reason))

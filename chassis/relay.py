@@ -11,15 +11,19 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
 from typing import Any
 
+from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, create_engine, text
 
-from chassis import metrics, outbox, trace
+from chassis import outbox, trace
 from chassis.broker import Message
 from chassis.database import is_outage
 from chassis.errors import BrokerUnavailableError
 from chassis.publisher import Publisher
 from chassis.settings import DatabaseSettings
 
+OUTBOX_BACKLOG = Gauge("outbox_backlog", "Messages that the broker has not confirmed yet")
+OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest message not confirmed yet")
+OUTBOX_RELAYED = Counter("outbox_relayed_total", "Messages that the relay has delivered")
 _LOCK = 7308044650  # one active relay in a database
 BATCH = 500
 _POLL_SECONDS = 5.0  # behind NOTIFY
@@ -107,7 +111,7 @@ class Relay:
         sent = self._deliver(rows)
         if sent:
             outbox.mark_sent(connection, sent)
-            metrics.OUTBOX_RELAYED.inc(len(sent))
+            OUTBOX_RELAYED.inc(len(sent))
         if len(sent) < len(rows):
             self._measure(connection)
             self._stop.wait(_PAUSE_SECONDS)
@@ -135,8 +139,8 @@ class Relay:
 
     def _measure(self, connection: Connection) -> None:
         waiting, age = outbox.backlog(connection)
-        metrics.OUTBOX_BACKLOG.set(waiting)
-        metrics.OUTBOX_LAG.set(age)
+        OUTBOX_BACKLOG.set(waiting)
+        OUTBOX_LAG.set(age)
 
     def _wait_for_work(self, connection: Connection) -> None:
         """Wait for a NOTIFY, the poll interval or the order to stop."""

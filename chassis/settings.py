@@ -75,8 +75,6 @@ class ProcessSettings(Group):
     """What belongs to the process and not to its service."""
 
     state_dir: Path = Path(tempfile.gettempdir()) / "crud-master"
-    node_app_instance: int = 0
-    prometheus_multiproc_dir: Path | None = None
 
 
 GroupT = TypeVar("GroupT", bound=Group)

@@ -9,10 +9,18 @@ from typing import Any
 import orjson
 from flask import Blueprint, Flask, Response, g, request
 from flask.json.provider import JSONProvider
+from prometheus_client import Histogram
 
 from chassis import health, metrics, problems, trace
 
+REQUESTS = Histogram(
+    "http_request_duration_seconds",
+    "Time to answer a request, by method, route and status",
+    ["method", "route", "status"],
+    buckets=metrics.SECONDS,
+)
 MAX_BODY = 1024 * 1024  # bytes
+METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 QUIET = {"/live", "/ready", "/metrics"}
 logger = logging.getLogger(__name__)
 
@@ -75,7 +83,8 @@ def _end(response: Response) -> Response:
     if current is not None:
         response.headers["X-Request-ID"] = current.request_id
     route = request.url_rule.rule if request.url_rule else "none"
-    metrics.REQUESTS.labels(request.method, route, response.status_code).observe(seconds)
+    method = request.method if request.method in METHODS else "other"
+    REQUESTS.labels(method, route, response.status_code).observe(seconds)
     if request.path not in QUIET:
         _log(response.status_code, seconds)
     return response

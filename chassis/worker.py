@@ -1,16 +1,21 @@
 """A process without an API of its own: signals, and health and metrics on a port."""
 
+import errno
 import logging
 import signal
+import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
 
+from flask import Flask
 from werkzeug.serving import make_server
 
 from chassis import health, web
-from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
+from chassis.settings import PortSettings, ServerSettings
 
+_INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
+_MOVE_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -32,14 +37,46 @@ def serve_health(
 ) -> None:
     """Serve `/live`, `/ready` and `/metrics` in a thread.
 
-    A second instance of a process (`pm2 scale`) takes the next port. A port that is taken is logged
-    and does not keep the process from its work.
+    A second instance of a process (`pm2 scale`) takes the next free port, and moves to the first
+    one when that becomes free.
     """
-    instance = read(ProcessSettings).node_app_instance
     app = web.create_app(process, ready=ready)
-    try:
-        http = make_server(server.bind, port.port + instance, app, threaded=True)
-    except (OSError, SystemExit) as error:
-        logger.error("no port for health and metrics", extra={"error": str(error)})
-        return
-    threading.Thread(target=http.serve_forever, name="health", daemon=True).start()
+    arguments = (app, server.bind, port.port)
+    threading.Thread(target=_serve, args=arguments, name="health", daemon=True).start()
+
+
+def _serve(app: Flask, host: str, first: int) -> None:
+    listener = _listen(host, range(first, first + _INSTANCES))
+    while True:
+        if listener is None:
+            logger.error("no port for health and metrics", extra={"first": first})
+            threading.Event().wait(_MOVE_SECONDS)
+            listener = _listen(host, range(first, first + _INSTANCES))
+        else:
+            listener = _serve_until_better(app, listener, first)
+
+
+def _serve_until_better(app: Flask, listener: socket.socket, first: int) -> socket.socket:
+    """Serve on `listener` until a port before it is free; return the one that listens there."""
+    host, port = listener.getsockname()
+    http = make_server(host, port, app, threaded=True, fd=listener.fileno())
+    thread = threading.Thread(target=http.serve_forever, name="health http", daemon=True)
+    thread.start()
+    better = None
+    while better is None:
+        thread.join(_MOVE_SECONDS)
+        better = _listen(host, range(first, port))
+    http.shutdown()
+    http.server_close()
+    listener.close()
+    return better
+
+
+def _listen(host: str, ports: Iterable[int]) -> socket.socket | None:
+    for port in ports:
+        try:
+            return socket.create_server((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return None

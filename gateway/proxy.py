@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import urllib3
 from flask import Response, request
+from prometheus_client import Histogram
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -20,8 +21,15 @@ from urllib3.util import SKIP_HEADER
 
 from chassis import metrics, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis.parsing import whole_body
 from gateway.settings import Upstream
 
+UPSTREAM = Histogram(
+    "upstream_request_duration_seconds",
+    "Time that an upstream took to answer, by upstream and outcome",
+    ["upstream", "outcome"],
+    buckets=metrics.SECONDS,
+)
 CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
 CHUNK = 64 * 1024
 HOP_BY_HOP = frozenset(
@@ -81,10 +89,10 @@ class Proxy:
             return response
         finally:
             seconds = time.perf_counter() - started
-            metrics.UPSTREAM.labels(self.name, outcome).observe(seconds)
+            UPSTREAM.labels(self.name, outcome).observe(seconds)
 
     def _answer(self) -> Response:
-        body = request.get_data(cache=False)
+        body = whole_body()
         try:
             return self._attempt(body)
         except ConnectionClosedError:
@@ -127,7 +135,8 @@ class ConnectionClosedError(UpstreamError):
 
 
 def _cause(error: Exception) -> str:
-    return "unreachable" if isinstance(error, ConnectTimeoutError) else "connection_refused"
+    refused = isinstance(error.__cause__, ConnectionRefusedError)
+    return "connection_refused" if refused else "unreachable"
 
 
 def _target() -> str:

@@ -1,5 +1,6 @@
 """Real servers for the tests, on free ports, started once and only when a test asks for them."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ DATABASES = {
     "inventory": ("movies_db", "inventory_user"),
     "billing": ("billing_db", "billing_user"),
 }
+
+
+# it reports each refused connection five times; what the code logs about it is enough
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -253,4 +253,3 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
         channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
         post(channel, GOOD, "after")
         wait_for_rows(billing_db, 1)
-

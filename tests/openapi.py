@@ -1,0 +1,77 @@
+"""openapi.yaml as the tests read it: without references, one operation at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openapi_schema_validator import OAS30Validator
+from openapi_spec_validator.readers import read_from_filename
+
+FILE = Path(__file__).parent.parent / "openapi.yaml"
+METHODS = ("get", "put", "post", "delete", "patch")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation; its parameters include those of its path."""
+
+    path: str
+    method: str
+    id: str
+    parameters: list[Any]
+    bodies: dict[str, Any]
+    responses: dict[str, Any]
+
+
+def raw() -> dict[str, Any]:
+    """The document as it is written."""
+    document, _url = read_from_filename(str(FILE))
+    return dict(document)
+
+
+def resolved(part: Any, document: dict[str, Any]) -> Any:
+    """`part` of `document` with each `$ref` replaced by what it points to."""
+    if isinstance(part, list):
+        return [resolved(item, document) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return resolved(_target(part["$ref"], document), document)
+    return {name: resolved(item, document) for name, item in part.items()}
+
+
+def _target(reference: str, document: dict[str, Any]) -> Any:
+    found: Any = document
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def operations() -> list[Operation]:
+    """All operations, without references."""
+    document = raw()
+    return list(_operations(resolved(document["paths"], document)))
+
+
+def _operations(paths: dict[str, Any]) -> Iterator[Operation]:
+    for path, item in paths.items():
+        for method in filter(item.__contains__, METHODS):
+            said = item[method]
+            parameters = item.get("parameters", []) + said.get("parameters", [])
+            bodies = said.get("requestBody", {}).get("content", {})
+            yield Operation(
+                path, method, said["operationId"], parameters, bodies, said["responses"]
+            )
+
+
+def examples(holder: dict[str, Any]) -> dict[str, Any]:
+    """The examples of a media type or a parameter by their names; a single one has none."""
+    if "example" in holder:
+        return {"": holder["example"]}
+    return {name: example["value"] for name, example in holder.get("examples", {}).items()}
+
+
+def validator(schema: dict[str, Any]) -> OAS30Validator:
+    """What checks a value against `schema`, formats included."""
+    return OAS30Validator(schema, format_checker=OAS30Validator.FORMAT_CHECKER)

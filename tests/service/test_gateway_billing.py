@@ -1,0 +1,242 @@
+"""The gateway's `POST /api/billing` and its relay, with the broker there and away."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pika
+import pytest
+from flask.testing import FlaskClient
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from chassis import broker, outbox
+from chassis.broker import Message
+from chassis.database import Database
+from chassis.publisher import Publisher, State
+from chassis.relay import Relay
+from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings
+from gateway.app import create_app, create_publisher
+from gateway.settings import Settings, Upstream
+from local.ports import free_port
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+from tests.service.conftest import SERVER
+
+QUEUE = "billing_queue"
+BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+
+
+@pytest.fixture
+def settings(
+    gateway_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+) -> Settings:
+    """The gateway's configuration on the tests' servers, its upstreams being away."""
+    nowhere = Upstream("nowhere", "127.0.0.1", free_port())
+    port = PortSettings(port=free_port())
+    database = database_settings("gateway")
+    return Settings(SERVER, port, port, database, broker_settings, nowhere, nowhere)
+
+
+@pytest.fixture
+def publisher(settings: Settings, empty_queue: None) -> Iterator[Publisher]:
+    """The gateway's publisher, connected."""
+    publisher = create_publisher(settings, "test gateway")
+    assert publisher.wait_until_ready(10)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def gateway(settings: Settings, publisher: Publisher) -> FlaskClient:
+    """A client of the gateway."""
+    return create_app(settings, publisher).test_client()
+
+
+@pytest.fixture
+def empty_queue(broker_settings: BrokerSettings) -> None:
+    """The queue is there, and empty."""
+    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+        channel = connection.channel()
+        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_purge(QUEUE)
+
+
+@pytest.fixture
+def channel(broker_settings: BrokerSettings, empty_queue: None) -> Iterator[BlockingChannel]:
+    """A channel beside the gateway's."""
+    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def relay(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Start a relay in a thread."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start() -> None:
+        threads.append(threading.Thread(target=_relay, args=(settings, stop)))
+        threads[-1].start()
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def _relay(settings: Settings, stop: threading.Event) -> None:
+    publisher = create_publisher(settings, "test relay")
+    Relay(settings.database, publisher, stop).run()
+    publisher.close()
+
+
+def outbox_ids(database: Database, condition: str = "true") -> list[str]:
+    """The message ids in the outbox."""
+    with database.read() as connection:
+        statement = text(f"SELECT message_id FROM outbox WHERE {condition} ORDER BY id")
+        return list(connection.execute(statement).scalars())
+
+
+def taken(channel: BlockingChannel) -> list[str]:
+    """Take all messages from the queue and return their ids."""
+    ids = []
+    while True:
+        method, properties, _body = channel.basic_get(QUEUE, auto_ack=True)
+        if method is None or properties is None:
+            return ids
+        ids.append(properties.message_id or "")
+
+
+def test_a_bill_is_in_the_queue_as_posted_when_202_is_answered(
+    gateway: FlaskClient, channel: BlockingChannel
+) -> None:
+    posted = '{"total_amount": 99.970, "user_id":"usr_é" , "number_of_items":"3"}'.encode()
+    answer = gateway.post("/api/billing", data=posted, content_type="application/json")
+    assert answer.status_code == 202
+    assert answer.json is not None
+    assert answer.json["message"] == "Message posted"
+    assert answer.headers["Location"] == f"/api/billing/{UUID(answer.json['id'])}"
+    _method, properties, body = channel.basic_get(QUEUE, auto_ack=True)
+    assert body == posted
+    assert properties is not None and properties.headers is not None
+    assert properties.message_id == answer.json["id"]
+    assert properties.headers["X-Request-ID"] == answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"user_id": ""}, "user_id"),
+        ({"user_id": "x" * 65}, "user_id"),
+        ({"user_id": True}, "user_id"),
+        ({"user_id": None}, "user_id"),
+        ({"number_of_items": 0}, "number_of_items"),
+        ({"number_of_items": 1.5}, "number_of_items"),
+        ({"number_of_items": True}, "number_of_items"),
+        ({"number_of_items": 2**31}, "number_of_items"),
+        ({"number_of_items": "five"}, "number_of_items"),
+        ({"total_amount": -0.01}, "total_amount"),
+        ({"total_amount": 1.005}, "total_amount"),
+        ({"total_amount": 10_000_000_000}, "total_amount"),
+        ({"total_amount": "1e3"}, "total_amount"),
+        ({"total_amount": False}, "total_amount"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_bad_bill_is_refused_naming_the_field_and_not_queued(
+    gateway: FlaskClient, channel: BlockingChannel, change: dict[str, object], field: str
+) -> None:
+    answer = gateway.post("/api/billing/", json={**BILL, **change})
+    assert answer.status_code == 422
+    assert answer.json is not None
+    assert [error["field"] for error in answer.json["errors"]] == [field]
+    assert taken(channel) == []
+
+
+def test_a_repeated_key_gets_the_first_answer_and_queues_one_bill(
+    gateway: FlaskClient, channel: BlockingChannel
+) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    first, second = (gateway.post("/api/billing", json=BILL, headers=headers) for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.data == second.data
+    assert len(taken(channel)) == 1
+    other = gateway.post("/api/billing", json={**BILL, "user_id": "other"}, headers=headers)
+    assert other.status_code == 422
+
+
+def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_back(
+    gateway: FlaskClient,
+    publisher: Publisher,
+    gateway_db: Database,
+    rabbitmq: RabbitMQ,
+    relay: Callable[[], None],
+    broker_settings: BrokerSettings,
+) -> None:
+    relay()
+    rabbitmq.stop()
+    try:
+        started = time.monotonic()
+        answers = [gateway.post("/api/billing", json=BILL) for _ in range(20)]
+        assert time.monotonic() - started < 20
+        assert {answer.status_code for answer in answers} == {202}
+        ids = [answer.json["id"] for answer in answers if answer.json]
+        assert set(outbox_ids(gateway_db)) >= set(ids[1:])
+    finally:
+        rabbitmq.start()
+    wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
+    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+        assert set(taken(connection.channel())) == set(ids)
+
+
+def test_a_message_is_relayed_at_once_and_in_order(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    relay()
+    sent = [f"message-{number}" for number in range(1200)]
+    for part in (sent[:1], sent[1:600], sent[600:]):
+        with gateway_db.unit_of_work() as connection:
+            for message_id in part:
+                outbox.add(connection, Message(b"{}", QUEUE, id=message_id))
+            connection.commit()
+    wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
+    assert taken(channel) == sent
+
+
+def test_a_rolled_back_change_tells_nobody(gateway_db: Database, channel: BlockingChannel) -> None:
+    with gateway_db.unit_of_work() as connection:
+        outbox.add(connection, Message(b"{}", QUEUE))
+    assert outbox_ids(gateway_db) == []
+
+
+def test_a_second_relay_stands_by_and_takes_over(
+    settings: Settings, gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    first = threading.Event()
+    thread = threading.Thread(target=_relay, args=(settings, first))
+    thread.start()
+    relay()
+    first.set()
+    thread.join(10)
+    with gateway_db.unit_of_work() as connection:
+        outbox.add(connection, Message(b"{}", QUEUE, id="after"))
+        connection.commit()
+    wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 10, "the second to relay")
+    assert taken(channel) == ["after"]
+
+
+def test_a_slow_broker_is_bypassed_until_a_probe_is_confirmed(
+    gateway: FlaskClient, publisher: Publisher, gateway_db: Database
+) -> None:
+    publisher._suspect()
+    answer = gateway.post("/api/billing", json=BILL)
+    assert answer.status_code == 202
+    wait_until(lambda: publisher._state is State.READY, 5, "the probe's confirm")
+    answer = gateway.post("/api/billing", json=BILL)
+    assert answer.json is not None
+    assert answer.json["stored_in"] == "queue"

@@ -1,0 +1,135 @@
+"""What the system tests do as clients: post bills, look into billing_db and the queues."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pika
+import psycopg2
+import requests
+
+from local.stack import Stack
+from local.waiting import wait_until
+
+GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+
+
+class Bills:
+    """Bills as a client sees them, and as they are in the queue and the database."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.accepted: list[str] = []
+        self.refused: list[int] = []
+
+    def post(self, body: object = GOOD, **headers: str) -> requests.Response:
+        """Post one bill and remember its id if it was accepted."""
+        address = f"{self.stack.url}/api/billing"
+        answer = requests.post(address, json=body, headers=headers, timeout=20)
+        if answer.status_code == 202:
+            self.accepted.append(answer.json()["id"])
+        else:
+            self.refused.append(answer.status_code)
+        return answer
+
+    @contextmanager
+    def traffic(self, clients: int = 4) -> Iterator[None]:
+        """Post from several clients at once until the block ends."""
+        stop = threading.Event()
+        threads = [threading.Thread(target=self._post_until, args=(stop,)) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _post_until(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self.post()
+            except requests.ConnectionError:
+                # no answer, no promise; whether it counts, nobody can say
+                stop.wait(0.05)
+
+    def wait_for_accepted(self, more: int) -> None:
+        """Wait until so many more bills are accepted."""
+        goal = len(self.accepted) + more
+        wait_until(lambda: len(self.accepted) >= goal, 30, f"{more} more bills to be accepted")
+
+    def recorded(self) -> Counter[str]:
+        """How often each message id is in billing_db."""
+        rows = self.query("SELECT message_id FROM orders")
+        return Counter(message_id for (message_id,) in rows)
+
+    def query(self, statement: str) -> list[Any]:
+        """Ask billing_db."""
+        variables = self.stack.variables
+        with (
+            closing(
+                psycopg2.connect(
+                    host=variables["BILLING_DB_HOST"],
+                    port=variables["BILLING_DB_PORT"],
+                    dbname=variables["BILLING_DB_NAME"],
+                    user=variables["BILLING_DB_USER"],
+                    password=variables["BILLING_DB_PASSWORD"],
+                )
+            ) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def wait_until_all_are_recorded(self, seconds: float = 60) -> None:
+        """Wait until every accepted bill is recorded, then see that each is there once."""
+        wanted = set(self.accepted)
+        wait_until(lambda: wanted <= set(self.recorded()), seconds, "every 202 to be recorded")
+        assert set(self.recorded().values()) <= {1}
+
+    def waiting(self, queue: str = "billing_queue") -> int:
+        """How many messages are ready in a queue."""
+        with closing(self._connection()) as connection:
+            declared = connection.channel().queue_declare(queue, passive=True)
+            return int(declared.method.message_count)
+
+    def publish_by_hand(self, body: object, message_id: str | None = None) -> None:
+        """Publish as another client would, past the gateway."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        with closing(self._connection()) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            properties = pika.BasicProperties(message_id=message_id)
+            channel.basic_publish("", "billing_queue", data, properties)
+
+    def publish_many(self, message_ids: list[str]) -> None:
+        """Publish a good bill under each id, past the gateway."""
+        with closing(self._connection()) as connection:
+            channel = connection.channel()
+            for message_id in message_ids:
+                properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
+                channel.basic_publish("", "billing_queue", json.dumps(GOOD).encode(), properties)
+
+    def _connection(self) -> pika.BlockingConnection:
+        variables = self.stack.variables
+        user, password = variables["RABBITMQ_USER"], variables["RABBITMQ_PASSWORD"]
+        return pika.BlockingConnection(
+            pika.ConnectionParameters(
+                variables["RABBITMQ_HOST"],
+                int(variables["RABBITMQ_PORT"]),
+                variables["RABBITMQ_VHOST"],
+                pika.PlainCredentials(user, password),
+            )
+        )
+
+    def clear(self) -> None:
+        """Empty queues and table."""
+        with closing(self._connection()) as connection:
+            for queue in ("billing_queue", "billing_queue.dlq"):
+                connection.channel().queue_purge(queue)
+        self.query("TRUNCATE orders")

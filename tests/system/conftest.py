@@ -1,0 +1,65 @@
+"""The whole stack, private to the tests: own servers, own PM2, free ports."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+import requests
+
+from local.homes import private_home
+from local.layout import PROCESSES
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.system.client import Bills
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """A running stack."""
+    with private_home() as home:
+        stack = Stack.private(home)
+        try:
+            stack.up()
+            yield stack
+        finally:
+            stack.down()
+
+
+@pytest.fixture
+def bills(stack: Stack) -> Iterator[Bills]:
+    """Posts bills and knows what became of them; everything runs and is empty at the start."""
+    bills = Bills(stack)
+    bills.clear()
+    yield bills
+    wait_until(lambda: ready(stack), 60, "the stack to be whole again")
+
+
+def ready(stack: Stack) -> bool:
+    """Whether every process says that it is ready."""
+    return all(stack.is_ready(process) for process in PROCESSES)
+
+
+@pytest.fixture
+def movies(stack: Stack) -> Iterator[str]:
+    """The address of the movies, which are none at the start."""
+    address = f"{stack.url}/api/movies"
+    requests.delete(address, timeout=10).raise_for_status()
+    yield address
+
+
+@pytest.fixture
+def locked_movies(stack: Stack) -> Iterator["psycopg2.extensions.connection"]:
+    """A connection that holds the table of movies, so that reading it waits until its rollback."""
+    variables = stack.variables
+    with closing(
+        psycopg2.connect(
+            host=variables["INVENTORY_DB_HOST"],
+            port=variables["INVENTORY_DB_PORT"],
+            dbname=variables["INVENTORY_DB_NAME"],
+            user=variables["INVENTORY_DB_USER"],
+            password=variables["INVENTORY_DB_PASSWORD"],
+        )
+    ) as connection:
+        connection.cursor().execute("LOCK TABLE movies IN ACCESS EXCLUSIVE MODE")
+        yield connection

@@ -1,0 +1,130 @@
+"""openapi.yaml on the whole stack: its examples work as they are, its problems come as it says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from local.stack import Stack
+from local.waiting import wait_until
+from tests import openapi
+from tests.openapi import Operation
+
+OPERATIONS = {operation.id: operation for operation in openapi.operations()}
+WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]
+WITH_ID = [operation for operation in OPERATIONS.values() if "{id}" in operation.path]
+LISTS = [OPERATIONS["listMovies"], OPERATIONS["listBills"]]
+TOO_LARGE = b'"' + b"x" * 1024 * 1024 + b'"'
+JSON = "application/json"
+
+
+def bodies() -> Iterator[Any]:
+    """Each operation with each example of its body; None where it takes none."""
+    for operation in OPERATIONS.values():
+        examples = openapi.examples(operation.bodies.get(JSON, {})) or {"": None}
+        for number, (name, body) in enumerate(examples.items()):
+            # a key belongs to one body, so the first alone goes with the example of a key
+            yield pytest.param(operation, body, number == 0, id=f"{operation.id} {name}".strip())
+
+
+def call(stack: Stack, operation: Operation, body: Any, **places: Any) -> requests.Response:
+    """Call an operation with values for its parameters, by where they stand."""
+    url = stack.url + operation.path.format_map(places.get("path", {}))
+    query, headers = places.get("query"), places.get("header")
+    return requests.request(
+        operation.method, url, json=body, params=query, headers=headers, timeout=20
+    )
+
+
+def given(operation: Operation, place: str) -> dict[str, str]:
+    """The examples of an operation's parameters in the path, query or header."""
+    found = (p for p in operation.parameters if p["in"] == place and "example" in p)
+    return {parameter["name"]: str(parameter["example"]) for parameter in found}
+
+
+def linked(stack: Stack, operation: Operation) -> dict[str, str]:
+    """The id of a thing made for this call, by the link that leads from its making to here."""
+    for source in OPERATIONS.values():
+        for response in source.responses.values():
+            for link in response.get("links", {}).values():
+                if link["operationId"] == operation.id:
+                    return _made(stack, source, link["parameters"])
+    return {}
+
+
+def _made(stack: Stack, source: Operation, parameters: dict[str, str]) -> dict[str, str]:
+    body = next(iter(openapi.examples(source.bodies[JSON]).values()))
+    made = call(stack, source, body).json()
+    fields = {name: where.rpartition("/")[2] for name, where in parameters.items()}
+    return {name: str(made[field]) for name, field in fields.items()}
+
+
+def expect(operation: Operation, answer: requests.Response, status: int) -> None:
+    """Fail unless an answer has this status and is what the document says of it."""
+    assert answer.status_code == status, answer.text
+    said = operation.responses[str(status)]
+    media_type = answer.headers["Content-Type"].partition(";")[0]
+    content = said["content"][media_type]
+    body = answer.json() if media_type.endswith("json") else answer.text
+    openapi.validator(content["schema"]).validate(body)
+    for name, header in said["headers"].items():
+        if header.get("required"):
+            openapi.validator(header["schema"]).validate(answer.headers[name])
+
+
+@pytest.mark.parametrize(("operation", "body", "first"), list(bodies()))
+def test_every_example_works_as_it_is(
+    stack: Stack, operation: Operation, body: Any, first: bool
+) -> None:
+    path, query = linked(stack, operation), given(operation, "query")
+    header = given(operation, "header") if first else {}
+    answers: list[requests.Response] = []
+
+    def is_there() -> bool:
+        answers.append(call(stack, operation, body, path=path, query=query, header=header))
+        return answers[-1].status_code != 404
+
+    wait_until(is_there, 10, "what was made to be there")
+    expect(operation, answers[-1], min(map(int, operation.responses)))
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation: operation.id)
+@pytest.mark.parametrize(
+    ("content_type", "data", "status"),
+    [
+        (JSON, b"", 400),
+        (JSON, b"{", 400),
+        (JSON, TOO_LARGE, 413),
+        ("text/plain", b"{}", 415),
+        (JSON, b"[]", 422),
+        (JSON, b'{"unknown": 1}', 422),
+    ],
+    ids=["empty", "no JSON", "too large", "text", "no object", "unknown field"],
+)
+def test_a_body_that_is_wrong_is_the_problem_that_is_documented(
+    stack: Stack, operation: Operation, content_type: str, data: bytes, status: int
+) -> None:
+    url = stack.url + operation.path.replace("{id}", "1")
+    headers = {"Content-Type": content_type}
+    answer = requests.request(operation.method, url, data=data, headers=headers, timeout=20)
+    expect(operation, answer, status)
+
+
+@pytest.mark.parametrize("operation", WITH_ID, ids=lambda operation: operation.id)
+@pytest.mark.parametrize(("key", "status"), [("9223372036854775807", 404), ("%00", 422)])
+def test_an_id_of_nothing_is_the_problem_that_is_documented(
+    stack: Stack, operation: Operation, key: str, status: int
+) -> None:
+    body = {"title": "x"} if operation.bodies else None
+    expect(operation, call(stack, operation, body, path={"id": key}), status)
+
+
+@pytest.mark.parametrize("operation", LISTS, ids=lambda operation: operation.id)
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "unknown=1", "after=", "limit=1&limit=2"]
+)
+def test_a_wrong_query_is_the_problem_that_is_documented(
+    stack: Stack, operation: Operation, query: str
+) -> None:
+    expect(operation, call(stack, operation, None, query=query), 422)

@@ -1,0 +1,209 @@
+"""Faults under traffic: what was answered with 202 is recorded, once."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg2
+import pytest
+import requests
+
+from local import processes
+from local.layout import PROCESSES
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.system.client import GOOD, Bills
+
+
+def pid(stack: Stack, name: str) -> int:
+    """The process that PM2 runs under `name`, 0 if it runs none."""
+    return next(int(entry.pid) for entry in stack.process_manager.entries() if entry.name == name)
+
+
+def kill(stack: Stack, name: str) -> None:
+    """Kill -9 one process of PM2's."""
+    os.kill(pid(stack, name), signal.SIGKILL)
+
+
+def test_bills_wait_while_the_consumer_is_stopped_and_are_recorded_after(
+    bills: Bills, stack: Stack
+) -> None:
+    stack.pm2("stop", "billing-consumer")
+    for _ in range(20):
+        assert bills.post().status_code == 202
+    wait_until(lambda: bills.waiting() == 20, 10, "20 messages in the queue")
+    assert not bills.recorded()
+    stack.pm2("restart", "billing-consumer")
+    bills.wait_until_all_are_recorded()
+    assert len(bills.recorded()) == 20
+
+
+def test_a_stopped_broker_costs_no_bill_and_no_second(bills: Bills, stack: Stack) -> None:
+    with bills.traffic():
+        bills.wait_for_accepted(50)
+        stack.rabbitmq.stop()
+        bills.wait_for_accepted(50)
+        assert bills.post().elapsed.total_seconds() < 5
+        stack.rabbitmq.start()
+        bills.wait_for_accepted(200)
+    bills.wait_until_all_are_recorded()
+    assert not bills.refused
+
+
+def test_a_killed_broker_costs_no_bill(bills: Bills, stack: Stack) -> None:
+    with bills.traffic():
+        bills.wait_for_accepted(50)
+        stack.rabbitmq.kill()
+        bills.wait_for_accepted(50)
+        stack.rabbitmq.start()
+        bills.wait_for_accepted(200)
+    bills.wait_until_all_are_recorded()
+    assert not bills.refused
+
+
+def test_a_consumer_killed_in_the_middle_of_its_work_records_each_bill_once(
+    bills: Bills, stack: Stack
+) -> None:
+    stack.pm2("stop", "billing-consumer")
+    for number in range(3000):
+        bills.accepted.append(f"bill-{number}")
+    bills.publish_many(bills.accepted)
+    stack.pm2("start", "billing-consumer")
+    for _ in range(3):
+        before = len(bills.recorded())
+        wait_until(lambda: len(bills.recorded()) > before, 30, "some progress")  # noqa: B023
+        if len(bills.recorded()) < 3000:
+            kill(stack, "billing-consumer")
+    bills.wait_until_all_are_recorded()
+    assert len(bills.recorded()) == 3000
+
+
+def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
+    bills: Bills, stack: Stack
+) -> None:
+    stack.rabbitmq.stop()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: bills.post(), range(400)))
+    starting = threading.Thread(target=stack.rabbitmq.start)
+    starting.start()
+    for _ in range(4):
+        before = pid(stack, "gateway-relay")
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: pid(stack, "gateway-relay") not in (0, before), 20, "a new relay")  # noqa: B023
+    starting.join()
+    kill(stack, "gateway-relay")
+    bills.wait_until_all_are_recorded()
+    assert len(bills.recorded()) == 400
+
+
+@pytest.mark.parametrize("fault", ["restart", "kill"])
+def test_billings_database_away_delays_bills_and_dead_letters_none(
+    bills: Bills, stack: Stack, fault: str
+) -> None:
+    database = stack.postgres["billing"]
+    with bills.traffic():
+        bills.wait_for_accepted(50)
+        if fault == "restart":
+            database.restart()
+        else:
+            database.kill()
+            bills.wait_for_accepted(50)
+            database.start()
+        bills.wait_for_accepted(100)
+    bills.wait_until_all_are_recorded()
+    assert bills.waiting("billing_queue.dlq") == 0
+    assert not bills.refused
+
+
+def test_the_gateways_database_away_costs_nothing_while_the_broker_is_there(
+    bills: Bills, stack: Stack
+) -> None:
+    stack.postgres["gateway"].kill()
+    try:
+        for _ in range(10):
+            assert bills.post().status_code == 202
+        stack.rabbitmq.stop()
+        try:
+            answer = bills.post()
+            assert answer.status_code == 503
+            assert "Retry-After" in answer.headers
+        finally:
+            stack.rabbitmq.start()
+    finally:
+        stack.postgres["gateway"].start()
+    bills.wait_until_all_are_recorded()
+
+
+def test_poison_among_good_messages_stops_none_of_them(bills: Bills) -> None:
+    for number in range(30):
+        bills.publish_by_hand(b"poison" if number % 10 == 5 else GOOD, f"hand-{number}")
+    wait_until(lambda: len(bills.recorded()) == 27, 30, "the good ones to be recorded")
+    wait_until(lambda: bills.waiting("billing_queue.dlq") == 3, 10, "the poison to be put aside")
+
+
+def test_two_consumers_at_once_record_each_bill_once(bills: Bills, stack: Stack) -> None:
+    stack.pm2("scale", "billing-consumer", "2")
+    try:
+        with bills.traffic(8):
+            bills.wait_for_accepted(600)
+        bills.wait_until_all_are_recorded()
+    finally:
+        stack.pm2("scale", "billing-consumer", "1")
+
+
+def test_of_a_killed_gateway_no_old_worker_goes_on_serving(bills: Bills, stack: Stack) -> None:
+    master = pid(stack, "gateway")
+    workers = [child for child in processes.pids() if processes.parent(child) == master]
+    assert len(workers) == 2
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: not any(map(processes.alive, workers)), 15, "the old workers to end")
+    wait_until(lambda: _accepts(bills), 30, "the gateway to be back")
+    assert pid(stack, "gateway") != master
+    bills.wait_until_all_are_recorded()
+
+
+def _accepts(bills: Bills) -> bool:
+    try:
+        return bills.post().status_code == 202
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize("process", ["gateway", "inventory-api"])
+def test_a_stop_answers_the_requests_in_flight(
+    stack: Stack,
+    movies: str,
+    bills: Bills,
+    locked_movies: "psycopg2.extensions.connection",
+    process: str,
+) -> None:
+    with ThreadPoolExecutor(9) as pool:
+        in_flight = [pool.submit(requests.get, movies, timeout=20) for _ in range(8)]
+        wait_until(lambda: _waiting_for_lock(locked_movies) == 8, 10, "8 requests in flight")
+        stopping = pool.submit(stack.pm2, "stop", process)
+        wait_until(lambda: _refuses(stack, process), 10, "no new connection to be accepted")
+        locked_movies.rollback()
+        answers = [request.result() for request in in_flight]
+        stopping.result()
+    stack.pm2("start", process)
+    assert [answer.status_code for answer in answers] == [200] * 8
+
+
+def _waiting_for_lock(connection: "psycopg2.extensions.connection") -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        row: Any = cursor.fetchone()
+        return int(row[0])
+
+
+def _refuses(stack: Stack, process: str) -> bool:
+    place = next(known for known in PROCESSES if known.name == process)
+    try:
+        requests.get(f"{stack.address(place)}/live", timeout=0.5)
+    except requests.ConnectionError:
+        return True
+    except requests.Timeout:
+        return False
+    return False

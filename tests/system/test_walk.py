@@ -1,0 +1,61 @@
+"""The README's walk through movies and bills, over the gateway."""
+
+import requests
+
+from local import trace
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.system.client import GOOD, Bills
+
+
+def test_a_movie_is_created_found_changed_and_deleted(movies: str) -> None:
+    description = "Un hacker informatique apprend la vraie nature de sa réalité."
+    created = requests.post(
+        movies, json={"title": "The Matrix", "description": description}, timeout=10
+    )
+    movie = created.json()
+    assert created.status_code == 201
+    assert requests.get(movies, timeout=10).json() == [movie]
+    assert requests.get(movies, params={"title": "matrix"}, timeout=10).json() == [movie]
+    one = f"{movies}/{movie['id']}"
+    assert requests.get(one, timeout=10).json() == movie
+    changed = requests.put(one, json={"title": "The Matrix Reloaded"}, timeout=10)
+    assert changed.json() == {**movie, "title": "The Matrix Reloaded"}
+    assert requests.delete(f"{one}/", timeout=10).json() == changed.json()
+    assert requests.get(one, timeout=10).status_code == 404
+
+
+def test_a_bill_is_accepted_recorded_and_shown_under_its_id(bills: Bills) -> None:
+    answer = bills.post({"user_id": 20, "number_of_items": "5", "total_amount": "180"})
+    bills.wait_until_all_are_recorded()
+    shown = requests.get(bills.stack.url + answer.headers["Location"], timeout=10)
+    bill = shown.json()
+    assert (bill["user_id"], bill["number_of_items"]) == ("20", 5)
+    assert '"total_amount":180.00' in shown.text
+    assert bill["id"] == answer.json()["id"]
+    assert bill["order_id"] is None
+
+
+def test_one_request_id_finds_a_bill_in_the_logs_of_all_processes(
+    bills: Bills, stack: Stack
+) -> None:
+    bills.post(GOOD, **{"X-Request-ID": "find-me-everywhere"})
+    bills.wait_until_all_are_recorded()
+
+    def processes() -> set[str]:
+        lines = trace.find(stack.process_manager.logs, "find-me-everywhere")
+        return {line.split()[0] for line in lines}
+
+    wait_until(lambda: processes() == {"gateway", "billing-consumer"}, 10, "both log lines")
+
+
+def test_an_upstream_that_is_stopped_is_503_with_retry_after(movies: str, stack: Stack) -> None:
+    stack.pm2("stop", "inventory-api")
+    try:
+        answer = requests.get(movies, timeout=10)
+    finally:
+        stack.pm2("start", "inventory-api")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.json()["cause"] == "connection_refused"
+    wait_until(lambda: requests.get(movies, timeout=10).ok, 30, "inventory to be back")

@@ -1,0 +1,212 @@
+"""Field types: what counts as a whole number, an amount, a reference, a title."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from chassis.fields import BigInt, Count, LongText, Money, Reference, Title
+
+COUNT: TypeAdapter[int] = TypeAdapter(Count)
+BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
+MONEY: TypeAdapter[Decimal] = TypeAdapter(Money)
+REFERENCE: TypeAdapter[str] = TypeAdapter(Reference)
+TITLE: TypeAdapter[str] = TypeAdapter(Title)
+LONG_TEXT: TypeAdapter[str] = TypeAdapter(LongText)
+ANY_JSON = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.decimals(),
+    st.text(),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(), st.integers(), max_size=2),
+)
+HUGE = [Decimal("1E+999999"), Decimal("1E+1000000"), Decimal("-1E+999999999999999999")]
+TINY = [Decimal("1E-9999999"), Decimal("1E-999999999999999999")]
+NO_NUMBERS: list[Any] = [
+    True,
+    False,
+    None,
+    "",
+    " ",
+    "abc",
+    "\uff11\uff18\uff10",
+    "1_000",
+    "0x10",
+    [],
+    {},
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [
+        (1, 1),
+        (2_147_483_647, 2_147_483_647),
+        ("5", 5),
+        (" 5 ", 5),
+        ("007", 7),
+        (Decimal("5.0"), 5),
+        (Decimal("1E+2"), 100),
+    ],
+)
+def test_a_whole_number_is_a_count_also_as_a_string(given: object, count: int) -> None:
+    assert COUNT.validate_python(given) == count
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *NO_NUMBERS,
+        *HUGE,
+        *TINY,
+        0,
+        -1,
+        "-5",
+        2_147_483_648,
+        "2147483648",
+        pytest.param("9" * 5000, id="5000 digits"),
+        pytest.param(10**4000, id="10**4000"),
+        1.5,
+        5.0,
+        "5.0",
+        "1e2",
+        Decimal("1.5"),
+        Decimal("NaN"),
+        Decimal("Infinity"),
+    ],
+)
+def test_what_is_no_whole_number_from_1_to_2147483647_is_no_count(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        COUNT.validate_python(wrong)
+
+
+def test_a_key_goes_up_to_the_greatest_64_bit_integer() -> None:
+    assert BIGINT.validate_python(str(2**63 - 1)) == 2**63 - 1
+    with pytest.raises(ValidationError):
+        BIGINT.validate_python(str(2**63))
+
+
+@pytest.mark.parametrize(
+    ("given", "amount"),
+    [
+        (Decimal("99.97"), "99.97"),
+        ("180", "180.00"),
+        (" 180.5 ", "180.50"),
+        (5, "5.00"),
+        (Decimal("1E+2"), "100.00"),
+        (Decimal("1.500"), "1.50"),
+        ("0.10", "0.10"),
+        (Decimal("9999999999.99"), "9999999999.99"),
+        (0, "0.00"),
+        (Decimal("-0"), "0.00"),
+        ("-0.00", "0.00"),
+        (Decimal("0E+99999999"), "0.00"),
+    ],
+)
+def test_an_amount_has_two_decimals_however_it_was_written(given: object, amount: str) -> None:
+    assert str(MONEY.validate_python(given)) == amount
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *NO_NUMBERS,
+        *HUGE,
+        *TINY,
+        0.5,
+        -1,
+        "-0.01",
+        "0.001",
+        Decimal("0.001"),
+        Decimal("0.01000000000000000000000000000000000000001"),
+        Decimal("10000000000.00"),
+        "10000000000",
+        "9999999999.991",
+        "1e2",
+        "NaN",
+        "Infinity",
+        "1,5",
+        "99.",
+        ".5",
+        pytest.param(10**4000, id="10**4000"),
+        pytest.param("9" * 5000, id="5000 digits"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+    ],
+)
+def test_what_is_no_amount_of_whole_cents_within_the_limit_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        MONEY.validate_python(wrong)
+
+
+@given(st.integers(0, 999_999_999_999))
+def test_every_amount_of_cents_is_read_exactly_as_number_and_as_string(cents: int) -> None:
+    amount = Decimal(cents).scaleb(-2)
+    assert MONEY.validate_python(amount) == amount
+    assert MONEY.validate_python(str(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("given", "reference"),
+    [("usr_123", "usr_123"), (123, "123"), (" a b ", "a b"), ("é" * 64, "é" * 64), (-5, "-5")],
+)
+def test_a_reference_is_text_or_a_whole_number_as_text(given: object, reference: str) -> None:
+    assert REFERENCE.validate_python(given) == reference
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        True,
+        None,
+        1.5,
+        Decimal("1.5"),
+        "",
+        "  ",
+        "a" * 65,
+        10**64,
+        pytest.param(10**4000, id="10**4000"),
+        "a\0b",
+        "\ud800",
+        [],
+    ],
+)
+def test_what_is_no_reference_of_1_to_64_characters_is_refused(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        REFERENCE.validate_python(wrong)
+
+
+def test_a_title_is_measured_in_characters_after_trimming() -> None:
+    assert TITLE.validate_python(f" \t{'😀' * 255}\u00a0\n") == "😀" * 255
+    with pytest.raises(ValidationError):
+        TITLE.validate_python("x" * 256)
+
+
+@pytest.mark.parametrize("wrong", ["", " \t\u2003", "a\0b", "\ud800", None, 5, True, ["a"]])
+def test_what_is_no_text_with_something_in_it_is_no_title(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        TITLE.validate_python(wrong)
+
+
+def test_a_long_text_has_at_most_ten_thousand_characters() -> None:
+    assert len(LONG_TEXT.validate_python("é" * 10_000)) == 10_000
+    with pytest.raises(ValidationError):
+        LONG_TEXT.validate_python("é" * 10_001)
+
+
+@pytest.mark.parametrize("field", [COUNT, BIGINT, MONEY, REFERENCE, TITLE, LONG_TEXT])
+@given(value=ANY_JSON)
+def test_whatever_a_field_is_given_it_reads_or_refuses(
+    field: TypeAdapter[object], value: object
+) -> None:
+    try:
+        read = field.validate_python(value)
+    except ValidationError:
+        return
+    assert field.validate_python(read) == read

@@ -1,0 +1,81 @@
+"""What belongs to a stack and runs, by /proc and pid files."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import homes, processes
+from local.daemon import Daemon
+from local.errors import StackError
+from local.waiting import wait_until
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """A server that sleeps."""
+    made = Daemon("the sleeper", tmp_path, tmp_path / "pid", tmp_path / "log")
+    yield made
+    made.end(signal.SIGKILL)
+
+
+def test_a_daemon_runs_until_it_is_ended(daemon: Daemon) -> None:
+    daemon.start(["sleep", "60"], os.environ)
+    wait_until(daemon.running, 5, "the sleeper to run")
+    daemon.end(signal.SIGTERM)
+    assert not daemon.running()
+    assert daemon.family() == []
+
+
+def test_another_process_with_the_id_of_a_stale_pid_file_is_left_alone(daemon: Daemon) -> None:
+    with subprocess.Popen(["sleep", "60"], cwd="/") as other:
+        daemon.pid_file.write_text(str(other.pid))
+        assert not daemon.running()
+        daemon.end(signal.SIGKILL)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_daemon_that_ends_at_once_is_reported_with_its_last_words(daemon: Daemon) -> None:
+    daemon.start(["sh", "-c", "echo no such port >&2; exit 3"], os.environ)
+    wait_until(lambda: not daemon.running(), 5, "the end")
+    with pytest.raises(StackError, match=r"the sleeper ended at once.*no such port"):
+        daemon.check()
+
+
+def test_a_zombie_does_not_count_as_alive() -> None:
+    with subprocess.Popen(["true"]) as child:
+        wait_until(lambda: not processes.alive(child.pid), 5, "the child to end")
+
+
+def test_a_process_that_does_not_exist_reads_as_nothing() -> None:
+    missing = 2**22 + 1
+    assert not processes.alive(missing)
+    assert processes.environment(missing) == {}
+    assert processes.directory(missing) is None
+    assert processes.pss(missing) == 0
+
+
+def test_this_process_takes_memory() -> None:
+    assert processes.pss(os.getpid()) > 1_000_000
+
+
+def test_a_directory_below_a_closed_one_is_not_reachable(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    assert not homes.is_reachable(closed / "stack")
+    assert homes.is_reachable(Path("/usr/lib/stack"))
+
+
+def test_a_home_with_a_path_too_long_for_sockets_is_recognised() -> None:
+    assert homes.is_short(Path("/home/someone/crud-master/.stack/data"))
+    assert not homes.is_short(Path("/" + "x" * 70))
+
+
+def test_a_private_home_is_open_to_servers_and_gone_afterwards() -> None:
+    with homes.private_home() as home:
+        assert home.stat().st_mode & 0o777 == 0o711
+    assert not home.exists()

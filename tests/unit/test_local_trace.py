@@ -1,0 +1,35 @@
+"""Finding one request in the logs of all processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from local import trace
+
+
+def _line(second: int, identifier: str) -> str:
+    stamp = f"2026-01-01T00:00:{second:02}.000000Z"
+    return json.dumps({"timestamp": stamp, "request_id": identifier}) + "\n"
+
+
+def test_lines_of_all_processes_come_in_the_order_of_time(tmp_path: Path) -> None:
+    (tmp_path / "gateway-out.log").write_text(_line(1, "one") + _line(3, "one"))
+    (tmp_path / "billing-consumer-out.log").write_text(_line(2, "one") + _line(2, "two"))
+    found = trace.find(tmp_path, "one")
+    assert [line.split()[0] for line in found] == ["gateway", "billing-consumer", "gateway"]
+
+
+def test_lines_without_the_identifier_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "gateway-out.log").write_text(_line(1, "one"))
+    assert trace.find(tmp_path, "two") == []
+
+
+@pytest.mark.parametrize("line", ["not JSON", "[1]", "", '"text"', "{}"])
+def test_a_line_without_a_timestamp_has_an_empty_one(line: str) -> None:
+    assert trace.timestamp(line) == ""
+
+
+@pytest.mark.parametrize("kind", ["out", "error"])
+def test_a_log_file_tells_its_process(kind: str) -> None:
+    assert trace.process_of(Path(f"/logs/billing-api-{kind}.log")) == "billing-api"

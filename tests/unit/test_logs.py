@@ -1,0 +1,97 @@
+"""One JSON line per thing that happened."""
+
+import contextvars
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from chassis import logs, trace
+from chassis.trace import Trace
+
+TRACE = Trace("req-1", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+Logged = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """Logging as a service configures it; what it has logged, line by line."""
+    root, output = logging.getLogger(), StringIO()
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("inventory-api")
+    yield lambda: [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
+    root.handlers, root.level = handlers, level
+
+
+def test_a_line_says_when_how_serious_which_process_and_what(logged: Logged) -> None:
+    logging.getLogger("inventory").warning("movie %s deleted", 7)
+    [line] = logged()
+    assert (line["level"], line["process"], line["message"]) == (
+        "warning",
+        "inventory-api",
+        "movie 7 deleted",
+    )
+    assert line["timestamp"].endswith("Z")
+    time = datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00"))
+    assert abs(datetime.now(time.tzinfo) - time) < timedelta(minutes=1)
+
+
+def test_a_line_begins_with_the_fields_that_all_lines_have(logged: Logged) -> None:
+    with trace.within(TRACE):
+        logging.getLogger("inventory").info("here", extra={"status": 200})
+    [line] = logged()
+    assert tuple(line) == (*logs.FIELDS, "status")
+
+
+def test_a_line_carries_the_trace_of_the_work_in_hand(logged: Logged) -> None:
+    with trace.within(TRACE):
+        logging.getLogger("inventory").info("within")
+    [line] = logged()
+    assert (line["request_id"], line["trace_id"]) == ("req-1", TRACE.trace_id)
+
+
+def test_a_line_outside_of_any_request_names_none(logged: Logged) -> None:
+    contextvars.Context().run(logging.getLogger("inventory").info, "outside")
+    [line] = logged()
+    assert "request_id" not in line
+    assert "trace_id" not in line
+
+
+@pytest.mark.parametrize("text", ["two\nlines", 'a "quote"', "réalité", "\u2028", "\0"])
+def test_whatever_is_said_stays_one_line(logged: Logged, text: str) -> None:
+    logging.getLogger("inventory").info(text, extra={"detail": text})
+    [line] = logged()
+    assert (line["message"], line["detail"]) == (text, text)
+
+
+def test_an_exception_stays_one_line_with_its_traceback(logged: Logged) -> None:
+    try:
+        raise RuntimeError("the cause")
+    except RuntimeError:
+        logging.getLogger("inventory").exception("failed")
+    [line] = logged()
+    assert line["level"] == "error"
+    assert "RuntimeError: the cause" in line["exc_info"]
+
+
+def test_libraries_speak_from_warning_on(logged: Logged) -> None:
+    for name in ("urllib3.connectionpool", "alembic.runtime", "werkzeug"):
+        logging.getLogger(name).info("chatter")
+        logging.getLogger(name).warning("trouble")
+    assert [line["message"] for line in logged()] == ["trouble"] * 3
+
+
+def test_the_servers_own_lines_have_the_same_shape() -> None:
+    config = logs.granian_config("gateway")
+    formatter = config["formatters"]["generic"]
+    assert formatter["()"] == f"{logs.Formatter.__module__}.{logs.Formatter.__qualname__}"
+    record = logging.LogRecord("_granian", logging.INFO, "", 0, "Started worker-%d", (1,), None)
+    line = json.loads(logs.Formatter(formatter["process"]).format(record))
+    assert (line["process"], line["message"]) == ("gateway", "Started worker-1")

@@ -1,0 +1,203 @@
+"""openapi.yaml says what the code does: the same routes, and examples that fit."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from pydantic import SecretStr
+
+from billing.app import create_app as create_billing
+from billing.settings import Settings as BillingSettings
+from chassis.errors import InvalidError
+from chassis.fields import Schema
+from chassis.idempotency import Key
+from chassis.parsing import decoded, validated
+from chassis.publisher import Publisher
+from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
+from gateway.app import create_app as create_gateway
+from gateway.routes import ANONYMOUS
+from gateway.schemas import NewBill
+from gateway.settings import Settings as GatewaySettings
+from gateway.settings import Upstream
+from inventory.app import create_app as create_inventory
+from inventory.schemas import MovieChange, NewMovie
+from inventory.settings import Settings as InventorySettings
+from tests import openapi
+
+SECRET = SecretStr("secret")
+SERVER, PORT = ServerSettings(workers=1, threads=1), PortSettings(port=8080)
+DATABASE = DatabaseSettings(name="db", user="user", password=SECRET)
+BROKER = BrokerSettings(
+    host="127.0.0.1", user="user", password=SECRET, vhost="vhost", queue="billing_queue"
+)
+OPERATIONS = openapi.operations()
+MODELS: dict[str, type[Schema]] = {
+    "NewMovie": NewMovie,
+    "MovieChange": MovieChange,
+    "NewBill": NewBill,
+}
+BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+MOVIES: list[object] = [
+    *({"title": title} for title in ("x", "x" * 255, "x" * 256, "", "  ", 1, None)),
+    *({"title": "x", "description": text} for text in ("", "x" * 10_001, None, 1)),
+    *({"title": "x", "year": 1999}, {"description": "x"}, {"description": None}, {}, [], "x"),
+]
+BILLS: list[object] = [
+    *(BILL | {"user_id": user} for user in (20, "x" * 64, "x" * 65, "", True, None, 1.5)),
+    *(BILL | {"number_of_items": n} for n in (1, 2**31 - 1, 2**31, 0, -1, 1.5, True)),
+    *(BILL | {"number_of_items": n} for n in ("5", "007", "0", "-1", "1.0", "x", "")),
+    *(BILL | {"total_amount": a} for a in (0, 180, 9999999999.99, 1e10, -1, True, None)),
+    *(BILL | {"total_amount": a} for a in ("180", "0.10", "1.500", "1.555", "1.", "x")),
+    *(BILL, BILL | {"order_id": "x"}, {"user_id": 1}, {}, [], "x"),
+]
+BODIES = [
+    *(("NewMovie", body) for body in MOVIES),
+    *(("MovieChange", body) for body in MOVIES),
+    *(("NewBill", body) for body in BILLS),
+]
+Routes = set[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Flask:
+    """The gateway's application; nothing behind it runs."""
+    upstreams = [Upstream(name, "127.0.0.1", 8080) for name in ("inventory-api", "billing-api")]
+    settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams)
+    return create_gateway(settings, Publisher(BROKER, "test", []))
+
+
+@pytest.fixture(scope="module")
+def upstreams() -> list[Flask]:
+    """The applications behind the gateway."""
+    return [
+        create_inventory(InventorySettings(SERVER, PORT, DATABASE)),
+        create_billing(BillingSettings(SERVER, PORT, PORT, DATABASE, BROKER)),
+    ]
+
+
+def routes(app: Flask) -> Routes:
+    """Path and method of each route; those for any method are another service's to know."""
+    return {
+        (_anonymous(rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+
+
+def public(found: Routes) -> Routes:
+    """Without health, which each process has for itself."""
+    return {(path, method) for path, method in found if path.startswith("/api/")}
+
+
+def documented() -> Routes:
+    """Path and method of each operation."""
+    return {(_anonymous(operation.path), operation.method) for operation in OPERATIONS}
+
+
+def is_documented(name: str, body: object) -> bool:
+    """Whether a body fits a schema of the document."""
+    document = openapi.raw()
+    schema = openapi.resolved(document["components"]["schemas"][name], document)
+    return bool(openapi.validator(schema).is_valid(body))
+
+
+def is_taken(model: type[Schema], body: object) -> bool:
+    """Whether the code takes a body, read as it would be."""
+    try:
+        validated(model, decoded(json.dumps(body).encode()))
+    except InvalidError:
+        return False
+    return True
+
+
+def _anonymous(path: str) -> str:
+    """A path whose parameters have no names."""
+    return re.sub(r"<[^>]*>|\{[^}]*\}", "{}", path)
+
+
+def media_types() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each place in the document that has a schema and should have an example."""
+    for operation in OPERATIONS:
+        for body in operation.bodies.values():
+            yield f"{operation.id} body", body
+        for parameter in operation.parameters:
+            yield f"{operation.id} {parameter['name']}", parameter
+        for status, response in operation.responses.items():
+            yield from _of_response(f"{operation.id} {status}", response)
+
+
+def _of_response(name: str, response: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for content in response["content"].values():
+        yield name, content
+    for header, holder in response["headers"].items():
+        yield f"{name} {header}", holder
+
+
+def _named(pairs: Iterable[tuple[str, dict[str, Any]]]) -> list[Any]:
+    return [pytest.param(holder, id=name) for name, holder in pairs]
+
+
+def test_the_document_is_valid() -> None:
+    OpenAPIV30SpecValidator(openapi.raw()).validate()
+
+
+def test_every_route_is_documented_and_every_operation_exists(
+    gateway: Flask, upstreams: list[Flask]
+) -> None:
+    behind = {route for app in upstreams for route in public(routes(app))}
+    assert documented() == routes(gateway) | behind
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_gateway_lets_every_operation_in(
+    gateway: Flask, operation: openapi.Operation, end: str
+) -> None:
+    path = operation.path.replace("{id}", "1") + end
+    gateway.url_map.bind("localhost").match(path, operation.method.upper())
+
+
+@pytest.mark.parametrize("holder", _named(media_types()))
+def test_every_example_fits_its_schema(holder: dict[str, Any]) -> None:
+    for example in openapi.examples(holder).values():
+        openapi.validator(holder["schema"]).validate(example)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_every_body_has_an_example(operation: openapi.Operation) -> None:
+    answers = [c for r in operation.responses.values() for c in r["content"].values()]
+    for content in [*operation.bodies.values(), *answers]:
+        assert openapi.examples(content)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_every_problem_shows_its_own_status(operation: openapi.Operation) -> None:
+    for status, response in operation.responses.items():
+        problem = response["content"].get("application/problem+json", {})
+        for example in openapi.examples(problem).values():
+            assert example["status"] == int(status)
+
+
+@pytest.mark.parametrize(("name", "body"), BODIES, ids=lambda value: f"{value}"[:60])
+def test_the_document_takes_the_bodies_that_the_code_takes(name: str, body: object) -> None:
+    assert is_documented(name, body) == is_taken(MODELS[name], body)
+
+
+def test_operations_have_names_of_their_own_and_words_to_explain_them() -> None:
+    said = [item for path in openapi.raw()["paths"].values() for item in path.values()]
+    operations = [item for item in said if isinstance(item, dict)]
+    assert len({item["operationId"] for item in operations}) == len(operations)
+    assert all(item["summary"] and item["description"] and item["tags"] for item in operations)
+
+
+def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -> None:
+    named = {operation.id: operation for operation in OPERATIONS}
+    example = {p["name"]: p["example"] for p in named["postBill"].parameters if "example" in p}
+    key = Key(ANONYMOUS, "POST /api/billing", example["Idempotency-Key"], b"")
+    shown = next(p for p in named["getBill"].parameters if p["name"] == "id")
+    assert shown["example"] == str(key.message_id)

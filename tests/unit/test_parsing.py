@@ -1,0 +1,207 @@
+"""Reading bodies, query strings and keys: what is refused, and how."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+
+from chassis import parsing
+from chassis.errors import InvalidError
+from chassis.fields import BigInt, Count, Money, Schema, Title
+
+APP = Flask("test")
+
+
+class Thing(Schema):
+    """A schema for the tests."""
+
+    title: Title
+    count: Count = 1
+    price: Money | None = None
+
+
+class Selection(Schema):
+    """A query for the tests."""
+
+    title: str | None = None
+    after: BigInt | None = Field(default=None)
+
+
+@contextmanager
+def posted(data: bytes, content_type: str | None = "application/json") -> Iterator[None]:
+    """Be in a request with this body."""
+    with APP.test_request_context("/", method="POST", data=data, content_type=content_type):
+        yield
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "application/vnd.movie+json"],
+)
+def test_a_json_object_is_read_by_its_schema(content_type: str) -> None:
+    with posted(b'{"title": " A ", "count": "3", "price": 1.10}', content_type):
+        thing = parsing.body(Thing)
+    assert (thing.title, thing.count, str(thing.price)) == ("A", 3, "1.10")
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", "text/plain", "application/xml", "multipart/form-data", "json"]
+)
+def test_another_content_type_is_refused(content_type: str | None) -> None:
+    with posted(b'{"title": "A"}', content_type), pytest.raises(UnsupportedMediaType):
+        parsing.body(Thing)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{'title': 'A'}",
+        b'{"title": "A"} trailing',
+        b'{"title": "A",}',
+        b'{"title": "\xff"}',
+        b'{"title": "A", "count": NaN}',
+        b'{"title": "A", "count": -Infinity}',
+        b'{"title": "A", "count": 01}',
+        b'{"title": "a\nb"}',
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        pytest.param(b"[" * 100_000, id="arrays nested 100,000 times"),
+        pytest.param(b'{"title":' * 100_000, id="objects nested 100,000 times"),
+    ],
+)
+def test_what_is_not_json_is_a_bad_request(data: bytes) -> None:
+    with posted(data), pytest.raises(BadRequest) as raised:
+        parsing.body(Thing)
+    assert raised.value.description
+
+
+@pytest.mark.parametrize("data", [b"[]", b"null", b"true", b'"title"', b"5", b"1.5", b"[{}]"])
+def test_json_that_is_not_an_object_is_invalid(data: bytes) -> None:
+    with posted(data), pytest.raises(InvalidError, match="must be a JSON object"):
+        parsing.body(Thing)
+
+
+@pytest.mark.parametrize(
+    "number", ["1E+1000000", "1E+99999999999999999999", pytest.param("9" * 5000, id="5000 digits")]
+)
+def test_no_number_is_too_large_to_be_refused(number: str) -> None:
+    data = f'{{"title": "A", "count": {number}, "price": {number}}}'
+    with posted(data.encode()), pytest.raises((BadRequest, InvalidError)):
+        parsing.body(Thing)
+
+
+def test_all_that_is_wrong_is_named_by_field() -> None:
+    data = b'{"count": true, "colour": "red", "price": "0.001"}'
+    with posted(data), pytest.raises(InvalidError) as raised:
+        parsing.body(Thing)
+    assert {fault.field: fault.detail for fault in raised.value.errors} == {
+        "title": "is required",
+        "count": "must be a whole number",
+        "price": "must have at most two decimals",
+        "colour": "is not known here",
+    }
+
+
+def test_a_complaint_does_not_repeat_what_was_given() -> None:
+    with posted(b'{"title": ["a secret"]}'), pytest.raises(InvalidError) as raised:
+        parsing.body(Thing)
+    assert "secret" not in str(raised.value)
+
+
+def test_decimals_pass_through_no_binary_float() -> None:
+    assert parsing.decoded(b"0.1000000000000000000000001") == Decimal("0.1000000000000000000000001")
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused_as_a_bad_request(data: bytes) -> None:
+    with suppress(BadRequest):
+        parsing.decoded(data)
+
+
+@given(
+    st.from_regex(rb"-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?([eE][+-]?[0-9]{1,24})?", fullmatch=True)
+)
+def test_any_json_number_is_read_or_refused(number: bytes) -> None:
+    data = b'{"title": "A", "count": ' + number + b', "price": ' + number + b"}"
+    with posted(data), suppress(InvalidError, BadRequest):
+        parsing.body(Thing)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["title", "count", "price", "colour", "", "\ud800", "a\0"]),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.lists(st.integers())),
+    )
+)
+def test_any_object_is_read_or_refused_by_field(data: dict[str, object]) -> None:
+    with posted(json.dumps(data).encode()):
+        try:
+            thing = parsing.body(Thing)
+        except (InvalidError, HTTPException) as error:
+            assert not isinstance(error, InvalidError) or error.errors
+        else:
+            assert 1 <= len(thing.title) <= 255
+
+
+def test_query_parameters_are_read_by_their_schema() -> None:
+    with APP.test_request_context("/?title=%C3%A9%20%25&after=5"):
+        selection = parsing.query(Selection)
+    assert (selection.title, selection.after) == ("é %", 5)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("title=a&title=b", "title"),
+        ("after=5&after=5", "after"),
+        ("colour=red", "colour"),
+        ("after=", "after"),
+        ("after=abc", "after"),
+    ],
+)
+def test_a_parameter_that_is_repeated_unknown_or_wrong_is_named(query: str, field: str) -> None:
+    with APP.test_request_context(f"/?{query}"), pytest.raises(InvalidError) as raised:
+        parsing.query(Selection)
+    assert [fault.field for fault in raised.value.errors] == [field]
+
+
+def test_a_key_is_a_positive_64_bit_integer() -> None:
+    assert parsing.identifier("9223372036854775807", parsing.BIGINT) == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "0",
+        "-1",
+        "abc",
+        "1.5",
+        "9223372036854775808",
+        "\uff11",
+        "²",
+        "",
+        "1e3",
+        "\0",
+        pytest.param("9" * 5000, id="5000 digits"),
+    ],
+)
+def test_any_other_key_is_invalid_as_the_field_id(key: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        parsing.identifier(key, parsing.BIGINT)
+    assert [fault.field for fault in raised.value.errors] == ["id"]
+
+
+@given(st.text())
+def test_any_text_is_read_as_a_key_or_refused(text: str) -> None:
+    with suppress(InvalidError):
+        assert parsing.identifier(text, parsing.BIGINT) >= 1

@@ -1,0 +1,167 @@
+"""Settings: where values come from, and what is said when they are missing or wrong."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+import billing.settings
+import gateway.settings
+import inventory.settings
+from chassis.errors import SettingsError
+from chassis.settings import DatabaseSettings, PortSettings, ServerSettings, read, read_broker
+
+DATABASE = {
+    "INVENTORY_DB_NAME": "movies_db",
+    "INVENTORY_DB_USER": "inventory_user",
+    "INVENTORY_DB_PASSWORD": "secret of the database",
+}
+BROKER = {
+    "RABBITMQ_USER": "rabbitmq_user",
+    "RABBITMQ_PASSWORD": "secret of the broker",
+    "RABBITMQ_VHOST": "billing_vhost",
+    "RABBITMQ_QUEUE": "billing_queue",
+}
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment in which nothing but the database and the broker is set."""
+    for name, value in {**DATABASE, **BROKER}.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that `ENV_FILE` names, empty."""
+    path = tmp_path / ".env"
+    path.touch()
+    monkeypatch.setenv("ENV_FILE", str(path))
+    return path
+
+
+@pytest.mark.parametrize("name", DATABASE)
+def test_a_missing_variable_is_named(variables: pytest.MonkeyPatch, name: str) -> None:
+    variables.delenv(name)
+    with pytest.raises(SettingsError, match=name):
+        inventory.settings.load()
+
+
+@pytest.mark.parametrize("name", [*BROKER, "BILLING_VM_IP"])
+def test_a_missing_variable_of_the_broker_is_named(
+    variables: pytest.MonkeyPatch, name: str
+) -> None:
+    variables.setenv("BILLING_VM_IP", "192.168.56.12")
+    variables.delenv(name)
+    with pytest.raises(SettingsError, match=name):
+        read_broker()
+
+
+def test_all_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read(DatabaseSettings, "INVENTORY_DB_")
+    assert all(name in str(raised.value) for name in DATABASE)
+
+
+@pytest.mark.parametrize("wrong", ["eighty", "", "80.5", "0", "-1", "65536"])
+def test_a_port_that_is_none_is_refused_by_its_variables_name(
+    variables: pytest.MonkeyPatch, wrong: str
+) -> None:
+    variables.setenv("INVENTORY_API_PORT", wrong)
+    with pytest.raises(SettingsError, match="INVENTORY_API_PORT"):
+        inventory.settings.load()
+
+
+@pytest.mark.parametrize("prefix", ["INVENTORY_DB_", "RABBITMQ_"])
+def test_the_ports_of_the_database_and_the_broker_are_checked_alike(
+    variables: pytest.MonkeyPatch, prefix: str
+) -> None:
+    variables.setenv("RABBITMQ_HOST", "localhost")
+    variables.setenv(f"{prefix}PORT", "65536")
+    with pytest.raises(SettingsError, match=f"{prefix}PORT"):
+        read_broker() if prefix == "RABBITMQ_" else inventory.settings.load()
+
+
+def test_a_complaint_does_not_repeat_what_was_given(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("INVENTORY_DB_PORT", "a password in the wrong place")
+    with pytest.raises(SettingsError) as raised:
+        inventory.settings.load()
+    assert "password in" not in str(raised.value)
+
+
+def test_what_is_not_set_has_its_default(variables: pytest.MonkeyPatch) -> None:
+    settings = inventory.settings.load()
+    assert (settings.server, settings.port) == (ServerSettings(), PortSettings(port=8080))
+    assert (settings.database.host, settings.database.port) == ("localhost", 5432)
+
+
+def test_the_file_that_env_file_names_is_read(env_file: Path) -> None:
+    env_file.write_text("".join(f"{name}={value!r}\n" for name, value in DATABASE.items()))
+    assert inventory.settings.load().database.name == "movies_db"
+
+
+def test_the_environment_wins_over_the_file(env_file: Path, variables: pytest.MonkeyPatch) -> None:
+    env_file.write_text("INVENTORY_DB_NAME=of_the_file\nINVENTORY_API_PORT=8081\n")
+    settings = inventory.settings.load()
+    assert (settings.database.name, settings.port.port) == ("movies_db", 8081)
+
+
+def test_rabbitmq_runs_on_billing_vm_unless_told_otherwise(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("BILLING_VM_IP", "192.168.56.12")
+    assert read_broker().host == "192.168.56.12"
+    variables.setenv("RABBITMQ_HOST", "broker.example")
+    assert read_broker().host == "broker.example"
+
+
+def test_rabbitmqs_host_may_stand_in_the_file(
+    env_file: Path, variables: pytest.MonkeyPatch
+) -> None:
+    variables.setenv("BILLING_VM_IP", "192.168.56.12")
+    env_file.write_text("RABBITMQ_HOST=broker.example\n")
+    assert read_broker().host == "broker.example"
+
+
+def test_an_empty_host_of_rabbitmq_counts_as_none(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("BILLING_VM_IP", "192.168.56.12")
+    variables.setenv("RABBITMQ_HOST", "")
+    assert read_broker().host == "192.168.56.12"
+
+
+def test_the_gateway_finds_the_other_services_by_their_machines_and_ports(
+    variables: pytest.MonkeyPatch,
+) -> None:
+    for name, value in DATABASE.items():
+        variables.setenv(name.replace("INVENTORY", "GATEWAY"), value)
+    variables.setenv("INVENTORY_VM_IP", "127.0.0.11")
+    variables.setenv("INVENTORY_API_PORT", "8081")
+    variables.setenv("BILLING_VM_IP", "127.0.0.12")
+    settings = gateway.settings.load()
+    found = settings.inventory
+    assert (found.name, found.host, found.port) == ("inventory-api", "127.0.0.11", 8081)
+    assert (settings.billing.host, settings.billing.port) == ("127.0.0.12", 8080)
+
+
+def test_billing_reads_a_port_for_each_of_its_processes(variables: pytest.MonkeyPatch) -> None:
+    for name, value in DATABASE.items():
+        variables.setenv(name.replace("INVENTORY", "BILLING"), value)
+    variables.setenv("BILLING_VM_IP", "127.0.0.12")
+    variables.setenv("BILLING_API_PORT", "8082")
+    variables.setenv("BILLING_CONSUMER_PORT", "9082")
+    settings = billing.settings.load()
+    assert (settings.port.port, settings.consumer_port.port) == (8082, 9082)
+
+
+def test_no_settings_show_a_password(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("BILLING_VM_IP", "127.0.0.12")
+    settings = inventory.settings.load()
+    assert "secret" not in f"{settings!r} {read_broker()!r} {settings.database.url!r}"
+
+
+def test_a_password_with_any_character_arrives_at_the_database(
+    variables: pytest.MonkeyPatch,
+) -> None:
+    variables.setenv("INVENTORY_DB_PASSWORD", "a/b@c:d%e'f é")
+    url = inventory.settings.load().database.url
+    assert url.drivername == "postgresql+psycopg2"
+    assert make_url(url.render_as_string(hide_password=False)).password == "a/b@c:d%e'f é"
