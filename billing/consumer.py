@@ -14,8 +14,9 @@ from billing.schemas import BillMessage
 from billing.settings import Settings
 from chassis import database, parsing, trace, worker
 from chassis.broker import Queue, dead_letter_queue
-from chassis.consumer import Consumer, Delivery, RejectedError
+from chassis.consumer import Consumer
 from chassis.database import Database
+from chassis.delivery import Delivery, RejectedError
 from chassis.errors import InvalidError
 from chassis.trace import Trace
 

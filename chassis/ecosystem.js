@@ -22,4 +22,6 @@ exports.app = (name, args) => ({
   treekill: false,
   merge_logs: true,
   time: false,
+  // no look for version control in the directory
+  vizion: false,
 });

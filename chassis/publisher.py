@@ -6,7 +6,7 @@ them as confirms come. See https://www.rabbitmq.com/docs/confirms.
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import Enum
@@ -14,17 +14,15 @@ from enum import Enum
 import pika
 from pika.channel import Channel
 from pika.exceptions import AMQPError
-from prometheus_client import Counter
 
 from chassis import broker
 from chassis.broker import Message
+from chassis.confirms import PUBLISHED, Confirms, Pending, fail
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
-PUBLISHED = Counter(
-    "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]
-)
+Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
 logger = logging.getLogger(__name__)
@@ -56,15 +54,14 @@ class Publisher:
         self.name = "rabbitmq"
         self._timeout = timeout
         self._topology = list(topology)
-        self._waiting: deque[tuple[Message, Future[None]]] = deque()
-        self._pending: OrderedDict[int, tuple[str, Future[None]]] = OrderedDict()
+        self._waiting: deque[tuple[Message, Pending]] = deque()
+        self._confirms = Confirms()
         self._lock = threading.Lock()
         self._flush_asked = False
         self._changed = threading.Condition()
         self._state = State.DOWN
         self._channel: Channel | None = None
-        self._tag = 0
-        self._probe_tag = 0
+        self._probing = False
         self._connection = Connection(settings, name, self._topology, self)
 
     def start(self) -> None:
@@ -100,14 +97,14 @@ class Publisher:
             detail = f"RabbitMQ has not confirmed within {self._timeout} s"
             raise BrokerUnavailableError(detail, "broker_timeout") from None
 
-    def submit(self, message: Message) -> "Future[None]":
+    def submit(self, message: Message) -> Pending:
         """Hand a message over; the future ends when it is confirmed or failed.
 
         Raises:
             BrokerUnavailableError: the broker is known to be away, blocked or slow.
         """
         self.check()
-        future: Future[None] = Future()
+        future: Pending = Future()
         with self._lock:
             self._waiting.append((message, future))
             first, self._flush_asked = not self._flush_asked, True
@@ -119,13 +116,17 @@ class Publisher:
         try:
             self._connection.call(self._flush)
         except BrokerUnavailableError as error:
-            self._fail_all(str(error))
+            self._fail_waiting(str(error))
+
+    def _fail_waiting(self, reason: str) -> None:
+        for _message, future in self._take_waiting():
+            fail(future, reason)
 
     # What follows runs on the connection's thread.
 
     def opened(self, channel: Channel) -> None:
-        """Turn confirms on; tags count from 1 on a new channel."""
-        self._channel, self._tag, self._probe_tag = channel, 0, 0
+        """Turn confirms on."""
+        self._channel = channel
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
 
@@ -133,7 +134,8 @@ class Publisher:
         """Fail all that is not confirmed: whoever waits decides what becomes of it."""
         self._channel = None
         self._set(State.DOWN)
-        self._fail_all(f"RabbitMQ is away: {reason}")
+        self._fail_waiting(f"RabbitMQ is away: {reason}")
+        self._confirms.fail_all(f"RabbitMQ is away: {reason}")
 
     def blocked(self, reason: str | None) -> None:
         """The broker has stopped reading what we send, or reads again."""
@@ -148,7 +150,7 @@ class Publisher:
             self._state = state
             self._changed.notify_all()
 
-    def _take_waiting(self) -> list[tuple[Message, "Future[None]"]]:
+    def _take_waiting(self) -> list[tuple[Message, Pending]]:
         with self._lock:
             taken = list(self._waiting)
             self._waiting.clear()
@@ -158,13 +160,12 @@ class Publisher:
     def _flush(self) -> None:
         for message, future in self._take_waiting():
             if self._channel is None or not self._channel.is_open:
-                _fail(future, "RabbitMQ is away: the channel was lost")
+                fail(future, "RabbitMQ is away: the channel was lost")
                 continue
-            self._tag += 1
-            self._pending[self._tag] = (message.id, future)
-            self._send(self._channel, message)
+            self._send(self._channel, message, future)
 
-    def _send(self, channel: Channel, message: Message) -> None:
+    def _send(self, channel: Channel, message: Message, future: Pending) -> None:
+        self._confirms.add(message.id, future)
         properties = pika.BasicProperties(
             content_type=message.content_type,
             delivery_mode=pika.DeliveryMode.Persistent,
@@ -179,34 +180,17 @@ class Publisher:
         except AMQPError as error:
             logger.warning("publishing failed", extra={"reason": repr(error)})
 
-    def _confirmed(
-        self, frame: "pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]"
-    ) -> None:
+    def _confirmed(self, frame: Answer) -> None:
         method = frame.method
         acknowledged = isinstance(method, pika.spec.Basic.Ack)
-        for tag in self._settled(method.delivery_tag, method.multiple):
-            _message_id, future = self._pending.pop(tag)
-            if not acknowledged:
-                _fail(future, "RabbitMQ refused the message (nack)")
-            elif not future.done():
-                future.set_result(None)
-                PUBLISHED.labels("confirmed").inc()
-        if self._probe_tag and method.delivery_tag >= self._probe_tag:
-            self._probed()
+        self._confirms.settle(method.delivery_tag, method.multiple, acknowledged)
 
-    def _settled(self, tag: int, multiple: bool) -> list[int]:
-        if not multiple:
-            return [tag] if tag in self._pending else []
-        return [pending for pending in self._pending if pending <= tag]
-
-    def _returned(self, _channel: Channel, _method: object, properties: object, _b: bytes) -> None:
-        """A mandatory message that no queue took comes back before its confirm."""
-        returned = getattr(properties, "message_id", None)
-        for message_id, future in self._pending.values():
-            if message_id == returned:
-                _fail(future, "no queue took the message")
-        if self._channel is not None and self._channel.is_open:
-            broker.declare(self._topology, self._channel, lambda: None)
+    def _returned(
+        self, channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
+    ) -> None:
+        """A mandatory message that no queue took: fail it, and have the queues there again."""
+        self._confirms.returned(properties.message_id)
+        broker.declare(self._topology, channel, lambda: None)
 
     def _suspect(self) -> None:
         """After an overdue confirm nothing is handed over until a probe is confirmed."""
@@ -219,32 +203,20 @@ class Publisher:
                 logger.info("broker connection is already gone")
 
     def _probe(self) -> None:
-        if self._state is not State.SUSPECT or self._channel is None or self._probe_tag:
+        if self._state is not State.SUSPECT or self._channel is None or self._probing:
             return
-        self._tag += 1
-        self._probe_tag = self._tag
+        self._probing = True
+        answer: Pending = Future()
+        answer.add_done_callback(self._probed)
         # no queue has this name: the broker confirms at once that it has nowhere to put it
-        self._send(self._channel, Message(b"", "publisher-probe", mandatory=False))
+        self._send(self._channel, Message(b"", "publisher-probe", mandatory=False), answer)
 
-    def _probed(self) -> None:
-        self._probe_tag = 0
-        if self._state is not State.SUSPECT:
+    def _probed(self, answer: Pending) -> None:
+        self._probing = False
+        if answer.exception() is not None or self._state is not State.SUSPECT:
             return
-        if self._pending:
+        if self._confirms:
             self._connection.later(_PROBE_SECONDS, self._probe)
         else:
             logger.info("broker confirms again")
             self._set(State.READY)
-
-    def _fail_all(self, reason: str) -> None:
-        failed = [future for _message, future in self._take_waiting()]
-        failed += [future for _id, future in self._pending.values()]
-        self._pending.clear()
-        for future in failed:
-            _fail(future, reason)
-
-
-def _fail(future: "Future[None]", reason: str) -> None:
-    if not future.done():
-        PUBLISHED.labels("failed").inc()
-        future.set_exception(BrokerUnavailableError(reason))

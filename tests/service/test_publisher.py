@@ -48,7 +48,7 @@ def ready(channel: BlockingChannel) -> int:
 
 def bodies(channel: BlockingChannel) -> list[bytes]:
     """Take all that is in the queue."""
-    taken = []
+    taken: list[bytes] = []
     while True:
         method, _properties, body = channel.basic_get(QUEUE, auto_ack=True)
         if method is None:
@@ -156,7 +156,7 @@ def test_every_future_ends_when_the_broker_is_killed_under_load(
             thread.result(30)
     rabbitmq.start()
     assert "failed" in outcomes
-    assert not publisher._pending
+    assert not publisher._confirms
     assert publisher.wait_until_ready(15)
 
 

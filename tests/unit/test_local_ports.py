@@ -10,7 +10,7 @@ import pytest
 from local import plan, ports
 from local.errors import StackError
 from local.layout import CHECKOUT
-from local.variables import ADDRESSES, Variables, read, resolve
+from local.variables import ADDRESSES, PORTS, Variables, read, resolve
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -87,7 +87,7 @@ def test_a_port_that_this_stack_holds_is_kept(
 def test_a_port_that_another_holds_is_refused_with_what_to_do(
     tmp_path: Path, values: Variables, server: socket.socket
 ) -> None:
-    free = dict(zip(plan.PORTS, ports.free_ports(len(plan.PORTS)), strict=True))
+    free = dict(zip(PORTS, ports.free_ports(len(PORTS)), strict=True))
     taken = free | {"GATEWAY_PORT": server.getsockname()[1]}
     resolved = resolve(values, ADDRESSES, taken, tmp_path)
     with pytest.raises(StackError, match=rf"\(pid {os.getpid()}\): end it, or set GATEWAY_PORT"):

@@ -1,0 +1,71 @@
+"""Publisher confirms: which messages of a channel the broker has not answered for yet.
+
+Source: https://www.rabbitmq.com/docs/confirms. All of it is used on the connection's thread.
+"""
+
+from collections import OrderedDict
+from concurrent.futures import Future
+
+from prometheus_client import Counter
+
+from chassis.errors import BrokerUnavailableError
+
+PUBLISHED = Counter(
+    "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]
+)
+Pending = Future[None]
+
+
+class Confirms:
+    """The unanswered messages of one channel, in the order of their delivery tags."""
+
+    def __init__(self) -> None:
+        self._pending: OrderedDict[int, tuple[str, Pending]] = OrderedDict()
+        self._tag = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, message_id: str, future: Pending) -> None:
+        """Note a message that is published next; tags count from 1 on a channel."""
+        self._tag += 1
+        self._pending[self._tag] = (message_id, future)
+
+    def settle(self, tag: int, multiple: bool, acknowledged: bool) -> None:
+        """The broker has answered for `tag`, or for all up to it."""
+        for settled in self._up_to(tag) if multiple else [tag]:
+            _message_id, future = self._pending.pop(settled)
+            if not acknowledged:
+                fail(future, "RabbitMQ refused the message (nack)")
+            elif not future.done():
+                PUBLISHED.labels("confirmed").inc()
+                future.set_result(None)
+
+    def _up_to(self, tag: int) -> list[int]:
+        tags = []
+        for pending in self._pending:
+            if pending > tag:
+                break
+            tags.append(pending)
+        return tags
+
+    def returned(self, message_id: str | None) -> None:
+        """No queue took this message; the broker says so before it confirms."""
+        for pending_id, future in self._pending.values():
+            if pending_id == message_id:
+                fail(future, "no queue took the message")
+
+    def fail_all(self, reason: str) -> None:
+        """The channel is gone, and with it every answer."""
+        pending = [future for _message_id, future in self._pending.values()]
+        self._pending.clear()
+        self._tag = 0
+        for future in pending:
+            fail(future, reason)
+
+
+def fail(future: Pending, reason: str) -> None:
+    """End a future whose message nobody has taken responsibility for."""
+    if not future.done():
+        PUBLISHED.labels("failed").inc()
+        future.set_exception(BrokerUnavailableError(reason))

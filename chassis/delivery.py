@@ -1,0 +1,52 @@
+"""A message as a service's handler sees it, and what a handler is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import pika
+from pika.channel import Channel
+
+
+class RejectedError(Exception):
+    """A message that can't be processed, now or later."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message as it came from the broker, on the channel that it must be acknowledged on."""
+
+    channel: Channel
+    tag: int
+    body: bytes
+    properties: pika.BasicProperties
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The AMQP headers, none if there are none."""
+        return self.properties.headers or {}
+
+    @property
+    def earlier_deliveries(self) -> int:
+        """How often the broker has delivered this message before."""
+        return int(self.headers.get("x-delivery-count", 0))
+
+
+ItemT = TypeVar("ItemT")
+
+
+class Handler(Protocol[ItemT]):
+    """What a service does with the messages of a queue."""
+
+    def parse(self, delivery: Delivery) -> ItemT:
+        """Understand a message.
+
+        Raises:
+            RejectedError: it can't be processed, and why.
+        """
+
+    def apply(self, items: Sequence[ItemT]) -> None:
+        """Apply all of `items` in one transaction, and commit it; what was applied before, not."""
+
+    def is_outage(self, error: Exception) -> bool:
+        """Tell whether to wait and try again, since the message is not at fault."""

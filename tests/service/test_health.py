@@ -1,0 +1,160 @@
+"""`/live`, `/ready` and `/metrics`, and what is answered while the database is away."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from chassis import migrations, web
+from chassis.settings import DatabaseSettings
+from inventory.app import create_app
+from inventory.settings import Settings
+from local.homes import private_home
+from local.ports import free_port
+from local.postgres import Postgres
+from tests.conftest import DATABASES, PASSWORD
+from tests.service.conftest import SERVER, port
+
+Stoppable = tuple[FlaskClient, Postgres]
+
+
+@pytest.fixture(scope="module")
+def stoppable() -> Iterator[Stoppable]:
+    """A client of an inventory-api whose PostgreSQL is its own, to be stopped at will."""
+    name, user = DATABASES["inventory"]
+    with private_home() as home:
+        server = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
+        server.start()
+        server.create_database(name, user, PASSWORD)
+        settings = DatabaseSettings(
+            host=server.host,
+            port=server.port,
+            name=name,
+            user=user,
+            password=SecretStr(PASSWORD),
+        )
+        migrations.upgrade("inventory", settings)
+        yield create_app(Settings(SERVER, port(), settings)).test_client(), server
+        server.stop()
+
+
+def counted(client: FlaskClient, **labels: str) -> float:
+    """How many requests with these labels `/metrics` has counted."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "http_request_duration_seconds_count"
+        and labels.items() <= sample.labels.items()
+    )
+
+
+def test_a_process_that_answers_is_live_and_says_which_it_is(inventory: FlaskClient) -> None:
+    response = inventory.get("/live")
+    assert (response.status_code, response.json["process"]) == (200, "inventory-api")
+
+
+def test_a_process_is_ready_when_all_that_it_needs_is_up(inventory: FlaskClient) -> None:
+    response = inventory.get("/ready")
+    assert (response.status_code, response.json["status"]) == (200, "ready")
+    check = response.json["checks"]["movies_db"]
+    assert check["status"] == "up"
+    assert check["milliseconds"] > 0
+
+
+def test_each_thing_that_is_needed_is_checked_by_its_name() -> None:
+    class Up:
+        name = "here"
+
+        def check(self) -> None:
+            """Find nothing wrong."""
+
+    class Down:
+        name = "away"
+
+        def check(self) -> None:
+            """Find it away."""
+            raise RuntimeError("refused\nby the peer")
+
+    response = web.create_app("test", ready=[Up(), Down()]).test_client().get("/ready")
+    assert (response.status_code, response.json["status"]) == (503, "unready")
+    checks = response.json["checks"]
+    assert checks["here"]["status"] == "up"
+    assert (checks["away"]["status"], checks["away"]["detail"]) == ("down", "refused")
+
+
+def test_health_answers_with_a_trailing_slash_too(inventory: FlaskClient) -> None:
+    for path in ("/live/", "/ready/", "/metrics/"):
+        assert inventory.get(path).status_code == 200
+
+
+def test_without_its_database_a_process_is_live_but_not_ready(stoppable: Stoppable) -> None:
+    client, server = stoppable
+    server.stop()
+    assert client.get("/live").status_code == 200
+    response = client.get("/ready")
+    server.start()
+    assert (response.status_code, response.json["status"]) == (503, "unready")
+    assert response.json["checks"]["movies_db"]["status"] == "down"
+    assert client.get("/ready").status_code == 200
+
+
+def test_no_health_document_tells_a_password(stoppable: Stoppable) -> None:
+    client, server = stoppable
+    server.stop()
+    response = client.get("/ready")
+    server.start()
+    assert PASSWORD not in response.text
+
+
+def test_without_its_database_every_route_is_a_503_until_it_is_back(stoppable: Stoppable) -> None:
+    client, server = stoppable
+    assert client.post("/api/movies", json={"title": "The Matrix"}).status_code == 201
+    server.stop()
+    responses = [
+        client.get("/api/movies"),
+        client.get("/api/movies/1"),
+        client.post("/api/movies", json={"title": "A"}),
+        client.put("/api/movies/1", json={"title": "A"}),
+        client.delete("/api/movies/1"),
+        client.delete("/api/movies"),
+    ]
+    server.start()
+    for response in responses:
+        assert (response.status_code, response.content_type) == (503, "application/problem+json")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert json.loads(response.data)["cause"] == "database_unavailable"
+    assert client.get("/api/movies/1").json["title"] == "The Matrix"
+
+
+def test_bad_input_is_named_even_without_the_database(stoppable: Stoppable) -> None:
+    client, server = stoppable
+    server.stop()
+    response = client.post("/api/movies", json={"title": 5})
+    server.start()
+    assert response.status_code == 422
+
+
+def test_metrics_count_requests_by_method_route_and_status(inventory: FlaskClient) -> None:
+    labels = {"method": "GET", "route": "/api/movies/<movie_id>", "status": "404"}
+    before = counted(inventory, **labels)
+    for key in range(3):
+        inventory.get(f"/api/movies/{key + 1}")
+    assert counted(inventory, **labels) == before + 3
+    assert inventory.get("/metrics").content_type.startswith("text/plain")
+
+
+def test_metrics_do_not_grow_with_the_paths_that_are_asked_for(inventory: FlaskClient) -> None:
+    before = counted(inventory, route="none", status="404")
+    inventory.get("/a-path-that-nobody-has")
+    assert counted(inventory, route="none", status="404") == before + 1
+    assert "a-path-that-nobody-has" not in inventory.get("/metrics").text
+
+
+def test_metrics_do_not_grow_with_the_methods_that_are_invented(inventory: FlaskClient) -> None:
+    inventory.open("/api/movies", method="INVENTED")
+    assert "INVENTED" not in inventory.get("/metrics").text

@@ -1,0 +1,60 @@
+"""A search for a part of a title is fast on many rows: it uses the trigram index."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, insert, text
+
+from chassis.database import Database
+from inventory import movies
+from inventory.models import Movie
+
+ROWS = 20_000
+
+
+@pytest.fixture
+def many_movies(movies_db: Database) -> Database:
+    """Inventory's database with many movies, analyzed."""
+    syllables = ["ba", "ce", "di", "fo", "gu", "ly", "mo", "na", "re", "sti"]
+    titles = (
+        " ".join(syllables[int(digit)] + syllables[(int(digit) + n) % 10] for digit in f"{n:05}")
+        for n in range(ROWS)
+    )
+    with movies_db.read() as connection:
+        connection.execute(insert(Movie), [{"title": title} for title in titles])
+        connection.execute(insert(Movie), [{"title": "L'École 100%_sure / \\o/"}])
+        connection.execute(text("ANALYZE movies"))
+    return movies_db
+
+
+def plan(connection: Connection, **search: Any) -> str:
+    """How PostgreSQL executes the very statement that `movies.find` sends."""
+    sent: list[tuple[str, Any]] = []
+
+    def keep(*args: Any) -> None:
+        sent.append((args[2], args[3]))
+
+    event.listen(connection, "before_cursor_execute", keep)
+    movies.find(connection, **search)
+    event.remove(connection, "before_cursor_execute", keep)
+    [(statement, parameters)] = sent
+    rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("searched", ["ÉCOLE", "100%_sure", "/ \\o/"])
+@pytest.mark.parametrize("after", [None, 100])
+def test_a_selective_search_uses_the_trigram_index(
+    many_movies: Database, searched: str, after: int | None
+) -> None:
+    with many_movies.read() as connection:
+        found = movies.find(connection, title=searched, after=after, limit=101)
+        assert [movie["title"] for movie in found] == ["L'École 100%_sure / \\o/"]
+        assert "movies_title_trigrams" in plan(connection, title=searched, after=after, limit=101)
+
+
+def test_a_page_without_a_search_walks_the_primary_key(many_movies: Database) -> None:
+    with many_movies.read() as connection:
+        steps = plan(connection, title=None, after=ROWS // 2, limit=101)
+    assert "movies_pkey" in steps
+    assert "Sort" not in steps
