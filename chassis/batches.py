@@ -64,6 +64,9 @@ class BatchProcessor(Generic[ItemT]):
                 good.append((delivery, self._handler.parse(delivery)))
             except RejectedError as error:
                 refused.append((delivery, str(error)))
+            except Exception as error:
+                logger.exception("message can't be read")
+                refused.append((delivery, _named(error)))
         return good, refused
 
     def _apply(self, good: Sequence[tuple[Delivery, ItemT]]) -> list[tuple[Delivery, str]] | None:
@@ -74,7 +77,7 @@ class BatchProcessor(Generic[ItemT]):
         except Exception as error:
             if len(good) == 1:
                 logger.exception("message can't be processed")
-                return [(good[0][0], f"{type(error).__name__}: {error}")]
+                return [(good[0][0], _named(error))]
         failed: list[tuple[Delivery, str]] = []
         for pair in good:
             alone = self._apply([pair])
@@ -110,3 +113,7 @@ class BatchProcessor(Generic[ItemT]):
             if self._stop.wait(_LONGEST_PAUSE):
                 break
         return False
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -21,7 +21,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?", re.ASCII)
 class Schema(BaseModel):
     """What comes in: no field that is not named, no silent conversion."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _without_nul(value: str) -> str:
@@ -35,9 +35,14 @@ def _integer(value: Any) -> int:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, Decimal) and value.is_finite() and abs(value) < 10**18 and value % 1 == 0:
+    if isinstance(value, Decimal) and value.is_finite() and _is_whole(value):
         return int(value)
     raise PydanticCustomError("whole_number", "must be a whole number")
+
+
+def _is_whole(value: Decimal) -> bool:
+    # the size first: 1e999999999 is a number too, and far too long to write out
+    return value.adjusted() < 20 and value == value.to_integral_value()
 
 
 def _money(value: Any) -> Decimal:
@@ -51,9 +56,10 @@ def _money(value: Any) -> Decimal:
 
 
 def _cents(value: Decimal) -> Decimal:
-    if value % Decimal("0.01"):
+    cents = value.quantize(Decimal("0.01"))
+    if value != cents:
         raise PydanticCustomError("cents", "must have at most two decimals")
-    return abs(value.quantize(Decimal("0.01")))
+    return abs(cents)
 
 
 def _reference(value: Any) -> str:

@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.sql.dml import UpdateBase
 
+from chassis import problems
 from chassis.database import Database, is_outage
 from chassis.errors import ConflictError, FieldError, InvalidError
 from chassis.parsing import whole_body
@@ -105,9 +106,8 @@ def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> 
         return earlier
     try:
         response = act()
-    except BaseException:
-        _release(database, key, claim)
-        raise
+    except Exception as error:
+        response = problems.translate(error).response()
     _keep(database, key, claim, response)
     return response
 

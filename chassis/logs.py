@@ -47,17 +47,33 @@ def configure(process: str) -> None:
 
 
 def granian_config(process: str) -> dict[str, Any]:
-    """Return the logging configuration that makes granian's own lines JSON too."""
+    """Return the logging configuration that gives granian's own lines the same fields.
+
+    It names no class of ours, which granian's master would hold on to, and hand on to new workers.
+    """
+    levels = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+    formatter = {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "fmt": "%(levelname)s %(message)s",
+        "rename_fields": {"levelname": "level"},
+        "static_fields": {"process": process},
+        "timestamp": True,
+        "json_ensure_ascii": False,
+    }
+    console = {
+        "class": "logging.StreamHandler",
+        "formatter": "generic",
+        "stream": "ext://sys.stdout",
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"generic": {"()": "chassis.logs.Formatter", "process": process}},
-        "handlers": {
-            "console": {
-                "class": "logging.StreamHandler",
-                "formatter": "generic",
-                "stream": "ext://sys.stdout",
-            }
+        # no filters at all, but the way to have a function called: level names in lower case
+        "filters": {
+            name: {"()": "logging.addLevelName", "level": number, "levelName": name}
+            for name, number in levels.items()
         },
+        "formatters": {"generic": formatter},
+        "handlers": {"console": console},
         "loggers": {"_granian": {"handlers": ["console"], "level": "INFO", "propagate": False}},
     }

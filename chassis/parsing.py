@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeVar
 
 from flask import request
@@ -15,6 +15,7 @@ from chassis.fields import BigInt
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 IdT = TypeVar("IdT", int, str)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
+_LONGEST_INTEGER = 1000
 _RENAMED = {"extra_forbidden": "is not known here", "missing": "is required"}
 
 
@@ -64,7 +65,7 @@ def decoded(data: bytes) -> Any:
         BadRequest: it is not JSON in UTF-8; NaN and Infinity are not.
     """
     try:
-        return json.loads(data.decode(), parse_float=Decimal, parse_constant=_refuse)
+        return _JSON.decode(data.decode())
     except UnicodeDecodeError:
         raise BadRequest("The body is not encoded in UTF-8.") from None
     except RecursionError:
@@ -73,8 +74,24 @@ def decoded(data: bytes) -> Any:
         raise BadRequest(f"The body is not JSON: {error}.") from None
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number has an exponent out of all bounds") from None
+
+
+def _integer(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise ValueError(f"a number has more than {_LONGEST_INTEGER} digits")
+    return int(text)
+
+
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
 
 
 def validated(schema: type[SchemaT], data: Any) -> SchemaT:

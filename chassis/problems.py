@@ -23,6 +23,8 @@ from chassis.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+# the names of RFC 9110, which older versions of Python do not know
+_RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 logger = logging.getLogger(__name__)
 
 
@@ -37,7 +39,7 @@ class Problem:
 
     def document(self) -> dict[str, Any]:
         """Return the members in the order of RFC 9457, section 3.1."""
-        title = HTTPStatus(self.status).phrase
+        title = _RENAMED.get(self.status) or HTTPStatus(self.status).phrase
         members = {"type": "about:blank", "title": title, "status": self.status}
         current = trace.current()
         request_id = {"request_id": current.request_id} if current else {}
@@ -45,7 +47,7 @@ class Problem:
 
     def response(self) -> Response:
         """Return the HTTP response."""
-        data = orjson.dumps(self.document())
+        data = orjson.dumps(self.document()) + b"\n"
         return Response(data, self.status, self.headers, content_type=MEDIA_TYPE)
 
 
@@ -102,7 +104,11 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
 ]
 
 
+def translate(error: Exception) -> Problem:
+    """Return the problem that the table has for `error`."""
+    return next(to_problem(error) for kind, to_problem in TABLE if isinstance(error, kind))
+
+
 def init_app(app: Flask) -> None:
     """Answer every exception of `app` with its problem document."""
-    for exception, translate in TABLE:
-        app.register_error_handler(exception, lambda error, to=translate: to(error).response())
+    app.register_error_handler(Exception, lambda error: translate(error).response())

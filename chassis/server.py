@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 def run(process: str, target: str, server: ServerSettings, port: PortSettings) -> NoReturn:
     """Replace this process by granian serving `target`, so that its master holds no code of ours.
 
-    A SIGHUP then starts workers with the code that is there at that moment.
+    A SIGHUP then starts workers with the code that `CODE_DIR` leads to at that moment: they import
+    it from there alone, since the master has imported none and works in `/`.
 
     Args:
         process: the PM2 name, for logs and metrics.
@@ -27,11 +28,14 @@ def run(process: str, target: str, server: ServerSettings, port: PortSettings) -
         server: where to listen, how many workers and threads.
         port: the TCP port.
     """
-    state = read(ProcessSettings).state_dir / process
+    place = read(ProcessSettings)
+    state = place.state_dir.absolute() / process
     metrics.empty_directory(state / "metrics")
     log_config = state / "logging.json"
     log_config.write_text(json.dumps(logs.granian_config(process)))
     options = [*_options(server, port), "--log-config", str(log_config)]
+    options += ["--working-dir", str(place.code_dir.absolute())]
+    os.chdir("/")
     os.execv(sys.executable, [sys.executable, "-m", "granian", *options, target])
 
 
@@ -45,7 +49,8 @@ def _options(server: ServerSettings, port: PortSettings) -> list[str]:
         "blocking-threads": server.threads,
         "backlog": 1024,
         "workers-kill-timeout": GRACE_SECONDS,
-        "respawn-interval": 0.5,
+        # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped
+        "respawn-interval": 3,
     }
     flags = ["--no-ws", "--respawn-failed-workers"]
     return [f"--{name}={value}" for name, value in options.items()] + flags

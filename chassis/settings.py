@@ -7,13 +7,15 @@ with `INVENTORY_DB_`). Values come from the environment first, then from the fil
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from chassis.errors import SettingsError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class Group(BaseSettings):
@@ -26,7 +28,7 @@ class DatabaseSettings(Group):
     """A service's own PostgreSQL database."""
 
     host: str = "localhost"
-    port: int = 5432
+    port: Port = 5432
     name: str
     user: str
     password: SecretStr
@@ -44,7 +46,7 @@ class BrokerSettings(Group):
     """RabbitMQ: where it is and as whom to log in."""
 
     host: str
-    port: int = 5672
+    port: Port = 5672
     user: str
     password: SecretStr
     vhost: str
@@ -68,13 +70,15 @@ class AddressSettings(Group):
 class PortSettings(Group):
     """A TCP port."""
 
-    port: int = Field(8080, ge=1, le=65535)
+    port: Port = 8080
 
 
 class ProcessSettings(Group):
     """What belongs to the process and not to its service."""
 
     state_dir: Path = Path(tempfile.gettempdir()) / "crud-master"
+    # on a machine a link, which a deployment switches; so it must not be resolved
+    code_dir: Path = Field(default_factory=Path.cwd)
 
 
 GroupT = TypeVar("GroupT", bound=Group)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import urllib3
 from flask import Response, request
 from prometheus_client import Histogram
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -32,6 +33,7 @@ UPSTREAM = Histogram(
 )
 CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
 CHUNK = 64 * 1024
+VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -72,6 +74,7 @@ class Proxy:
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=False,
         )
+        self._pool.ConnectionCls = _Connection
 
     def forward(self) -> Response:
         """Pass the current request on and return the upstream's exact answer.
@@ -139,9 +142,16 @@ def _cause(error: Exception) -> str:
     return "connection_refused" if refused else "unreachable"
 
 
+class _Connection(HTTPConnection):
+    """Sends the current request's target as it came; urllib3 would write its escapes anew."""
+
+    def putrequest(self, method: str, url: str, *flags: bool, **named: bool) -> None:
+        super().putrequest(method, _target(), *flags, **named)
+
+
 def _target() -> str:
     path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
-    query = request.query_string.decode("latin-1")
+    query = quote(request.query_string, safe=VISIBLE_ASCII)
     return f"{path}?{query}" if query else path
 
 
@@ -179,6 +189,9 @@ def _passed_on(
 
 
 def _response(upstream: urllib3.BaseHTTPResponse) -> Response:
+    if not _says_its_length(upstream):
+        upstream.close()
+        raise ProtocolError("no way to see whether the answer is whole")
     data = _read(upstream)
     response = Response(data, upstream.status)
     response.automatically_set_content_length = False
@@ -187,6 +200,12 @@ def _response(upstream: urllib3.BaseHTTPResponse) -> Response:
     if request.method != "HEAD" and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(data))
     return response
+
+
+def _says_its_length(upstream: urllib3.BaseHTTPResponse) -> bool:
+    """Tell whether an end that comes too early would be noticed (RFC 9112, section 6.3)."""
+    chunked = "chunked" in upstream.headers.get("Transfer-Encoding", "").lower()
+    return chunked or upstream.length_remaining is not None
 
 
 def _read(upstream: urllib3.BaseHTTPResponse) -> bytes:

@@ -104,7 +104,7 @@ def outbox_ids(database: Database, condition: str = "true") -> list[str]:
 
 def taken(channel: BlockingChannel) -> list[str]:
     """Take all messages from the queue and return their ids."""
-    ids = []
+    ids: list[str] = []
     while True:
         method, properties, _body = channel.basic_get(QUEUE, auto_ack=True)
         if method is None or properties is None:

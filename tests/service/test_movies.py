@@ -44,7 +44,7 @@ INVALID = [
     ('{"title": "a\\u0000b"}', "title"),
     ('{"title": "\\ud800"}', "title"),
     (json.dumps({"title": "x" * 256}), "title"),
-    (json.dumps({"title": 10**4000}), "title"),
+    (json.dumps({"title": 10**500}), "title"),
     ('{"title": 1E+1000000}', "title"),
     ('{"title": "A", "description": true}', "description"),
     ('{"title": "A", "description": 5}', "description"),
@@ -70,6 +70,11 @@ NO_IDS = {
 }
 
 
+def content(response: TestResponse) -> Any:
+    """The JSON that a request is answered with."""
+    return json.loads(response.data)
+
+
 def problem(response: TestResponse, *statuses: int) -> dict[str, Any]:
     """The problem document that a request is answered with."""
     assert response.status_code in statuses, response.text
@@ -90,7 +95,7 @@ def create(inventory: FlaskClient, title: str, description: str | None = None) -
     """Create a movie."""
     response = inventory.post(MOVIES, json={"title": title, "description": description})
     assert response.status_code == 201
-    movie: dict[str, Any] = response.json
+    movie: dict[str, Any] = content(response)
     return movie
 
 
@@ -98,7 +103,7 @@ def titles(inventory: FlaskClient, searched: str) -> list[str]:
     """The titles that a search finds."""
     response = inventory.get(f"{MOVIES}?title={quote(searched, safe='')}")
     assert response.status_code == 200
-    return [movie["title"] for movie in response.json]
+    return [movie["title"] for movie in content(response)]
 
 
 def write(inventory: FlaskClient, method: str, data: bytes, content_type: str) -> TestResponse:
@@ -360,8 +365,8 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     sizes = []
     while target:
         response = inventory.get(target)
-        found += [movie["title"] for movie in response.json]
-        sizes.append(len(response.json))
+        found += [movie["title"] for movie in content(response)]
+        sizes.append(len(content(response)))
         target = response.headers.get("Link", "<>").partition(">")[0].removeprefix("<")
     assert found == [f"Éa & {n}" for n in range(25)]
     assert sizes == [10, 10, 5]
@@ -372,19 +377,19 @@ def test_a_page_has_a_hundred_movies_unless_told_otherwise(
 ) -> None:
     with movies_db.read() as connection:
         connection.execute(insert(Movie), [{"title": f"{n}"} for n in range(1001)])
-    assert len(inventory.get(MOVIES).json) == 100
+    assert len(content(inventory.get(MOVIES))) == 100
     response = inventory.get(f"{MOVIES}?limit=1000")
-    assert len(response.json) == 1000
+    assert len(content(response)) == 1000
     assert response.headers["Link"].endswith('; rel="next"')
 
 
 def test_a_walk_neither_skips_nor_repeats_when_movies_come_and_go(inventory: FlaskClient) -> None:
     movies = [create(inventory, f"{n}") for n in range(6)]
-    first = inventory.get(f"{MOVIES}?limit=3").json
+    first = content(inventory.get(f"{MOVIES}?limit=3"))
     inventory.delete(f"{MOVIES}/{movies[0]['id']}")
     inventory.delete(f"{MOVIES}/{movies[2]['id']}")
     create(inventory, "new")
-    rest = inventory.get(f"{MOVIES}?after={first[-1]['id']}").json
+    rest = content(inventory.get(f"{MOVIES}?after={first[-1]['id']}"))
     assert [movie["title"] for movie in rest] == ["3", "4", "5", "new"]
 
 

@@ -148,7 +148,7 @@ def client_of(port: int) -> FlaskClient:
     """A client of a gateway before an upstream at this port."""
     passing = proxy.Proxy(Upstream("inventory-api", "127.0.0.1", port), 4)
     routes = [passed_on("movies", MOVIES, passing)]
-    return web.create_app("gateway", ready=[], routes=routes).test_client()
+    return web.create_app("gateway", ready=[], routes=routes).test_client(use_cookies=False)
 
 
 @pytest.fixture
@@ -351,7 +351,7 @@ def test_an_encoded_path_arrives_encoded(
 
 def test_dots_in_a_path_do_not_lead_elsewhere(gateway: FlaskClient, upstream: RawUpstream) -> None:
     gateway.get(f"{MOVIES}/1", environ_overrides={"PATH_INFO": f"{MOVIES}/../../metrics"})
-    assert upstream.requests == [] or upstream.target.startswith(MOVIES.encode())
+    assert upstream.target == b"/api/movies/../../metrics"
 
 
 def test_headers_of_the_request_are_passed_on(gateway: FlaskClient, upstream: RawUpstream) -> None:

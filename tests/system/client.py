@@ -111,6 +111,7 @@ class Bills:
         """Publish a good bill under each id, past the gateway."""
         with closing(self._connection()) as connection:
             channel = connection.channel()
+            channel.confirm_delivery()
             for message_id in message_ids:
                 properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
                 channel.basic_publish("", "billing_queue", json.dumps(GOOD).encode(), properties)

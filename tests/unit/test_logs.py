@@ -3,6 +3,7 @@
 import contextvars
 import json
 import logging
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -88,10 +89,17 @@ def test_libraries_speak_from_warning_on(logged: Logged) -> None:
     assert [line["message"] for line in logged()] == ["trouble"] * 3
 
 
-def test_the_servers_own_lines_have_the_same_shape() -> None:
-    config = logs.granian_config("gateway")
-    formatter = config["formatters"]["generic"]
-    assert formatter["()"] == f"{logs.Formatter.__module__}.{logs.Formatter.__qualname__}"
-    record = logging.LogRecord("_granian", logging.INFO, "", 0, "Started worker-%d", (1,), None)
-    line = json.loads(logs.Formatter(formatter["process"]).format(record))
-    assert (line["process"], line["message"]) == ("gateway", "Started worker-1")
+def test_the_servers_own_lines_have_the_same_fields_without_code_of_ours() -> None:
+    configure = "import json, logging.config, sys; logging.config.dictConfig(json.load(sys.stdin))"
+    log = "logging.getLogger('_granian').error('Worker-%d is gone', 1)"
+    no_code_of_ours = "sys.exit('chassis' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", "; ".join((configure, log, no_code_of_ours))],
+        input=json.dumps(logs.granian_config("gateway")),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    line = json.loads(done.stdout)
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is not None
+    assert line == {"level": "error", "message": "Worker-1 is gone", "process": "gateway"}

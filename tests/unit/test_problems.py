@@ -136,4 +136,3 @@ def test_a_problem_names_its_request_as_the_header_does() -> None:
     response = failing().test_client().get("/nowhere", headers={"X-Request-ID": "req-7"})
     assert json.loads(response.data)["request_id"] == "req-7"
     assert response.headers["X-Request-ID"] == "req-7"
-

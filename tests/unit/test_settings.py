@@ -92,7 +92,10 @@ def test_a_complaint_does_not_repeat_what_was_given(variables: pytest.MonkeyPatc
 
 def test_what_is_not_set_has_its_default(variables: pytest.MonkeyPatch) -> None:
     settings = inventory.settings.load()
-    assert (settings.server, settings.port) == (ServerSettings(), PortSettings(port=8080))
+    assert (settings.server, settings.port) == (
+        ServerSettings(workers=2, threads=16),
+        PortSettings(port=8080),
+    )
     assert (settings.database.host, settings.database.port) == ("localhost", 5432)
 
 

@@ -1,0 +1,1 @@
+"""What stands behind ./stack: the servers and processes of one checkout, on one machine."""

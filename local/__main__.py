@@ -1,0 +1,164 @@
+"""The commands behind ./stack, once all is installed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from local import homes, memory, status, trace
+from local.console import say
+from local.errors import StackError
+from local.layout import CHECKOUT, PROCESSES, SERVICES
+from local.lock import alone
+from local.logs import files as log_files
+from local.postgres import binary
+from local.stack import Stack
+from local.summary import summary
+
+# how many words of these commands are ours; the rest is passed on as it is
+PASSED_ON = {"pm2": 1, "psql": 2, "run": 2}
+ACTIONS = {"stop": "stopped", "start": "started", "restart": "restarted", "kill": "killed"}
+Command = Callable[[Stack, argparse.Namespace], int]
+
+
+def up(stack: Stack, _options: argparse.Namespace) -> int:
+    """Start everything."""
+    stack.up(say)
+    say(summary(stack))
+    return 0
+
+
+def down(stack: Stack, options: argparse.Namespace) -> int:
+    """Stop everything."""
+    stack.down(purge=options.purge, report=say)
+    return 0
+
+
+def show_status(stack: Stack, _options: argparse.Namespace) -> int:
+    """Say what runs; 1 if something does not."""
+    text, up = status.describe(stack)
+    say(text)
+    return 0 if up else 1
+
+
+def show_memory(stack: Stack, _options: argparse.Namespace) -> int:
+    """Say how much memory each process takes."""
+    say(memory.describe(stack))
+    return 0
+
+
+def show_trace(stack: Stack, options: argparse.Namespace) -> int:
+    """Say what was logged under an id; 1 if nothing was."""
+    lines = trace.find(stack.process_manager.logs, options.id)
+    for line in lines:
+        say(line)
+    return 0 if lines else 1
+
+
+def logs(stack: Stack, options: argparse.Namespace) -> int:
+    """Hand over to tail on the logs of a process or server."""
+    files = [str(file) for file in _log_files(stack, options.name) if file.exists()]
+    if not files:
+        raise StackError(f"{options.name} has no log yet: ./stack up starts it.")
+    follow = ["-F"] if options.follow else []
+    os.execvp("tail", ["tail", "-q", "-n", str(options.lines), *follow, *files])
+
+
+def _log_files(stack: Stack, name: str) -> list[Path]:
+    servers = stack.servers()
+    if name in servers:
+        home = servers[name].home
+        return [home / "server.log", *sorted((home / "log").glob("*.log"))]
+    if name not in [process.name for process in PROCESSES]:
+        known = ", ".join([*(process.name for process in PROCESSES), *servers])
+        raise StackError(f"There is no process {name}; there are {known}.")
+    return log_files(stack.process_manager.logs, name)
+
+
+def pm2(stack: Stack, options: argparse.Namespace) -> int:
+    """Hand over to PM2."""
+    stack.process_manager.become(options.arguments)
+    return 1
+
+
+def psql(stack: Stack, options: argparse.Namespace) -> int:
+    """Hand over to psql, as the service's own role, on its private socket."""
+    postgres, prefix = stack.postgres[options.service], options.service.upper()
+    if not postgres.running():
+        raise StackError(f"The database of {options.service} does not run: ./stack up starts it.")
+    user, name = (stack.variables[f"{prefix}_DB_{field}"] for field in ("USER", "NAME"))
+    command = [binary("psql"), *postgres.connection(user, name), *options.arguments]
+    os.execv(command[0], command)
+
+
+def run_command(stack: Stack, options: argparse.Namespace) -> int:
+    """Hand over to a command of a service, such as `billing dlq list`."""
+    os.chdir(CHECKOUT)
+    command = [sys.executable, "-m", options.service, *options.arguments]
+    os.execve(command[0], command, stack.process_manager.environment())
+
+
+def server(stack: Stack, options: argparse.Namespace) -> int:
+    """Stop, start, restart or kill -9 one of the servers."""
+    chosen = stack.servers().get(options.name)
+    if chosen is None:
+        known = ", ".join(stack.servers())
+        raise StackError(f"There is no server {options.name}; there are {known}.")
+    getattr(chosen, options.action)()
+    say(f"{options.name} {ACTIONS[options.action]}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="./stack")
+    commands = root.add_subparsers(required=True)
+
+    def add(name: str, run: Command) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=run.__doc__)
+        command.set_defaults(run=run)
+        return command
+
+    add("up", up)
+    add("down", down).add_argument("--purge", action="store_true")
+    add("status", show_status)
+    add("memory", show_memory)
+    add("trace", show_trace).add_argument("id")
+    named = add("logs", logs)
+    named.add_argument("name")
+    named.add_argument("--lines", type=int, default=50)
+    named.add_argument("--follow", "-f", action="store_true")
+    add("psql", psql).add_argument("service", choices=SERVICES)
+    add("pm2", pm2)
+    add("run", run_command).add_argument("service", choices=SERVICES)
+    named = add("server", server)
+    named.add_argument("action", choices=ACTIONS)
+    named.add_argument("name")
+    return root
+
+
+def main(words: Sequence[str]) -> int:
+    """Parse, call, and turn an expected failure into one sentence and exit status 1."""
+    own = PASSED_ON.get(words[0], len(words)) if words else 0
+    options = parser().parse_args(words[:own])
+    options.arguments = words[own:]
+    try:
+        return _call(options.run, options)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _call(run: Command, options: argparse.Namespace) -> int:
+    with alone(homes.of_checkout(CHECKOUT)) if run in CHANGING else nullcontext():
+        return run(Stack.of_checkout() if run is up else Stack.as_started(), options)
+
+
+CHANGING = (up, down, server)
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+"""Which services, processes and addresses there are, and where the checkout's own things lie."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+INSTALLED = CHECKOUT / ".stack"
+SERVICES = ("gateway", "inventory", "billing")
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A PM2 process: its name, its service and the variable that holds its HTTP port."""
+
+    name: str
+    service: str
+    port_variable: str
+
+    @property
+    def bind_variable(self) -> str:
+        """The variable that holds the address it listens on."""
+        return f"{self.service.upper()}_BIND"
+
+
+PROCESSES = (
+    Process("gateway", "gateway", "GATEWAY_PORT"),
+    Process("gateway-relay", "gateway", "GATEWAY_RELAY_PORT"),
+    Process("inventory-api", "inventory", "INVENTORY_API_PORT"),
+    Process("billing-api", "billing", "BILLING_API_PORT"),
+    Process("billing-consumer", "billing", "BILLING_CONSUMER_PORT"),
+)

@@ -1,0 +1,15 @@
+"""One command at a time changes what runs in a home directory."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Wait until no other command changes what runs in `home`, and keep others out."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,101 @@
+"""TCP ports: a free one, whether one is free, and who holds it."""
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from local import processes
+from local.errors import StackError
+
+# below the range that outgoing connections take their ports from
+RANGE = range(15000, 32000)
+LISTEN = "0A"
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `host`:`port` now.
+
+    Asks without SO_REUSEPORT, so that a port shared by such servers counts as taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of `host` that nobody listens on. Raises StackError if there is none."""
+    for port in random.sample(RANGE, 1000):
+        if is_free(port, host):
+            return port
+    raise StackError(f"No free port on {host} between {RANGE.start} and {RANGE.stop}.")
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """`count` different free ports of `host`."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port(host))
+    return list(found)
+
+
+def first_free(start: int, host: str = "127.0.0.1") -> int:
+    """The first free port of `host` from `start` upwards. Raises StackError if there is none."""
+    for port in range(start, start + 100):
+        if is_free(port, host):
+            return port
+    raise StackError(f"The ports {start} to {start + 99} on {host} are all taken.")
+
+
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def holders(port: int) -> list[int]:
+    """The process ids that listen on `port`, on any address, as far as this user may see them."""
+    inodes = set(listening_inodes(_tables(), port))
+    return [pid for pid in processes.pids() if inodes & set(_sockets(pid))]
+
+
+def holder(port: int) -> str:
+    """Who listens on `port`, in words: its name and process id where they can be seen."""
+    found = holders(port)
+    return f"{processes.name(found[0])} (pid {found[0]})" if found else "another process"
+
+
+def _tables() -> str:
+    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+    return "".join(table.read_text() for table in tables if table.exists())
+
+
+def listening_inodes(table: str, port: int) -> Iterator[str]:
+    """The socket inodes that listen on `port` by a text in the format of /proc/net/tcp."""
+    for fields in map(str.split, table.splitlines()):
+        if len(fields) > 9 and fields[3] == LISTEN and fields[1].endswith(f":{port:04X}"):
+            yield fields[9]
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    try:
+        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
+    except OSError:
+        return
+    for descriptor in descriptors:
+        target = _target(descriptor.path)
+        if target.startswith("socket:["):
+            yield target[8:-1]
+
+
+def _target(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -1,0 +1,81 @@
+"""What /proc tells about processes; one that has ended, or is not ours to see, reads as nothing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+GONE = " (deleted)"
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (PROC / str(pid) / name).read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def pids() -> Iterator[int]:
+    """Every process id, this process's own included."""
+    return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie that nobody has reaped does not."""
+    state = _read(pid, "stat").rpartition(b")")[2].split()
+    return bool(state) and state[0] not in (b"Z", b"X")
+
+
+def parent(pid: int) -> int:
+    """The parent's process id, 0 if there is none."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return int(fields[1]) if fields else 0
+
+
+def name(pid: int) -> str:
+    """The program's name, at most 15 characters, as ps shows it."""
+    return _read(pid, "comm").decode(errors="replace").strip()
+
+
+def command(pid: int) -> str:
+    """The command line, its words separated by blanks."""
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The environment that the process was started with."""
+    entries = _read(pid, "environ").decode(errors="replace").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def directory(pid: int) -> Path | None:
+    """The working directory; one that was removed meanwhile is still named."""
+    try:
+        return Path(os.readlink(PROC / str(pid) / "cwd").removesuffix(GONE))
+    except OSError:
+        return None
+
+
+def working_in(place: Path) -> list[int]:
+    """The running processes whose working directory is `place` itself."""
+    return [pid for pid in pids() if directory(pid) == place and alive(pid)]
+
+
+def within(home: Path) -> list[int]:
+    """The running processes whose working directory is `home` or lies below it."""
+    found = ((pid, directory(pid)) for pid in pids())
+    return [p for p, cwd in found if cwd and cwd.is_relative_to(home) and alive(p)]
+
+
+def started_by_pm2(home: Path) -> list[int]:
+    """The running processes that belong to the PM2 at home in `home`, itself included."""
+    found = ((pid, environment(pid).get("PM2_HOME")) for pid in pids())
+    return [pid for pid, theirs in found if theirs == str(home) and alive(pid)]
+
+
+def pss(pid: int) -> int:
+    """Proportional set size in bytes: private memory plus a fair share of what is shared."""
+    for line in _read(pid, "smaps_rollup").splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,81 @@
+"""What runs: PM2's processes, servers, ports, queues."""
+
+import time
+
+import pika
+from pika.exceptions import AMQPError
+
+from local.console import megabytes, table
+from local.layout import PROCESSES
+from local.pm2 import Entry
+from local.rabbitmq import RabbitMQ
+from local.stack import Stack
+
+Row = tuple[str, ...]
+HEADINGS = ("process", "state", "pid", "restarts", "memory", "up", "address", "ready")
+
+
+def describe(stack: Stack) -> tuple[str, bool]:
+    """The text of ./stack status, and whether all is up."""
+    rows, ready = _process_rows(stack)
+    servers = [_server_row(stack, name) for name in stack.servers()]
+    up = ready and all(row[1] == "up" for row in servers)
+    queues = _queue_rows(stack.rabbitmq)
+    parts = [table([HEADINGS, *rows]), table([("server", "state", "address"), *servers])]
+    parts.append(table([("queue", "messages"), *queues]))
+    return "\n\n".join(parts), up
+
+
+def _process_rows(stack: Stack) -> tuple[list[Row], bool]:
+    entries = stack.process_manager.entries()
+    rows, up = [], True
+    for process in PROCESSES:
+        mine = [entry for entry in entries if entry.name == process.name]
+        ready = stack.is_ready(process)
+        up = up and ready and all(entry.status == "online" for entry in mine)
+        end = (stack.address(process), "yes" if ready else "no")
+        rows += [(*_entry_cells(entry), *end) for entry in mine] or [_absent(process.name, *end)]
+    return rows, up
+
+
+def _entry_cells(entry: Entry) -> Row:
+    online = entry.status == "online"
+    age = f"{time.time() - entry.started:.0f} s" if online else "-"
+    cells = (str(entry.pid), str(entry.restarts), megabytes(entry.memory), age)
+    return (entry.name, entry.status, *cells)
+
+
+def _absent(name: str, *end: str) -> Row:
+    return (name, "not started", "-", "-", "-", "-", *end)
+
+
+def _server_row(stack: Stack, name: str) -> Row:
+    server = stack.servers()[name]
+    address = f"{server.host}:{server.port}"
+    if isinstance(server, RabbitMQ):
+        address += f", management http://{server.host}:{server.management_port}"
+    return (name, "up" if server.running() else "down", address)
+
+
+def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
+    names = (rabbitmq.queue, f"{rabbitmq.queue}.dlq")
+    if not rabbitmq.running():
+        return [(name, "unknown: RabbitMQ is down") for name in names]
+    return [(name, queue_depth(rabbitmq, name)) for name in names]
+
+
+def queue_depth(rabbitmq: RabbitMQ, name: str) -> str:
+    """How many messages are ready in a queue, in words if the broker does not say."""
+    parameters = pika.ConnectionParameters(
+        rabbitmq.host,
+        rabbitmq.port,
+        rabbitmq.vhost,
+        pika.PlainCredentials(*rabbitmq.credentials),
+        socket_timeout=5,
+        blocked_connection_timeout=5,
+    )
+    try:
+        with pika.BlockingConnection(parameters) as connection:
+            return str(connection.channel().queue_declare(name, passive=True).method.message_count)
+    except AMQPError as error:
+        return f"unknown: {type(error).__name__}"

@@ -1,0 +1,35 @@
+"""What ./stack up says at its end: where things are, and what to try next."""
+
+from local.console import table
+from local.stack import Stack
+
+NEXT = """\
+Try:
+  curl -X POST {url}/api/movies -H 'Content-Type: application/json' -d '{{"title": "The Matrix"}}'
+  curl {url}/api/movies
+  curl -X POST {url}/api/billing -H 'Content-Type: application/json' \\
+       -d '{{"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}}'
+  ./stack pm2 stop billing-consumer     # orders then wait in the queue
+  ./stack status
+  ./stack logs billing-consumer
+  ./stack down"""
+
+
+def summary(stack: Stack) -> str:
+    """A table of addresses and credentials, and commands to try."""
+    values, broker = stack.variables, stack.rabbitmq
+    url = f"http://localhost:{values['GATEWAY_PORT']}"
+    user, password = broker.credentials
+    rows = [
+        ("gateway", url, ""),
+        ("RabbitMQ's UI", f"http://localhost:{broker.management_port}", f"{user} / {password}"),
+        ("AMQP", f"{broker.host}:{broker.port}", f"vhost {broker.vhost}"),
+    ]
+    for service, postgres in stack.postgres.items():
+        name, role, secret = (values[f"{service.upper()}_DB_{f}"] for f in FIELDS)
+        address = f"{postgres.host}:{postgres.port}/{name}"
+        rows.append((f"{service}'s database", address, f"{role} / {secret}"))
+    return "\n" + table(rows) + "\n\n" + NEXT.format(url=url)
+
+
+FIELDS = ("NAME", "USER", "PASSWORD")

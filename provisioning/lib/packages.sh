@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+# The distribution's own packages. Sourced after steps.sh.
+
+readonly service_policy=/usr/sbin/policy-rc.d
+readonly policy_mark='crud-master: no service starts while its packages are installed'
+readonly apt_options=(
+  -q -o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0
+  -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
+)
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+require_debian() {
+  local ID='' ID_LIKE='' PRETTY_NAME='this system'
+  # shellcheck source=/dev/null
+  [[ -r /etc/os-release ]] && source /etc/os-release
+  [[ " $ID $ID_LIKE " == *' debian '* || " $ID $ID_LIKE " == *' ubuntu '* ]] ||
+    fail "This needs Debian or Ubuntu, and this machine runs $PRETTY_NAME."
+}
+
+require_root() {
+  ((EUID == 0)) || command -v sudo >/dev/null ||
+    fail "To install $* this needs root or sudo: run it once as root."
+}
+
+# missing_packages PACKAGE...: prints those that are not installed
+missing_packages() {
+  local installed package
+  installed=$(dpkg-query -W -f='${db:Status-Abbrev} ${Package}\n' "$@" 2>/dev/null || true)
+  for package; do
+    [[ $'\n'$installed$'\n' == *$'\n'"ii  $package"$'\n'* ]] || printf '%s\n' "$package"
+  done
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" "$@"
+}
+
+apt_install() {
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]})) || return 0
+  retry 3 apt_get update
+  retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
+  changed_to 'installed'
+}
+
+# apt_install_idle PACKAGE...: the same, but no service of what is new starts, now or at boot; what
+# was there before is left as it is
+apt_install_idle() {
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  ((${#missing[@]})) || return 0
+  local units
+  units=$(known_units)
+  make_service_policy
+  apt_install "$@"
+  undo_service_policy
+  stop_new_units "$units"
+}
+
+make_service_policy() {
+  [[ -e $service_policy ]] && return 0
+  printf '#!/bin/sh\n# %s\nexit 101\n' "$policy_mark" |
+    as_root install -m 755 /dev/stdin "$service_policy"
+}
+
+undo_service_policy() {
+  if grep -qs "$policy_mark" "$service_policy"; then as_root rm -f "$service_policy"; fi
+}
+
+has_systemd() { [[ -d /run/systemd/system ]]; }
+
+known_units() {
+  local unit
+  has_systemd || return 0
+  for unit in postgresql.service rabbitmq-server.service epmd.socket epmd.service; do
+    if systemctl cat "$unit" >/dev/null 2>&1; then printf '%s ' "$unit"; fi
+  done
+}
+
+# stop_new_units KNOWN: stops and disables the units that came after KNOWN was listed
+stop_new_units() {
+  local unit
+  for unit in $(known_units); do
+    [[ " $1 " == *" $unit "* ]] || as_root systemctl disable --now "$unit"
+  done
+}

@@ -1,0 +1,33 @@
+"""Whether RabbitMQ lets a user in: exit status 0 if so, 1 if not.
+
+    python3 provisioning/rabbitmq/login.py
+
+with RABBITMQ_USER, RABBITMQ_PASSWORD and RABBITMQ_MANAGEMENT_PORT in the environment. Uses the
+standard library alone, as it runs by the system's Python.
+"""
+
+import base64
+import os
+import sys
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+
+def logs_in(user: str, password: str, port: int) -> bool:
+    """Ask the management API of this machine; raises OSError when it does not answer."""
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    url = f"http://127.0.0.1:{port}/api/whoami"
+    request = Request(url, headers={"Authorization": f"Basic {credentials}"})
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=10):
+            return True
+    except HTTPError as error:
+        if error.code == 401:
+            return False
+        raise
+
+
+if __name__ == "__main__":
+    names = ("RABBITMQ_USER", "RABBITMQ_PASSWORD", "RABBITMQ_MANAGEMENT_PORT")
+    user, password, port = (os.environ[name] for name in names)
+    sys.exit(0 if logs_in(user, password, int(port)) else 1)

@@ -1,0 +1,71 @@
+"""The machines, made from nothing by one `vagrant up` and destroyed at the end."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.waiting import wait_until
+from tests.deployment.platform import Platform
+from tests.deployment.vagrant import CHECKOUT, MACHINES, Vagrant, steps
+
+# each has a character that a shell, dotenv or a URL would take for its own
+PASSWORDS = {
+    "GATEWAY_DB_PASSWORD": 'gw "secret" $HOME #1',
+    "INVENTORY_DB_PASSWORD": "inv-secret `id` %41 & more",
+    "BILLING_DB_PASSWORD": "bill-secret:@/?=$$ é",
+    "RABBITMQ_PASSWORD": "mq-secret !#$(id)*",
+}
+USERS = {"RABBITMQ_USER": "rabbitmq_user"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave at once where there is nothing to run these tests on."""
+    if config.option.collectonly:
+        return
+    if shutil.which("vagrant") is None:
+        pytest.exit("These tests need Vagrant, which is not installed.", returncode=2)
+    done = subprocess.run(["vagrant", "status"], cwd=CHECKOUT, capture_output=True, text=True)
+    if done.returncode:
+        reason = " ".join((done.stdout + done.stderr).split())
+        pytest.exit(f"These tests need Vagrant with a provider that works: {reason}", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
+    """Vagrant on a copy of the checkout; what it said is kept beside the other logs."""
+    vagrant = Vagrant(tmp_path_factory.mktemp("crud-master"), PASSWORDS)
+    try:
+        yield vagrant
+    finally:
+        vagrant.run("destroy", "--force")
+        _keep(vagrant.output)
+
+
+@pytest.fixture(scope="session")
+def platform(vagrant: Vagrant) -> Platform:
+    """All machines, from nothing, by one command."""
+    output = vagrant.run("up", "--no-parallel", seconds=1800)
+    seconds = {m: sum(took for vm, *_, took in steps(output) if vm == m) for m in MACHINES}
+    assert max(seconds.values()) < 240, seconds
+    platform = Platform(vagrant, USERS | PASSWORDS)
+    # the last machine's own smoke test has passed: all the rest is there before it
+    assert platform.answers()
+    return platform
+
+
+@pytest.fixture(autouse=True)
+def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give the next test a whole platform, whatever this one did."""
+    yield
+    if "platform" in request.fixturenames:
+        platform: Platform = request.getfixturevalue("platform")
+        wait_until(platform.is_whole, 120, "the platform to be whole again")
+
+
+def _keep(output: str) -> None:
+    logs = CHECKOUT / ".stack"
+    logs.mkdir(exist_ok=True)
+    Path(logs / "deployment.log").write_text(output)

@@ -1,0 +1,83 @@
+"""Machines, servers and processes that go away and come back."""
+
+import time
+
+import pytest
+import requests
+
+from local.waiting import wait_until
+from tests.deployment.platform import MACHINES, URL, Platform
+
+
+def test_without_billing_vm_bills_are_taken_at_once_and_recorded_when_it_is_back(
+    platform: Platform,
+) -> None:
+    platform.vagrant.run("halt", "billing-vm")
+    answers = platform.post_bills(20)
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 1
+    platform.vagrant.run("up", "billing-vm")
+    platform.wait_until_all_are_recorded(60)
+
+
+def test_without_inventory_vm_movies_are_503_and_bills_go_on(platform: Platform) -> None:
+    platform.vagrant.run("halt", "inventory-vm")
+    for _ in range(3):
+        started = time.monotonic()
+        answer = requests.get(f"{URL}/api/movies", timeout=20)
+        assert time.monotonic() - started < 3
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    platform.post_bills(5)
+    platform.vagrant.run("up", "inventory-vm")
+    wait_until(platform.answers, 60, "movies to be back")
+    platform.wait_until_all_are_recorded()
+
+
+def test_rabbitmq_stopped_and_started_loses_nothing(platform: Platform) -> None:
+    platform.ssh("billing-vm", "sudo systemctl stop rabbitmq-server")
+    platform.post_bills(20)
+    platform.ssh("billing-vm", "sudo systemctl start rabbitmq-server")
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_postgresql_restarted_loses_nothing(platform: Platform, machine: str) -> None:
+    platform.post_bills(5)
+    platform.ssh(machine, "sudo systemctl restart postgresql")
+    wait_until(platform.answers, 30, "reading to work again")
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_killed_processes_come_back(platform: Platform, machine: str) -> None:
+    for name in platform.states(machine):
+        before = pid(platform, machine, name)
+        platform.ssh(machine, f"sudo kill -9 {before}")
+        wait_until(lambda: pid(platform, machine, name) not in (0, before), 30, name)  # noqa: B023
+    wait_until(platform.is_whole, 60, "the platform to be whole again")
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_killed_pm2_comes_back_with_all_processes(platform: Platform, machine: str) -> None:
+    platform.ssh(machine, "sudo kill -9 $(sudo cat /var/lib/crud-master/pm2/pm2.pid)")
+    wait_until(platform.is_whole, 60, "the platform to be whole again")
+    assert platform.ssh(machine, "pgrep -cf 'God Daemon'").strip() == "1"
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+def test_after_a_reload_of_all_machines_everything_is_back(platform: Platform) -> None:
+    platform.post_bills(5)
+    platform.vagrant.run("reload", seconds=1800)
+    wait_until(platform.is_whole, 120, "the platform to be whole again")
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+def pid(platform: Platform, machine: str, name: str) -> int:
+    """The process that PM2 runs under `name`."""
+    return next(int(e["pid"] or 0) for e in platform.processes(machine) if e["name"] == name)

@@ -1,0 +1,57 @@
+"""Provisioning again: nothing to do, a changed source file, a changed password."""
+
+from local.waiting import wait_until
+from tests.deployment.conftest import PASSWORDS
+from tests.deployment.platform import Platform
+from tests.deployment.vagrant import MACHINES, steps
+
+ANSWER = 'status="live"'
+
+
+def test_a_second_provision_changes_nothing_and_is_fast(platform: Platform) -> None:
+    reported = steps(platform.vagrant.run("provision"))
+    assert {machine for machine, *_ in reported} == set(MACHINES)
+    outcomes = {(machine, title): outcome for machine, title, outcome, _ in reported}
+    assert {o for (_, title), o in outcomes.items() if title != "smoke test"} == {"unchanged"}
+    for machine in MACHINES:
+        assert sum(took for name, *_, took in reported if name == machine) < 30
+
+
+def test_a_changed_source_file_is_deployed_without_an_error(platform: Platform) -> None:
+    source = platform.vagrant.home / "chassis" / "health.py"
+    text = source.read_text()
+    assert ANSWER in text
+    try:
+        source.write_text(text.replace(ANSWER, 'status="renewed"'))
+        with platform.requests_running() as counts:
+            wait_until(lambda: counts.total() > 20, 30, "some requests")
+            output = platform.vagrant.run("provision")
+        assert output.count("took over") == len(MACHINES)
+        for machine, port in (("gateway-vm", 8080), ("inventory-vm", 8080), ("billing-vm", 9102)):
+            assert '"renewed"' in platform.ssh(machine, live(port))
+    finally:
+        source.write_text(text)
+        platform.vagrant.run("provision")
+    answers = {name for name in counts if not name.endswith((" 200", " 202"))}
+    assert not answers, counts
+    platform.wait_until_all_are_recorded()
+
+
+def live(port: int) -> str:
+    """The command that prints what a process on the machine itself answers at /live."""
+    return (
+        "python3 -c 'import urllib.request as r; "
+        f'print(r.urlopen("http://127.0.0.1:{port}/live").read().decode())\''
+    )
+
+
+def test_a_changed_password_takes_effect(platform: Platform) -> None:
+    vagrant = platform.vagrant
+    try:
+        vagrant.write_env(PASSWORDS | {"INVENTORY_DB_PASSWORD": "another one"})
+        output = vagrant.run("provision", "inventory-vm")
+        assert "role and password set" in output
+        wait_until(platform.answers, 30, "movies to be back")
+    finally:
+        vagrant.write_env(PASSWORDS)
+        vagrant.run("provision", "inventory-vm")

@@ -1,0 +1,61 @@
+"""What is wrong with .env is said in one sentence before anything starts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.vagrant import Vagrant
+
+Project = Callable[[str], Vagrant]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose .env is .env.example with some lines more."""
+
+    def make(lines: str) -> Vagrant:
+        vagrant = Vagrant(tmp_path / "project", {})
+        env = tmp_path / "project" / ".env"
+        env.write_text(env.read_text() + lines)
+        return vagrant
+
+    (tmp_path / "project").mkdir()
+    return make
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("GATEWAY_VM_IP=\n", "lacks GATEWAY_VM_IP"),
+        (
+            "BILLING_VM_IP=192.168.56.256\n",
+            "BILLING_VM_IP=192.168.56.256, which is no IPv4 address",
+        ),
+        ("BILLING_VM_IP=billing\n", "no IPv4 address"),
+        ("BILLING_VM_IP=192.168.56.11\n", "the same address, 192.168.56.11"),
+        ("RABBITMQ_FORWARDED_PORT=8080\n", "the same port, 8080"),
+        ("GATEWAY_PORT=80a\n", "no port from 1 to 65535"),
+        ("GATEWAY_PORT=70000\n", "no port from 1 to 65535"),
+        ("what is this\n", "is not NAME=value"),
+        ('RABBITMQ_PASSWORD="it\'s"\n', "single quote"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(project: Project, lines: str, words: str) -> None:
+    done = project(lines).try_run("up")
+    assert done.returncode != 0
+    assert words in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+def test_comments_quotes_export_and_blank_lines_are_read_as_by_a_shell(project: Project) -> None:
+    lines = (
+        "\n  # a comment\nexport GATEWAY_PORT='8081' # another\nGATEWAY_VM_IP = \"10.9.8.7\"\r\n"
+    )
+    project(lines + "INVENTORY_API_PORT=8082 # a third\n").run("validate")
+
+
+def test_without_an_env_file_the_example_is_used_and_that_is_said(project: Project) -> None:
+    vagrant = project("")
+    (vagrant.home / ".env").unlink()
+    assert "There is no .env: the variables are those of .env.example." in vagrant.run("validate")
