@@ -69,7 +69,7 @@ class BillHandler:
             new.discard(item.message_id)
 
     def is_outage(self, error: Exception) -> bool:
-        """A database that is away is no message's fault."""
+        """A database that is away, or not as it should be, is no message's fault."""
         return database.is_outage(error)
 
 

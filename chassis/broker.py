@@ -10,7 +10,7 @@ from pika.channel import Channel
 
 from chassis.settings import BrokerSettings
 
-HEARTBEAT = 10  # seconds; a dead peer is noticed within two of them
+HEARTBEAT = 10  # seconds; a dead peer is noticed within 30
 CONNECT_TIMEOUT = 2  # seconds
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -84,8 +84,10 @@ def dead_letter_queue(queue: str) -> str:
     return f"{queue}.dlq"
 
 
-def parameters(settings: BrokerSettings, name: str) -> pika.ConnectionParameters:
-    """Return pika's parameters; `name` is what the management UI shows for the connection."""
+def parameters(
+    settings: BrokerSettings, name: str, blocked_timeout: float | None = None
+) -> pika.ConnectionParameters:
+    """Return pika's parameters; `name` is what the management UI shows for it."""
     password = settings.password.get_secret_value()
     return pika.ConnectionParameters(
         host=settings.host,
@@ -96,5 +98,6 @@ def parameters(settings: BrokerSettings, name: str) -> pika.ConnectionParameters
         socket_timeout=CONNECT_TIMEOUT,
         stack_timeout=CONNECT_TIMEOUT * 2,
         connection_attempts=1,
+        blocked_connection_timeout=blocked_timeout,
         client_properties={"connection_name": name},
     )

@@ -89,15 +89,17 @@ class Connection:
 
     def _connect_once(self) -> None:
         self._channel_reason = ""
-        self._connection = connection = self._new()
+        connection = None
         try:
+            self._connection = connection = self._new()
             connection.ioloop.start()
         except Exception as error:
             logger.exception("broker connection failed unexpectedly")
             self._reason = str(error) or type(error).__name__
         finally:
             self._connection = None
-            connection.ioloop.close()
+            if connection is not None:
+                connection.ioloop.close()
 
     def _new(self) -> SelectConnection:
         connection = SelectConnection(

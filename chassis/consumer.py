@@ -15,7 +15,7 @@ import pika
 from pika.channel import Channel
 
 from chassis import broker
-from chassis.batches import BatchProcessor
+from chassis.batches import BatchProcessor, Refused
 from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
 from chassis.delivery import Delivery, Handler, ItemT
@@ -43,7 +43,9 @@ class Consumer(Generic[ItemT]):
         self._queue = settings.queue
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
-        self._batches = BatchProcessor(settings.queue, handler, self._dead_letters, stop)
+        self._batches = BatchProcessor(settings.queue, handler, stop)
+        # refused, and not acknowledged before the dead-letter queue has them
+        self._aside: list[Refused] = []
         self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._channel: Channel | None = None
         self._connection = Connection(settings, name, topology, self)
@@ -52,10 +54,13 @@ class Consumer(Generic[ItemT]):
         """Consume until the stop event is set; then finish what is in hand."""
         self._connection.start()
         self._dead_letters.start()
+        done = True
         while not self._stop.is_set():
-            self._take_and_process(wait=0.2)
+            done = self._take_and_process(wait=0.2)
         self._cancel()
-        self._take_and_process(wait=0)
+        # an ack of all up to a later message would take with it what could not be done
+        if done:
+            self._take_and_process(wait=0)
         self._connection.close()
         self._dead_letters.close()
 
@@ -64,15 +69,35 @@ class Consumer(Generic[ItemT]):
         if self._channel is None:
             raise BrokerUnavailableError("RabbitMQ is away")
 
-    def _take_and_process(self, wait: float) -> None:
+    def _take_and_process(self, wait: float) -> bool:
+        """Work through what is waiting; False if something was left undone."""
         # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
         deliveries = [d for d in list(self._waiting(wait)) if d.channel.is_open]
         often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
         groups = [[d for d in deliveries if d not in often], *([d] for d in often)]
         for group in filter(None, groups):
-            if not self._batches.process(group):
+            refused = self._batches.process(group)
+            if refused is None:
+                return False
+            self._aside += refused
+            aside = [delivery for delivery, _reason in self._aside]
+            done = [delivery for delivery in group if delivery not in aside]
+            self._acknowledge(done, everything=not (often or aside))
+        self._dead_letter()
+        return True
+
+    def _dead_letter(self) -> None:
+        """Put aside what was refused; what the broker does not take now is tried next time."""
+        self._aside = [pair for pair in self._aside if pair[0].channel.is_open]
+        while self._aside and self._dead_letters.ready():
+            delivery, reason = self._aside[0]
+            try:
+                self._dead_letters.put(delivery.body, delivery.properties, reason)
+            except BrokerUnavailableError as error:
+                logger.warning("dead letter not confirmed", extra={"reason": str(error)})
                 return
-            self._acknowledge(group, everything=not often)
+            self._acknowledge([delivery], everything=False)
+            del self._aside[0]
 
     def _waiting(self, wait: float) -> Iterator[Delivery]:
         try:
@@ -83,6 +108,8 @@ class Consumer(Generic[ItemT]):
             return
 
     def _acknowledge(self, deliveries: Sequence[Delivery], everything: bool) -> None:
+        if not deliveries:
+            return
         tags = [deliveries[-1].tag] if everything else [delivery.tag for delivery in deliveries]
         channel = deliveries[-1].channel
         self._call(lambda: _ack(channel, tags, everything))
@@ -92,8 +119,7 @@ class Consumer(Generic[ItemT]):
         channel, cancelled = self._channel, threading.Event()
         if channel is None:
             return
-        tag = channel.consumer_tags[0]
-        self._call(lambda: channel.basic_cancel(tag, lambda _frame: cancelled.set()))
+        self._call(lambda: _cancel(channel, cancelled.set))
         cancelled.wait(2)
 
     def _call(self, action: Callable[[], None]) -> None:
@@ -125,7 +151,9 @@ class Consumer(Generic[ItemT]):
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        self._arrived.put(Delivery(channel, method.delivery_tag, body, properties))
+        self._arrived.put(
+            Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
+        )
 
 
 def _ack(channel: Channel, tags: Sequence[int], multiple: bool) -> None:
@@ -133,3 +161,8 @@ def _ack(channel: Channel, tags: Sequence[int], multiple: bool) -> None:
         return
     for tag in tags:
         channel.basic_ack(tag, multiple=multiple)
+
+
+def _cancel(channel: Channel, then: Callable[[], None]) -> None:
+    for tag in channel.consumer_tags if channel.is_open else []:
+        channel.basic_cancel(tag, lambda _frame: then())

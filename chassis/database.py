@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from chassis.settings import DatabaseSettings
@@ -58,7 +58,10 @@ class Database:
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell whether `error` speaks of the database being away, not of what it was asked."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
-        return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    """Tell whether the database can't do its part, whatever the data: to wait for, not to give up.
+
+    Away, read-only, without a table or a right; but not what it refuses because of the data.
+    """
+    if isinstance(error, DataError | IntegrityError):
+        return False
+    return isinstance(error, DBAPIError | PoolTimeoutError)

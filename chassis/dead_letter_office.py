@@ -18,6 +18,8 @@ from chassis import broker
 from chassis.dead_letters import REASON, TIME, carried
 from chassis.settings import BrokerSettings
 
+_BLOCKED_SECONDS = 5  # that a broker may refuse to take messages before a command gives up
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -42,9 +44,10 @@ class DeadLetter:
     def time(self) -> str:
         """When it was put aside, in RFC 3339."""
         seconds = (self.properties.headers or {}).get(TIME)
-        if not seconds:
+        try:
+            return datetime.fromtimestamp(int(str(seconds)), timezone.utc).isoformat()
+        except (ValueError, OverflowError, OSError):
             return "-"
-        return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
 
     @property
     def text(self) -> str:
@@ -96,7 +99,7 @@ class DeadLetterOffice:
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
-        parameters = broker.parameters(self._settings, "dead letter office")
+        parameters = broker.parameters(self._settings, "dead letter office", _BLOCKED_SECONDS)
         try:
             with pika.BlockingConnection(parameters) as connection:
                 channel = connection.channel()

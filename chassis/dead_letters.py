@@ -30,6 +30,10 @@ class DeadLetters:
         """Close the connection."""
         self._publisher.close()
 
+    def ready(self) -> bool:
+        """Tell whether the broker takes messages now."""
+        return self._publisher.is_ready()
+
     def put(self, body: bytes, properties: pika.BasicProperties, reason: str) -> None:
         """Publish a copy with its reason and wait for the confirm.
 
@@ -39,7 +43,6 @@ class DeadLetters:
         headers = carried(properties) | {REASON: reason[:1000], TIME: str(broker.now())}
         message_id = properties.message_id or str(uuid4())
         content_type = properties.content_type or "application/octet-stream"
-        self._publisher.wait_until_ready()
         self._publisher.publish(
             Message(body, self._queue, "", message_id, headers, content_type=content_type)
         )
@@ -55,5 +58,8 @@ def carried(properties: pika.BasicProperties) -> dict[str, str]:
     return {
         name: str(value)
         for name, value in headers.items()
-        if name not in dropped and not name.startswith(("x-first-death", "x-last-death"))
+        # a name that is not UTF-8 comes as bytes
+        if isinstance(name, str)
+        and name not in dropped
+        and not name.startswith(("x-first-death", "x-last-death"))
     }

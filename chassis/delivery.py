@@ -12,7 +12,7 @@ class RejectedError(Exception):
     """A message that can't be processed, now or later."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Delivery:
     """A message as it came from the broker, on the channel that it must be acknowledged on."""
 
@@ -20,6 +20,7 @@ class Delivery:
     tag: int
     body: bytes
     properties: pika.BasicProperties
+    redelivered: bool = False
 
     @property
     def headers(self) -> dict[str, Any]:
@@ -29,7 +30,9 @@ class Delivery:
     @property
     def earlier_deliveries(self) -> int:
         """How often the broker has delivered this message before."""
-        return int(self.headers.get("x-delivery-count", 0))
+        # at the first delivery the header, if there is one, is the client's
+        count = self.headers.get("x-delivery-count") if self.redelivered else 0
+        return count if isinstance(count, int) else 0
 
 
 ItemT = TypeVar("ItemT")

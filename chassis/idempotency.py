@@ -4,6 +4,7 @@ Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-head
 """
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable
@@ -70,8 +71,12 @@ class Key:
 
     @property
     def message_id(self) -> UUID:
-        """The id of the message that this request causes, the same at each repetition."""
-        return uuid5(NAMESPACE_URL, "\n".join((self.caller, self.route, self.key)))
+        """The id of the message that this request causes, the same at each repetition.
+
+        The body is part of it, so that a key used again after a day names another message.
+        """
+        parts = (self.caller, self.route, self.key, self.body_hash.hex())
+        return uuid5(NAMESPACE_URL, "\n".join(parts))
 
 
 def requested(caller: str) -> Key | None:
@@ -86,7 +91,21 @@ def requested(caller: str) -> Key | None:
     if not _KEY.fullmatch(key):
         raise InvalidError([FieldError(HEADER, "must be 1 to 255 visible ASCII characters")])
     route = f"{request.method} {request.url_rule}"
-    return Key(caller, route, key, hashlib.sha256(whole_body()).digest())
+    return Key(caller, route, key, fingerprint(whole_body()))
+
+
+def fingerprint(body: bytes) -> bytes:
+    """Return a hash that is the same for the same JSON, however it is laid out."""
+    try:
+        content = json.loads(body, parse_float=_written, parse_int=_written)
+        body = json.dumps(content, sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        logger.debug("the body is no JSON, and is hashed as it is")
+    return hashlib.sha256(body).digest()
+
+
+def _written(number: str) -> list[str]:
+    return ["number", number]
 
 
 def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:

@@ -62,11 +62,10 @@ def add(connection: Connection, message: Message) -> None:
     )
 
 
-def unsent(connection: Connection, limit: int) -> list[tuple[int, Message]]:
-    """Return the oldest messages that are not confirmed, with their row ids."""
-    rows = connection.execute(
-        select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.id).limit(limit)
-    )
+def unsent(connection: Connection, limit: int, after: int = 0) -> list[tuple[int, Message]]:
+    """Return the oldest messages that are not confirmed, behind row `after`, with their row ids."""
+    unsent = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.id > after)
+    rows = connection.execute(unsent.order_by(outbox.c.id).limit(limit))
     return [(row.id, _message(row)) for row in rows]
 
 

@@ -74,13 +74,17 @@ class Publisher:
 
     def check(self) -> None:
         """Raise what is wrong if a message would not be taken now."""
-        if self._state is not State.READY:
+        if not self.is_ready():
             raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
+
+    def is_ready(self) -> bool:
+        """Tell whether a message handed over now is likely to be confirmed soon."""
+        return self._state is State.READY
 
     def wait_until_ready(self, seconds: float = _OPEN_SECONDS) -> bool:
         """Wait until messages can be handed over, `seconds` at most."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._state is State.READY, seconds)
+            return self._changed.wait_for(self.is_ready, seconds)
 
     def publish(self, message: Message) -> None:
         """Publish and wait for the confirm.

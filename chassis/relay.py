@@ -1,11 +1,14 @@
 """The relay: what is in the outbox goes to the broker, in order, and is marked when confirmed.
 
+A message that the broker refuses (no queue for it) is passed by those behind it, and tried again.
+
 One relay is active per outbox; it holds a session advisory lock, and a second one stands by.
 """
 
 import logging
 import select
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_futures
@@ -29,7 +32,9 @@ BATCH = 500
 _POLL_SECONDS = 5.0  # behind NOTIFY
 _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
-_CONFIRM_SECONDS = 10.0
+_REFUSED_SECONDS = 2.0  # before what was refused is tried again
+_HOUSEKEEPING_SECONDS = 60.0
+_CONFIRM_SECONDS = 5.0
 Housekeeping = Callable[[Connection], object]
 logger = logging.getLogger(__name__)
 
@@ -65,6 +70,8 @@ class Relay:
             connect_args={"connect_timeout": 2, "options": "-c timezone=UTC"},
         )
         self._connected = False
+        self._house_kept = 0.0
+        self._passed = 0  # the last row of those that the broker did not take all of
 
     def check(self) -> None:
         """Raise what is wrong if the database is away."""
@@ -95,8 +102,12 @@ class Relay:
         logger.info("relaying", extra={"database": self.name})
         connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
         while not self._stop.is_set():
-            if not self._relay_batch(connection):
+            # before the look at the table, so that none is missed that comes after it
+            _driver(connection).notifies.clear()
+            more = self._relay_batch(connection)
+            if not more or time.monotonic() > self._house_kept + _HOUSEKEEPING_SECONDS:
                 self._keep_house(connection)
+            if not more:
                 self._wait_for_work(connection)
 
     def _locked(self, connection: Connection) -> bool:
@@ -105,18 +116,30 @@ class Relay:
 
     def _relay_batch(self, connection: Connection) -> bool:
         """Deliver up to a batch; True if more may be waiting."""
-        rows = outbox.unsent(connection, BATCH)
+        rows = outbox.unsent(connection, BATCH, after=self._passed)
         if not rows:
-            return False
+            return self._passed > 0 and self._begin_again()
         sent = self._deliver(rows)
         if sent:
             outbox.mark_sent(connection, sent)
             OUTBOX_RELAYED.inc(len(sent))
         if len(sent) < len(rows):
             self._measure(connection)
+            self._go_on_after(rows[-1][0])
+        return True
+
+    def _go_on_after(self, row_id: int) -> None:
+        """Try what is behind if the broker refused something; wait if it was away."""
+        if self._publisher.is_ready():
+            self._passed = row_id
+        else:
             self._stop.wait(_PAUSE_SECONDS)
             self._publisher.wait_until_ready()
-        return True
+
+    def _begin_again(self) -> bool:
+        """Try again, after a while, what the broker refused."""
+        self._passed = 0
+        return not self._stop.wait(_REFUSED_SECONDS)
 
     def _deliver(self, rows: Sequence[tuple[int, Message]]) -> list[int]:
         """Publish in order and wait for the confirms; return the rows that were confirmed."""
@@ -133,6 +156,7 @@ class Relay:
         return [row_id for row_id, _message in sent]
 
     def _keep_house(self, connection: Connection) -> None:
+        self._house_kept = time.monotonic()
         self._measure(connection)
         for task in self._housekeeping:
             task(connection)
@@ -144,15 +168,18 @@ class Relay:
 
     def _wait_for_work(self, connection: Connection) -> None:
         """Wait for a NOTIFY, the poll interval or the order to stop."""
-        driver: Any = connection.connection.driver_connection
+        driver = _driver(connection)
         waited = 0.0
         while waited < _POLL_SECONDS and not self._stop.is_set():
             driver.poll()
             if driver.notifies:
-                driver.notifies.clear()
                 return
             select.select([driver], [], [], 0.5)
             waited += 0.5
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _confirmed(future: "Future[None]") -> bool:

@@ -105,7 +105,8 @@ class Proxy:
 
     def _attempt(self, body: bytes) -> Response:
         try:
-            return _response(self._send(body))
+            deadline = time.monotonic() + READ_SECONDS
+            return _response(self._send(body), deadline)
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise UnavailableError(f"{self.name} can't be reached.", cause=_cause(error)) from error
         except (ReadTimeoutError, TimeoutError) as error:
@@ -188,11 +189,11 @@ def _passed_on(
     return [(name, value) for name, value in pairs if name.lower() not in left_out]
 
 
-def _response(upstream: urllib3.BaseHTTPResponse) -> Response:
+def _response(upstream: urllib3.BaseHTTPResponse, deadline: float) -> Response:
     if not _says_its_length(upstream):
         upstream.close()
         raise ProtocolError("no way to see whether the answer is whole")
-    data = _read(upstream)
+    data = _read(upstream, deadline)
     response = Response(data, upstream.status)
     response.automatically_set_content_length = False
     response.headers.clear()
@@ -202,21 +203,30 @@ def _response(upstream: urllib3.BaseHTTPResponse) -> Response:
     return response
 
 
+def _limit(upstream: urllib3.BaseHTTPResponse, deadline: float) -> None:
+    """Let the next read wait no longer than until `deadline`; TimeoutError if that has passed."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection = upstream.connection
+    if isinstance(connection, _Connection) and connection.sock is not None:
+        connection.sock.settimeout(left)
+
+
 def _says_its_length(upstream: urllib3.BaseHTTPResponse) -> bool:
     """Tell whether an end that comes too early would be noticed (RFC 9112, section 6.3)."""
     chunked = "chunked" in upstream.headers.get("Transfer-Encoding", "").lower()
     return chunked or upstream.length_remaining is not None
 
 
-def _read(upstream: urllib3.BaseHTTPResponse) -> bytes:
-    """Read the body, all of it within the time limit, and give the connection back."""
-    deadline = time.monotonic() + READ_SECONDS
+def _read(upstream: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """Read the body, all of it before `deadline`, and give the connection back."""
     chunks = []
     try:
+        _limit(upstream, deadline)
         while chunk := upstream.read1(CHUNK, decode_content=False):
             chunks.append(chunk)
-            if time.monotonic() > deadline:
-                raise TimeoutError
+            _limit(upstream, deadline)
     except BaseException:
         upstream.close()
         raise

@@ -15,7 +15,7 @@ management.tcp.port = {management_port}
 load_definitions = {home}/definitions.json
 log.file.level = warning
 vm_memory_high_watermark.absolute = 512MiB
-raft.wal_max_size_bytes = 67108864
+raft.wal_max_size_bytes = 33554432
 """
 ERLANG = "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}"
 # a container may have no /etc/hosts

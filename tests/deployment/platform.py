@@ -61,7 +61,7 @@ class Platform:
         """Wait for every accepted bill to be recorded, then see that each is there once."""
         wanted = set(self.accepted)
         wait_until(lambda: wanted <= set(self.recorded()), seconds, "every 202 to be recorded")
-        assert set(self.recorded().values()) == {1}
+        assert set(self.recorded().values()) <= {1}
 
     def waiting(self) -> int:
         """How many messages are ready in billing_queue, by the management API's own count."""

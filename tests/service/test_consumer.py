@@ -253,3 +253,83 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
         channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
         post(channel, GOOD, "after")
         wait_for_rows(billing_db, 1)
+
+
+@pytest.fixture
+def missing_table(billing_db: Database) -> Iterator[Callable[[], None]]:
+    """The table is away, as after a failed deployment; the call brings it back."""
+    _rename(billing_db, "orders", "orders_away")
+    yield lambda: _rename(billing_db, "orders_away", "orders")
+    _rename(billing_db, "orders_away", "orders")
+
+
+def _rename(database: Database, name: str, other: str) -> None:
+    with database.read() as connection:
+        connection.execute(text(f"ALTER TABLE IF EXISTS {name} RENAME TO {other}"))
+
+
+def test_a_database_that_can_not_do_its_part_dead_letters_nothing(
+    channel: BlockingChannel,
+    billing_db: Database,
+    missing_table: Callable[[], None],
+    consume: Callable[[], threading.Event],
+) -> None:
+    for number in range(5):
+        post(channel, GOOD, f"m{number}")
+    consume()
+    wait_until(lambda: waiting(channel, QUEUE) == 0, 10, "the bills to be in hand")
+    missing_table()
+    wait_for_rows(billing_db, 5)
+    assert waiting(channel, DEAD) == 0
+
+
+def test_a_stop_while_the_database_is_away_loses_nothing(
+    channel: BlockingChannel,
+    billing_db: Database,
+    missing_table: Callable[[], None],
+    consume: Callable[[], threading.Event],
+) -> None:
+    stop = consume()
+    for number in range(6):
+        post(channel, GOOD, f"m{number}")
+        wait_until(lambda: waiting(channel, QUEUE) == 0, 10, "the bill to be in hand")
+    stop.set()
+    missing_table()
+    wait_until(
+        lambda: len(rows(billing_db)) + waiting(channel, QUEUE) == 6,
+        10,
+        "recorded and waiting messages to add up",
+    )
+
+
+@pytest.mark.parametrize("count", ["abc", 100])
+def test_a_delivery_count_that_the_client_made_up_is_not_believed(
+    channel: BlockingChannel,
+    billing_db: Database,
+    consume: Callable[[], threading.Event],
+    count: object,
+) -> None:
+    properties = pika.BasicProperties(message_id="m", headers={"x-delivery-count": count})
+    channel.basic_publish("", QUEUE, json.dumps(GOOD).encode(), properties)
+    consume()
+    wait_for_rows(billing_db, 1)
+    assert waiting(channel, DEAD) == 0
+
+
+def test_poison_stops_no_other_message_while_the_broker_blocks_publishers(
+    channel: BlockingChannel,
+    billing_db: Database,
+    rabbitmq: RabbitMQ,
+    consume: Callable[[], threading.Event],
+) -> None:
+    post(channel, b"poison", "poison")
+    for number in range(500):
+        post(channel, GOOD, f"m{number}")
+    rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        consume()
+        wait_for_rows(billing_db, 500)
+    finally:
+        rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1GB")
+    wait_until(lambda: waiting(channel, DEAD) == 1, 20, "the dead letter")
+    assert waiting(channel, QUEUE) == 0

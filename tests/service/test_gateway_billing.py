@@ -1,5 +1,7 @@
 """The gateway's `POST /api/billing` and its relay, with the broker there and away."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from chassis import broker, outbox
 from chassis.broker import Message
 from chassis.database import Database
 from chassis.publisher import Publisher, State
-from chassis.relay import Relay
+from chassis.relay import BATCH, Relay
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings
 from gateway.app import create_app, create_publisher
 from gateway.settings import Settings, Upstream
@@ -230,13 +232,33 @@ def test_a_second_relay_stands_by_and_takes_over(
     assert taken(channel) == ["after"]
 
 
-def test_a_slow_broker_is_bypassed_until_a_probe_is_confirmed(
-    gateway: FlaskClient, publisher: Publisher, gateway_db: Database
+def test_messages_that_no_queue_takes_hold_no_other_up(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
 ) -> None:
-    publisher._suspect()
-    answer = gateway.post("/api/billing", json=BILL)
-    assert answer.status_code == 202
-    wait_until(lambda: publisher._state is State.READY, 5, "the probe's confirm")
+    with gateway_db.unit_of_work() as connection:
+        for _ in range(BATCH):
+            outbox.add(connection, Message(b"{}", "no-such-queue"))
+        outbox.add(connection, Message(b"{}", QUEUE, id="behind"))
+        connection.commit()
+    relay()
+    wait_until(lambda: taken(channel) == ["behind"], 20, "the message behind them")
+    assert len(outbox_ids(gateway_db, "sent_at IS NULL")) == BATCH
+
+
+def test_a_frozen_broker_is_bypassed_until_a_probe_is_confirmed(
+    gateway: FlaskClient, publisher: Publisher, gateway_db: Database, rabbitmq: RabbitMQ
+) -> None:
+    frozen = rabbitmq.pids()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        places = [gateway.post("/api/billing", json=BILL).json for _ in range(3)]
+        assert publisher._state is State.SUSPECT
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert [place and place["stored_in"] for place in places] == ["outbox"] * 3
+    wait_until(publisher.is_ready, 10, "the probe's confirm")
     answer = gateway.post("/api/billing", json=BILL)
     assert answer.json is not None
     assert answer.json["stored_in"] == "queue"

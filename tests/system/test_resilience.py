@@ -23,7 +23,8 @@ def pid(stack: Stack, name: str) -> int:
 
 
 def kill(stack: Stack, name: str) -> None:
-    """Kill -9 one process of PM2's."""
+    """Kill -9 one process of PM2's, as soon as it runs."""
+    wait_until(lambda: pid(stack, name) > 0, 20, f"{name} to run")
     os.kill(pid(stack, name), signal.SIGKILL)
 
 
@@ -45,7 +46,7 @@ def test_a_stopped_broker_costs_no_bill_and_no_second(bills: Bills, stack: Stack
         bills.wait_for_accepted(50)
         stack.rabbitmq.stop()
         bills.wait_for_accepted(50)
-        assert bills.post().elapsed.total_seconds() < 5
+        assert bills.post().json()["stored_in"] == "outbox"
         stack.rabbitmq.start()
         bills.wait_for_accepted(200)
     bills.wait_until_all_are_recorded()
@@ -85,17 +86,18 @@ def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
 ) -> None:
     stack.rabbitmq.stop()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: bills.post(), range(400)))
+        list(pool.map(lambda _: bills.post(), range(2000)))
     starting = threading.Thread(target=stack.rabbitmq.start)
     starting.start()
-    for _ in range(4):
-        before = pid(stack, "gateway-relay")
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: pid(stack, "gateway-relay") not in (0, before), 20, "a new relay")  # noqa: B023
+    for _ in range(3):
+        before = len(bills.recorded())
+        wait_until(lambda: len(bills.recorded()) > before, 60, "bills to be relayed")  # noqa: B023
+        if len(bills.recorded()) == 2000:
+            break
+        kill(stack, "gateway-relay")
     starting.join()
-    kill(stack, "gateway-relay")
     bills.wait_until_all_are_recorded()
-    assert len(bills.recorded()) == 400
+    assert len(bills.recorded()) == 2000
 
 
 @pytest.mark.parametrize("fault", ["restart", "kill"])

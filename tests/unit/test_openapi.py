@@ -14,7 +14,7 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.errors import InvalidError
 from chassis.fields import Schema
-from chassis.idempotency import Key
+from chassis.idempotency import Key, fingerprint
 from chassis.parsing import decoded, validated
 from chassis.publisher import Publisher
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
@@ -198,6 +198,7 @@ def test_operations_have_names_of_their_own_and_words_to_explain_them() -> None:
 def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -> None:
     named = {operation.id: operation for operation in OPERATIONS}
     example = {p["name"]: p["example"] for p in named["postBill"].parameters if "example" in p}
-    key = Key(ANONYMOUS, "POST /api/billing", example["Idempotency-Key"], b"")
+    body = json.dumps(BILL, indent=2).encode()
+    key = Key(ANONYMOUS, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
     shown = next(p for p in named["getBill"].parameters if p["name"] == "id")
     assert shown["example"] == str(key.message_id)
