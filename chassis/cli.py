@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from sqlalchemy.exc import OperationalError
 
 from chassis.errors import SettingsError
 
 
 class Commands(click.Group):
-    """A command group that says what is wrong with the settings in one sentence."""
+    """A command group that says in one sentence what its commands lack: settings, a database."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
@@ -17,6 +18,9 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             raise click.ClickException(str(error)) from None
+        except OperationalError as error:
+            reason = str(error.orig).strip().replace("\n", " ")
+            raise click.ClickException(f"the database does not answer: {reason}") from None
 
 
 def group(service: str, **commands: Callable[[], object] | click.Command) -> Commands:

@@ -8,8 +8,9 @@ const root = process.env.ROOT || '/opt/crud-master/current';
 // app(name, args): the entry that runs `python ARGS` as PM2 process `name`.
 exports.app = (name, args) => ({
   name,
-  script: python,
-  args,
+  // env, since PM2 hands a path with a space in it to a shell, and drops the arguments
+  script: '/usr/bin/env',
+  args: [python, ...args.split(' ')],
   cwd: root,
   interpreter: 'none',
   exec_mode: 'fork',
