@@ -50,11 +50,13 @@ def show_memory(stack: Stack, _options: argparse.Namespace) -> int:
 
 
 def show_trace(stack: Stack, options: argparse.Namespace) -> int:
-    """Say what was logged under an id; 1 if nothing was."""
+    """Say what was logged under an id. Raises StackError if nothing was."""
     lines = trace.find(stack.process_manager.logs, options.id)
+    if not lines:
+        raise StackError(f"Nothing was logged under {options.id}.")
     for line in lines:
         say(line)
-    return 0 if lines else 1
+    return 0
 
 
 def logs(stack: Stack, options: argparse.Namespace) -> int:
@@ -78,7 +80,9 @@ def _log_files(stack: Stack, name: str) -> list[Path]:
 
 
 def pm2(stack: Stack, options: argparse.Namespace) -> int:
-    """Hand over to PM2."""
+    """Hand over to PM2, if it runs: any call would start one, without processes."""
+    if not stack.process_manager.daemon():
+        raise StackError("PM2 does not run: ./stack up starts it.")
     stack.process_manager.become(options.arguments)
     return 1
 
@@ -106,9 +110,19 @@ def server(stack: Stack, options: argparse.Namespace) -> int:
     if chosen is None:
         known = ", ".join(stack.servers())
         raise StackError(f"There is no server {options.name}; there are {known}.")
+    was_running = chosen.running()
     getattr(chosen, options.action)()
-    say(f"{options.name} {ACTIONS[options.action]}")
+    say(f"{options.name} {outcome(options.action, was_running)}")
     return 0
+
+
+def outcome(action: str, was_running: bool) -> str:
+    """What an action has done to a server, in words."""
+    if action == "start" and was_running:
+        return "runs already"
+    if action in ("stop", "kill") and not was_running:
+        return "was not running"
+    return ACTIONS[action]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.errors import StackError
+from local.layout import CHECKOUT
 
 # a unix socket's path has at most 107 bytes; the longest that we make below a home
 SOCKET_PATH_LIMIT = 107
@@ -47,19 +48,33 @@ def of_checkout(checkout: Path) -> Path:
     """Where the checkout's stack has its data: .stack/data, if servers can live there.
 
     Else (root's PostgreSQL can't get there, or sockets' paths would be too long) a place of its
-    own, to which .stack/data points.
+    own, to which .stack/data points. Raises StackError if data lie where they can't be used.
     """
     link = checkout / ".stack" / "data"
+    if link.is_symlink() and not link.exists():
+        link.unlink()
     home = link if _is_usable(link) else _elsewhere(checkout)
+    if home != link:
+        _point(link, home)
     home.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if home != link and not link.is_symlink():
-        link.symlink_to(home)
     return home
 
 
-def purge(home: Path) -> None:
-    """Remove a stack's data."""
-    shutil.rmtree(home)
+def purge(home: Path, checkout: Path = CHECKOUT) -> None:
+    """Remove a stack's data, and the link to them if they are elsewhere than in the checkout."""
+    data, link = home.resolve(), checkout / ".stack" / "data"
+    points_there = link.is_symlink() and link.resolve() == data
+    shutil.rmtree(data)
+    if points_there:
+        link.unlink()
+
+
+def _point(link: Path, home: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    if link.exists():
+        raise StackError(f"Servers can't live in {link} any more: move it to {home}, or remove it.")
+    link.symlink_to(home)
 
 
 def _is_usable(home: Path) -> bool:

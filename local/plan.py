@@ -1,7 +1,8 @@
 """Which ports a stack uses: chosen once, then remembered, and checked before a start."""
 
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from local import ports
@@ -11,6 +12,7 @@ from local.variables import PORTS, database_ports
 
 WANTED = "wanted for RABBITMQ_PORT"
 Pids = frozenset[int]
+Place = tuple[int, str]
 
 
 def choose(home: Path, values: Mapping[str, str], ours: Pids) -> dict[str, int]:
@@ -20,15 +22,21 @@ def choose(home: Path, values: Mapping[str, str], ours: Pids) -> dict[str, int]:
     """
     file = home / "ports.json"
     known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
-    chosen = {name: _keep(known.get(name), ours) or _free(known, name) for name in database_ports()}
-    chosen["RABBITMQ_PORT"] = _amqp(known, int(values["RABBITMQ_PORT"]), ours)
-    file.write_text(json.dumps(chosen | {WANTED: int(values["RABBITMQ_PORT"])}, indent=2))
+    named, wanted = {int(values[name]) for name in PORTS}, int(values["RABBITMQ_PORT"])
+    chosen: dict[str, int] = {}
+    for name in database_ports():
+        taken = {*named, wanted, *chosen.values()}
+        chosen[name] = _keep(known.get(name), ours, taken) or _free({*taken, *known.values()})
+    chosen["RABBITMQ_PORT"] = _amqp(known, wanted, {*named, *chosen.values()}, ours)
+    file.write_text(json.dumps(chosen | {WANTED: wanted}, indent=2))
     return chosen
 
 
-def _amqp(known: Mapping[str, int], wanted: int, ours: Pids) -> int:
+def _amqp(known: Mapping[str, int], wanted: int, taken: set[int], ours: Pids) -> int:
     last = known.get("RABBITMQ_PORT") if known.get(WANTED) == wanted else None
-    return _keep(last, ours) or _keep(wanted, ours) or ports.first_free(wanted + 1)
+    # `wanted` even where it is another's, too: `check` says so
+    kept = _keep(last, ours, taken) or _keep(wanted, ours)
+    return kept or ports.first_free(wanted + 1, avoid=taken)
 
 
 def choose_private() -> dict[str, int]:
@@ -38,31 +46,54 @@ def choose_private() -> dict[str, int]:
 
 
 def check(variables: Mapping[str, str], ours: Pids) -> None:
-    """Raise StackError if another process holds a port that .env names."""
-    for process in PROCESSES:
-        host = variables[process.bind_variable]
-        _check_port(process.port_variable, host, variables, ours)
-    _check_port("RABBITMQ_MANAGEMENT_PORT", LOOPBACK, variables, ours)
+    """Raise StackError if two variables name one port, or another process holds one of them."""
+    places = _places(variables)
+    _check_distinct(places)
+    taken = {name: place for name, place in places.items() if not _usable(*place, ours)}
+    taken.pop("RABBITMQ_PORT", None)
+    if taken:
+        raise StackError(_sentence(taken))
 
 
-def _check_port(name: str, host: str, variables: Mapping[str, str], ours: Pids) -> None:
-    port = int(variables[name])
-    if _usable(port, host, ours):
-        return
-    raise StackError(
-        f"Port {port} on {host} is taken by {ports.holder(port)}: end it, or set {name} to another"
-        " port in .env (cp .env.example .env, if there is none yet)."
+def _places(variables: Mapping[str, str]) -> dict[str, Place]:
+    hosts = {process.port_variable: variables[process.bind_variable] for process in PROCESSES}
+    hosts |= dict.fromkeys(("RABBITMQ_PORT", "RABBITMQ_MANAGEMENT_PORT"), LOOPBACK)
+    return {name: (int(variables[name]), host) for name, host in hosts.items()}
+
+
+def _check_distinct(places: Mapping[str, Place]) -> None:
+    for (one, place), (other, same) in itertools.combinations(places.items(), 2):
+        if place == same:
+            port, host = place
+            raise StackError(
+                f"{one} and {other} are both {port} on {host}: set one of them to another port."
+            )
+
+
+def _sentence(taken: Mapping[str, Place]) -> str:
+    holders = (
+        f"port {port} on {host} is taken by {ports.holder(port, host)}"
+        for port, host in taken.values()
+    )
+    them, others = ("it", "another port") if len(taken) == 1 else ("them", "other ports")
+    return (
+        f"P{'; '.join(holders)[1:]}: end {them}, or set {' and '.join(taken)} to {others}"
+        " in .env (cp .env.example .env, if there is none yet)."
     )
 
 
 def _usable(port: int, host: str, ours: Pids) -> bool:
-    return ports.is_free(port, host) or not ours.isdisjoint(ports.holders(port))
+    if ports.is_free(port, host):
+        return True
+    holders = ports.holders(port, host)
+    return bool(holders) and ours.issuperset(holders)
 
 
-def _keep(port: int | None, ours: Pids) -> int | None:
-    return port if port and _usable(port, LOOPBACK, ours) else None
+def _keep(port: int | None, ours: Pids, taken: Collection[int] = frozenset[int]()) -> int | None:
+    free = port and port not in taken and _usable(port, LOOPBACK, ours)
+    return port if free else None
 
 
-def _free(known: Mapping[str, int], name: str) -> int:
+def _free(taken: set[int]) -> int:
     port = ports.free_port()
-    return port if port not in known.values() else _free(known, name)
+    return port if port not in taken else _free(taken)

@@ -3,7 +3,8 @@
 import os
 import random
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from local import processes
@@ -12,6 +13,8 @@ from local.errors import StackError
 # below the range that outgoing connections take their ports from
 RANGE = range(15000, 32000)
 LISTEN = "0A"
+# ::ffff:0:0/96 in words of the machine's byte order
+MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -44,10 +47,15 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     return list(found)
 
 
-def first_free(start: int, host: str = "127.0.0.1") -> int:
-    """The first free port of `host` from `start` upwards. Raises StackError if there is none."""
+def first_free(
+    start: int, host: str = "127.0.0.1", avoid: Collection[int] = frozenset[int]()
+) -> int:
+    """The first free port of `host` from `start` upwards that is none of `avoid`.
+
+    Raises StackError if there is none.
+    """
     for port in range(start, start + 100):
-        if is_free(port, host):
+        if port not in avoid and is_free(port, host):
             return port
     raise StackError(f"The ports {start} to {start + 99} on {host} are all taken.")
 
@@ -59,15 +67,18 @@ def accepts(port: int, host: str = "127.0.0.1") -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def holders(port: int) -> list[int]:
-    """The process ids that listen on `port`, on any address, as far as this user may see them."""
-    inodes = set(listening_inodes(_tables(), port))
+def holders(port: int, host: str = "127.0.0.1") -> list[int]:
+    """The process ids that listen on `host`:`port`, as far as this user may see them.
+
+    One that listens on all addresses is among them; one on another address of the machine is not.
+    """
+    inodes = set(listening_inodes(_tables(), port, host))
     return [pid for pid in processes.pids() if inodes & set(_sockets(pid))]
 
 
-def holder(port: int) -> str:
-    """Who listens on `port`, in words: its name and process id where they can be seen."""
-    found = holders(port)
+def holder(port: int, host: str = "127.0.0.1") -> str:
+    """Who listens on `host`:`port`, in words: its name and process id where they can be seen."""
+    found = holders(port, host)
     return f"{processes.name(found[0])} (pid {found[0]})" if found else "another process"
 
 
@@ -76,11 +87,18 @@ def _tables() -> str:
     return "".join(table.read_text() for table in tables if table.exists())
 
 
-def listening_inodes(table: str, port: int) -> Iterator[str]:
-    """The socket inodes that listen on `port` by a text in the format of /proc/net/tcp."""
+def listening_inodes(table: str, port: int, host: str) -> Iterator[str]:
+    """The socket inodes that listen on `host`:`port`, in the format of /proc/net/tcp and tcp6."""
+    places = {f"{address}:{port:04X}" for address in _addresses(host)}
     for fields in map(str.split, table.splitlines()):
-        if len(fields) > 9 and fields[3] == LISTEN and fields[1].endswith(f":{port:04X}"):
+        if len(fields) > 9 and fields[3] == LISTEN and fields[1] in places:
             yield fields[9]
+
+
+def _addresses(host: str) -> list[str]:
+    """How the kernel writes `host`, the same address as IPv6, and all addresses."""
+    own = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
+    return [own, MAPPED + own, "0" * 8, "0" * 32]
 
 
 def _sockets(pid: int) -> Iterator[str]:

@@ -74,7 +74,9 @@ class Stack:
             list(pool.map(lambda item: _stop(item[0], item[1], report), self.servers().items()))
         wait_until(lambda: not self.pids(), 10, f"what runs in {self.home} to end")
         if purge:
-            homes.purge(self.home)
+            with step("data", report) as outcome:
+                homes.purge(self.home)
+                outcome.text = "removed"
 
     def servers(self) -> dict[str, Server]:
         """The servers by the names that reports use."""
@@ -91,11 +93,13 @@ class Stack:
         return f"http://{host}:{port}"
 
     def is_ready(self, process: Process) -> bool:
-        """Whether a process answers that it is ready."""
+        """Whether a process of that name answers that it is ready."""
         try:
-            return requests.get(f"{self.address(process)}/ready", timeout=5).status_code == 200
+            answer = requests.get(f"{self.address(process)}/ready", timeout=5)
+            body = answer.json() if answer.status_code == 200 else None
         except requests.RequestException:
             return False
+        return isinstance(body, dict) and body.get("process") == process.name
 
     def _postgres(self, service: str) -> Postgres:
         port = int(self.variables[f"{service.upper()}_DB_PORT"])

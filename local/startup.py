@@ -42,8 +42,9 @@ class Startup:
     def _prepare(self) -> None:
         stack = self._stack
         stack.home.mkdir(parents=True, exist_ok=True)
-        stack.process_manager.end_orphans()
+        # first of all: a start that is refused changes nothing
         plan.check(stack.variables, frozenset(stack.pids()))
+        stack.process_manager.end_orphans()
         # an interrupted start must not pass for a finished one
         if self._is_new:
             self._stamp.unlink(missing_ok=True)

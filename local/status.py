@@ -22,7 +22,7 @@ def describe(stack: Stack) -> tuple[str, bool]:
     up = ready and all(row[1] == "up" for row in servers)
     queues = _queue_rows(stack.rabbitmq)
     parts = [table([HEADINGS, *rows]), table([("server", "state", "address"), *servers])]
-    parts.append(table([("queue", "messages"), *queues]))
+    parts.append(table([("queue", "waiting"), *queues]))
     return "\n\n".join(parts), up
 
 
@@ -31,11 +31,21 @@ def _process_rows(stack: Stack) -> tuple[list[Row], bool]:
     rows, up = [], True
     for process in PROCESSES:
         mine = [entry for entry in entries if entry.name == process.name]
-        ready = stack.is_ready(process)
+        # whoever answers at a process's address is not it unless PM2 runs it
+        online = any(entry.status == "online" for entry in mine)
+        ready = online and stack.is_ready(process)
         up = up and ready and all(entry.status == "online" for entry in mine)
-        end = (stack.address(process), "yes" if ready else "no")
-        rows += [(*_entry_cells(entry), *end) for entry in mine] or [_absent(process.name, *end)]
+        rows += _rows_of(mine, ready, stack.address(process)) or [
+            _absent(process.name, stack.address(process), "no")
+        ]
     return rows, up
+
+
+def _rows_of(entries: list[Entry], ready: bool, address: str) -> list[Row]:
+    return [
+        (*_entry_cells(entry), address, "yes" if ready and entry.status == "online" else "no")
+        for entry in entries
+    ]
 
 
 def _entry_cells(entry: Entry) -> Row:
@@ -65,7 +75,10 @@ def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
 
 
 def queue_depth(rabbitmq: RabbitMQ, name: str) -> str:
-    """How many messages are ready in a queue, in words if the broker does not say."""
+    """How many messages wait in a queue, in words if the broker does not say.
+
+    Those that a consumer has in hand are not among them.
+    """
     parameters = pika.ConnectionParameters(
         rabbitmq.host,
         rabbitmq.port,

@@ -1,10 +1,12 @@
 """The variables: from .env (or .env.example), and what they come to on one machine."""
 
 import os
+import re
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from local.errors import StackError
 from local.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES
@@ -13,6 +15,9 @@ from local.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES
 ADDRESSES = {"gateway": LOOPBACK, "inventory": "127.0.0.11", "billing": "127.0.0.12"}
 PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
 PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
+# what the services' own settings take at most
+MOST = {"WORKERS": 64, "THREADS": 256}
+SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
 Variables = dict[str, str]
 
 
@@ -23,32 +28,64 @@ def source(checkout: Path = CHECKOUT) -> Path:
 
 
 def read(checkout: Path = CHECKOUT, environment: Mapping[str, str] = os.environ) -> Variables:
-    """What the file says; a variable of the same name in the environment wins.
+    """What the file says, and .env.example where it lacks a line.
 
-    Raises StackError naming what is missing or malformed.
+    A variable of the same name in the environment wins. Raises StackError naming what is unknown,
+    empty or malformed.
     """
-    example = parse(checkout / ".env.example")
-    written = parse(source(checkout))
-    values = {n: environment.get(n, written.get(n, "")) for n in {**example, **written}}
-    _check(values, example, source(checkout).name)
+    file, example = source(checkout), checkout / ".env.example"
+    written = parse(file)
+    _check_known(written, example.read_text(), file.name)
+    values = parse(example) | written
+    values |= {name: environment[name] for name in values if name in environment}
+    _check(values)
     return values
 
 
 def parse(path: Path) -> Variables:
-    """What a dotenv file says."""
-    return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
+    """What a dotenv file says. Raises StackError naming the first line that says nothing."""
+    try:
+        bindings = list(parse_stream(StringIO(path.read_text(encoding="utf-8-sig"))))
+    except UnicodeDecodeError:
+        raise StackError(f"{path.name} is not UTF-8: save it as that.") from None
+    except OSError as error:
+        raise StackError(f"{path.name} can't be read: {error.strerror}.") from None
+    for binding in bindings:
+        if binding.error or (binding.key and binding.value is None):
+            raise StackError(f"{path.name}, line {_line(binding)}: not NAME=value.")
+    return {b.key: b.value or "" for b in bindings if b.key}
 
 
-def _check(values: Variables, required: Variables, file: str) -> None:
-    missing = sorted(name for name in required if not values[name])
-    if missing:
-        raise StackError(
-            f"{file} lacks {', '.join(missing)}: copy the line from .env.example and adapt it."
-        )
+def _line(binding: Binding) -> int:
+    """The number of the line itself: a binding begins with the empty lines above it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _check_known(written: Variables, example: str, file: str) -> None:
+    known = re.findall(r"^(?:# )?([A-Z][A-Z_]*)=", example, re.MULTILINE)
+    if unknown := sorted(written.keys() - set(known)):
+        names = ", ".join(unknown)
+        raise StackError(f"{file} sets {names}, which .env.example does not know: mistyped?")
+
+
+def _check(values: Variables) -> None:
+    if empty := sorted(name for name, value in values.items() if not value):
+        verb = "is" if len(empty) == 1 else "are"
+        raise StackError(f"{', '.join(empty)} {verb} empty: give a value, or remove the line.")
     for name in (*PORTS, "RABBITMQ_PORT"):
-        if not (values[name].isdecimal() and 0 < int(values[name]) < 65536):
+        if not _is_whole(values[name], 65535):
             raise StackError(f"{name} has to be a port, 1 to 65535, and is {values[name]!r}.")
+    for name, most in SIZES.items():
+        if not _is_whole(values[name], most):
+            raise StackError(
+                f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
+            )
     _check_lines(values)
+
+
+def _is_whole(text: str, most: int) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) <= most
 
 
 def _check_lines(values: Variables) -> None:

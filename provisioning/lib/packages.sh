@@ -20,9 +20,10 @@ require_debian() {
     fail "This needs Debian or Ubuntu, and this machine runs $PRETTY_NAME."
 }
 
+# require_root PACKAGE...: asks for sudo's password here, where a person sees it
 require_root() {
-  ((EUID == 0)) || command -v sudo >/dev/null ||
-    fail "To install $* this needs root or sudo: run it once as root."
+  ((EUID == 0)) || sudo -n true 2>/dev/null || sudo -v 2>/dev/null ||
+    fail "This needs root or sudo: run \"apt-get install $*\" as root, then this again."
 }
 
 # missing_packages PACKAGE...: prints those that are not installed
@@ -38,11 +39,28 @@ apt_get() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" "$@"
 }
 
+# apt waits for dpkg's lock by itself, but not for that of its lists, which a new machine's own timer
+# may hold just now
+update_lists() {
+  local deadline=$((SECONDS + 600))
+  while lists_are_locked && ((SECONDS < deadline)); do sleep 1; done
+  # else a network that fails shows as a package that is not found
+  apt_get -o APT::Update::Error-Mode=any update
+}
+
+lists_are_locked() {
+  local inode
+  inode=$(stat -c %i /var/lib/apt/lists/lock 2>/dev/null) && grep -q ":$inode " /proc/locks
+}
+
+can_install() { apt-get "${apt_options[@]}" install -s "$@" >/dev/null 2>&1; }
+
 apt_install() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
-  retry 3 apt_get update
+  # lists that have nothing to do with these packages may fail
+  retry 3 update_lists || can_install "${missing[@]}"
   retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
   changed_to 'installed'
 }

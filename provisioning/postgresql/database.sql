@@ -3,7 +3,11 @@
 SELECT format('CREATE ROLE %I LOGIN', :'role')
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role')
 \gexec
-SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'role')
+-- whatever locale the machine has: order and case are the same everywhere
+SELECT format(
+    'CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING UTF8 LC_COLLATE %L LC_CTYPE %L',
+    :'database', :'role', 'C.UTF-8', 'C.UTF-8'
+)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database')
 \gexec
 ALTER ROLE :"role" LOGIN PASSWORD :'password';

@@ -40,8 +40,8 @@ def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
     try:
         yield vagrant
     finally:
-        vagrant.run("destroy", "--force")
         _keep(vagrant.output)
+        vagrant.run("destroy", "--force")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.vagrant import MACHINES, SERVICES, Vagrant
+from tests.deployment.vagrant import MACHINES, Vagrant
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 URL = "http://localhost:8080"
@@ -137,6 +137,3 @@ def _status(url: str) -> int:
         return requests.get(url, timeout=10).status_code
     except requests.RequestException:
         return 0
-
-
-__all__ = ["MACHINES", "PROCESSES", "SERVICES", "URL", "Platform"]

@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.platform import MACHINES, URL, Platform
+from tests.deployment.platform import URL, Platform
+from tests.deployment.vagrant import MACHINES
 
 
 def test_without_billing_vm_bills_are_taken_at_once_and_recorded_when_it_is_back(

@@ -55,3 +55,19 @@ def test_a_changed_password_takes_effect(platform: Platform) -> None:
     finally:
         vagrant.write_env(PASSWORDS)
         vagrant.run("provision", "inventory-vm")
+
+
+def test_a_release_that_is_broken_is_refused_and_the_old_one_goes_on(platform: Platform) -> None:
+    source = platform.vagrant.home / "inventory" / "app.py"
+    text = source.read_text()
+    try:
+        source.write_text(text + "\nimport nothing_of_this_name\n")
+        done = platform.vagrant.try_run("provision", "inventory-vm")
+        assert done.returncode != 0
+        assert 'The step "release" failed' in done.stdout
+        assert "No module named 'nothing_of_this_name'" in done.stdout
+        assert platform.answers()
+    finally:
+        source.write_text(text)
+    reported = steps(platform.vagrant.run("provision", "inventory-vm"))
+    assert {what for _, title, what, _ in reported if title != "smoke test"} == {"unchanged"}

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +13,16 @@ from local import plan, ports
 from local.errors import StackError
 from local.layout import CHECKOUT
 from local.variables import ADDRESSES, PORTS, Variables, read, resolve
+from local.waiting import wait_until
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
    1: 0100007F:1F90 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
    2: 0100007F:11F9 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
+   3: 0B00007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4714 1
+   4: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4715 1
+   5: 0000000000000000FFFF00000100007F:1F90 0:0 0A 00000000:00000000 00:00000000 00000000 0 0 4716 1
 """
 
 
@@ -36,8 +42,9 @@ def values() -> Variables:
     return read(CHECKOUT, {})
 
 
-def test_only_the_sockets_that_listen_on_the_port_are_found() -> None:
-    assert list(ports.listening_inodes(TABLE, 8080)) == ["4711"]
+def test_only_the_sockets_that_listen_on_the_address_and_the_port_are_found() -> None:
+    found = list(ports.listening_inodes(TABLE, 8080, "127.0.0.1"))
+    assert found == ["4711", "4715", "4716"]
 
 
 def test_a_shared_port_that_is_listened_on_is_not_free(server: socket.socket) -> None:
@@ -93,3 +100,60 @@ def test_a_port_that_another_holds_is_refused_with_what_to_do(
     with pytest.raises(StackError, match=rf"\(pid {os.getpid()}\): end it, or set GATEWAY_PORT"):
         plan.check(resolved, frozenset())
     plan.check(resolved, frozenset([os.getpid()]))
+
+
+def test_all_ports_that_others_hold_are_named_at_once(
+    tmp_path: Path, values: Variables, server: socket.socket
+) -> None:
+    free = dict(zip(PORTS, ports.free_ports(len(PORTS)), strict=True))
+    with socket.create_server(("127.0.0.12", 0)) as other:
+        names = ("GATEWAY_PORT", "BILLING_API_PORT")
+        numbers = [held.getsockname()[1] for held in (server, other)]
+        taken = free | dict(zip(names, numbers, strict=True))
+        resolved = resolve(values, ADDRESSES, taken, tmp_path)
+        message = rf"^Port {numbers[0]} on 127.0.0.1 is taken .*; port {numbers[1]} on 127.0.0.12 "
+        with pytest.raises(StackError, match=message + ".* end them, or set GATEWAY_PORT and BILL"):
+            plan.check(resolved, frozenset())
+
+
+def test_our_process_on_another_address_does_not_make_anothers_port_ours(
+    tmp_path: Path, values: Variables
+) -> None:
+    serve = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); input()"
+    with socket.create_server(("127.0.0.11", 0)) as ours:
+        port = ours.getsockname()[1]
+        free = dict(zip(PORTS, ports.free_ports(len(PORTS)), strict=True))
+        wanted = free | {"GATEWAY_PORT": port, "INVENTORY_API_PORT": port}
+        resolved = resolve(values, ADDRESSES, wanted, tmp_path)
+        command = [sys.executable, "-c", serve, str(port)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as foreign:
+            wait_until(lambda: ports.accepts(port), 5, "the other program to listen")
+            message = rf"^Port {port} on 127.0.0.1 is taken by .* \(pid {foreign.pid}\)"
+            with pytest.raises(StackError, match=message):
+                plan.check(resolved, frozenset([os.getpid()]))
+            foreign.communicate(b"\n")
+
+
+def test_two_variables_with_one_address_and_port_are_refused(
+    tmp_path: Path, values: Variables
+) -> None:
+    same = {"GATEWAY_PORT": 8080, "GATEWAY_RELAY_PORT": 8080}
+    message = "^GATEWAY_PORT and GATEWAY_RELAY_PORT are both 8080 on 127.0.0.1: "
+    with pytest.raises(StackError, match=message):
+        plan.check(resolve(values, ADDRESSES, same, tmp_path), frozenset())
+
+
+def test_no_database_takes_a_port_that_is_named_for_another(
+    tmp_path: Path, values: Variables
+) -> None:
+    before = plan.choose(tmp_path, values, frozenset())["GATEWAY_DB_PORT"]
+    after = plan.choose(tmp_path, values | {"GATEWAY_PORT": str(before)}, frozenset())
+    assert before not in after.values()
+
+
+def test_a_taken_amqp_port_is_not_moved_to_one_that_is_named_for_another(
+    tmp_path: Path, values: Variables, server: socket.socket
+) -> None:
+    taken = server.getsockname()[1]
+    named = {"RABBITMQ_PORT": str(taken), "RABBITMQ_MANAGEMENT_PORT": str(taken + 1)}
+    assert plan.choose(tmp_path, values | named, frozenset())["RABBITMQ_PORT"] > taken + 1

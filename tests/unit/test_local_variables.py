@@ -44,10 +44,49 @@ def test_the_env_file_wins_over_the_example_and_the_environment_over_both(checko
     assert variables.read(checkout, {"GATEWAY_PORT": "82"})["GATEWAY_PORT"] == "82"
 
 
-def test_a_missing_variable_is_named(checkout: Path) -> None:
-    (checkout / ".env").write_text(EXAMPLE.replace("BILLING_DB_USER=billing_user", ""))
-    with pytest.raises(StackError, match=r"^\.env lacks BILLING_DB_USER: copy the line"):
+def test_a_line_that_the_env_file_lacks_comes_from_the_example(checkout: Path) -> None:
+    (checkout / ".env").write_text("GATEWAY_PORT=81\n")
+    values = variables.read(checkout, {})
+    assert (values["GATEWAY_PORT"], values["BILLING_DB_USER"]) == ("81", "billing_user")
+
+
+def test_an_empty_value_is_named(checkout: Path) -> None:
+    (checkout / ".env").write_text("BILLING_DB_USER=\n")
+    with pytest.raises(StackError, match=r"^BILLING_DB_USER is empty: "):
         variables.read(checkout, {})
+    with pytest.raises(StackError, match=r"^BILLING_DB_USER, GATEWAY_PORT are empty: "):
+        variables.read(checkout, {"GATEWAY_PORT": ""})
+
+
+def test_a_mistyped_name_is_named(checkout: Path) -> None:
+    (checkout / ".env").write_text("GATWAY_PORT=81\nRABBITMQ_HOST=127.0.0.1\n")
+    with pytest.raises(StackError, match=r"^\.env sets GATWAY_PORT, which .* mistyped\?$"):
+        variables.read(checkout, {})
+
+
+@pytest.mark.parametrize("line", ["GATEWAY_PORT", "GATEWAY_PORT: 81", "two words=1", "A='open"])
+def test_a_malformed_line_is_named_by_its_number(checkout: Path, line: str) -> None:
+    (checkout / ".env").write_text(f"# a comment\n\nGATEWAY_PORT=81\n\n\n{line}\n")
+    with pytest.raises(StackError, match=r"^\.env, line 6: not NAME=value\.$"):
+        variables.read(checkout, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(checkout: Path) -> None:
+    (checkout / ".env").write_text("GATEWAY_PORT=81\n", encoding="utf-8-sig")
+    assert variables.read(checkout, {})["GATEWAY_PORT"] == "81"
+
+
+def test_a_file_in_another_encoding_is_named(checkout: Path) -> None:
+    (checkout / ".env").write_bytes("RABBITMQ_PASSWORD=ü\n".encode("latin-1"))
+    with pytest.raises(StackError, match=r"^\.env is not UTF-8"):
+        variables.read(checkout, {})
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "²", "1000"])
+@pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS"])
+def test_a_size_that_is_none_is_named(checkout: Path, name: str, number: str) -> None:
+    with pytest.raises(StackError, match=f"^{name} has to be a whole number, 1 to "):
+        variables.read(checkout, {name: number})
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "eighty", "-1", "8080.0"])

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Turns a bare Debian or Ubuntu machine into gateway-vm; again, to bring it up to date. As root, with
+# the variables of .env.example in the environment.
+set -euo pipefail
+
+# shellcheck source=provisioning/lib/role.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/role.sh"
+begin_role gateway
+
+readonly variables=(
+  INVENTORY_VM_IP BILLING_VM_IP INVENTORY_API_PORT BILLING_API_PORT
+  GATEWAY_PORT GATEWAY_RELAY_PORT GATEWAY_DB_NAME GATEWAY_DB_USER GATEWAY_DB_PASSWORD
+  GATEWAY_WORKERS GATEWAY_THREADS
+  RABBITMQ_USER RABBITMQ_PASSWORD RABBITMQ_VHOST RABBITMQ_QUEUE RABBITMQ_PORT
+)
+need GATEWAY_VM_IP "${variables[@]}"
+servers=(gateway)
+workers=(gateway-relay)
+
+firewall() {
+  open_entrance "$GATEWAY_PORT"
+  open_forwarded_port "$GATEWAY_PORT"
+  set_firewall
+}
+
+step 'packages' install_packages postgresql
+step 'account' make_account
+step 'firewall' firewall
+step 'PostgreSQL' run_postgresql
+step 'database' make_database GATEWAY
+step 'Python packages' install_python_packages
+step 'Node.js and PM2' install_pm2
+step 'PM2 service' install_pm2_service
+step 'log rotation' rotate_logs
+step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST GATEWAY_BIND "${of_machine[@]}"
+step 'release' lay_release
+step 'migrations' migrate "$GATEWAY_DB_NAME"
+step 'processes' take_over
+# gateway-relay is ready when the broker, on another machine, is
+step 'smoke test' smoke_test "http://127.0.0.1:$GATEWAY_PORT/ready" \
+  "http://127.0.0.1:$GATEWAY_RELAY_PORT/live"
+
+printf '\nThe platform: http://localhost:%s/api/movies   RabbitMQ: http://localhost:%s\n' \
+  "${GATEWAY_FORWARDED_PORT:-$GATEWAY_PORT}" "${RABBITMQ_FORWARDED_PORT:-15672}"

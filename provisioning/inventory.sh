@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Turns a bare Debian or Ubuntu machine into inventory-vm; again, to bring it up to date. As root,
+# with the variables of .env.example in the environment.
+set -euo pipefail
+
+# shellcheck source=provisioning/lib/role.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/role.sh"
+begin_role inventory
+
+readonly variables=(
+  INVENTORY_API_PORT INVENTORY_DB_NAME INVENTORY_DB_USER INVENTORY_DB_PASSWORD INVENTORY_WORKERS
+  INVENTORY_THREADS
+)
+need GATEWAY_VM_IP INVENTORY_VM_IP "${variables[@]}"
+servers=(inventory-api)
+
+firewall() {
+  open_port "$INVENTORY_API_PORT" "$GATEWAY_VM_IP"
+  set_firewall
+}
+
+step 'packages' install_packages postgresql
+step 'account' make_account
+step 'firewall' firewall
+step 'PostgreSQL' run_postgresql
+step 'database' make_database INVENTORY
+step 'Python packages' install_python_packages
+step 'Node.js and PM2' install_pm2
+step 'PM2 service' install_pm2_service
+step 'log rotation' rotate_logs
+step 'variables' write_variables "${variables[@]}" INVENTORY_BIND "${of_machine[@]}"
+step 'release' lay_release
+step 'migrations' migrate "$INVENTORY_DB_NAME"
+step 'processes' take_over
+step 'smoke test' smoke_test "http://127.0.0.1:$INVENTORY_API_PORT/ready"

@@ -1,0 +1,10 @@
+# shellcheck shell=bash disable=SC2154
+# The distribution's packages: those of every role, and those that the role names.
+
+readonly packages_of_all=(
+  ca-certificates iproute2 logrotate nftables procps python3 python3-venv sudo
+)
+
+install_packages() {
+  apt_install_idle "${packages_of_all[@]}" "$@"
+}

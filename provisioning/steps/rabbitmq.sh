@@ -1,0 +1,60 @@
+# shellcheck shell=bash disable=SC2154
+# The distribution's RabbitMQ: configured before its first start, then with the definitions of now.
+
+readonly rabbitmq=/etc/rabbitmq
+
+run_rabbitmq() {
+  configure_rabbitmq
+  enable_unit rabbitmq-server.service
+  if wrote "$rabbitmq/rabbitmq.conf" || wrote "$rabbitmq/enabled_plugins"; then
+    systemctl restart rabbitmq-server.service
+    changed_to 'configured and started'
+  else
+    systemctl start rabbitmq-server.service
+  fi
+  wait_until 60 'the management API' accepts_connections "$RABBITMQ_MANAGEMENT_PORT"
+}
+
+configure_rabbitmq() {
+  resolve_own_name
+  # the node's data belong to its name, so that a change of the hostname must not change it
+  grep -qs '^NODENAME=' "$rabbitmq/rabbitmq-env.conf" ||
+    printf 'NODENAME=rabbit@%s\n' "$(hostname -s)" |
+    put_file "$rabbitmq/rabbitmq-env.conf" 644 root root
+  printf '[rabbitmq_management].\n' | put_file "$rabbitmq/enabled_plugins" 644 root root
+  sed "s/@RABBITMQ_PORT@/$RABBITMQ_PORT/; s/@RABBITMQ_MANAGEMENT_PORT@/$RABBITMQ_MANAGEMENT_PORT/" \
+    "$provisioning/rabbitmq/rabbitmq.conf" | put_file "$rabbitmq/rabbitmq.conf" 644 root root
+  "$python" "$provisioning/rabbitmq/definitions.py" "$(rabbitmq_version)" |
+    put_file "$rabbitmq/definitions.json" 640 root rabbitmq
+}
+
+rabbitmq_version() {
+  dpkg-query -W -f='${Version}' rabbitmq-server
+}
+
+resolve_own_name() {
+  getent hosts "$(hostname -s)" >/dev/null || {
+    printf '127.0.1.1 %s\n' "$(hostname -s)" >>/etc/hosts
+    changed_to 'hostname made to resolve'
+  }
+}
+
+# users, permissions, policies and queues; the same definitions can be imported any number of times
+define_rabbitmq() {
+  if wrote "$rabbitmq/definitions.json" || ! may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"; then
+    rabbitmqctl import_definitions "$rabbitmq/definitions.json"
+    changed_to 'imported'
+  fi
+  if may_log_in guest guest; then
+    rabbitmqctl delete_user guest
+    changed_to 'guest removed'
+  fi
+  wait_until 30 "the login of $RABBITMQ_USER" may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"
+}
+
+may_log_in() {
+  RABBITMQ_USER=$1 RABBITMQ_PASSWORD=$2 RABBITMQ_MANAGEMENT_PORT=$RABBITMQ_MANAGEMENT_PORT \
+    "$python" "$provisioning/rabbitmq/login.py"
+}
+
+accepts_connections() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

@@ -1,0 +1,35 @@
+# frozen_string_literal: true
+
+require "fileutils"
+require "rubygems/package"
+
+module CrudMaster
+  # Pack what a machine needs, and nothing else, into one archive, since Vagrant's upload of a
+  # directory takes everything in it and a command for each file. Returns the archive's path.
+  def self.bundle(root, role)
+    path = File.join(root, ".vagrant", "upload", "#{role}.tar")
+    FileUtils.mkdir_p(File.dirname(path))
+    # under another name first: an upload may be reading the old one
+    File.binwrite("#{path}.new", archive(root, files(root, ["chassis", role, "provisioning"])))
+    File.rename("#{path}.new", path)
+    path
+  end
+
+  def self.files(root, directories)
+    found = Dir.glob("{#{directories.join(',')}}/**/*", base: root).sort
+    found = found.select { |name| File.file?(File.join(root, name)) }
+    found.reject { |name| name.match?(%r{/__pycache__/|\.pyc\z|\.tmp\z}) } + ["requirements.lock"]
+  end
+
+  def self.archive(root, names)
+    memory = StringIO.new(String.new(encoding: Encoding::BINARY))
+    Gem::Package::TarWriter.new(memory) do |tar|
+      names.each do |name|
+        content = File.binread(File.join(root, name))
+        tar.add_file_simple(name, 0o644, content.bytesize) { |entry| entry.write(content) }
+      end
+    end
+    memory.string
+  end
+  private_class_method :files, :archive
+end

@@ -1,0 +1,113 @@
+# frozen_string_literal: true
+
+require "ipaddr"
+
+module CrudMaster
+  # What is wrong with the variables, in one sentence and without a traceback.
+  class SettingsError < Vagrant::Errors::VagrantError
+    def initialize(sentence)
+      @sentence = sentence
+      super()
+    end
+
+    def error_message
+      @sentence
+    end
+  end
+
+  # The variables: from .env, or .env.example where there is none; the environment wins.
+  class Settings
+    LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
+    SECRET = /_(PASSWORD|TOKEN)\z/
+
+    def self.read(root)
+      own = File.join(root, ".env")
+      example = File.join(root, ".env.example")
+      new(File.exist?(own) ? own : example, parse(example).keys)
+    end
+
+    # Comments, blank lines, quotes and `export` as in a shell.
+    def self.parse(path)
+      lines = File.read(path, encoding: "bom|utf-8").lines.map(&:strip)
+      lines.each.with_index(1).with_object({}) do |(line, number), values|
+        next if line.empty? || line.start_with?("#")
+
+        match = LINE.match(line)
+        raise SettingsError, "#{File.basename(path)}, line #{number} is not NAME=value." unless match
+
+        values[match[1]] = match[2] || match[3] || match[4]
+      end
+    end
+
+    def initialize(path, required)
+      @file = File.basename(path)
+      written = self.class.parse(path)
+      @values = (written.keys | required).to_h { |name| [name, ENV[name] || written[name].to_s] }
+      check(required)
+      say_where_from
+    end
+
+    def [](name)
+      @values.fetch(name)
+    end
+
+    # What every machine may know.
+    def public_names
+      @values.keys.reject { |name| name.match?(SECRET) || @values[name].empty? }
+    end
+
+    # Lines NAME=value, in base64.
+    def encoded(names)
+      [names.map { |name| "#{name}=#{@values.fetch(name)}\n" }.join].pack("m0")
+    end
+
+    private
+
+    def check(required)
+      missing = required.select { |name| @values[name].empty? }
+      refuse "lacks #{missing.join(', ')}: copy the line from .env.example and adapt it" if missing.any?
+      @values.each { |name, value| check_characters(name, value) }
+      addresses = named(/_VM_IP\z/).each { |name, value| check_address(name, value) }
+      named(/_PORT\z/).each { |name, value| check_port(name, value) }
+      check_distinct(addresses, "address")
+      check_distinct(named(/_FORWARDED_PORT\z/), "port")
+    end
+
+    def named(pattern)
+      @values.select { |name, value| name.match?(pattern) && !value.empty? }
+    end
+
+    def check_characters(name, value)
+      return unless value.match?(/['\\\n]|\$\{/)
+
+      refuse "has #{name} with a single quote, a backslash, a line end or ${, which it may not hold"
+    end
+
+    def check_address(name, value)
+      good = value.match?(/\A\d+(\.\d+){3}\z/) && IPAddr.new(value)
+      refuse "has #{name}=#{value}, which is no IPv4 address" unless good
+    rescue IPAddr::Error
+      refuse "has #{name}=#{value}, which is no IPv4 address"
+    end
+
+    def check_port(name, value)
+      good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, 65_535)
+      refuse "has #{name}=#{value}, which is no port from 1 to 65535" unless good
+    end
+
+    def check_distinct(values, kind)
+      same = values.group_by { |_name, value| value }.values.find { |pairs| pairs.size > 1 }
+      refuse "gives #{same.map(&:first).join(' and ')} the same #{kind}, #{same[0][1]}" if same
+    end
+
+    def refuse(what)
+      raise SettingsError, "#{@file} (or the environment) #{what}."
+    end
+
+    def say_where_from
+      return if @file == ".env" || (ARGV & %w[up reload provision validate]).empty?
+
+      $stderr.puts "There is no .env: the variables are those of .env.example."
+    end
+  end
+end

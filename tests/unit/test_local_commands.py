@@ -1,0 +1,106 @@
+"""The commands behind ./stack, without a stack that runs."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from local import __main__ as commands
+from local import status
+from local.errors import StackError
+from local.layout import PROCESSES
+from local.pm2 import Entry
+from local.stack import Stack
+
+GATEWAY = PROCESSES[0]
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Says that it is ready, and is the gateway."""
+
+    body: object = {"status": "ready", "process": "gateway"}
+
+    def do_GET(self) -> None:
+        """Answer anything."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(self.body).encode())
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[HTTPServer]:
+    """A program on a port."""
+    with HTTPServer(("127.0.0.1", 0), Answers) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        yield listening
+        listening.shutdown()
+
+
+@pytest.fixture
+def stack(tmp_path: Path, server: HTTPServer) -> Stack:
+    """A stack that was never started, with a program on the gateway's port."""
+    return Stack.private(tmp_path, GATEWAY_PORT=str(server.server_port))
+
+
+def _entry(state: str) -> Entry:
+    return Entry("gateway", 1, state, restarts=0, memory=0, started=0.0)
+
+
+def test_pm2_is_not_started_by_a_call_of_it(stack: Stack) -> None:
+    with pytest.raises(StackError, match=r"^PM2 does not run: \./stack up starts it\.$"):
+        commands.pm2(stack, Namespace(arguments=["list"]))
+    assert not stack.process_manager.home.exists()
+
+
+def test_an_id_that_nothing_was_logged_under_is_named(stack: Stack) -> None:
+    with pytest.raises(StackError, match=r"^Nothing was logged under nosuch\.$"):
+        commands.show_trace(stack, Namespace(id="nosuch"))
+
+
+@pytest.mark.parametrize(
+    ("action", "was_running", "words"),
+    [
+        ("stop", True, "stopped"),
+        ("stop", False, "was not running"),
+        ("kill", False, "was not running"),
+        ("start", False, "started"),
+        ("start", True, "runs already"),
+        ("restart", False, "restarted"),
+    ],
+)
+def test_an_action_says_what_it_has_done(action: str, was_running: bool, words: str) -> None:
+    assert commands.outcome(action, was_running) == words
+
+
+@pytest.mark.parametrize("body", [{"process": "inventory-api"}, {}, [], "gateway"])
+def test_another_program_on_the_port_does_not_make_a_process_ready(
+    stack: Stack, body: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stack.is_ready(GATEWAY)
+    monkeypatch.setattr(Answers, "body", body)
+    assert not stack.is_ready(GATEWAY)
+
+
+@pytest.mark.parametrize(
+    ("states", "ready"),
+    [
+        ([], ["no"]),
+        (["stopped"], ["no"]),
+        (["online"], ["yes"]),
+        (["online", "errored"], ["yes", "no"]),
+    ],
+)
+def test_only_what_pm2_runs_is_shown_as_ready(
+    stack: Stack, states: list[str], ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack.process_manager, "entries", lambda: [_entry(s) for s in states])
+    rows, up = status._process_rows(stack)
+    assert [row[-1] for row in rows if row[0] == "gateway"] == ready
+    assert not up

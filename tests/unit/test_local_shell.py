@@ -1,0 +1,52 @@
+"""./stack itself, before it hands over to Python."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.layout import CHECKOUT
+
+NOBODY = 65534
+COMMANDS = ("up", "install", "test", "down", "status", "psql gateway", "pm2 list", "server stop x")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of ./stack and what it sources."""
+    shutil.copy(CHECKOUT / "stack", tmp_path)
+    shutil.copytree(CHECKOUT / "provisioning" / "lib", tmp_path / "provisioning" / "lib")
+    return tmp_path
+
+
+def run(command: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command and return what it said."""
+    return subprocess.run([command, *words], capture_output=True, text=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_refuses_the_state_of_another_user(checkout: Path, command: str) -> None:
+    (checkout / ".stack").mkdir()
+    os.chown(checkout / ".stack", NOBODY, NOBODY)
+    done = run(checkout / "stack", *command.split())
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{checkout}/.stack belongs to another user: ")
+    assert done.stderr.count("\n") == 1
+    assert list((checkout / ".stack").iterdir()) == []
+
+
+def test_help_asks_for_nothing(checkout: Path) -> None:
+    done = run(checkout / "stack")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_link_leads_to_the_checkout(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    link = tmp_path_factory.mktemp("bin") / "stack"
+    link.symlink_to(checkout / "stack")
+    done = run(link, "status")
+    assert done.stderr == "Nothing is installed yet: ./stack up does it.\n"
