@@ -16,6 +16,18 @@ from local.waiting import wait_until
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 
 
+def connect(stack: Stack, service: str) -> "psycopg2.extensions.connection":
+    """Connect to a service's database, as the service does."""
+    prefix = f"{service.upper()}_DB_"
+    return psycopg2.connect(
+        host=stack.variables[f"{prefix}HOST"],
+        port=stack.variables[f"{prefix}PORT"],
+        dbname=stack.variables[f"{prefix}NAME"],
+        user=stack.variables[f"{prefix}USER"],
+        password=stack.variables[f"{prefix}PASSWORD"],
+    )
+
+
 class Bills:
     """Bills as a client sees them, and as they are in the queue and the database."""
 
@@ -69,17 +81,8 @@ class Bills:
 
     def query(self, statement: str) -> list[Any]:
         """Ask billing_db."""
-        variables = self.stack.variables
         with (
-            closing(
-                psycopg2.connect(
-                    host=variables["BILLING_DB_HOST"],
-                    port=variables["BILLING_DB_PORT"],
-                    dbname=variables["BILLING_DB_NAME"],
-                    user=variables["BILLING_DB_USER"],
-                    password=variables["BILLING_DB_PASSWORD"],
-                )
-            ) as connection,
+            closing(connect(self.stack, "billing")) as connection,
             connection,
             connection.cursor() as cursor,
         ):

@@ -11,7 +11,7 @@ from local.homes import private_home
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.client import Bills
+from tests.system.client import Bills, connect
 
 
 @pytest.fixture(scope="session")
@@ -51,15 +51,6 @@ def movies(stack: Stack) -> Iterator[str]:
 @pytest.fixture
 def locked_movies(stack: Stack) -> Iterator["psycopg2.extensions.connection"]:
     """A connection that holds the table of movies, so that reading it waits until its rollback."""
-    variables = stack.variables
-    with closing(
-        psycopg2.connect(
-            host=variables["INVENTORY_DB_HOST"],
-            port=variables["INVENTORY_DB_PORT"],
-            dbname=variables["INVENTORY_DB_NAME"],
-            user=variables["INVENTORY_DB_USER"],
-            password=variables["INVENTORY_DB_PASSWORD"],
-        )
-    ) as connection:
+    with closing(connect(stack, "inventory")) as connection:
         connection.cursor().execute("LOCK TABLE movies IN ACCESS EXCLUSIVE MODE")
         yield connection
