@@ -62,7 +62,22 @@ class Exchange:
         channel.exchange_declare(self.name, self.kind, durable=True, callback=lambda _frame: then())
 
 
-Topology = Iterable[Queue | Exchange]
+@dataclass(frozen=True)
+class Binding:
+    """What of an exchange a queue gets: all, unless `routing_key` says otherwise."""
+
+    queue: str
+    exchange: str
+    routing_key: str = "#"
+
+    def declare(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Declare it on the connection's own thread, then go on."""
+        channel.queue_bind(
+            self.queue, self.exchange, self.routing_key, callback=lambda _frame: then()
+        )
+
+
+Topology = Iterable[Queue | Exchange | Binding]
 
 
 def declare(topology: Topology, channel: Channel, then: Callable[[], None]) -> None:

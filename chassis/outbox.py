@@ -3,7 +3,7 @@
 Source: https://microservices.io/patterns/data/transactional-outbox.html
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Identity,
+    Integer,
     LargeBinary,
     MetaData,
     Row,
@@ -42,13 +43,26 @@ outbox = Table(
     Column("mandatory", Boolean, nullable=False),
     Column("headers", JSONB, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("aggregate", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("sent_at", DateTime(timezone=True)),
 )
 
 
-def add(connection: Connection, message: Message) -> None:
-    """Put a message into the outbox, in the caller's transaction."""
+Announce = Callable[[Connection, Message, str | None], None]
+"""How a service tells of a change in the change's own transaction: `add`, or `strict.Strict`."""
+
+
+def add(connection: Connection, message: Message, aggregate: str | None = None) -> None:
+    """Put a message into the outbox, in the caller's transaction.
+
+    Args:
+        connection: in the transaction of the change that the message tells of.
+        message: what is to be delivered.
+        aggregate: what changed, such as `customer/42`: its messages keep their order. It has to be
+            locked by then, as a row is that was just written.
+    """
     connection.execute(
         outbox.insert().values(
             message_id=message.id,
@@ -58,6 +72,7 @@ def add(connection: Connection, message: Message) -> None:
             mandatory=message.mandatory,
             headers=dict(message.headers),
             body=message.body,
+            aggregate=aggregate,
         )
     )
 
@@ -84,6 +99,12 @@ def _message(row: Row[Any]) -> Message:
 def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
     """Note that the broker has confirmed these rows."""
     connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(sent_at=func.now()))
+
+
+def waits(connection: Connection, aggregate: str) -> bool:
+    """Tell whether messages of an aggregate wait to be delivered."""
+    waiting = select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.aggregate == aggregate)
+    return connection.execute(select(waiting.exists())).scalar_one()
 
 
 def backlog(connection: Connection) -> tuple[int, float]:

@@ -73,6 +73,18 @@ class PortSettings(Group):
     port: Port = 8080
 
 
+class EventSettings(Group):
+    """How a service tells of its changes: by its outbox, or strictly, within the request.
+
+    Attributes:
+        events_strict: whether a change needs the broker's confirm.
+        event_publish_timeout_seconds: how long a strict change waits for it.
+    """
+
+    events_strict: bool = False
+    event_publish_timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 2
+
+
 class ProcessSettings(Group):
     """What belongs to the process and not to its service."""
 

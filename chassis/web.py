@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ from flask.json.provider import JSONProvider
 from prometheus_client import Histogram
 
 from chassis import health, metrics, problems, trace
+from chassis.encoding import encode
 
 REQUESTS = Histogram(
     "http_request_duration_seconds",
@@ -30,7 +30,7 @@ class Json(JSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Encode `obj`."""
-        return orjson.dumps(obj, default=_encode, option=orjson.OPT_UTC_Z).decode()
+        return encode(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Decode `s`; requests go through `chassis.parsing`, which keeps decimals."""
@@ -39,14 +39,7 @@ class Json(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Answer with `args` or `kwargs` as the body."""
         obj = self._prepare_response_obj(args, kwargs)
-        data = orjson.dumps(obj, default=_encode, option=orjson.OPT_UTC_Z)
-        return Response(data + b"\n", mimetype="application/json")
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(f"{value:f}")
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+        return Response(encode(obj) + b"\n", mimetype="application/json")
 
 
 def create_app(

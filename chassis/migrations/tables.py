@@ -16,6 +16,8 @@ def create_outbox() -> None:
             mandatory boolean NOT NULL,
             headers jsonb NOT NULL,
             body bytea NOT NULL,
+            aggregate text,
+            attempts integer NOT NULL DEFAULT 0,
             created_at timestamptz NOT NULL DEFAULT now(),
             sent_at timestamptz
         )
