@@ -3,7 +3,7 @@
 Source: https://www.rabbitmq.com/docs/confirms. All of it is used on the connection's thread.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from concurrent.futures import Future
 
 from prometheus_client import Counter
@@ -21,25 +21,36 @@ class Confirms:
 
     def __init__(self) -> None:
         self._pending: OrderedDict[int, tuple[str, Pending]] = OrderedDict()
+        # a message may be published anew while an earlier attempt is unanswered
+        self._tags: defaultdict[str, set[int]] = defaultdict(set)
         self._tag = 0
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def add(self, message_id: str, future: Pending) -> None:
-        """Note a message that is published next; tags count from 1 on a channel."""
+        """Note a message that was just published; tags count from 1 on a channel."""
         self._tag += 1
         self._pending[self._tag] = (message_id, future)
+        self._tags[message_id].add(self._tag)
 
     def settle(self, tag: int, multiple: bool, acknowledged: bool) -> None:
         """The broker has answered for `tag`, or for all up to it."""
         for settled in self._up_to(tag) if multiple else [tag]:
-            _message_id, future = self._pending.pop(settled)
+            future = self._pop(settled)
             if not acknowledged:
                 fail(future, "RabbitMQ refused the message (nack)")
             elif not future.done():
                 PUBLISHED.labels("confirmed").inc()
                 future.set_result(None)
+
+    def _pop(self, tag: int) -> Pending:
+        message_id, future = self._pending.pop(tag)
+        tags = self._tags[message_id]
+        tags.discard(tag)
+        if not tags:
+            del self._tags[message_id]
+        return future
 
     def _up_to(self, tag: int) -> list[int]:
         tags = []
@@ -49,16 +60,17 @@ class Confirms:
             tags.append(pending)
         return tags
 
-    def returned(self, message_id: str | None) -> None:
+    def returned(self, message_id: str) -> None:
         """No queue took this message; the broker says so before it confirms."""
-        for pending_id, future in self._pending.values():
-            if pending_id == message_id:
-                fail(future, "no queue took the message")
+        for tag in self._tags.get(message_id, ()):
+            _message_id, future = self._pending[tag]
+            fail(future, "no queue took the message")
 
     def fail_all(self, reason: str) -> None:
         """The channel is gone, and with it every answer."""
         pending = [future for _message_id, future in self._pending.values()]
         self._pending.clear()
+        self._tags.clear()
         self._tag = 0
         for future in pending:
             fail(future, reason)

@@ -5,16 +5,28 @@ binary float on its way in.
 """
 
 import re
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 
 MAX_INTEGER = 2**31 - 1
 MAX_BIGINT = 2**63 - 1
 _DIGITS = re.compile(r"[+-]?[0-9]{1,64}", re.ASCII)
+_SLUG = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,64})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?", re.ASCII)
 
 
@@ -70,6 +82,32 @@ def _reference(value: Any) -> str:
     raise PydanticCustomError("reference", "must be a string or a whole number")
 
 
+def _slug(value: Any) -> str:
+    if not isinstance(value, str) or not _SLUG.fullmatch(value):
+        raise PydanticCustomError("slug", "must be 1 to 64 of a-z A-Z 0-9 - _")
+    return value
+
+
+_AWARE: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+
+
+def _moment(value: Any) -> datetime:
+    try:
+        if isinstance(value, str) and _TIME.fullmatch(value):
+            return _AWARE.validate_python(value).astimezone(timezone.utc)
+    except (ValidationError, OverflowError):
+        raise PydanticCustomError("time", "is a time that does not exist") from None
+    # a plus sign in a query string means a space
+    detail = "must be a time with its offset, like 2024-09-30T18:07:44Z (write + as %2B)"
+    raise PydanticCustomError("time", detail)
+
+
+def _flag(value: Any) -> bool:
+    if value not in ("true", "false"):
+        raise PydanticCustomError("flag", "must be true or false")
+    return bool(value == "true")
+
+
 NO_NUL = AfterValidator(_without_nul)
 """The one character that PostgreSQL's text types can't store is refused."""
 
@@ -80,6 +118,9 @@ Title = Annotated[
 
 LongText = Annotated[str, StringConstraints(max_length=10_000), NO_NUL]
 """At most 10,000 characters."""
+
+SearchText = Annotated[str, StringConstraints(strip_whitespace=False, max_length=255), NO_NUL]
+"""What is looked for in a line: at most 255 characters, white space included."""
 
 Reference = Annotated[
     str,
@@ -102,3 +143,12 @@ Money = Annotated[
 
 BigInt = Annotated[int, Field(ge=1, le=MAX_BIGINT), BeforeValidator(_integer)]
 """A positive 64-bit integer, as PostgreSQL's bigint keys are."""
+
+Slug = Annotated[str, BeforeValidator(_slug)]
+"""A name that fits into a path and a routing key: 1 to 64 of `a-z A-Z 0-9 - _`."""
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+"""A point in time as RFC 3339 writes it, with its offset; read as UTC."""
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+"""`true` or `false`, as a query string has it."""

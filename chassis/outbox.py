@@ -3,13 +3,14 @@
 Source: https://microservices.io/patterns/data/transactional-outbox.html
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     Identity,
@@ -17,18 +18,25 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     Table,
     Text,
+    any_,
+    cast,
     delete,
     func,
     select,
+    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import BIGINT, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.types import TypeEngine
 
 from chassis.broker import Message
 
 KEPT = timedelta(days=1)
+PIECE = 500
+"""How many rows `purge` deletes at once: few enough to hold nobody up."""
 CHANNEL = "outbox"
 """The NOTIFY channel that each insert wakes the relay on (a trigger does)."""
 
@@ -49,6 +57,22 @@ outbox = Table(
     Column("sent_at", DateTime(timezone=True)),
 )
 
+_UNSENT = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(outbox.c.id)
+_TRIED = _UNSENT.where(outbox.c.attempts > 0)
+_failed = outbox.alias("failed")
+# a single value, and so looked up row by row until there are enough: EXISTS may become a join with,
+# or a hash of, the whole backlog
+_held_by = (
+    select(_failed.c.id)
+    .where(
+        _failed.c.sent_at.is_(None),
+        _failed.c.attempts > 0,
+        _failed.c.aggregate == outbox.c.aggregate,
+    )
+    .limit(1)
+    .scalar_subquery()
+)
+_UNTRIED = _UNSENT.where(outbox.c.attempts == 0, _held_by.is_(None))
 
 Announce = Callable[[Connection, Message, str | None], None]
 """How a service tells of a change in the change's own transaction: `add`, or `strict.Strict`."""
@@ -77,11 +101,66 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
     )
 
 
-def unsent(connection: Connection, limit: int, after: int = 0) -> list[tuple[int, Message]]:
-    """Return the oldest messages that are not confirmed, behind row `after`, with their row ids."""
-    unsent = select(outbox).where(outbox.c.sent_at.is_(None), outbox.c.id > after)
-    rows = connection.execute(unsent.order_by(outbox.c.id).limit(limit))
-    return [(row.id, _message(row)) for row in rows]
+class Waiting(NamedTuple):
+    """A row that the broker has not confirmed yet."""
+
+    id: int
+    aggregate: str | None
+    attempts: int
+    message: Message
+
+
+class Page(NamedTuple):
+    """How much to take at once: `rows` at most, and no more when `octets` of bodies are reached."""
+
+    rows: int
+    octets: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more has room."""
+        return self.rows <= 0 or self.octets <= 0
+
+    def less(self, taken: Sequence[Waiting]) -> "Page":
+        """Return what is left when these are in it."""
+        octets = sum(len(row.message.body) for row in taken)
+        return Page(self.rows - len(taken), self.octets - octets)
+
+
+def untried(
+    connection: Connection,
+    page: Page,
+    ids: Collection[int] = (),
+    aggregates: Collection[str] = (),
+) -> list[Waiting]:
+    """Return the oldest messages that have not been tried and may be, in order.
+
+    Left out are `ids`, `aggregates`, and aggregates of which one has failed: what comes after it
+    has to wait. It is one statement, and so one state of the table: in it stands each message that
+    was committed before a later one of its aggregate.
+    """
+    rows = _UNTRIED
+    if ids:
+        rows = rows.where(outbox.c.id.not_in(select(func.unnest(_array(ids, BIGINT)))))
+    if aggregates:
+        listed = outbox.c.aggregate.in_(select(func.unnest(_array(aggregates, Text))))
+        rows = rows.where(listed.is_not(true()))
+    return _waiting(connection, rows, page)
+
+
+def tried(connection: Connection, page: Page, after: int) -> list[Waiting]:
+    """Return the oldest messages that have failed, behind row `after`: one of an aggregate."""
+    return _waiting(connection, _TRIED.where(outbox.c.id > after), page)
+
+
+def _waiting(connection: Connection, query: Select[Any], page: Page) -> list[Waiting]:
+    rows = query.limit(page.rows).subquery()
+    size = func.octet_length(rows.c.body)
+    before = func.sum(size).over(order_by=rows.c.id) - size
+    sized = select(rows, before.label("before")).subquery()
+    few = select(sized).where(sized.c.before < page.octets).order_by(sized.c.id)
+    found = connection.execute(few)
+    return [Waiting(row.id, row.aggregate, row.attempts, _message(row)) for row in found]
 
 
 def _message(row: Row[Any]) -> Message:
@@ -97,8 +176,24 @@ def _message(row: Row[Any]) -> Message:
 
 
 def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
-    """Note that the broker has confirmed these rows."""
-    connection.execute(update(outbox).where(outbox.c.id.in_(ids)).values(sent_at=func.now()))
+    """Note that the broker has confirmed these rows, and count the attempt."""
+    _mark(connection, ids, sent_at=func.now())
+
+
+def mark_failed(connection: Connection, ids: Sequence[int]) -> None:
+    """Count an attempt that has failed."""
+    _mark(connection, ids)
+
+
+def _mark(connection: Connection, ids: Sequence[int], **values: Any) -> None:
+    rows = update(outbox).where(
+        outbox.c.id == any_(_array(ids, BIGINT)), outbox.c.sent_at.is_(None)
+    )
+    connection.execute(rows.values(attempts=outbox.c.attempts + 1, **values))
+
+
+def _array(values: Collection[Any], kind: type[TypeEngine[Any]]) -> ColumnElement[Any]:
+    return cast(list(values), ARRAY(kind))
 
 
 def waits(connection: Connection, aggregate: str) -> bool:
@@ -116,7 +211,8 @@ def backlog(connection: Connection) -> tuple[int, float]:
     return int(row[0]), float(row[1])
 
 
-def purge(connection: Connection, limit: int = 1000) -> int:
-    """Delete some of the rows sent more than a day ago; return how many."""
+def purge(connection: Connection, limit: int = PIECE) -> int:
+    """Delete a piece of the rows sent more than a day ago; return how many."""
     old = select(outbox.c.id).where(outbox.c.sent_at < func.now() - KEPT).limit(limit)
-    return connection.execute(delete(outbox).where(outbox.c.id.in_(old))).rowcount
+    piece = any_(func.array(old.scalar_subquery()))
+    return connection.execute(delete(outbox).where(outbox.c.id == piece)).rowcount

@@ -1,7 +1,7 @@
 """Keyset pages and their Link header (RFC 8288)."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
@@ -20,16 +20,20 @@ class Page(Schema):
     after: BigInt | None = None
 
 
-def page(rows: Sequence[RowMapping], limit: int, key: str = "id") -> Response:
+def page(
+    rows: Sequence[RowMapping | dict[str, Any]], limit: int, key: str = "id", more: bool = False
+) -> Response:
     """Answer with the first `limit` of `rows`, and a link to the next page if there are more.
 
     Args:
         rows: what a query with `LIMIT limit + 1` found.
         limit: how many to show.
         key: the field that `after` refers to.
+        more: whether there are more than `rows`, if they were cut before `limit`.
     """
-    response = jsonify([dict(row) for row in rows[:limit]])
-    if len(rows) > limit:
-        parameters = {**request.args.to_dict(), "limit": limit, "after": rows[limit - 1][key]}
+    shown = rows[:limit]
+    response = jsonify([dict(row) for row in shown])
+    if more or len(rows) > limit:
+        parameters = {**request.args.to_dict(), "limit": limit, "after": shown[-1][key]}
         response.headers["Link"] = f'<{request.path}?{urlencode(parameters)}>; rel="next"'
     return response

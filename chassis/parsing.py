@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 from flask import request
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,9 +14,11 @@ from chassis.errors import FieldError, InvalidError
 from chassis.fields import BigInt
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
-IdT = TypeVar("IdT", int, str)
+IdT = TypeVar("IdT", int, str, UUID)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
+UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 _LONGEST_INTEGER = 1000
+_LONGEST_PATH = 200
 _RENAMED = {"extra_forbidden": "is not known here", "missing": "is required"}
 
 
@@ -30,19 +33,34 @@ def body(schema: type[SchemaT]) -> SchemaT:
     return validated(schema, decoded(raw_body()))
 
 
-def raw_body() -> bytes:
+def raw_body(limit: int | None = None) -> bytes:
     """Return the request's JSON as it was sent.
+
+    Args:
+        limit: bytes that this route takes, fewer than the application.
 
     Raises:
         UnsupportedMediaType: another content type than JSON.
         BadRequest: there is no body.
+        RequestEntityTooLarge: it is longer than the route takes.
     """
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
-    data = whole_body()
+    data = whole_body() if limit is None else _limited_body(limit)
     if not data:
         raise BadRequest("The body is empty; send a JSON object.")
     return data
+
+
+def _limited_body(limit: int) -> bytes:
+    # one byte more of a chunked body, of which werkzeug gives so many bytes and says nothing
+    chunked = request.content_length is None
+    request.max_content_length = limit + 1 if chunked else limit
+    try:
+        return whole_body()
+    except RequestEntityTooLarge:
+        detail = f"The body is longer than {limit:,} bytes ({limit // 1024} KiB)."
+        raise RequestEntityTooLarge(detail) from None
 
 
 def whole_body() -> bytes:
@@ -58,14 +76,14 @@ def whole_body() -> bytes:
     return data
 
 
-def decoded(data: bytes) -> Any:
-    """Decode JSON (RFC 8259), with decimals as `Decimal`.
+def decoded(data: bytes, decoder: json.JSONDecoder | None = None) -> Any:
+    """Decode JSON (RFC 8259), with decimals as `Decimal` unless `decoder` reads them otherwise.
 
     Raises:
         BadRequest: it is not JSON in UTF-8; NaN and Infinity are not.
     """
     try:
-        return _JSON.decode(data.decode())
+        return (decoder or _JSON).decode(data.decode())
     except UnicodeDecodeError:
         raise BadRequest("The body is not encoded in UTF-8.") from None
     except RecursionError:
@@ -87,11 +105,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _refuse(constant: str) -> NoReturn:
+def refuse_constant(constant: str) -> NoReturn:
+    """Refuse NaN, Infinity and -Infinity, which Python's decoder would take."""
     raise ValueError(f"{constant} is not a JSON number")
 
 
-_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=_refuse)
+_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=refuse_constant)
 
 
 def validated(schema: type[SchemaT], data: Any) -> SchemaT:
@@ -111,13 +130,17 @@ def validated(schema: type[SchemaT], data: Any) -> SchemaT:
 def field_errors(error: ValidationError) -> list[FieldError]:
     """Translate pydantic's findings, without the input, which may be secret or large."""
     return [
-        FieldError(_path(fault["loc"]), _RENAMED.get(fault["type"], _plain(fault["msg"])))
+        FieldError(path(fault["loc"]), _RENAMED.get(fault["type"], _plain(fault["msg"])))
         for fault in error.errors(include_url=False, include_input=False, include_context=False)
     ]
 
 
-def _path(location: Iterable[int | str]) -> str:
-    return ".".join(str(part) for part in location)
+def path(location: Iterable[int | str]) -> str:
+    """Name a place in a document, at most 200 characters of it, as UTF-8 can write it."""
+    text = ".".join(str(part) for part in location)
+    if len(text) > _LONGEST_PATH:
+        text = text[: _LONGEST_PATH - 1] + "…"
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(message: str) -> str:
@@ -138,8 +161,8 @@ def query(schema: type[SchemaT]) -> SchemaT:
     return validated(schema, request.args.to_dict())
 
 
-def identifier(text: str, kind: TypeAdapter[IdT]) -> IdT:
-    """Read a key from a path as `kind`, e.g. `BIGINT`.
+def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
+    """Read a key from a path as `kind`, e.g. `BIGINT`; `field` is the path's name for it.
 
     Raises:
         InvalidError: it is not one.
@@ -147,4 +170,4 @@ def identifier(text: str, kind: TypeAdapter[IdT]) -> IdT:
     try:
         return kind.validate_python(text)
     except ValidationError as error:
-        raise InvalidError([FieldError("id", field_errors(error)[0].detail)]) from None
+        raise InvalidError([FieldError(field, field_errors(error)[0].detail)]) from None

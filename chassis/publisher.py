@@ -13,13 +13,13 @@ from enum import Enum
 
 import pika
 from pika.channel import Channel
-from pika.exceptions import AMQPError
 
 from chassis import broker
 from chassis.broker import Message
 from chassis.confirms import PUBLISHED, Confirms, Pending, fail
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
+from chassis.missing import MissingExchanges
 from chassis.settings import BrokerSettings
 
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
@@ -56,12 +56,16 @@ class Publisher:
         self._topology = list(topology)
         self._waiting: deque[tuple[Message, Pending]] = deque()
         self._confirms = Confirms()
+        self._missing = MissingExchanges(
+            part.name for part in self._topology if isinstance(part, broker.Exchange)
+        )
         self._lock = threading.Lock()
         self._flush_asked = False
         self._changed = threading.Condition()
         self._state = State.DOWN
         self._channel: Channel | None = None
         self._probing = False
+        self._declaring = False
         self._connection = Connection(settings, name, self._topology, self)
 
     def start(self) -> None:
@@ -105,9 +109,11 @@ class Publisher:
         """Hand a message over; the future ends when it is confirmed or failed.
 
         Raises:
-            BrokerUnavailableError: the broker is known to be away, blocked or slow.
+            BrokerUnavailableError: the broker is known to be away, blocked or slow, or not to have
+                the exchange.
         """
         self.check()
+        self._missing.check(message.exchange)
         future: Pending = Future()
         with self._lock:
             self._waiting.append((message, future))
@@ -131,12 +137,14 @@ class Publisher:
     def opened(self, channel: Channel) -> None:
         """Turn confirms on."""
         self._channel = channel
+        self._declaring = False
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
 
     def lost(self, reason: str) -> None:
         """Fail all that is not confirmed: whoever waits decides what becomes of it."""
         self._channel = None
+        self._missing.note(reason)
         self._set(State.DOWN)
         self._fail_waiting(f"RabbitMQ is away: {reason}")
         self._confirms.fail_all(f"RabbitMQ is away: {reason}")
@@ -165,24 +173,27 @@ class Publisher:
         for message, future in self._take_waiting():
             if self._channel is None or not self._channel.is_open:
                 fail(future, "RabbitMQ is away: the channel was lost")
-                continue
-            self._send(self._channel, message, future)
+            else:
+                self._send(self._channel, message, future)
 
     def _send(self, channel: Channel, message: Message, future: Pending) -> None:
-        self._confirms.add(message.id, future)
-        properties = pika.BasicProperties(
-            content_type=message.content_type,
-            delivery_mode=pika.DeliveryMode.Persistent,
-            message_id=message.id,
-            timestamp=broker.now(),
-            headers=dict(message.headers),
-        )
+        """Publish; what can't be put into AMQP's frames is not sent, has no tag, and fails alone.
+
+        pika makes all frames of a message before it hands over the first.
+        """
         try:
             channel.basic_publish(
-                message.exchange, message.routing_key, message.body, properties, message.mandatory
+                message.exchange,
+                message.routing_key,
+                message.body,
+                _properties(message),
+                message.mandatory,
             )
-        except AMQPError as error:
+        except Exception as error:
             logger.warning("publishing failed", extra={"reason": repr(error)})
+            fail(future, f"the message can't be published: {error!r}")
+        else:
+            self._confirms.add(message.id, future)
 
     def _confirmed(self, frame: Answer) -> None:
         method = frame.method
@@ -193,8 +204,13 @@ class Publisher:
         self, channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
     ) -> None:
         """A mandatory message that no queue took: fail it, and have the queues there again."""
-        self._confirms.returned(properties.message_id)
-        broker.declare(self._topology, channel, lambda: None)
+        self._confirms.returned(properties.message_id or "")
+        if not self._declaring:
+            self._declaring = True
+            broker.declare(self._topology, channel, self._declared)
+
+    def _declared(self) -> None:
+        self._declaring = False
 
     def _suspect(self) -> None:
         """After an overdue confirm nothing is handed over until a probe is confirmed."""
@@ -224,3 +240,13 @@ class Publisher:
         else:
             logger.info("broker confirms again")
             self._set(State.READY)
+
+
+def _properties(message: Message) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type=message.content_type,
+        delivery_mode=pika.DeliveryMode.Persistent,
+        message_id=message.id,
+        timestamp=broker.now(),
+        headers=dict(message.headers),
+    )

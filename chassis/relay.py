@@ -1,6 +1,8 @@
-"""The relay: what is in the outbox goes to the broker, in order, and is marked when confirmed.
+"""The relay: what is in the outbox goes to the broker, and is marked when confirmed.
 
-A message that the broker refuses (no queue for it) is passed by those behind it, and tried again.
+Messages of one aggregate keep their order: one is published when the one before it is confirmed. A
+message that the broker refuses holds up those behind it in its aggregate, and is passed by all
+others.
 
 One relay is active per outbox; it holds a session advisory lock, and a second one stands by.
 """
@@ -9,33 +11,39 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_futures
+from collections.abc import Sequence
 from typing import Any
 
-from prometheus_client import Counter, Gauge
+import psycopg2
 from sqlalchemy import Connection, create_engine, text
 
-from chassis import outbox, trace
-from chassis.broker import Message
-from chassis.database import is_outage
-from chassis.errors import BrokerUnavailableError
+from chassis import outbox
+from chassis.database import CONNECT_TIMEOUT, is_outage
+from chassis.dispatch import Dispatch
+from chassis.housekeeping import Housekeeping, Task
 from chassis.publisher import Publisher
 from chassis.settings import DatabaseSettings
 
-OUTBOX_BACKLOG = Gauge("outbox_backlog", "Messages that the broker has not confirmed yet")
-OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest message not confirmed yet")
-OUTBOX_RELAYED = Counter("outbox_relayed_total", "Messages that the relay has delivered")
 _LOCK = 7308044650  # one active relay in a database
-BATCH = 500
 _POLL_SECONDS = 5.0  # behind NOTIFY
+_TICK_SECONDS = 0.5
 _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
-_REFUSED_SECONDS = 2.0  # before what was refused is tried again
-_HOUSEKEEPING_SECONDS = 60.0
-_CONFIRM_SECONDS = 5.0
-Housekeeping = Callable[[Connection], object]
+# longer than it takes to notice that the broker is gone: it then is sure that none will come
+_CONFIRM_SECONDS = 30.0
+_SESSION = {
+    "timezone": "UTC",
+    # the lock of a machine that has vanished is free within ten seconds
+    "tcp_keepalives_idle": 3,
+    "tcp_keepalives_interval": 1,
+    "tcp_keepalives_count": 3,
+    # an outbox fills and empties faster than its statistics are made: by its indexes, always
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "max_parallel_workers_per_gather": 0,
+    "jit": "off",
+}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +55,8 @@ class Relay:
         settings: DatabaseSettings,
         publisher: Publisher,
         stop: threading.Event,
-        housekeeping: Sequence[Housekeeping] = (),
+        housekeeping: Sequence[Task] = (),
+        confirm_seconds: float = _CONFIRM_SECONDS,
     ) -> None:
         """Prepare a relay.
 
@@ -56,22 +65,22 @@ class Relay:
             publisher: started, and used by nothing else.
             stop: set when the relay shall end.
             housekeeping: what else to do from time to time in that database.
+            confirm_seconds: how long to wait for a confirm before a message is published again.
         """
         self.name = settings.name
         self._publisher = publisher
         self._stop = stop
-        self._housekeeping = [outbox.purge, *housekeeping]
+        self._house = Housekeeping(housekeeping)
+        self._confirm_seconds = confirm_seconds
         # one connection, kept: it holds the lock and listens
         self._engine = create_engine(
             settings.url,
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": 2, "options": "-c timezone=UTC"},
+            connect_args={"connect_timeout": CONNECT_TIMEOUT, "options": _OPTIONS},
         )
         self._connected = False
-        self._house_kept = 0.0
-        self._passed = 0  # the last row of those that the broker did not take all of
 
     def check(self) -> None:
         """Raise what is wrong if the database is away."""
@@ -85,7 +94,8 @@ class Relay:
                 with self._engine.connect() as connection:
                     self._serve(connection)
             except Exception as error:
-                if not is_outage(error):
+                # LISTEN is psycopg2's own, and so are its errors
+                if not is_outage(error) and not isinstance(error, psycopg2.Error):
                     raise
                 reason = str(error).strip().partition("\n")[0]
                 logger.warning("waiting for the database", extra={"reason": reason})
@@ -96,98 +106,58 @@ class Relay:
 
     def _serve(self, connection: Connection) -> None:
         self._connected = True
-        while not self._locked(connection):
-            if self._stop.wait(_STANDBY_SECONDS):
-                return
+        if not self._becomes_active(connection):
+            return
         logger.info("relaying", extra={"database": self.name})
         connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
-        while not self._stop.is_set():
-            # before the look at the table, so that none is missed that comes after it
-            _driver(connection).notifies.clear()
-            more = self._relay_batch(connection)
-            if not more or time.monotonic() > self._house_kept + _HOUSEKEEPING_SECONDS:
-                self._keep_house(connection)
-            if not more:
-                self._wait_for_work(connection)
+        self._publisher.wait_until_ready()
+        dispatch = Dispatch(connection, self._publisher, self._confirm_seconds)
+        try:
+            self._relay(connection, dispatch)
+            dispatch.finish()
+        finally:
+            dispatch.abandon()
+
+    def _becomes_active(self, connection: Connection) -> bool:
+        """Stand by until no other relay is active; False if this one shall stop."""
+        while not self._locked(connection):
+            self._house.measure(connection)
+            if self._stop.wait(_STANDBY_SECONDS):
+                return False
+        return True
 
     def _locked(self, connection: Connection) -> bool:
         locked = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK})
         return bool(locked.scalar_one())
 
-    def _relay_batch(self, connection: Connection) -> bool:
-        """Deliver up to a batch; True if more may be waiting."""
-        rows = outbox.unsent(connection, BATCH, after=self._passed)
-        if not rows:
-            return self._passed > 0 and self._begin_again()
-        sent = self._deliver(rows)
-        if sent:
-            outbox.mark_sent(connection, sent)
-            OUTBOX_RELAYED.inc(len(sent))
-        if len(sent) < len(rows):
-            self._measure(connection)
-            self._go_on_after(rows[-1][0])
-        return True
+    def _relay(self, connection: Connection, dispatch: Dispatch) -> None:
+        while not self._stop.is_set():
+            # before the look at the table, so that none is missed that comes after it
+            _driver(connection).notifies.clear()
+            busy = dispatch.step()
+            self._house.keep(connection)
+            if not busy and not self._house.purge_more(connection):
+                self._rest(connection, dispatch)
 
-    def _go_on_after(self, row_id: int) -> None:
-        """Try what is behind if the broker refused something; wait if it was away."""
-        if self._publisher.is_ready():
-            self._passed = row_id
-        else:
-            self._stop.wait(_PAUSE_SECONDS)
-            self._publisher.wait_until_ready()
-
-    def _begin_again(self) -> bool:
-        """Try again, after a while, what the broker refused."""
-        self._passed = 0
-        return not self._stop.wait(_REFUSED_SECONDS)
-
-    def _deliver(self, rows: Sequence[tuple[int, Message]]) -> list[int]:
-        """Publish in order and wait for the confirms; return the rows that were confirmed."""
-        handed: list[tuple[int, Message, Future[None]]] = []
-        try:
-            for row_id, message in rows:
-                handed.append((row_id, message, self._publisher.submit(message)))
-        except BrokerUnavailableError as error:
-            logger.warning("outbox waits for the broker", extra={"reason": str(error)})
-        wait_for_futures([future for _id, _message, future in handed], _CONFIRM_SECONDS)
-        sent = [(row_id, message) for row_id, message, future in handed if _confirmed(future)]
-        for _row_id, message in sent:
-            _log(message)
-        return [row_id for row_id, _message in sent]
-
-    def _keep_house(self, connection: Connection) -> None:
-        self._house_kept = time.monotonic()
-        self._measure(connection)
-        for task in self._housekeeping:
-            task(connection)
-
-    def _measure(self, connection: Connection) -> None:
-        waiting, age = outbox.backlog(connection)
-        OUTBOX_BACKLOG.set(waiting)
-        OUTBOX_LAG.set(age)
-
-    def _wait_for_work(self, connection: Connection) -> None:
-        """Wait for a NOTIFY, the poll interval or the order to stop."""
-        driver = _driver(connection)
-        waited = 0.0
-        while waited < _POLL_SECONDS and not self._stop.is_set():
-            driver.poll()
-            if driver.notifies:
+    def _rest(self, connection: Connection, dispatch: Dispatch) -> None:
+        """Wait for a NOTIFY, the next try, the poll interval or the order to stop."""
+        end = time.monotonic() + _POLL_SECONDS
+        while not (self._stop.is_set() or _notified(connection) or time.monotonic() > end):
+            pause = min(_TICK_SECONDS, max(dispatch.pause(), 0))
+            if dispatch.waits_for_broker():
+                self._publisher.wait_until_ready(pause)
                 return
-            select.select([driver], [], [], 0.5)
-            waited += 0.5
+            select.select([_driver(connection)], [], [], pause)
+            if dispatch.is_due():
+                return
+            self._house.keep(connection)
+
+
+def _notified(connection: Connection) -> bool:
+    driver = _driver(connection)
+    driver.poll()
+    return bool(driver.notifies)
 
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
-
-
-def _confirmed(future: "Future[None]") -> bool:
-    return future.done() and future.exception() is None
-
-
-def _log(message: Message) -> None:
-    with trace.within(trace.continued(message.headers)):
-        destination = message.exchange or message.routing_key
-        extra = {"message_id": message.id, "destination": destination}
-        logger.info("message relayed", extra=extra)

@@ -6,6 +6,7 @@ with `INVENTORY_DB_`). Values come from the environment first, then from the fil
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -52,6 +53,10 @@ class BrokerSettings(Group):
     vhost: str
     queue: str
 
+    def for_queue(self, queue: str) -> "BrokerSettings":
+        """Return the same broker, for another queue."""
+        return self.model_copy(update={"queue": queue})
+
 
 class ServerSettings(Group):
     """Where an HTTP process listens, and with how many processes and threads."""
@@ -93,6 +98,15 @@ class ProcessSettings(Group):
     code_dir: Path = Field(default_factory=Path.cwd)
 
 
+@dataclass(frozen=True)
+class Upstream:
+    """A service that this one calls over HTTP."""
+
+    name: str
+    host: str
+    port: int
+
+
 GroupT = TypeVar("GroupT", bound=Group)
 
 
@@ -112,6 +126,13 @@ def read(group: type[GroupT], prefix: str = "", **given: object) -> GroupT:
         return group(**source, **given)
     except ValidationError as error:
         raise SettingsError(_sentence(prefix, error)) from None
+
+
+def read_upstream(service: str) -> Upstream:
+    """Read where another service's API is, from its `*_VM_IP` and `*_API_PORT`."""
+    prefix = f"{service.upper()}_"
+    address = read(AddressSettings, prefix).vm_ip
+    return Upstream(f"{service}-api", address, read(PortSettings, f"{prefix}API_").port)
 
 
 def read_broker() -> BrokerSettings:

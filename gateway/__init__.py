@@ -1,1 +1,1 @@
-"""gateway: the only way in; passes requests on, and takes bills for the queue."""
+"""gateway: the only way in; passes requests on, and takes bills and events for the broker."""

@@ -23,7 +23,7 @@ from urllib3.util import SKIP_HEADER
 from chassis import metrics, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.parsing import whole_body
-from gateway.settings import Upstream
+from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
     "upstream_request_duration_seconds",

@@ -1,6 +1,7 @@
 """What the gateway accepts itself."""
 
-from chassis.fields import Count, Money, Reference, Schema
+from chassis.fields import Count, Flag, Moment, Money, Reference, Schema, Slug
+from chassis.paging import Page
 
 
 class NewBill(Schema):
@@ -9,3 +10,21 @@ class NewBill(Schema):
     user_id: Reference
     number_of_items: Count
     total_amount: Money
+
+
+class EventKind(Schema):
+    """What an event tells of: the three names in its path."""
+
+    solution: Slug
+    model: Slug
+    action: Slug
+
+
+class EventQuery(Page):
+    """Which events to list, in the order of their times; `after` is the id of the last one seen."""
+
+    solution: Slug | None = None
+    model: Slug | None = None
+    action: Slug | None = None
+    since: Moment | None = None
+    delivered: Flag | None = None

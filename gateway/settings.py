@@ -3,23 +3,15 @@
 from dataclasses import dataclass
 
 from chassis.settings import (
-    AddressSettings,
     BrokerSettings,
     DatabaseSettings,
     PortSettings,
     ServerSettings,
+    Upstream,
     read,
     read_broker,
+    read_upstream,
 )
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """A service behind the gateway."""
-
-    name: str
-    host: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -33,6 +25,7 @@ class Settings:
     broker: BrokerSettings
     inventory: Upstream
     billing: Upstream
+    customers: Upstream
 
 
 def load() -> Settings:
@@ -47,12 +40,7 @@ def load() -> Settings:
         relay_port=read(PortSettings, "GATEWAY_RELAY_"),
         database=read(DatabaseSettings, "GATEWAY_DB_"),
         broker=read_broker(),
-        inventory=_upstream("inventory"),
-        billing=_upstream("billing"),
+        inventory=read_upstream("inventory"),
+        billing=read_upstream("billing"),
+        customers=read_upstream("customers"),
     )
-
-
-def _upstream(name: str) -> Upstream:
-    prefix = f"{name.upper()}_"
-    address = read(AddressSettings, prefix).vm_ip
-    return Upstream(f"{name}-api", address, read(PortSettings, f"{prefix}API_").port)

@@ -1,14 +1,10 @@
 """What inventory's routes accept."""
 
-from typing import Annotated
-
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis.fields import NO_NUL, LongText, Schema, Title
+from chassis.fields import LongText, Schema, SearchText, Title
 from chassis.paging import Page
-
-SearchText = Annotated[str, StringConstraints(strip_whitespace=False, max_length=255), NO_NUL]
 
 
 class NewMovie(Schema):

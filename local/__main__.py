@@ -1,6 +1,7 @@
 """The commands behind ./stack, once all is installed."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from local import homes, memory, status, trace
 from local.console import say
 from local.errors import StackError
+from local.events import Output, follow
 from local.layout import CHECKOUT, PROCESSES, SERVICES
 from local.lock import alone
 from local.logs import files as log_files
@@ -56,6 +58,20 @@ def show_trace(stack: Stack, options: argparse.Namespace) -> int:
         raise StackError(f"Nothing was logged under {options.id}.")
     for line in lines:
         say(line)
+    return 0
+
+
+def events(stack: Stack, options: argparse.Namespace) -> int:
+    """Show what an exchange gets as it comes, until Ctrl-C or until nobody reads it any more."""
+    lines = follow(stack.rabbitmq, options.exchange, options.routing_key)
+    next(lines)
+    output = Output()
+    sys.stderr.write(f"Waiting for what {options.exchange} gets; Ctrl-C ends this.\n")
+    for line in lines:
+        if line:
+            say(line)
+        if not output.is_read():
+            break
     return 0
 
 
@@ -140,6 +156,9 @@ def parser() -> argparse.ArgumentParser:
     add("status", show_status)
     add("memory", show_memory)
     add("trace", show_trace).add_argument("id")
+    named = add("events", events)
+    named.add_argument("exchange")
+    named.add_argument("--routing-key", default="#", metavar="KEY")
     named = add("logs", logs)
     named.add_argument("name")
     named.add_argument("--lines", type=int, default=50)
@@ -158,6 +177,9 @@ def main(words: Sequence[str]) -> int:
     own = PASSED_ON.get(words[0], len(words)) if words else 0
     options = parser().parse_args(words[:own])
     options.arguments = words[own:]
+    # what is wrong with a connection is said once, by whoever wanted it
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         return _call(options.run, options)
     except StackError as error:

@@ -40,6 +40,10 @@ class BrokerHome:
             file.touch(mode=0o600)
             file.write_text(text)
 
+    def exist(self) -> bool:
+        """Whether files were written before."""
+        return (self.path / "definitions.json").exists()
+
     def holds(self, variables: dict[str, str], version: str) -> bool:
         """Whether the files say what `write` would write."""
         wanted = self._files(variables, version).items()

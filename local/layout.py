@@ -5,7 +5,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = CHECKOUT / ".stack"
-SERVICES = ("gateway", "inventory", "billing")
+SERVICES = ("gateway", "inventory", "billing", "customers")
 LOOPBACK = "127.0.0.1"
 
 
@@ -29,4 +29,6 @@ PROCESSES = (
     Process("inventory-api", "inventory", "INVENTORY_API_PORT"),
     Process("billing-api", "billing", "BILLING_API_PORT"),
     Process("billing-consumer", "billing", "BILLING_CONSUMER_PORT"),
+    Process("customers-api", "customers", "CUSTOMERS_API_PORT"),
+    Process("customers-relay", "customers", "CUSTOMERS_RELAY_PORT"),
 )

@@ -12,6 +12,7 @@ from local.daemon import Daemon
 from local.epmd import Epmd
 from local.errors import StackError
 from local.waiting import wait_until
+from provisioning.rabbitmq.former_users import former_users
 
 INSTALLED = Path("/usr/lib/rabbitmq")
 START_SECONDS = 120.0
@@ -26,7 +27,7 @@ def installed_version() -> str:
 
 
 class RabbitMQ:
-    """One broker below `home`, on `host`, with one vhost, one user and the queues of billing."""
+    """One broker below `home`, on `host`, with one vhost, one user, its queues and exchanges."""
 
     def __init__(
         self,
@@ -56,7 +57,9 @@ class RabbitMQ:
 
         Fine if it runs already. Raises StackError when that takes too long.
         """
+        renewed = False
         if not self.running():
+            renewed = self._files.exist() and not self.is_current()
             self._files.write(self._variables(), installed_version())
             self._epmd.stop()
             self._epmd.start()
@@ -64,6 +67,8 @@ class RabbitMQ:
             listen = {"RABBITMQ_DIST_PORT": str(ports.free_port())}
             self._daemon.start(command, self._environment() | listen)
         wait_until(self.is_ready, START_SECONDS, "RabbitMQ to answer")
+        if renewed:
+            self.remove_former_users()
 
     def stop(self) -> None:
         """Stop the broker in good order, and its epmd; fine if it isn't up."""
@@ -103,6 +108,19 @@ class RabbitMQ:
             raise StackError(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
 
+    def ask(self, path: str) -> requests.Response:
+        """Ask the management API, as the services' user. Raises requests.RequestException."""
+        url = f"http://{self.host}:{self.management_port}{path}"
+        # requests sends Latin-1, RabbitMQ reads UTF-8
+        user, password = (text.encode().decode("latin-1") for text in self.credentials)
+        return requests.get(url, auth=(user, password), timeout=5)
+
+    def remove_former_users(self) -> None:
+        """Remove users of ours that RABBITMQ_USER no longer names; others stay."""
+        listing = self.control("list_users", "--formatter", "json")
+        for user in former_users(listing, self.credentials[0]):
+            self.control("delete_user", user)
+
     def _end(self, sign: signal.Signals) -> None:
         self._daemon.end(sign)
         self._epmd.stop()
@@ -125,11 +143,7 @@ class RabbitMQ:
         return ports.accepts(self.port, self.host) and self._knows_the_user()
 
     def _knows_the_user(self) -> bool:
-        url = f"http://{self.host}:{self.management_port}/api/whoami"
-        # requests sends Latin-1, RabbitMQ reads UTF-8
-        user, password = (text.encode().decode("latin-1") for text in self.credentials)
         try:
-            answer = requests.get(url, auth=(user, password), timeout=5)
+            return self.ask("/api/whoami").status_code == 200
         except requests.RequestException:
             return False
-        return answer.status_code == 200

@@ -2,16 +2,18 @@
 
 import time
 
-import pika
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from local.amqp import connect
 from local.console import megabytes, table
 from local.layout import PROCESSES
 from local.pm2 import Entry
 from local.rabbitmq import RabbitMQ
 from local.stack import Stack
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE
 
 Row = tuple[str, ...]
+NOT_FOUND = 404
 HEADINGS = ("process", "state", "pid", "restarts", "memory", "up", "address", "ready")
 
 
@@ -68,27 +70,22 @@ def _server_row(stack: Stack, name: str) -> Row:
 
 
 def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
-    names = (rabbitmq.queue, f"{rabbitmq.queue}.dlq")
+    names = [n + end for n in (rabbitmq.queue, EVENTS_QUEUE) for end in ("", DEAD_LETTERS)]
     if not rabbitmq.running():
-        return [(name, "unknown: RabbitMQ is down") for name in names]
-    return [(name, queue_depth(rabbitmq, name)) for name in names]
+        return [(name, "unknown: RabbitMQ is down") for name in names[:-1]]
+    depths = ((name, queue_depth(rabbitmq, name)) for name in names)
+    return [(name, depth) for name, depth in depths if depth is not None]
 
 
-def queue_depth(rabbitmq: RabbitMQ, name: str) -> str:
-    """How many messages wait in a queue, in words if the broker does not say.
+def queue_depth(rabbitmq: RabbitMQ, name: str) -> str | None:
+    """How many messages wait in a queue, in words if the broker does not say; None: no such queue.
 
     Those that a consumer has in hand are not among them.
     """
-    parameters = pika.ConnectionParameters(
-        rabbitmq.host,
-        rabbitmq.port,
-        rabbitmq.vhost,
-        pika.PlainCredentials(*rabbitmq.credentials),
-        socket_timeout=5,
-        blocked_connection_timeout=5,
-    )
     try:
-        with pika.BlockingConnection(parameters) as connection:
+        with connect(rabbitmq) as connection:
             return str(connection.channel().queue_declare(name, passive=True).method.message_count)
+    except ChannelClosedByBroker as error:
+        return None if error.reply_code == NOT_FOUND else f"unknown: {error.reply_text}"
     except AMQPError as error:
         return f"unknown: {type(error).__name__}"

@@ -9,6 +9,9 @@ Try:
   curl {url}/api/movies
   curl -X POST {url}/api/billing -H 'Content-Type: application/json' \\
        -d '{{"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}}'
+  curl -X POST {url}/api/customers -H 'Content-Type: application/json' \\
+       -d '{{"name": "Benjamin", "email": "ben@kawa.fr"}}'
+  ./stack events customer_events        # its events, as they come
   ./stack pm2 stop billing-consumer     # orders then wait in the queue
   ./stack status
   ./stack logs billing-consumer
@@ -28,7 +31,7 @@ def summary(stack: Stack) -> str:
     for service, postgres in stack.postgres.items():
         name, role, secret = (values[f"{service.upper()}_DB_{f}"] for f in FIELDS)
         address = f"{postgres.host}:{postgres.port}/{name}"
-        rows.append((f"{service}'s database", address, f"{role} / {secret}"))
+        rows.append((f"database of {service}", address, f"{role} / {secret}"))
     return "\n" + table(rows) + "\n\n" + NEXT.format(url=url)
 
 

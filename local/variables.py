@@ -12,12 +12,19 @@ from local.errors import StackError
 from local.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES
 
 # every service on an address of its own, as on machines; the gateway where people look for it
-ADDRESSES = {"gateway": LOOPBACK, "inventory": "127.0.0.11", "billing": "127.0.0.12"}
+ADDRESSES = {
+    "gateway": LOOPBACK,
+    "inventory": "127.0.0.11",
+    "billing": "127.0.0.12",
+    "customers": "127.0.0.13",
+}
 PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
 PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
 # what the services' own settings take at most
 MOST = {"WORKERS": 64, "THREADS": 256}
 SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
+SWITCHES = ("EVENTS_STRICT",)
+SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30}
 Variables = dict[str, str]
 
 
@@ -81,7 +88,23 @@ def _check(values: Variables) -> None:
             raise StackError(
                 f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
             )
+    _check_events(values)
     _check_lines(values)
+
+
+def _check_events(values: Variables) -> None:
+    for name in SWITCHES:
+        if values[name] not in ("true", "false"):
+            raise StackError(f"{name} has to be true or false, and is {values[name]!r}.")
+    for name, most in SECONDS.items():
+        if not _is_duration(values[name], most):
+            raise StackError(
+                f"{name} has to be a number above 0, {most} at most, and is {values[name]!r}."
+            )
+
+
+def _is_duration(text: str, most: int) -> bool:
+    return bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)) and 0 < float(text) <= most
 
 
 def _is_whole(text: str, most: int) -> bool:

@@ -17,6 +17,7 @@ DATABASES = {
     "gateway": ("gateway_db", "gateway_user"),
     "inventory": ("movies_db", "inventory_user"),
     "billing": ("billing_db", "billing_user"),
+    "customers": ("customers_db", "customers_user"),
 }
 
 
@@ -29,7 +30,7 @@ def _own_environment() -> None:
     """Keep the variables of whoever runs the tests out of them."""
     for name in list(os.environ):
         if name == "ENV_FILE" or name.startswith(
-            ("RABBITMQ_", *(f"{s.upper()}_" for s in DATABASES))
+            ("RABBITMQ_", "EVENT", *(f"{s.upper()}_" for s in DATABASES))
         ):
             del os.environ[name]
 

@@ -25,6 +25,7 @@ def create_outbox() -> None:
     )
     op.execute("CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at IS NULL")
     op.execute("CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL")
+    index_aggregates()
     op.execute(
         """
         CREATE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql AS
@@ -35,6 +36,27 @@ def create_outbox() -> None:
         "CREATE TRIGGER outbox_added AFTER INSERT ON outbox "
         "FOR EACH STATEMENT EXECUTE FUNCTION wake_relay()"
     )
+
+
+def index_aggregates() -> None:
+    """Create the outbox's index of what waits in an aggregate, and of what has failed there."""
+    op.execute(
+        "CREATE INDEX IF NOT EXISTS outbox_aggregate ON outbox (aggregate, attempts) "
+        "WHERE sent_at IS NULL AND aggregate IS NOT NULL"
+    )
+
+
+def create_inbox() -> None:
+    """Create the table of messages that have been applied."""
+    op.execute(
+        """
+        CREATE TABLE inbox (
+            message_id text PRIMARY KEY,
+            applied_at timestamptz NOT NULL DEFAULT now()
+        )
+        """
+    )
+    op.execute("CREATE INDEX inbox_applied ON inbox (applied_at)")
 
 
 def create_idempotency_keys() -> None:

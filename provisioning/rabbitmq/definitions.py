@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions file: vhost, user, permissions, policies and queues, from the variables.
+"""RabbitMQ's definitions file: vhost, user, policies, queues, exchanges, from the variables.
 
     python3 provisioning/rabbitmq/definitions.py VERSION > definitions.json
 
@@ -18,6 +18,11 @@ from typing import Any
 
 Definitions = dict[str, Any]
 DEAD_LETTERS = ".dlq"
+EXCHANGES = {"customer_events": "fanout", "events": "topic"}
+# what the events API takes, for whoever connects later; the oldest go when nobody does
+EVENTS, EVENTS_QUEUE, EVENTS_KEPT = "events", "events_queue", 1_000_000
+# by it a user that was ours is told from one that an administrator has added
+OUR_TAG = "crud-master"
 # the first version whose vhosts have a default queue type, and that limits deliveries by default
 DEFAULT_QUEUE_TYPE_SINCE = (3, 11)
 DELIVERY_LIMIT_SINCE = (4, 0)
@@ -35,7 +40,9 @@ def definitions(variables: Mapping[str, str], version: str) -> Definitions:
         "vhosts": [_vhost(vhost, release)],
         "permissions": [_permission(user, vhost)],
         "policies": _policies(vhost, queue, release),
-        "queues": [_queue(vhost, queue), _queue(vhost, queue + DEAD_LETTERS)],
+        "queues": [_queue(vhost, name) for name in (queue, queue + DEAD_LETTERS, EVENTS_QUEUE)],
+        "exchanges": [_exchange(vhost, name, kind) for name, kind in EXCHANGES.items()],
+        "bindings": [_binding(vhost, EVENTS, EVENTS_QUEUE)],
     }
 
 
@@ -58,7 +65,7 @@ def _user(name: str, password: str) -> Definitions:
         "name": name,
         "password_hash": password_hash(name, password),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
-        "tags": ["management"],
+        "tags": ["management", OUR_TAG],
         "limits": {},
     }
 
@@ -75,13 +82,16 @@ def _permission(user: str, vhost: str) -> Definitions:
 
 
 def _policies(vhost: str, queue: str, release: tuple[int, ...]) -> list[Definitions]:
+    """One policy applies to a queue, that of the highest priority: each has all that it needs."""
     to_dead_letters = {
         "dead-letter-exchange": "",
         "dead-letter-routing-key": queue + DEAD_LETTERS,
     }
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
+    bounded = {"max-length": EVENTS_KEPT, "overflow": "drop-head"}
     chosen = [
-        _policy(vhost, "dead-letters", f"^{re.escape(queue)}$", 10, to_dead_letters | unlimited)
+        _policy(vhost, "dead-letters", f"^{re.escape(queue)}$", 10, to_dead_letters | unlimited),
+        _policy(vhost, "newest-events", f"^{EVENTS_QUEUE}$", 10, bounded | unlimited),
     ]
     if unlimited:
         chosen.append(_policy(vhost, "no-delivery-limit", ".*", 0, unlimited))
@@ -108,6 +118,29 @@ def _queue(vhost: str, name: str) -> Definitions:
         "durable": True,
         "auto_delete": False,
         "arguments": {"x-queue-type": "quorum"},
+    }
+
+
+def _exchange(vhost: str, name: str, kind: str) -> Definitions:
+    return {
+        "vhost": vhost,
+        "name": name,
+        "type": kind,
+        "durable": True,
+        "auto_delete": False,
+        "internal": False,
+        "arguments": {},
+    }
+
+
+def _binding(vhost: str, exchange: str, queue: str) -> Definitions:
+    return {
+        "vhost": vhost,
+        "source": exchange,
+        "destination": queue,
+        "destination_type": "queue",
+        "routing_key": "#",
+        "arguments": {},
     }
 
 

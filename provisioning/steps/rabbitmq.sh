@@ -39,9 +39,11 @@ resolve_own_name() {
   }
 }
 
-# users, permissions, policies and queues; the same definitions can be imported any number of times
+# users, permissions, policies, queues and exchanges; the same definitions can be imported any number of times
 define_rabbitmq() {
   if wrote "$rabbitmq/definitions.json" || ! may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"; then
+    # first, so that a run that ends in between finds both still to do
+    remove_former_users
     rabbitmqctl import_definitions "$rabbitmq/definitions.json"
     changed_to 'imported'
   fi
@@ -50,6 +52,14 @@ define_rabbitmq() {
     changed_to 'guest removed'
   fi
   wait_until 30 "the login of $RABBITMQ_USER" may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"
+}
+
+# ours, under a name that RABBITMQ_USER had before
+remove_former_users() {
+  local name
+  rabbitmqctl -q list_users --formatter json |
+    (cd "$source_root" && "$python" -B -m provisioning.rabbitmq.former_users) |
+    while IFS= read -r name; do rabbitmqctl delete_user "$name"; done
 }
 
 may_log_in() {

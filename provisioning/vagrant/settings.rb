@@ -69,6 +69,8 @@ module CrudMaster
       @values.each { |name, value| check_characters(name, value) }
       addresses = named(/_VM_IP\z/).each { |name, value| check_address(name, value) }
       named(/_PORT\z/).each { |name, value| check_port(name, value) }
+      named(/_STRICT\z/).each { |name, value| check_switch(name, value) }
+      named(/_SECONDS\z/).each { |name, value| check_seconds(name, value) }
       check_distinct(addresses, "address")
       check_distinct(named(/_FORWARDED_PORT\z/), "port")
     end
@@ -93,6 +95,15 @@ module CrudMaster
     def check_port(name, value)
       good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, 65_535)
       refuse "has #{name}=#{value}, which is no port from 1 to 65535" unless good
+    end
+
+    def check_switch(name, value)
+      refuse "has #{name}=#{value}, which is neither true nor false" unless %w[true false].include?(value)
+    end
+
+    def check_seconds(name, value)
+      good = value.match?(/\A\d+(\.\d+)?\z/) && value.to_f.positive? && value.to_f <= 30
+      refuse "has #{name}=#{value}, which is no number of seconds above 0, 30 at most" unless good
     end
 
     def check_distinct(values, kind)

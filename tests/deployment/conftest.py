@@ -16,6 +16,7 @@ PASSWORDS = {
     "GATEWAY_DB_PASSWORD": 'gw "secret" $HOME #1',
     "INVENTORY_DB_PASSWORD": "inv-secret `id` %41 & more",
     "BILLING_DB_PASSWORD": "bill-secret:@/?=$$ é",
+    "CUSTOMERS_DB_PASSWORD": "cust-secret ;|<>~ () [a]* !",
     "RABBITMQ_PASSWORD": "mq-secret !#$(id)*",
 }
 USERS = {"RABBITMQ_USER": "rabbitmq_user"}

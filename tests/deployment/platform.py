@@ -5,10 +5,10 @@ import shlex
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from uuid import uuid4
 
 import requests
 
@@ -22,8 +22,15 @@ PROCESSES = {
     "gateway-vm": ("gateway", "gateway-relay"),
     "inventory-vm": ("inventory-api",),
     "billing-vm": ("billing-api", "billing-consumer"),
+    "customers-vm": ("customers-api", "customers-relay"),
 }
-DATABASES = {"gateway-vm": "gateway_db", "inventory-vm": "movies_db", "billing-vm": "billing_db"}
+DATABASES = {
+    "gateway-vm": "gateway_db",
+    "inventory-vm": "movies_db",
+    "billing-vm": "billing_db",
+    "customers-vm": "customers_db",
+}
+READ = ("/api/movies", "/api/billing", "/api/customers", "/api/events")
 
 
 class Platform:
@@ -63,14 +70,39 @@ class Platform:
         wait_until(lambda: wanted <= set(self.recorded()), seconds, "every 202 to be recorded")
         assert set(self.recorded().values()) <= {1}
 
-    def waiting(self) -> int:
-        """How many messages are ready in billing_queue, by the management API's own count."""
+    def waiting(self, queue: str = "billing_queue") -> int:
+        """How many messages are ready in a queue, by the management API's own count."""
+        return int(self.manage("GET", f"queues/billing_vhost/{queue}")["messages_ready"])
+
+    def manage(self, method: str, path: str, body: object = None) -> Any:
+        """Call the management API and return what it says."""
         user, password = self.variables["RABBITMQ_USER"], self.variables["RABBITMQ_PASSWORD"]
-        vhost, queue = (quote(name, safe="") for name in ("billing_vhost", "billing_queue"))
-        answer = requests.get(
-            f"{MANAGEMENT}/api/queues/{vhost}/{queue}", auth=(user, password), timeout=10
+        answer = requests.request(
+            method, f"{MANAGEMENT}/api/{path}", json=body, auth=(user, password), timeout=10
         )
-        return int(answer.json()["messages_ready"])
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    @contextmanager
+    def customer_events(self, queue: str) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+        """Bind a durable queue to customer_events; what is called takes the events out of it."""
+        address = f"queues/billing_vhost/{queue}"
+        quorum = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
+        self.manage("PUT", address, quorum)
+        self.manage("POST", f"bindings/billing_vhost/e/customer_events/q/{queue}", {})
+        taken: list[dict[str, Any]] = []
+
+        def take() -> list[dict[str, Any]]:
+            wanted = {"count": 1000, "ackmode": "ack_requeue_false", "encoding": "auto"}
+            taken.extend(
+                json.loads(m["payload"]) for m in self.manage("POST", f"{address}/get", wanted)
+            )
+            return taken
+
+        try:
+            yield take
+        finally:
+            self.manage("DELETE", address)
 
     def states(self, machine: str) -> dict[str, str]:
         """The state of each of a machine's PM2 processes."""
@@ -95,15 +127,15 @@ class Platform:
         return online == set(PROCESSES[machine])
 
     def answers(self) -> bool:
-        """Whether reading works through the gateway, at both services."""
-        return all(_status(f"{URL}{path}") == 200 for path in ("/api/movies", "/api/billing"))
+        """Whether reading works through the gateway, at all services."""
+        return all(_status(f"{URL}{path}") == 200 for path in READ)
 
     @contextmanager
     def requests_running(self) -> Iterator[Counter[str]]:
         """Read and post without a pause until the block ends; counts what came back."""
         counts: Counter[str] = Counter()
         stop = threading.Event()
-        jobs = (self._read_movies, self._read_bills, self._post)
+        jobs = (self._read_movies, self._read_bills, self._post, self._create_customer)
         threads = [threading.Thread(target=_repeat, args=(job, counts, stop)) for job in jobs]
         for thread in threads:
             thread.start()
@@ -120,8 +152,17 @@ class Platform:
     def _read_bills(self) -> int:
         return requests.get(f"{URL}/api/billing?limit=1", timeout=20).status_code
 
+    def _create_customer(self) -> int:
+        return create_customer().status_code
+
     def _post(self) -> int:
         return self.post_bill().status_code
+
+
+def create_customer() -> requests.Response:
+    """Create a customer whose email nobody has."""
+    body = {"name": "Benjamin", "email": f"{uuid4().hex}@kawa.fr", "company": "Kawa Corp"}
+    return requests.post(f"{URL}/api/customers", json=body, timeout=20)
 
 
 def _repeat(job: Any, counts: Counter[str], stop: threading.Event) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from local.waiting import wait_until
-from tests.deployment.platform import Platform
+from tests.deployment.platform import Platform, create_customer
 
 
 @pytest.mark.parametrize("pm2", ["pm2", "sudo pm2"])
@@ -19,6 +19,17 @@ def test_bills_wait_while_the_consumer_is_stopped(platform: Platform, pm2: str) 
     assert sum(platform.recorded().values()) == before + 20
     logs = platform.ssh("billing-vm", f"{pm2} logs billing-consumer --nostream --lines 200")
     assert all(identifier in logs for identifier in platform.accepted[-20:])
+
+
+@pytest.mark.parametrize("pm2", ["pm2", "sudo pm2"])
+def test_events_of_customers_wait_while_the_relay_is_stopped(platform: Platform, pm2: str) -> None:
+    with platform.customer_events("tests-drill") as events:
+        platform.ssh("customers-vm", f"{pm2} stop customers-relay")
+        created = [create_customer().json()["id"] for _ in range(20)]
+        assert events() == []
+        platform.ssh("customers-vm", f"{pm2} restart customers-relay")
+        wait_until(lambda: len(events()) >= 20, 30, "20 events")
+        assert [event["data"]["id"] for event in events()] == created
 
 
 def test_a_process_stopped_by_hand_stays_stopped_until_provisioning(platform: Platform) -> None:

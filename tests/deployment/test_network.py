@@ -11,8 +11,9 @@ ADDRESSES = {
     "gateway-vm": "192.168.56.10",
     "inventory-vm": "192.168.56.11",
     "billing-vm": "192.168.56.12",
+    "customers-vm": "192.168.56.13",
 }
-PORTS = (22, 4369, 5432, 5672, 8080, 9101, 9102, 15672, 25672)
+PORTS = (22, 4369, 5432, 5672, 8080, 9101, 9102, 9103, 15672, 25672)
 
 
 def test_from_inventory_vm_only_ssh_and_amqp_are_open(platform: Platform) -> None:

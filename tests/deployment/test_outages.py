@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.platform import URL, Platform
+from tests.deployment.platform import URL, Platform, create_customer
 from tests.deployment.vagrant import MACHINES
 
 
@@ -32,6 +32,53 @@ def test_without_inventory_vm_movies_are_503_and_bills_go_on(platform: Platform)
     platform.vagrant.run("up", "inventory-vm")
     wait_until(platform.answers, 60, "movies to be back")
     platform.wait_until_all_are_recorded()
+
+
+def test_without_customers_vm_customers_are_503_and_all_else_goes_on(platform: Platform) -> None:
+    platform.vagrant.run("halt", "customers-vm")
+    for _ in range(3):
+        started = time.monotonic()
+        answer = requests.get(f"{URL}/api/customers", timeout=20)
+        assert time.monotonic() - started < 3
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    assert requests.get(f"{URL}/api/movies", timeout=20).status_code == 200
+    platform.post_bills(5)
+    platform.vagrant.run("up", "customers-vm")
+    wait_until(platform.answers, 60, "customers to be back")
+    platform.wait_until_all_are_recorded()
+
+
+def test_without_billing_vm_customers_change_and_events_are_taken_and_all_is_told_when_it_is_back(
+    platform: Platform,
+) -> None:
+    with platform.customer_events("tests-outage") as events:
+        platform.vagrant.run("halt", "billing-vm")
+        answers = [create_customer() for _ in range(20)]
+        url = f"{URL}/api/event/ecommerce/order/create"
+        event = requests.post(url, json={"order_id": 12345}, timeout=20)
+        platform.vagrant.run("up", "billing-vm")
+        assert [answer.status_code for answer in answers] == [201] * 20
+        assert event.status_code == 201
+        wait_until(lambda: reaches_management(platform), 60, "RabbitMQ's management API")
+        wait_until(lambda: len({e["id"] for e in events()}) == 20, 60, "20 events")
+        assert {e["data"]["id"] for e in events()} == {answer.json()["id"] for answer in answers}
+    one = f"{URL}/api/events/{event.json()['event_uid']}"
+    wait_until(lambda: is_delivered(one), 60, "the event to be delivered")
+
+
+def reaches_management(platform: Platform) -> bool:
+    """Whether RabbitMQ's management API answers."""
+    try:
+        platform.manage("GET", "whoami")
+    except requests.RequestException:
+        return False
+    return True
+
+
+def is_delivered(event: str) -> bool:
+    """Whether RabbitMQ has confirmed the event at this address."""
+    return requests.get(event, timeout=20).json()["delivered_at"] is not None
 
 
 def test_rabbitmq_stopped_and_started_loses_nothing(platform: Platform) -> None:

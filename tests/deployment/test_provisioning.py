@@ -1,10 +1,20 @@
 """Provisioning again: nothing to do, a changed source file, a changed password."""
 
+import json
+
 from local.waiting import wait_until
 from tests.deployment.conftest import PASSWORDS
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
 
+# a server or a worker of each machine
+RENEWED = (
+    ("gateway-vm", 8080),
+    ("inventory-vm", 8080),
+    ("billing-vm", 9102),
+    ("customers-vm", 8080),
+    ("customers-vm", 9103),
+)
 ANSWER = 'status="live"'
 
 
@@ -27,12 +37,12 @@ def test_a_changed_source_file_is_deployed_without_an_error(platform: Platform) 
             wait_until(lambda: counts.total() > 20, 30, "some requests")
             output = platform.vagrant.run("provision")
         assert output.count("took over") == len(MACHINES)
-        for machine, port in (("gateway-vm", 8080), ("inventory-vm", 8080), ("billing-vm", 9102)):
+        for machine, port in RENEWED:
             assert '"renewed"' in platform.ssh(machine, live(port))
     finally:
         source.write_text(text)
         platform.vagrant.run("provision")
-    answers = {name for name in counts if not name.endswith((" 200", " 202"))}
+    answers = {name for name in counts if not name.endswith((" 200", " 201", " 202"))}
     assert not answers, counts
     platform.wait_until_all_are_recorded()
 
@@ -55,6 +65,27 @@ def test_a_changed_password_takes_effect(platform: Platform) -> None:
     finally:
         vagrant.write_env(PASSWORDS)
         vagrant.run("provision", "inventory-vm")
+
+
+def test_a_renamed_user_of_rabbitmq_replaces_the_former_one(platform: Platform) -> None:
+    vagrant = platform.vagrant
+    try:
+        vagrant.write_env(PASSWORDS | {"RABBITMQ_USER": "another_user"})
+        vagrant.run("provision")
+        assert users(platform) == {"another_user"}
+        wait_until(platform.is_whole, 60, "the platform to be whole again")
+    finally:
+        vagrant.write_env(PASSWORDS)
+        vagrant.run("provision")
+    assert users(platform) == {"rabbitmq_user"}
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
+def users(platform: Platform) -> set[str]:
+    """The users that RabbitMQ knows."""
+    said = platform.ssh("billing-vm", "sudo rabbitmqctl -q list_users --formatter json")
+    return {user["user"] for user in json.loads(said)}
 
 
 def test_a_release_that_is_broken_is_refused_and_the_old_one_goes_on(platform: Platform) -> None:

@@ -36,6 +36,8 @@ def project(tmp_path: Path) -> Project:
         ("BILLING_VM_IP=192.168.56.11\n", "the same address, 192.168.56.11"),
         ("RABBITMQ_FORWARDED_PORT=8080\n", "the same port, 8080"),
         ("GATEWAY_PORT=80a\n", "no port from 1 to 65535"),
+        ("EVENTS_STRICT=yes\n", "EVENTS_STRICT=yes, which is neither true nor false"),
+        ("EVENT_PUBLISH_TIMEOUT_SECONDS=31\n", "above 0, 30 at most"),
         ("GATEWAY_PORT=70000\n", "no port from 1 to 65535"),
         ("what is this\n", "is not NAME=value"),
         ('RABBITMQ_PASSWORD="it\'s"\n', "single quote"),

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-MACHINES = ("inventory-vm", "billing-vm", "gateway-vm")
+MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "gateway-vm")
 COPIED = ("Vagrantfile", "requirements.lock", ".env.example", "provisioning", "chassis")
-SERVICES = ("gateway", "inventory", "billing")
+SERVICES = ("gateway", "inventory", "billing", "customers")
 # how provisioning reports a step: machine, title, outcome, seconds
 STEP = re.compile(r"^ +(\S+-vm):  (.{28,}?) (\S.*?) +(\d+\.\d) s$", re.MULTILINE)
 

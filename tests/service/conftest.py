@@ -11,7 +11,15 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis import migrations
 from chassis.database import Database
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    EventSettings,
+    PortSettings,
+    ServerSettings,
+)
+from customers.app import create_app as create_customers
+from customers.settings import Settings as CustomersSettings
 from inventory.app import create_app as create_inventory
 from inventory.settings import Settings as InventorySettings
 from local.ports import free_port
@@ -85,7 +93,7 @@ def billing_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator
 @pytest.fixture
 def gateway_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """The gateway's database, empty."""
-    yield from emptied(database_settings("gateway"), "outbox", "idempotency_keys")
+    yield from emptied(database_settings("gateway"), "outbox", "events", "idempotency_keys")
 
 
 @pytest.fixture
@@ -111,3 +119,22 @@ def billing_settings(
 def billing(billing_settings: BillingSettings) -> FlaskClient:
     """A client of billing-api."""
     return create_billing(billing_settings).test_client()
+
+
+@pytest.fixture
+def customers_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+    """The database of customers, empty."""
+    yield from emptied(database_settings("customers"), "customers", "outbox")
+
+
+@pytest.fixture
+def customers(
+    customers_db: Database, database_settings: Callable[[str], DatabaseSettings]
+) -> FlaskClient:
+    """A client of customers-api, whose events stay in the outbox."""
+    nowhere = BrokerSettings(
+        host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="billing_queue"
+    )
+    database = database_settings("customers")
+    settings = CustomersSettings(SERVER, port(), port(), database, nowhere, EventSettings())
+    return create_customers(settings).test_client()

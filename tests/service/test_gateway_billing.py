@@ -13,14 +13,13 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker, outbox
-from chassis.broker import Message
+from chassis import broker
 from chassis.database import Database
 from chassis.publisher import Publisher, State
-from chassis.relay import BATCH, Relay
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings
+from chassis.relay import Relay
+from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
 from gateway.app import create_app, create_publisher
-from gateway.settings import Settings, Upstream
+from gateway.settings import Settings
 from local.ports import free_port
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
@@ -40,7 +39,7 @@ def settings(
     nowhere = Upstream("nowhere", "127.0.0.1", free_port())
     port = PortSettings(port=free_port())
     database = database_settings("gateway")
-    return Settings(SERVER, port, port, database, broker_settings, nowhere, nowhere)
+    return Settings(SERVER, port, port, database, broker_settings, *[nowhere] * 3)
 
 
 @pytest.fixture
@@ -194,55 +193,6 @@ def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_b
     wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
     with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
         assert set(taken(connection.channel())) == set(ids)
-
-
-def test_a_message_is_relayed_at_once_and_in_order(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
-) -> None:
-    relay()
-    sent = [f"message-{number}" for number in range(1200)]
-    for part in (sent[:1], sent[1:600], sent[600:]):
-        with gateway_db.unit_of_work() as connection:
-            for message_id in part:
-                outbox.add(connection, Message(b"{}", QUEUE, id=message_id))
-            connection.commit()
-    wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
-    assert taken(channel) == sent
-
-
-def test_a_rolled_back_change_tells_nobody(gateway_db: Database, channel: BlockingChannel) -> None:
-    with gateway_db.unit_of_work() as connection:
-        outbox.add(connection, Message(b"{}", QUEUE))
-    assert outbox_ids(gateway_db) == []
-
-
-def test_a_second_relay_stands_by_and_takes_over(
-    settings: Settings, gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
-) -> None:
-    first = threading.Event()
-    thread = threading.Thread(target=_relay, args=(settings, first))
-    thread.start()
-    relay()
-    first.set()
-    thread.join(10)
-    with gateway_db.unit_of_work() as connection:
-        outbox.add(connection, Message(b"{}", QUEUE, id="after"))
-        connection.commit()
-    wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 10, "the second to relay")
-    assert taken(channel) == ["after"]
-
-
-def test_messages_that_no_queue_takes_hold_no_other_up(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
-) -> None:
-    with gateway_db.unit_of_work() as connection:
-        for _ in range(BATCH):
-            outbox.add(connection, Message(b"{}", "no-such-queue"))
-        outbox.add(connection, Message(b"{}", QUEUE, id="behind"))
-        connection.commit()
-    relay()
-    wait_until(lambda: taken(channel) == ["behind"], 20, "the message behind them")
-    assert len(outbox_ids(gateway_db, "sent_at IS NULL")) == BATCH
 
 
 def test_a_frozen_broker_is_bypassed_until_a_probe_is_confirmed(

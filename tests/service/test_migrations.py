@@ -13,6 +13,8 @@ from sqlalchemy import MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import billing.models
+import customers.models
+import gateway.models
 import inventory.models
 from chassis import idempotency, migrations
 from chassis.database import Database
@@ -21,7 +23,7 @@ from chassis.settings import DatabaseSettings
 from local.postgres import Postgres
 from tests.conftest import PASSWORD
 
-SERVICES = ["gateway", "inventory", "billing"]
+SERVICES = ["gateway", "inventory", "billing", "customers"]
 _numbers = count()
 
 
@@ -86,8 +88,11 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
     [
         ("inventory", inventory.models.Base.metadata),
         ("billing", billing.models.Base.metadata),
+        ("customers", customers.models.Base.metadata),
+        ("customers", outbox.metadata),
         ("gateway", idempotency.keys.metadata),
         ("gateway", outbox.metadata),
+        ("gateway", gateway.models.Base.metadata),
     ],
 )
 def test_the_code_describes_the_tables_as_they_are(

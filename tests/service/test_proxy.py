@@ -15,9 +15,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from chassis import web
+from chassis.settings import Upstream
 from gateway import proxy
 from gateway.routes import passed_on
-from gateway.settings import Upstream
 from local.ports import free_port
 from local.waiting import wait_until
 

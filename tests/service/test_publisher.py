@@ -95,6 +95,31 @@ def test_a_mandatory_message_that_no_queue_takes_fails(publisher: Publisher) -> 
         publisher.publish(Message(b"x", f"nowhere-{uuid4()}"))
 
 
+def test_a_message_that_amqp_has_no_frames_for_fails_alone(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    messages = [Message(b"x", "k" * 256), Message(b"y", QUEUE), Message(b"z", f"nowhere-{uuid4()}")]
+    answers = [publisher.submit(message) for message in messages]
+    failures = [str(answer.exception(5)) for answer in answers]
+    assert "can't be published" in failures[0]
+    assert failures[1] == "None"
+    assert "no queue took" in failures[2]
+    assert bodies(channel) == [b"y"]
+
+
+def test_a_message_published_twice_is_answered_twice(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    message = Message(b"x", QUEUE)
+    for answer in [publisher.submit(message) for _ in range(2)]:
+        assert answer.result(5) is None
+    lost = Message(b"x", f"nowhere-{uuid4()}")
+    for answer in [publisher.submit(lost) for _ in range(2)]:
+        assert "no queue took" in str(answer.exception(5))
+    wait_until(lambda: not publisher._confirms, 5, "all confirms")
+    assert len(bodies(channel)) == 2
+
+
 def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
     publisher: Publisher,
 ) -> None:

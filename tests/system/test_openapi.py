@@ -13,8 +13,10 @@ from tests.openapi import Operation
 
 OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]
+# an event's data may have any field
+CLOSED = [operation for operation in WITH_BODY if operation.id != "postEvent"]
 WITH_ID = [operation for operation in OPERATIONS.values() if "{id}" in operation.path]
-LISTS = [OPERATIONS["listMovies"], OPERATIONS["listBills"]]
+LISTS = [operation for name, operation in OPERATIONS.items() if name.startswith("list")]
 TOO_LARGE = b'"' + b"x" * 1024 * 1024 + b'"'
 JSON = "application/json"
 
@@ -43,6 +45,14 @@ def given(operation: Operation, place: str) -> dict[str, str]:
     return {parameter["name"]: str(parameter["example"]) for parameter in found}
 
 
+@pytest.fixture
+def no_customers(stack: Stack) -> None:
+    """Free the email addresses of the examples."""
+    for customer in requests.get(f"{stack.url}/api/customers", timeout=20).json():
+        url = f"{stack.url}/api/customers/{customer['id']}"
+        assert requests.delete(url, timeout=20).status_code == 200
+
+
 def linked(stack: Stack, operation: Operation) -> dict[str, str]:
     """The id of a thing made for this call, by the link that leads from its making to here."""
     for source in OPERATIONS.values():
@@ -55,7 +65,7 @@ def linked(stack: Stack, operation: Operation) -> dict[str, str]:
 
 def _made(stack: Stack, source: Operation, parameters: dict[str, str]) -> dict[str, str]:
     body = next(iter(openapi.examples(source.bodies[JSON]).values()))
-    made = call(stack, source, body).json()
+    made = call(stack, source, body, path=given(source, "path")).json()
     fields = {name: where.rpartition("/")[2] for name, where in parameters.items()}
     return {name: str(made[field]) for name, field in fields.items()}
 
@@ -73,11 +83,12 @@ def expect(operation: Operation, answer: requests.Response, status: int) -> None
             openapi.validator(header["schema"]).validate(answer.headers[name])
 
 
+@pytest.mark.usefixtures("no_customers")
 @pytest.mark.parametrize(("operation", "body", "first"), list(bodies()))
 def test_every_example_works_as_it_is(
     stack: Stack, operation: Operation, body: Any, first: bool
 ) -> None:
-    path, query = linked(stack, operation), given(operation, "query")
+    path, query = given(operation, "path") | linked(stack, operation), given(operation, "query")
     header = given(operation, "header") if first else {}
     answers: list[requests.Response] = []
 
@@ -98,17 +109,24 @@ def test_every_example_works_as_it_is(
         (JSON, TOO_LARGE, 413),
         ("text/plain", b"{}", 415),
         (JSON, b"[]", 422),
-        (JSON, b'{"unknown": 1}', 422),
     ],
-    ids=["empty", "no JSON", "too large", "text", "no object", "unknown field"],
+    ids=["empty", "no JSON", "too large", "text", "no object"],
 )
 def test_a_body_that_is_wrong_is_the_problem_that_is_documented(
     stack: Stack, operation: Operation, content_type: str, data: bytes, status: int
 ) -> None:
-    url = stack.url + operation.path.replace("{id}", "1")
+    url = stack.url + operation.path.format_map({"id": "1"} | given(operation, "path"))
     headers = {"Content-Type": content_type}
     answer = requests.request(operation.method, url, data=data, headers=headers, timeout=20)
     expect(operation, answer, status)
+
+
+@pytest.mark.parametrize("operation", CLOSED, ids=lambda operation: operation.id)
+def test_an_unknown_field_is_the_problem_that_is_documented(
+    stack: Stack, operation: Operation
+) -> None:
+    path = {"id": "1"} | given(operation, "path")
+    expect(operation, call(stack, operation, {"unknown": 1}, path=path), 422)
 
 
 @pytest.mark.parametrize("operation", WITH_ID, ids=lambda operation: operation.id)
@@ -116,7 +134,8 @@ def test_a_body_that_is_wrong_is_the_problem_that_is_documented(
 def test_an_id_of_nothing_is_the_problem_that_is_documented(
     stack: Stack, operation: Operation, key: str, status: int
 ) -> None:
-    body = {"title": "x"} if operation.bodies else None
+    examples = openapi.examples(operation.bodies.get(JSON, {}))
+    body = next(iter(examples.values()), None)
     expect(operation, call(stack, operation, body, path={"id": key}), status)
 
 

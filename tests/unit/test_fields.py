@@ -1,5 +1,6 @@
 """Field types: what counts as a whole number, an amount, a reference, a title."""
 
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.fields import BigInt, Count, LongText, Money, Reference, Title
+from chassis.fields import BigInt, Count, Flag, LongText, Moment, Money, Reference, Slug, Title
 
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
@@ -16,6 +17,9 @@ MONEY: TypeAdapter[Decimal] = TypeAdapter(Money)
 REFERENCE: TypeAdapter[str] = TypeAdapter(Reference)
 TITLE: TypeAdapter[str] = TypeAdapter(Title)
 LONG_TEXT: TypeAdapter[str] = TypeAdapter(LongText)
+SLUG: TypeAdapter[str] = TypeAdapter(Slug)
+MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
+FLAG: TypeAdapter[bool] = TypeAdapter(Flag)
 ANY_JSON = st.one_of(
     st.none(),
     st.booleans(),
@@ -198,6 +202,70 @@ def test_a_long_text_has_at_most_ten_thousand_characters() -> None:
     assert len(LONG_TEXT.validate_python("é" * 10_000)) == 10_000
     with pytest.raises(ValidationError):
         LONG_TEXT.validate_python("é" * 10_001)
+
+
+@pytest.mark.parametrize("slug", ["a", "Z", "0", "-", "_", "x" * 64])
+def test_a_slug_is_ascii_letters_digits_hyphens_and_underscores(slug: str) -> None:
+    assert SLUG.validate_python(slug) == slug
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "x" * 65, "a.b", "a b", "a\n", "é", "\uff11", "#", "*", "\0", None, 1, True]
+)
+def test_anything_else_is_no_slug(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        SLUG.validate_python(wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "moment"),
+    [
+        ("2024-09-30T18:07:44Z", datetime(2024, 9, 30, 18, 7, 44)),
+        ("2024-09-30t18:07:44.5z", datetime(2024, 9, 30, 18, 7, 44, 500_000)),
+        ("2024-09-30T18:07:44.171754999+02:30", datetime(2024, 9, 30, 15, 37, 44, 171_754)),
+        ("2024-09-30T18:07:44-23:59", datetime(2024, 10, 1, 18, 6, 44)),
+    ],
+)
+def test_a_time_with_its_offset_is_a_moment_of_utc(given: str, moment: datetime) -> None:
+    assert MOMENT.validate_python(given) == moment.replace(tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "now",
+        "2024-09-30",
+        "2024-09-30T18:07:44",
+        "2024-09-30T18:07:44 02:00",
+        "2024-09-30 18:07:44Z",
+        "2024-02-30T18:07:44Z",
+        "2024-09-30T24:07:44Z",
+        "2024-09-30T18:07:60Z",
+        "2024-09-30T18:07:44+24:00",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        "\uff12024-09-30T18:07:44Z",
+        "1727719664",
+        1727719664,
+        None,
+        True,
+    ],
+)
+def test_what_is_no_time_with_an_offset_is_no_moment(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        MOMENT.validate_python(wrong)
+
+
+def test_a_flag_is_true_or_false_as_text() -> None:
+    assert (FLAG.validate_python("true"), FLAG.validate_python("false")) == (True, False)
+
+
+@pytest.mark.parametrize("wrong", ["True", "1", "0", "", "yes", "truefalse", 1, 0, [], {}, None])
+def test_anything_else_is_no_flag(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        FLAG.validate_python(wrong)
 
 
 @pytest.mark.parametrize("field", [COUNT, BIGINT, MONEY, REFERENCE, TITLE, LONG_TEXT])

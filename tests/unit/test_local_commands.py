@@ -59,6 +59,20 @@ def test_pm2_is_not_started_by_a_call_of_it(stack: Stack) -> None:
     assert not stack.process_manager.home.exists()
 
 
+def test_events_of_a_broker_that_is_down_are_a_sentence(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(StackError, match=r"^RabbitMQ does not run: \./stack up starts it\.$"):
+        commands.events(stack, Namespace(exchange="customer_events", routing_key="#"))
+    assert capsys.readouterr().out == ""
+
+
+def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
+    rows = status._queue_rows(stack.rabbitmq)
+    assert [name for name, _ in rows] == ["billing_queue", "billing_queue.dlq", "events_queue"]
+    assert {depth for _, depth in rows} == {"unknown: RabbitMQ is down"}
+
+
 def test_an_id_that_nothing_was_logged_under_is_named(stack: Stack) -> None:
     with pytest.raises(StackError, match=r"^Nothing was logged under nosuch\.$"):
         commands.show_trace(stack, Namespace(id="nosuch"))

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from local.layout import CHECKOUT
-from provisioning.rabbitmq.definitions import definitions, password_hash
+from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
+from provisioning.rabbitmq.former_users import former_users
 
 VARIABLES = {
     "RABBITMQ_USER": "rabbitmq_user",
@@ -41,7 +42,7 @@ def test_two_users_with_one_password_have_different_hashes() -> None:
 def test_there_is_one_user_who_sees_one_vhost_and_no_guest() -> None:
     made = definitions(VARIABLES, "3.10.8")
     assert [user["name"] for user in made["users"]] == ["rabbitmq_user"]
-    assert made["users"][0]["tags"] == ["management"]
+    assert made["users"][0]["tags"] == ["management", OUR_TAG]
     assert [(p["user"], p["vhost"]) for p in made["permissions"]] == [
         ("rabbitmq_user", "billing_vhost")
     ]
@@ -60,11 +61,80 @@ def test_settings_appear_from_the_version_on_that_knows_them(
     assert set(limits) == ({-1} if limit else {None})
 
 
+def effective(made: Definitions, queue: str) -> dict[str, object]:
+    """What the one policy that applies to a queue says; nothing if none applies."""
+    matching = [p for p in made["policies"] if re.search(p["pattern"], queue)]
+    if not matching:
+        return {}
+    highest = max(policy["priority"] for policy in matching)
+    [applied] = [policy for policy in matching if policy["priority"] == highest]
+    definition: dict[str, object] = applied["definition"]
+    return definition
+
+
 def test_only_the_queue_itself_has_a_dead_letter_policy() -> None:
-    policy = definitions(VARIABLES | {"RABBITMQ_QUEUE": "a.queue"}, "3.10.8")["policies"][0]
-    matching = [n for n in ("a.queue", "a.queue.dlq", "aXqueue") if re.search(policy["pattern"], n)]
-    assert matching == ["a.queue"]
-    assert policy["definition"]["dead-letter-routing-key"] == "a.queue.dlq"
+    made = definitions(VARIABLES | {"RABBITMQ_QUEUE": "a.queue"}, "3.10.8")
+    for other in ("a.queue.dlq", "aXqueue", "events_queue"):
+        assert "dead-letter-routing-key" not in effective(made, other)
+    assert effective(made, "a.queue")["dead-letter-routing-key"] == "a.queue.dlq"
+
+
+@pytest.mark.parametrize("version", ["3.9.13", "4.0.5"])
+def test_only_events_queue_is_bounded_and_loses_the_oldest(version: str) -> None:
+    made = definitions(VARIABLES, version)
+    bounds = {"max-length": 1_000_000, "overflow": "drop-head"}
+    assert effective(made, "events_queue").items() >= bounds.items()
+    for other in ("billing_queue", "billing_queue.dlq", "my_events_queue"):
+        assert "max-length" not in effective(made, other)
+
+
+@pytest.mark.parametrize("queue", ["billing_queue", "billing_queue.dlq", "events_queue", "another"])
+def test_no_queue_has_a_delivery_limit_where_the_release_has_one_by_default(queue: str) -> None:
+    assert effective(definitions(VARIABLES, "4.0.5"), queue)["delivery-limit"] == -1
+    assert "delivery-limit" not in effective(definitions(VARIABLES, "3.10.8"), queue)
+
+
+def test_all_queues_are_durable_quorum_queues_and_all_exchanges_durable() -> None:
+    made = definitions(VARIABLES, "3.10.8")
+    assert [q["name"] for q in made["queues"]] == [
+        "billing_queue",
+        "billing_queue.dlq",
+        "events_queue",
+    ]
+    assert {q["arguments"]["x-queue-type"] for q in made["queues"]} == {"quorum"}
+    kinds = {e["name"]: e["type"] for e in made["exchanges"]}
+    assert kinds == {"customer_events": "fanout", "events": "topic"}
+    assert all(thing["durable"] for thing in made["queues"] + made["exchanges"])
+
+
+def test_events_queue_gets_all_of_the_events_and_nothing_else() -> None:
+    [binding] = definitions(VARIABLES, "3.10.8")["bindings"]
+    fields = ("source", "destination", "destination_type", "routing_key")
+    assert [binding[f] for f in fields] == ["events", "events_queue", "queue", "#"]
+
+
+def test_of_users_only_those_of_ours_that_are_no_longer_named_are_former_ones() -> None:
+    listing = [
+        {"user": "rabbitmq_user", "tags": ["management", OUR_TAG]},
+        {"user": "old name", "tags": ["management", OUR_TAG]},
+        {"user": "by hand", "tags": ["administrator"]},
+        {"user": "without tags", "tags": []},
+    ]
+    assert former_users(json.dumps(listing), "rabbitmq_user") == ["old name"]
+
+
+def test_the_script_for_former_users_runs_on_a_bare_python() -> None:
+    listing = json.dumps(definitions(VARIABLES, "4.0.5")["users"]).replace('"name"', '"user"')
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "provisioning.rabbitmq.former_users"],
+        cwd=CHECKOUT,
+        env={"RABBITMQ_USER": "new_user"},
+        input=listing,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "rabbitmq_user\n"
 
 
 def test_a_missing_variable_is_named() -> None:

@@ -83,10 +83,33 @@ def test_a_file_in_another_encoding_is_named(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "²", "1000"])
-@pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS"])
+@pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS", "CUSTOMERS_WORKERS"])
 def test_a_size_that_is_none_is_named(checkout: Path, name: str, number: str) -> None:
     with pytest.raises(StackError, match=f"^{name} has to be a whole number, 1 to "):
         variables.read(checkout, {name: number})
+
+
+@pytest.mark.parametrize("value", ["yes", "1", "True", "TRUE", "on"])
+def test_a_switch_that_is_neither_true_nor_false_is_named(checkout: Path, value: str) -> None:
+    sentence = f"^EVENTS_STRICT has to be true or false, and is '{value}'\\.$"
+    with pytest.raises(StackError, match=sentence):
+        variables.read(checkout, {"EVENTS_STRICT": value})
+    assert variables.read(checkout, {"EVENTS_STRICT": "true"})["EVENTS_STRICT"] == "true"
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "0.0", "-1", "31", "30.5", "two", "1e1", "nan", "inf", "1."]
+)
+def test_a_time_that_is_none_is_named(checkout: Path, value: str) -> None:
+    sentence = "^EVENT_PUBLISH_TIMEOUT_SECONDS has to be a number above 0, 30 at most, and is "
+    with pytest.raises(StackError, match=sentence):
+        variables.read(checkout, {"EVENT_PUBLISH_TIMEOUT_SECONDS": value})
+
+
+@pytest.mark.parametrize("value", ["2", "0.5", "30"])
+def test_a_time_may_have_a_fraction(checkout: Path, value: str) -> None:
+    values = variables.read(checkout, {"EVENT_PUBLISH_TIMEOUT_SECONDS": value})
+    assert values["EVENT_PUBLISH_TIMEOUT_SECONDS"] == value
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "eighty", "-1", "8080.0"])
@@ -110,6 +133,7 @@ def test_on_one_machine_every_service_has_a_loopback_address(checkout: Path) -> 
     resolved = variables.resolve(values, variables.ADDRESSES, ports, Path("/state"))
     assert resolved["GATEWAY_BIND"] == resolved["GATEWAY_VM_IP"] == "127.0.0.1"
     assert resolved["BILLING_BIND"] == resolved["BILLING_VM_IP"] == "127.0.0.12"
+    assert resolved["CUSTOMERS_BIND"] == resolved["CUSTOMERS_VM_IP"] == "127.0.0.13"
     assert resolved["INVENTORY_DB_PORT"] == "15001"
     assert resolved["RABBITMQ_PORT"] == "5673"
     assert resolved["RABBITMQ_HOST"] == "127.0.0.1"

@@ -17,12 +17,21 @@ from chassis.fields import Schema
 from chassis.idempotency import Key, fingerprint
 from chassis.parsing import decoded, validated
 from chassis.publisher import Publisher
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    EventSettings,
+    PortSettings,
+    ServerSettings,
+    Upstream,
+)
+from customers.app import create_app as create_customers
+from customers.schemas import CustomerChange, NewCustomer
+from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
 from gateway.routes import ANONYMOUS
 from gateway.schemas import NewBill
 from gateway.settings import Settings as GatewaySettings
-from gateway.settings import Upstream
 from inventory.app import create_app as create_inventory
 from inventory.schemas import MovieChange, NewMovie
 from inventory.settings import Settings as InventorySettings
@@ -39,6 +48,8 @@ MODELS: dict[str, type[Schema]] = {
     "NewMovie": NewMovie,
     "MovieChange": MovieChange,
     "NewBill": NewBill,
+    "NewCustomer": NewCustomer,
+    "CustomerChange": CustomerChange,
 }
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 MOVIES: list[object] = [
@@ -54,18 +65,30 @@ BILLS: list[object] = [
     *(BILL | {"total_amount": a} for a in ("180", "0.10", "1.500", "1.555", "1.", "x")),
     *(BILL, BILL | {"order_id": "x"}, {"user_id": 1}, {}, [], "x"),
 ]
+CUSTOMER: dict[str, object] = {"name": "Benjamin", "email": "ben@kawa.fr"}
+CUSTOMERS: list[object] = [
+    *(CUSTOMER | {"name": name} for name in ("x" * 255, "x" * 256, "", "  ", 1, None)),
+    *(CUSTOMER | {"email": email} for email in ("x@y.fr", "ben", "", 1, None)),
+    *(CUSTOMER | {"company": text} for text in ("", "x" * 255, "x" * 256, 1, None)),
+    *(CUSTOMER | {"phone": phone} for phone in ("+33 (0)6.01-02", "06x", "0" * 33, "", 6, None)),
+    *(CUSTOMER, CUSTOMER | {"age": 1}, {"name": "x"}, {"email": "ben@kawa.fr"}, {}, [], "x"),
+]
 BODIES = [
+    *(("NewCustomer", body) for body in CUSTOMERS),
+    *(("CustomerChange", body) for body in CUSTOMERS),
     *(("NewMovie", body) for body in MOVIES),
     *(("MovieChange", body) for body in MOVIES),
     *(("NewBill", body) for body in BILLS),
 ]
+OTHER_NAMES = {"/api/clients": "/api/customers", "/api/event": "/api/events"}
 Routes = set[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Flask:
     """The gateway's application; nothing behind it runs."""
-    upstreams = [Upstream(name, "127.0.0.1", 8080) for name in ("inventory-api", "billing-api")]
+    names = ("inventory-api", "billing-api", "customers-api")
+    upstreams = [Upstream(name, "127.0.0.1", 8080) for name in names]
     settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams)
     return create_gateway(settings, Publisher(BROKER, "test", []))
 
@@ -76,13 +99,14 @@ def upstreams() -> list[Flask]:
     return [
         create_inventory(InventorySettings(SERVER, PORT, DATABASE)),
         create_billing(BillingSettings(SERVER, PORT, PORT, DATABASE, BROKER)),
+        create_customers(CustomersSettings(SERVER, PORT, PORT, DATABASE, BROKER, EventSettings())),
     ]
 
 
 def routes(app: Flask) -> Routes:
     """Path and method of each route; those for any method are another service's to know."""
     return {
-        (_anonymous(rule.rule), method.lower())
+        (_anonymous(_main_name(rule.rule)), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method not in ("HEAD", "OPTIONS")
@@ -113,6 +137,14 @@ def is_taken(model: type[Schema], body: object) -> bool:
     except InvalidError:
         return False
     return True
+
+
+def _main_name(path: str) -> str:
+    """A path under the first of a resource's two names, which is the one that is documented."""
+    for other, name in OTHER_NAMES.items():
+        if f"{path}/".startswith(f"{other}/"):
+            return path.replace(other, name, 1)
+    return path
 
 
 def _anonymous(path: str) -> str:
@@ -151,6 +183,16 @@ def test_every_route_is_documented_and_every_operation_exists(
 ) -> None:
     behind = {route for app in upstreams for route in public(routes(app))}
     assert documented() == routes(gateway) | behind
+
+
+@pytest.mark.parametrize(("other", "name"), OTHER_NAMES.items())
+def test_a_resources_two_names_lead_to_the_same(
+    gateway: Flask, upstreams: list[Flask], other: str, name: str
+) -> None:
+    rules = {rule.rule for app in (gateway, *upstreams) for rule in app.url_map.iter_rules()}
+    of_name = {rule for rule in rules if f"{rule}/".startswith(f"{name}/")}
+    assert of_name
+    assert {rule.replace(name, other, 1) for rule in of_name} <= rules
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)

@@ -1,16 +1,23 @@
 """Reading bodies, query strings and keys: what is refused, and how."""
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from chassis import parsing
 from chassis.errors import InvalidError
@@ -116,6 +123,44 @@ def test_a_complaint_does_not_repeat_what_was_given() -> None:
     with posted(b'{"title": ["a secret"]}'), pytest.raises(InvalidError) as raised:
         parsing.body(Thing)
     assert "secret" not in str(raised.value)
+
+
+def test_a_place_is_short_and_can_be_written_in_utf_8() -> None:
+    assert parsing.path(["a", 1, "\ud800é"]) == "a.1.\\ud800é"
+    assert parsing.path(["x" * 200]) == "x" * 200
+    assert parsing.path(["x" * 150, "y" * 50]) == "x" * 150 + "." + "y" * 48 + "…"
+
+
+@pytest.mark.parametrize("size", [99, 100])
+def test_a_route_may_take_less_than_the_application(size: int) -> None:
+    data = b"x" * size
+    with posted(data):
+        assert parsing.raw_body(100) == data
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_is_too_long_for_its_route_is_refused_naming_the_limit(chunked: bool) -> None:
+    stream, environment = io.BytesIO(b"x" * 2049), {"wsgi.input_terminated": True}
+    length = {} if chunked else {"Content-Length": "2049"}
+    with (
+        APP.test_request_context(
+            "/",
+            method="POST",
+            input_stream=stream,
+            content_type="application/json",
+            headers=length,
+            environ_overrides=environment,
+        ),
+        pytest.raises(RequestEntityTooLarge, match=r"2,048 bytes \(2 KiB\)"),
+    ):
+        parsing.raw_body(2048)
+
+
+def test_a_key_may_be_a_uuid_and_be_called_otherwise() -> None:
+    uid = uuid4()
+    assert parsing.identifier(str(uid), parsing.UUID_KEY, "uid") == uid
+    with pytest.raises(InvalidError, match="uid: "):
+        parsing.identifier("17", parsing.UUID_KEY, "uid")
 
 
 def test_decimals_pass_through_no_binary_float() -> None:

@@ -139,10 +139,12 @@ def test_the_gateway_finds_the_other_services_by_their_machines_and_ports(
     variables.setenv("INVENTORY_VM_IP", "127.0.0.11")
     variables.setenv("INVENTORY_API_PORT", "8081")
     variables.setenv("BILLING_VM_IP", "127.0.0.12")
+    variables.setenv("CUSTOMERS_VM_IP", "127.0.0.13")
     settings = gateway.settings.load()
     found = settings.inventory
     assert (found.name, found.host, found.port) == ("inventory-api", "127.0.0.11", 8081)
     assert (settings.billing.host, settings.billing.port) == ("127.0.0.12", 8080)
+    assert (settings.customers.name, settings.customers.host) == ("customers-api", "127.0.0.13")
 
 
 def test_billing_reads_a_port_for_each_of_its_processes(variables: pytest.MonkeyPatch) -> None:

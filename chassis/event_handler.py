@@ -1,0 +1,123 @@
+"""Events from a queue, each applied once, with what it changes, in one transaction a batch."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
+from werkzeug.exceptions import BadRequest
+
+from chassis import database, inbox, parsing, trace
+from chassis.database import Database
+from chassis.delivery import Delivery, RejectedError
+from chassis.errors import InvalidError
+from chassis.trace import Trace
+
+logger = logging.getLogger(__name__)
+DataT = TypeVar("DataT", bound=BaseModel)
+
+
+class EventData(BaseModel):
+    """What a service reads of an event's `data`; it passes over what it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Envelope(EventData):
+    """What is read of a CloudEvent's attributes."""
+
+    id: str
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reaction(Generic[DataT]):
+    """What a service does about one type of event.
+
+    Attributes:
+        data: the schema of the event's `data`.
+        act: called in the transaction, with the event's id; a message published meanwhile belongs
+            into the outbox.
+    """
+
+    data: type[DataT]
+    act: Callable[[Connection, DataT, str], object]
+
+
+@dataclass(frozen=True)
+class ReceivedEvent:
+    """An event as it came; `reaction` is None for one that concerns others."""
+
+    id: str
+    type: str
+    data: BaseModel
+    reaction: Reaction[Any] | None
+    trace: Trace
+
+
+Lock = Callable[[Connection, Sequence[ReceivedEvent]], object]
+
+
+class EventHandler:
+    """Applies events by their type."""
+
+    def __init__(
+        self,
+        database: Database,
+        reactions: Mapping[str, Reaction[Any]],
+        lock: Lock = lambda connection, events: None,
+    ) -> None:
+        """Prepare a handler.
+
+        Args:
+            database: where the inbox is, and what the reactions change.
+            reactions: what to do, by the events' `type`; others are passed over.
+            lock: called first in each transaction, to lock what it will change in one order.
+        """
+        self._database = database
+        self._reactions = reactions
+        self._lock = lock
+
+    def parse(self, delivery: Delivery) -> ReceivedEvent:
+        """Read a CloudEvent.
+
+        Raises:
+            RejectedError: it is none, or its data are not what its type asks for.
+        """
+        try:
+            envelope = parsing.validated(Envelope, parsing.decoded(delivery.body))
+            reaction = self._reactions.get(envelope.type)
+            data = parsing.validated(reaction.data if reaction else EventData, envelope.data)
+        except BadRequest as error:
+            raise RejectedError(str(error.description)) from None
+        except InvalidError as error:
+            raise RejectedError(str(error)) from None
+        current = trace.continued(delivery.headers)
+        return ReceivedEvent(envelope.id, envelope.type, data, reaction, current)
+
+    def apply(self, items: Sequence[ReceivedEvent]) -> None:
+        """Apply the events that were not applied before, in their order, in one transaction."""
+        with self._database.unit_of_work() as connection:
+            new = inbox.note(connection, [item.id for item in items])
+            # of one that is in this batch twice, the first
+            first = {item.id: item for item in reversed(items)}
+            fresh = [item for item in items if item.id in new and item is first[item.id]]
+            self._lock(connection, fresh)
+            for item in fresh:
+                _react(connection, item)
+            connection.commit()
+
+    def is_outage(self, error: Exception) -> bool:
+        """A database that is away, or not as it should be, is no message's fault."""
+        return database.is_outage(error)
+
+
+def _react(connection: Connection, item: ReceivedEvent) -> None:
+    if item.reaction is None:
+        return
+    with trace.within(item.trace):
+        item.reaction.act(connection, item.data, item.id)
+        logger.info("event applied", extra={"event_id": item.id, "event_type": item.type})

@@ -1,0 +1,39 @@
+"""The inbox: which messages a service has applied, so that a redelivery changes nothing.
+
+Source: https://microservices.io/patterns/communication-style/idempotent-consumer.html
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+KEPT = timedelta(days=30)
+"""Far longer than a message can be on its way."""
+
+inbox = Table(
+    "inbox",
+    MetaData(),
+    Column("message_id", Text, primary_key=True),
+    Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+
+def note(connection: Connection, message_ids: Iterable[str]) -> set[str]:
+    """Note messages in the transaction that applies them; return those that were not there yet.
+
+    Where another transaction has just noted one of them, this waits for its end.
+    """
+    # in one order, so that two consumers never wait for each other
+    rows = [{"message_id": message_id} for message_id in sorted(set(message_ids))]
+    if not rows:
+        return set()
+    statement = insert(inbox).values(rows).on_conflict_do_nothing().returning(inbox.c.message_id)
+    return set(connection.execute(statement).scalars())
+
+
+def purge(connection: Connection, limit: int = 1000) -> int:
+    """Delete some of what was noted more than 30 days ago; return how many."""
+    old = select(inbox.c.message_id).where(inbox.c.applied_at < func.now() - KEPT).limit(limit)
+    return connection.execute(delete(inbox).where(inbox.c.message_id.in_(old))).rowcount

@@ -1,0 +1,42 @@
+"""Exchanges that are not there: a message to one makes the broker close the channel.
+
+All that is on its way on that channel fails with it, so nothing more is sent there for a while.
+Source: https://www.rabbitmq.com/docs/publishers#unroutable.
+"""
+
+import re
+import time
+from collections.abc import Iterable
+
+from chassis.errors import BrokerUnavailableError
+
+_NAMED = re.compile(r"exchange '([^']+)'")  # NOT_FOUND - no exchange 'x' in vhost 'y'
+_AVOIDED_SECONDS = 30.0
+
+
+class MissingExchanges:
+    """The exchanges to avoid for now, as a channel's end has told."""
+
+    def __init__(self, declared: Iterable[str]) -> None:
+        """Begin with none.
+
+        Args:
+            declared: the exchanges that each new connection declares: they are there again.
+        """
+        self._declared = frozenset(declared)
+        self._until: dict[str, float] = {}
+
+    def note(self, reason: str) -> None:
+        """Avoid the exchange that `reason` names, if it names one."""
+        named = _NAMED.search(reason)
+        if named and named[1] not in self._declared:
+            self._until[named[1]] = time.monotonic() + _AVOIDED_SECONDS
+
+    def check(self, exchange: str) -> None:
+        """Refuse an exchange to avoid.
+
+        Raises:
+            BrokerUnavailableError: it was not there a moment ago.
+        """
+        if self._until.get(exchange, 0.0) > time.monotonic():
+            raise BrokerUnavailableError(f"RabbitMQ has no exchange {exchange!r} for us")

@@ -1,0 +1,1 @@
+"""customers: who buys, over HTTP, and events that tell of their changes."""

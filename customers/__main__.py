@@ -1,0 +1,30 @@
+"""The commands of customers: serve, relay, migrate."""
+
+from chassis import cli, logs, server, worker
+from customers.settings import load
+
+
+def serve() -> None:
+    """Serve the API (PM2 process customers-api)."""
+    settings = load()
+    server.run("customers-api", "customers.wsgi:app", settings.server, settings.port)
+
+
+def relay() -> None:
+    """Deliver what is in the outbox (PM2 process customers-relay)."""
+    from customers import relay
+
+    logs.configure(relay.PROCESS)
+    relay.run(load(), worker.stop_event())
+
+
+def migrate() -> None:
+    """Bring customers_db to the newest revision."""
+    from chassis import migrations
+
+    logs.configure("customers-migrate")
+    migrations.upgrade("customers", load().database)
+
+
+if __name__ == "__main__":
+    cli.group("customers", serve=serve, relay=relay, migrate=migrate)()

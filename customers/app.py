@@ -1,0 +1,30 @@
+"""customers-api's application factory."""
+
+from flask import Flask
+
+from chassis import outbox, web
+from chassis.database import Database
+from chassis.publisher import Publisher
+from chassis.strict import Strict
+from customers.customers import Customers
+from customers.routes import customer_routes
+from customers.settings import Settings
+
+PROCESS = "customers-api"
+
+
+def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
+    """Build customers' HTTP application.
+
+    Args:
+        settings: its configuration.
+        publisher: for strict mode, started; without one, events go by the outbox.
+    """
+    database = Database(settings.database, settings.server.threads)
+    announce = Strict(publisher).announce if publisher else outbox.add
+    customers = Customers(database, announce)
+    return web.create_app(
+        PROCESS,
+        ready=[database, publisher] if publisher else [database],
+        routes=[customer_routes(name, customers) for name in ("customers", "clients")],
+    )

@@ -1,0 +1,134 @@
+"""Customers: what can be done with them, each change with the event that tells of it."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg2.errors import DeadlockDetected, UniqueViolation
+from sqlalchemy import Delete, Insert, RowMapping, Update, delete, func, insert, select, update
+from sqlalchemy.exc import DBAPIError, NoResultFound
+
+from chassis.database import Database
+from chassis.errors import ConflictError, NotFoundError
+from chassis.outbox import Announce
+from customers.events import customer_event
+from customers.models import Customer
+
+_COLUMNS = (Customer.id, Customer.name, Customer.email, Customer.company, Customer.phone)
+_EMAIL_INDEX = "customers_email_unique"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Customers:
+    """The customers of a database; a change and its event count together or not at all.
+
+    Attributes:
+        database: `customers_db`.
+        announce: makes an event safe, in the transaction of its change.
+    """
+
+    database: Database
+    announce: Announce
+
+    def find(
+        self, *, email: str | None, name: str | None, after: int | None, limit: int
+    ) -> Sequence[RowMapping]:
+        """Return up to `limit` customers in the order of their ids, those after the id `after`.
+
+        Args:
+            email: the whole address, in any case.
+            name: a part of the name, in any case; `%` and `_` mean themselves.
+            after: the last id of the page before.
+            limit: at most so many.
+        """
+        query = select(*_COLUMNS).order_by(Customer.id).limit(limit)
+        if after is not None:
+            query = query.where(Customer.id > after)
+        if email is not None:
+            query = query.where(func.lower(Customer.email) == func.lower(email))
+        if name:
+            query = query.where(Customer.name.icontains(name, autoescape=True))
+        with self.database.read() as connection:
+            return connection.execute(query).mappings().all()
+
+    def get(self, customer_id: int) -> RowMapping:
+        """Return one customer.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        query = select(*_COLUMNS).where(Customer.id == customer_id)
+        with _existing(customer_id), self.database.read() as connection:
+            return connection.execute(query).mappings().one()
+
+    def create(self, values: Mapping[str, Any]) -> RowMapping:
+        """Insert a customer and return it.
+
+        Raises:
+            ConflictError: another customer has this email.
+            BrokerUnavailableError: in strict mode, the event is not confirmed.
+        """
+        return self._apply("customer.created", insert(Customer).values(**values))
+
+    def change(self, customer_id: int, values: Mapping[str, Any]) -> RowMapping:
+        """Change what `values` name of a customer and return it.
+
+        Raises:
+            NotFoundError: there is none with this id.
+            ConflictError: another customer has this email.
+            BrokerUnavailableError: in strict mode, the event is not confirmed.
+        """
+        statement = update(Customer).where(Customer.id == customer_id).values(**values)
+        with _existing(customer_id):
+            return self._apply("customer.updated", statement)
+
+    def remove(self, customer_id: int) -> RowMapping:
+        """Delete a customer and return what it was.
+
+        Raises:
+            NotFoundError: there is none with this id.
+            BrokerUnavailableError: in strict mode, the event is not confirmed.
+        """
+        statement = delete(Customer).where(Customer.id == customer_id)
+        with _existing(customer_id):
+            return self._apply("customer.deleted", statement)
+
+    def _apply(self, event_type: str, change: Insert | Update | Delete) -> RowMapping:
+        with self.database.unit_of_work() as connection:
+            with _unique_email():
+                customer = connection.execute(change.returning(*_COLUMNS)).mappings().one()
+            event = customer_event(event_type, customer)
+            # now that the row is locked, so that the events of one customer keep their order
+            self.announce(connection, event, f"customer/{customer['id']}")
+            connection.commit()
+        what = event_type.replace(".", " ")
+        logger.info(what, extra={"customer_id": customer["id"], "message_id": event.id})
+        return customer
+
+
+@contextmanager
+def _existing(customer_id: int) -> Iterator[None]:
+    try:
+        yield
+    except NoResultFound:
+        raise NotFoundError(f"There is no customer with the id {customer_id}.") from None
+
+
+@contextmanager
+def _unique_email() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _says_taken(error.orig):
+            raise
+        raise ConflictError("Another customer has this email already.") from None
+
+
+def _says_taken(cause: BaseException | None) -> bool:
+    """Tell whether the email is another's; a deadlock says so too: each wants the other's."""
+    if isinstance(cause, UniqueViolation):
+        return cause.diag.constraint_name == _EMAIL_INDEX
+    return isinstance(cause, DeadlockDetected)

@@ -1,0 +1,34 @@
+"""What customers tells whoever listens: a customer was created, updated or deleted."""
+
+from sqlalchemy import RowMapping
+
+from chassis.broker import Exchange, Message
+from chassis.events import event
+from chassis.publisher import Publisher
+from customers.settings import Settings
+
+EXCHANGE = Exchange("customer_events", "fanout")
+SOURCE = "customer-api"
+_DATA = ("id", "email", "name", "company", "phone")
+
+
+def customer_event(type: str, customer: RowMapping) -> Message:
+    """Make the event that tells of a customer's change.
+
+    Args:
+        type: `customer.created`, `customer.updated` or `customer.deleted`.
+        customer: as it is now; a deleted one as it was.
+    """
+    data = {name: customer[name] for name in _DATA}
+    return event(EXCHANGE.name, type, SOURCE, data)
+
+
+def create_publisher(settings: Settings, name: str) -> Publisher:
+    """Start a publisher that finds the exchange there, or makes it.
+
+    Its `publish` waits as long as a strict change may.
+    """
+    timeout = settings.events.event_publish_timeout_seconds
+    publisher = Publisher(settings.broker, name, [EXCHANGE], timeout)
+    publisher.start()
+    return publisher

@@ -1,0 +1,46 @@
+"""`/api/customers`, and `/api/clients`, its other name."""
+
+from flask import Blueprint, Response, jsonify
+
+from chassis import parsing
+from chassis.paging import page
+from chassis.parsing import BIGINT
+from customers.customers import Customers
+from customers.schemas import CustomerChange, CustomerQuery, NewCustomer
+
+
+def customer_routes(name: str, customers: Customers) -> Blueprint:
+    """Return the routes of customers, under `/api/<name>`."""
+    routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
+
+    @routes.get("")
+    def list_customers() -> Response:
+        query = parsing.query(CustomerQuery)
+        found = customers.find(
+            email=query.email, name=query.name, after=query.after, limit=query.limit + 1
+        )
+        return page(found, query.limit)
+
+    @routes.post("")
+    def create_customer() -> tuple[Response, int, dict[str, str]]:
+        new = parsing.body(NewCustomer)
+        customer = customers.create(new.model_dump())
+        return jsonify(dict(customer)), 201, {"Location": f"/api/{name}/{customer['id']}"}
+
+    @routes.get("/<customer_id>")
+    def get_customer(customer_id: str) -> Response:
+        key = parsing.identifier(customer_id, BIGINT)
+        return jsonify(dict(customers.get(key)))
+
+    @routes.put("/<customer_id>")
+    def change_customer(customer_id: str) -> Response:
+        key = parsing.identifier(customer_id, BIGINT)
+        change = parsing.body(CustomerChange).model_dump(exclude_unset=True)
+        return jsonify(dict(customers.change(key, change)))
+
+    @routes.delete("/<customer_id>")
+    def delete_customer(customer_id: str) -> Response:
+        key = parsing.identifier(customer_id, BIGINT)
+        return jsonify(dict(customers.remove(key)))
+
+    return routes

@@ -1,0 +1,41 @@
+"""Which variables customers reads."""
+
+from dataclasses import dataclass
+
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    EventSettings,
+    PortSettings,
+    ServerSettings,
+    read,
+    read_broker,
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Customers' configuration."""
+
+    server: ServerSettings
+    port: PortSettings
+    relay_port: PortSettings
+    database: DatabaseSettings
+    broker: BrokerSettings
+    events: EventSettings
+
+
+def load() -> Settings:
+    """Read `CUSTOMERS_*`, `RABBITMQ_*`, and how events are published.
+
+    Raises:
+        SettingsError: a variable is missing or malformed.
+    """
+    return Settings(
+        server=read(ServerSettings, "CUSTOMERS_"),
+        port=read(PortSettings, "CUSTOMERS_API_"),
+        relay_port=read(PortSettings, "CUSTOMERS_RELAY_"),
+        database=read(DatabaseSettings, "CUSTOMERS_DB_"),
+        broker=read_broker(),
+        events=read(EventSettings),
+    )

@@ -1,0 +1,171 @@
+"""Events that other systems put on the bus: stored first, published by the relay.
+
+Knows neither HTTP nor the broker. Data are JSON as text throughout: no number passes through a
+float on its way in or out.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import orjson
+from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+
+from chassis import outbox
+from chassis.broker import Binding, Exchange, Queue, Topology
+from chassis.database import Database
+from chassis.errors import FieldError, InvalidError, NotFoundError
+from chassis.events import event
+from gateway.models import Event
+
+EXCHANGE, QUEUE, SOURCE = "events", "events_queue", "gateway"
+TOPOLOGY: Topology = (Exchange(EXCHANGE, "topic"), Queue(QUEUE), Binding(QUEUE, EXCHANGE))
+PAGE_SIZE = 4_000_000  # characters of data; a thousand large events would be 256 MB
+_FETCHED = 10  # rows at a time
+_SHOWN = (
+    Event.id,
+    Event.uid,
+    Event.solution,
+    Event.model,
+    Event.action,
+    Event.event_timestamp,
+    cast(Event.data, Text).label("data"),
+    Event.attempts,
+    Event.delivered_at,
+)
+_NAMES = {"solution": Event.solution, "model": Event.model, "action": Event.action}
+_PLACE = (Event.event_timestamp, Event.id)
+logger = logging.getLogger(__name__)
+
+
+class Kind(NamedTuple):
+    """What happened to what in which system."""
+
+    solution: str
+    model: str
+    action: str
+
+
+class Stored(NamedTuple):
+    """What an event got when it was stored."""
+
+    uid: UUID
+    event_timestamp: datetime
+
+
+def accept(database: Database, kind: Kind, data: bytes) -> Stored:
+    """Store an event for good.
+
+    Args:
+        database: `gateway_db`.
+        kind: its names, of which the routing key is made.
+        data: a JSON object that jsonb can hold (see `chassis.jsonb`).
+
+    Raises:
+        sqlalchemy.exc.OperationalError: the database has not taken it.
+    """
+    with database.unit_of_work() as connection:
+        stored = store(connection, kind, data)
+        connection.commit()
+    extra = {"message_id": str(stored.uid), "routing_key": ".".join(kind)}
+    logger.info("event stored", extra=extra)
+    return stored
+
+
+def store(connection: Connection, kind: Kind, data: bytes) -> Stored:
+    """Insert an event, and the message that tells of it into the outbox; the caller commits."""
+    stored = Stored(uuid4(), datetime.now(timezone.utc))
+    names = kind._asdict()
+    message = event(
+        EXCHANGE,
+        ".".join(kind),
+        SOURCE,
+        orjson.Fragment(data),
+        id=stored.uid,
+        time=stored.event_timestamp,
+        mandatory=True,
+        **names,
+    )
+    document = cast(literal(data.decode(), Text), JSONB)
+    row = {**stored._asdict(), **names, "data": document}
+    connection.execute(insert(Event).values(row))
+    outbox.add(connection, message)
+    return stored
+
+
+class Found(NamedTuple):
+    """A page of events, and whether there are more behind it."""
+
+    rows: list[RowMapping]
+    more: bool
+
+
+def find(
+    connection: Connection,
+    *,
+    names: Mapping[str, str],
+    since: datetime | None,
+    delivered: bool | None,
+    after: int | None,
+    limit: int,
+) -> Found:
+    """Return up to `limit` events in the order of their times, fewer if their data are large.
+
+    Args:
+        connection: in a transaction, which a cursor in the database needs.
+        names: those of `solution`, `model` and `action` that matter.
+        since: the earliest time.
+        delivered: whether the broker has confirmed them; either, if None.
+        after: the id of the last event of the page before.
+        limit: at most so many.
+
+    Raises:
+        InvalidError: there is no event `after`.
+    """
+    named = (_NAMES[name] == value for name, value in names.items())
+    query = select(*_SHOWN).where(*named).order_by(*_PLACE).limit(limit + 1)
+    if since is not None:
+        query = query.where(Event.event_timestamp >= since)
+    if delivered is not None:
+        waits = Event.delivered_at.is_(None)
+        query = query.where(~waits if delivered else waits)
+    if after is not None:
+        query = query.where(tuple_(*_PLACE) > _place(connection, after))
+    # the whole page is wanted, not the first tenth of it, for which PostgreSQL plans a cursor
+    connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
+    with connection.execute(query, execution_options={"yield_per": _FETCHED}) as rows:
+        return _cut(rows.mappings(), limit)
+
+
+def _place(connection: Connection, event_id: int) -> tuple[datetime, int]:
+    of_event = select(Event.event_timestamp).where(Event.id == event_id)
+    event_timestamp = connection.execute(of_event).scalar()
+    if event_timestamp is None:
+        raise InvalidError([FieldError("after", "is not the id of an event")])
+    return event_timestamp, event_id
+
+
+def _cut(rows: Iterable[RowMapping], limit: int) -> Found:
+    page: list[RowMapping] = []
+    size = 0
+    for row in rows:
+        size += len(row["data"])
+        if len(page) == limit or (page and size > PAGE_SIZE):
+            return Found(page, more=True)
+        page.append(row)
+    return Found(page, more=False)
+
+
+def get(connection: Connection, uid: UUID) -> RowMapping:
+    """Return one event.
+
+    Raises:
+        NotFoundError: there is none with this uid.
+    """
+    found = connection.execute(select(*_SHOWN).where(Event.uid == uid)).mappings().first()
+    if found is None:
+        raise NotFoundError(f"There is no event with the uid {uid}.")
+    return found

@@ -1,0 +1,32 @@
+"""The gateway's own tables; outbox and idempotency keys are the chassis's."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BIGINT, DateTime, Identity, Integer, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The tables of `gateway_db`."""
+
+
+class Event(Base):
+    """An event that another system has put on the bus.
+
+    A trigger of the outbox keeps `attempts` and `delivered_at`, so that they outlive its rows.
+    """
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(BIGINT, Identity(always=True), primary_key=True)
+    uid: Mapped[UUID] = mapped_column(unique=True)
+    solution: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(64))
+    data: Mapped[Any] = mapped_column(JSONB)
+    event_timestamp: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -1,0 +1,23 @@
+"""The broker's users that were ours, under a name that the variables no longer say: one a line.
+
+    rabbitmqctl -q list_users --formatter json | python3 -m provisioning.rabbitmq.former_users
+
+from the directory above, with RABBITMQ_USER in the environment. What an administrator has added
+has not our tag. Uses the standard library alone, as it runs by the system's Python.
+"""
+
+import json
+import os
+import sys
+
+from provisioning.rabbitmq.definitions import OUR_TAG
+
+
+def former_users(listing: str, user: str) -> list[str]:
+    """Of what `list_users` says in JSON, the users of ours but `user`."""
+    return [e["user"] for e in json.loads(listing) if OUR_TAG in e["tags"] and e["user"] != user]
+
+
+if __name__ == "__main__":
+    for name in former_users(sys.stdin.read(), os.environ["RABBITMQ_USER"]):
+        sys.stdout.write(f"{name}\n")

@@ -1,0 +1,664 @@
+"""The events of customers on the wire: by the outbox and strictly, the broker there and away."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pika
+import pytest
+import requests
+from flask.testing import FlaskClient
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from chassis import broker
+from chassis.database import Database
+from chassis.publisher import Publisher
+from chassis.settings import BrokerSettings, DatabaseSettings, EventSettings
+from customers.app import create_app
+from customers.events import EXCHANGE, create_publisher
+from customers.settings import Settings
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+from tests.service.conftest import SERVER, port
+from tests.service.test_movies import content, problem
+
+CUSTOMERS = "/api/customers"
+QUEUE = "debug-customer-events"
+ROOT = Path(__file__).parents[2]
+BEN: dict[str, Any] = {
+    "name": "Benjamin",
+    "email": "ben@kawa.fr",
+    "company": "Kawa Corp",
+    "phone": "0601020304",
+}
+CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.deleted"
+SECONDS = 30.0
+
+
+@pytest.fixture
+def configured(
+    customers_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+) -> Settings:
+    """Customers' configuration on the tests' servers, strict."""
+    strict = EventSettings(events_strict=True, event_publish_timeout_seconds=2)
+    database = database_settings("customers")
+    return Settings(SERVER, port(), port(), database, broker_settings, strict)
+
+
+@contextmanager
+def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
+    """Lend a channel beside the service's."""
+    with pika.BlockingConnection(broker.parameters(settings, "test")) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def bound(broker_settings: BrokerSettings) -> Iterator[None]:
+    """A queue that is bound to the exchange, empty."""
+    with channel_of(broker_settings) as channel:
+        channel.exchange_declare(EXCHANGE.name, EXCHANGE.kind, durable=True)
+        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_bind(QUEUE, EXCHANGE.name)
+        channel.queue_purge(QUEUE)
+    yield
+    with channel_of(broker_settings) as channel:
+        channel.queue_delete(QUEUE)
+
+
+class Taken(list[dict[str, Any]]):
+    """The events taken from the queue so far, in the order in which they came."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self.properties: list[pika.BasicProperties] = []
+
+    def of(self, customer_id: int) -> list[dict[str, Any]]:
+        """Those of one customer."""
+        return [event for event in self if event["data"]["id"] == customer_id]
+
+    def types(self) -> list[str]:
+        """Their types."""
+        return [event["type"] for event in self]
+
+    def take(self) -> None:
+        """Take what is there now."""
+        with channel_of(self._settings) as channel:
+            while True:
+                method, properties, body = channel.basic_get(QUEUE, auto_ack=True)
+                if method is None or properties is None or body is None:
+                    return
+                self.append(json.loads(body))
+                self.properties.append(properties)
+
+    def wait_for(self, number: int) -> None:
+        """Wait until so many different events have come."""
+
+        def have_come() -> bool:
+            self.take()
+            return len({event["id"] for event in self}) >= number
+
+        wait_until(have_come, SECONDS, f"{number} events")
+        assert len({event["id"] for event in self}) == number
+
+
+@pytest.fixture
+def taken(broker_settings: BrokerSettings, bound: None) -> Taken:
+    """What the bound queue has had."""
+    return Taken(broker_settings)
+
+
+class Process:
+    """A process of customers, as PM2 would run it."""
+
+    def __init__(self, command: str, settings: Settings, home: Path, **variables: str) -> None:
+        database, rabbit = settings.database, settings.broker
+        self._command = [sys.executable, "-m", "customers", command]
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "STATE_DIR": str(home / "state"),
+            "CUSTOMERS_BIND": settings.server.bind,
+            "CUSTOMERS_WORKERS": "1",
+            "CUSTOMERS_API_PORT": str(settings.port.port),
+            "CUSTOMERS_RELAY_PORT": str(settings.relay_port.port),
+            "CUSTOMERS_DB_HOST": database.host,
+            "CUSTOMERS_DB_PORT": str(database.port),
+            "CUSTOMERS_DB_NAME": database.name,
+            "CUSTOMERS_DB_USER": database.user,
+            "CUSTOMERS_DB_PASSWORD": database.password.get_secret_value(),
+            "RABBITMQ_HOST": rabbit.host,
+            "RABBITMQ_PORT": str(rabbit.port),
+            "RABBITMQ_USER": rabbit.user,
+            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
+            "RABBITMQ_VHOST": rabbit.vhost,
+            "RABBITMQ_QUEUE": rabbit.queue,
+            **variables,
+        }
+        self._log = home / f"{command}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(SECONDS)
+            self._process = None
+
+    def logged(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        lines = self._log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@pytest.fixture
+def relay(configured: Settings, tmp_path: Path, bound: None) -> Iterator[Process]:
+    """customers-relay, not started yet."""
+    process = Process("relay", configured, tmp_path)
+    yield process
+    process.end()
+
+
+class Api(Process):
+    """customers-api, as it is served."""
+
+    def __init__(self, settings: Settings, home: Path, **variables: str) -> None:
+        super().__init__("serve", settings, home, **variables)
+        self.url = f"http://{settings.server.bind}:{settings.port.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        super().start()
+        wait_until(lambda: self.request("GET", "/live") is not None, SECONDS, "customers-api")
+
+    def request(self, method: str, path: str, body: object = None) -> requests.Response | None:
+        """Ask it; None if it gives no answer."""
+        try:
+            return requests.request(method, self.url + path, json=body, timeout=15)
+        except requests.RequestException:
+            return None
+
+
+@pytest.fixture
+def api(configured: Settings, tmp_path: Path, bound: None) -> Iterator[Callable[..., Api]]:
+    """Make a customers-api with these variables, not started yet."""
+    made: list[Api] = []
+
+    def make(**variables: str) -> Api:
+        made.append(Api(configured, tmp_path, **variables))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.end()
+
+
+@pytest.fixture
+def publisher(configured: Settings, bound: None) -> Iterator[Publisher]:
+    """The publisher of a strict API, connected."""
+    publisher = create_publisher(configured, "test customers")
+    assert publisher.wait_until_ready(10)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def strict(configured: Settings, publisher: Publisher) -> FlaskClient:
+    """A client of a strict customers-api."""
+    return create_app(configured, publisher).test_client()
+
+
+@contextmanager
+def stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
+    """Have the broker stopped for a block."""
+    rabbitmq.stop()
+    try:
+        yield
+    finally:
+        rabbitmq.start()
+
+
+@contextmanager
+def frozen(rabbitmq: RabbitMQ) -> Iterator[None]:
+    """Have the broker say nothing for a block, with its connections open."""
+    pids = rabbitmq.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def create(client: FlaskClient, name: str = "Ben") -> int:
+    """Create a customer and return its id."""
+    response = client.post(CUSTOMERS, json={"name": name, "email": f"{name}@kawa.fr"})
+    assert response.status_code == 201, response.text
+    return int(content(response)["id"])
+
+
+def rows(database: Database, table: str) -> list[dict[str, Any]]:
+    """What is in a table."""
+    with database.read() as connection:
+        found = connection.execute(text(f"SELECT * FROM {table} ORDER BY id")).mappings()
+        return [dict(row) for row in found]
+
+
+def unsent(database: Database) -> int:
+    """How many events wait in the outbox."""
+    return sum(row["sent_at"] is None for row in rows(database, "outbox"))
+
+
+def test_each_change_is_an_event_with_the_customer_as_it_is_then(
+    customers: FlaskClient, relay: Process, taken: Taken
+) -> None:
+    relay.start()
+    created = content(customers.post(CUSTOMERS, json=BEN))
+    updated = content(customers.put("/api/clients/1", json={"name": "Zoë 😀", "phone": None}))
+    deleted = content(customers.delete(f"{CUSTOMERS}/1"))
+    taken.wait_for(3)
+    assert taken.types() == [CREATED, UPDATED, DELETED]
+    assert [event["data"] for event in taken] == [created, updated, deleted]
+    assert created == {"id": 1, **BEN}
+    assert deleted == updated == {**created, "name": "Zoë 😀", "phone": None}
+
+
+def test_an_event_is_a_cloudevent_that_carries_the_requests_ids(
+    customers: FlaskClient, relay: Process, taken: Taken
+) -> None:
+    relay.start()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    sent = {"X-Request-ID": "my-request", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    customers.post(CUSTOMERS, json=BEN, headers=sent)
+    taken.wait_for(1)
+    [event], [properties] = taken, taken.properties
+    assert set(event) == {
+        *("specversion", "id", "type", "source", "time", "datacontenttype", "data")
+    }
+    assert (event["specversion"], event["datacontenttype"]) == ("1.0", "application/json")
+    assert (event["type"], event["source"]) == (CREATED, "customer-api")
+    assert set(event["data"]) == {"id", "email", "name", "company", "phone"}
+    assert str(UUID(event["id"])) == event["id"] == properties.message_id
+    assert datetime.fromisoformat(event["time"].replace("Z", "+00:00")).tzinfo is not None
+    assert properties.content_type == "application/cloudevents+json"
+    assert properties.delivery_mode == 2
+    assert properties.headers is not None
+    assert properties.headers["X-Request-ID"] == "my-request"
+    assert properties.headers["traceparent"].startswith(f"00-{trace}-")
+
+
+def test_the_exchange_is_a_durable_fanout_that_the_relay_makes(
+    relay: Process, broker_settings: BrokerSettings
+) -> None:
+    with channel_of(broker_settings) as channel:
+        channel.exchange_delete("customer_events")
+    relay.start()
+
+    def is_there() -> bool:
+        with channel_of(broker_settings) as channel:
+            try:
+                channel.exchange_declare("customer_events", passive=True)
+            except pika.exceptions.ChannelClosedByBroker:
+                return False
+            return True
+
+    wait_until(is_there, SECONDS, "the exchange")
+    with channel_of(broker_settings) as channel:
+        channel.exchange_declare("customer_events", "fanout", durable=True)
+
+
+def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
+    customers: FlaskClient,
+    customers_db: Database,
+    relay: Process,
+    broker_settings: BrokerSettings,
+) -> None:
+    with channel_of(broker_settings) as channel:
+        channel.queue_unbind(QUEUE, EXCHANGE.name)
+    relay.start()
+    create(customers)
+    wait_until(lambda: not unsent(customers_db), SECONDS, "an empty outbox")
+
+
+def change_on(client: FlaskClient, name: str, changes: int) -> int:
+    """Create a customer, change it so many times, delete it; return its id."""
+    customer_id = create(client, name)
+    for number in range(changes):
+        response = client.put(f"{CUSTOMERS}/{customer_id}", json={"name": f"{number}"})
+        assert response.status_code == 200, response.text
+    assert client.delete(f"{CUSTOMERS}/{customer_id}").status_code == 200
+    return customer_id
+
+
+def change_at_once(client: FlaskClient, threads: int, changes: int) -> Sequence[int]:
+    """Have several customers created, changed and deleted at the same time; return their ids."""
+    app = client.application
+    with ThreadPoolExecutor(threads) as pool:
+        arguments = [(app.test_client(), f"n{number}", changes) for number in range(threads)]
+        return list(pool.map(lambda given: change_on(*given), arguments))
+
+
+def first_arrivals(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out what came a second time."""
+    return list({event["id"]: event for event in reversed(events)}.values())[::-1]
+
+
+def assert_in_order(taken: Taken, ids: Sequence[int], changes: int) -> None:
+    """Check that each customer's events came in the order of its changes."""
+    by_customer = defaultdict(list)
+    for event in first_arrivals(taken):
+        by_customer[event["data"]["id"]].append(event)
+    assert sorted(by_customer) == sorted(ids)
+    for events in by_customer.values():
+        assert [event["type"] for event in events] == [CREATED, *[UPDATED] * changes, DELETED]
+        updates = [event["data"]["name"] for event in events[1:-1]]
+        assert updates == [f"{number}" for number in range(changes)]
+
+
+def test_events_of_one_customer_come_in_the_order_of_its_changes(
+    customers: FlaskClient, relay: Process, taken: Taken
+) -> None:
+    relay.start()
+    ids = change_at_once(customers, threads=4, changes=50)
+    taken.wait_for(4 * 52)
+    assert_in_order(taken, ids, 50)
+
+
+def test_of_changes_to_one_customer_at_once_the_last_event_tells_what_is_stored(
+    customers: FlaskClient, customers_db: Database, relay: Process, taken: Taken
+) -> None:
+    relay.start()
+    customer_id = create(customers)
+    app = customers.application
+
+    def put(name: int) -> int:
+        change = {"name": f"{name}"}
+        return app.test_client().put(f"{CUSTOMERS}/{customer_id}", json=change).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(put, range(100))) == {200}
+    taken.wait_for(101)
+    assert taken[-1]["data"] == rows(customers_db, "customers")[0]
+
+
+def test_with_the_broker_away_changes_succeed_and_their_events_come_when_it_is_back(
+    customers: FlaskClient, relay: Process, taken: Taken, rabbitmq: RabbitMQ
+) -> None:
+    relay.start()
+    before = create(customers, "before")
+    taken.wait_for(1)
+    with stopped(rabbitmq):
+        ids = change_at_once(customers, threads=4, changes=20)
+        wait_until(
+            lambda: any("broker" in line["message"] for line in relay.logged()),
+            SECONDS,
+            "a line in the relay's log",
+        )
+    taken.wait_for(1 + 4 * 22)
+    del taken[: len(taken.of(before))]
+    assert_in_order(taken, ids, 20)
+
+
+def test_no_event_is_lost_when_the_relay_is_killed_again_and_again(
+    customers: FlaskClient, customers_db: Database, relay: Process, taken: Taken
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change_at_once, customers, threads=4, changes=200)
+        while not changing.done():
+            relay.start()
+            sent = len(rows(customers_db, "outbox")) - unsent(customers_db)
+            wait_until(
+                lambda: (
+                    len(rows(customers_db, "outbox")) - unsent(customers_db) > sent  # noqa: B023
+                    or changing.done()
+                ),
+                SECONDS,
+                "the relay to relay",
+            )
+            relay.end(signal.SIGKILL)
+    relay.start()
+    taken.wait_for(4 * 202)
+    assert_in_order(taken, changing.result(), 200)
+
+
+def test_a_killed_api_leaves_as_many_events_as_changes(
+    api: Callable[..., Api], customers_db: Database, relay: Process, taken: Taken
+) -> None:
+    relay.start()
+    served = api()
+    numbers = count()
+    done = threading.Event()
+
+    def go_on() -> None:
+        while not done.is_set():
+            email = f"n{next(numbers)}@kawa.fr"
+            served.request("POST", CUSTOMERS, {"name": "Ben", "email": email})
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(go_on)
+        try:
+            for _ in range(3):
+                before = len(rows(customers_db, "customers"))
+                served.start()
+                wait_until(
+                    lambda: len(rows(customers_db, "customers")) > before + 20,  # noqa: B023
+                    SECONDS,
+                    "customers to be created",
+                )
+                served.end(signal.SIGKILL)
+        finally:
+            done.set()
+    created = [row["id"] for row in rows(customers_db, "customers")]
+    taken.wait_for(len(created))
+    assert sorted({event["data"]["id"] for event in taken}) == created
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_the_environment_says_whether_a_process_is_strict(
+    api: Callable[..., Api], customers_db: Database, taken: Taken, strict: str
+) -> None:
+    served = api(EVENTS_STRICT=strict, EVENT_PUBLISH_TIMEOUT_SECONDS="5")
+    served.start()
+    health: list[Any] = []
+
+    def is_ready() -> bool:
+        response = served.request("GET", "/ready")
+        health[:] = [response.json()] if response is not None else []
+        return response is not None and response.status_code == 200
+
+    wait_until(is_ready, SECONDS, "customers-api to be ready")
+    assert ("rabbitmq" in health[0]["checks"]) == (strict == "true")
+    created = served.request("POST", CUSTOMERS, BEN)
+    assert created is not None and created.status_code == 201
+    taken.wait_for(1 if strict == "true" else 0)
+    assert unsent(customers_db) == (0 if strict == "true" else 1)
+
+
+def test_a_strict_change_is_on_the_wire_when_it_is_answered(
+    strict: FlaskClient, customers_db: Database, taken: Taken
+) -> None:
+    for number, (method, path) in enumerate(
+        [("POST", CUSTOMERS), ("PUT", f"{CUSTOMERS}/1"), ("DELETE", f"{CUSTOMERS}/1")]
+    ):
+        response = strict.open(path, method=method, json=BEN)
+        assert response.status_code in (200, 201)
+        taken.wait_for(number + 1)
+        assert taken[-1]["data"] == response.json
+    assert taken.types() == [CREATED, UPDATED, DELETED]
+    assert rows(customers_db, "outbox") == []
+
+
+def test_strict_events_of_one_customer_come_in_the_order_of_its_changes(
+    strict: FlaskClient, taken: Taken
+) -> None:
+    ids = change_at_once(strict, threads=4, changes=50)
+    taken.wait_for(4 * 52)
+    assert_in_order(taken, ids, 50)
+
+
+def test_a_strict_change_that_is_refused_publishes_nothing(
+    strict: FlaskClient, taken: Taken
+) -> None:
+    create(strict, "Ben")
+    create(strict, "Eve")
+    responses = [
+        strict.post(CUSTOMERS, json={"name": "Ben", "email": "BEN@kawa.fr"}),
+        strict.put(f"{CUSTOMERS}/2", json={"email": "BEN@kawa.fr"}),
+        strict.put(f"{CUSTOMERS}/3", json={"name": "Ben"}),
+        strict.delete(f"{CUSTOMERS}/3"),
+        strict.put(f"{CUSTOMERS}/1", json={"name": ""}),
+    ]
+    assert [response.status_code for response in responses] == [409, 409, 404, 404, 422]
+    create(strict, "Last")
+    taken.wait_for(3)
+    assert taken.types() == [CREATED] * 3
+
+
+def test_strict_too_an_event_without_a_queue_counts_as_delivered(
+    strict: FlaskClient, broker_settings: BrokerSettings
+) -> None:
+    with channel_of(broker_settings) as channel:
+        channel.queue_unbind(QUEUE, EXCHANGE.name)
+    create(strict)
+
+
+def refused(response: TestResponse, *causes: str) -> dict[str, Any]:
+    """Check that a change was refused since its event is not safe."""
+    document = problem(response, 503)
+    assert int(response.headers["Retry-After"]) >= 1
+    assert document["cause"] in causes
+    assert document["detail"].startswith("Nothing was changed: ")
+    return document
+
+
+def try_all(client: FlaskClient) -> list[TestResponse]:
+    """Try each kind of change."""
+    return [
+        client.post(CUSTOMERS, json={"name": "Eve", "email": "eve@kawa.fr"}),
+        client.put(f"{CUSTOMERS}/1", json={"name": "Zoë"}),
+        client.delete(f"{CUSTOMERS}/1"),
+    ]
+
+
+def works_again(client: FlaskClient) -> None:
+    """Wait until changes are accepted."""
+    change = {"name": "Zoë"}
+    wait_until(
+        lambda: client.put(f"{CUSTOMERS}/1", json=change).status_code == 200,
+        SECONDS,
+        "changes to be accepted",
+    )
+
+
+def test_strict_with_the_broker_stopped_no_change_counts_until_it_is_back(
+    strict: FlaskClient, customers_db: Database, taken: Taken, rabbitmq: RabbitMQ
+) -> None:
+    create(strict)
+    before = rows(customers_db, "customers")
+    with stopped(rabbitmq):
+        for response in try_all(strict):
+            refused(response, "broker_unavailable", "broker_timeout")
+        assert rows(customers_db, "customers") == before
+        assert rows(customers_db, "outbox") == []
+        assert strict.get(f"{CUSTOMERS}/1").json == before[0]
+        problem(strict.post(CUSTOMERS, json={"name": "Ben", "email": "BEN@kawa.fr"}), 409)
+        problem(strict.put(f"{CUSTOMERS}/9", json={"name": "Ben"}), 404)
+        problem(strict.put(f"{CUSTOMERS}/1", json={"phone": 6}), 422)
+    works_again(strict)
+    taken.wait_for(2)
+    assert taken.types() == [CREATED, UPDATED]
+
+
+def test_strict_with_the_broker_frozen_no_change_counts_until_it_is_back(
+    strict: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
+) -> None:
+    create(strict)
+    before = rows(customers_db, "customers")
+    with frozen(rabbitmq):
+        first, *others = try_all(strict)
+        refused(first, "broker_timeout")
+        for response in others:
+            refused(response, "broker_unavailable")
+        assert rows(customers_db, "customers") == before
+    works_again(strict)
+
+
+def test_strict_with_the_broker_frozen_changes_at_once_are_all_refused(
+    strict: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
+) -> None:
+    create(strict)
+    with frozen(rabbitmq), ThreadPoolExecutor(4) as pool:
+        clients = [strict.application.test_client() for _ in range(4)]
+        for responses in pool.map(try_all, clients):
+            for response in responses:
+                refused(response, "broker_timeout", "broker_unavailable")
+    assert len(rows(customers_db, "customers")) == 1
+    works_again(strict)
+
+
+def test_strict_a_lost_exchange_refuses_changes_until_it_is_made_again(
+    strict: FlaskClient, broker_settings: BrokerSettings, customers_db: Database
+) -> None:
+    create(strict)
+    with channel_of(broker_settings) as channel:
+        channel.exchange_delete(EXCHANGE.name)
+    refused(strict.put(f"{CUSTOMERS}/1", json={"name": "Eve"}), "broker_unavailable")
+    assert rows(customers_db, "customers")[0]["name"] == "Ben"
+    works_again(strict)
+
+
+def test_strict_changes_wait_for_older_events_of_the_same_customer(
+    customers: FlaskClient,
+    strict: FlaskClient,
+    customers_db: Database,
+    relay: Process,
+    taken: Taken,
+) -> None:
+    create(customers)
+    before = rows(customers_db, "customers")
+    for response in try_all(strict)[1:]:
+        assert "customer/1" in refused(response, "older_events_wait")["detail"]
+    assert rows(customers_db, "customers")[:1] == before
+    relay.start()
+    works_again(strict)
+    taken.wait_for(3)
+    assert [event["type"] for event in taken.of(1)] == [CREATED, UPDATED]
+
+
+def test_strict_the_process_is_ready_with_the_broker_alone(
+    strict: FlaskClient, publisher: Publisher, rabbitmq: RabbitMQ
+) -> None:
+    response = strict.get("/ready")
+    assert response.status_code == 200
+    assert set(content(response)["checks"]) == {"customers_db", "rabbitmq"}
+    with stopped(rabbitmq):
+        wait_until(lambda: not publisher.is_ready(), SECONDS, "the loss to be noticed")
+        response = strict.get("/ready")
+        assert (response.status_code, content(response)["status"]) == (503, "unready")
+        assert content(response)["checks"]["rabbitmq"]["status"] == "down"
+        assert content(response)["checks"]["customers_db"]["status"] == "up"
+    wait_until(lambda: strict.get("/ready").status_code == 200, SECONDS, "readiness")

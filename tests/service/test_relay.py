@@ -1,0 +1,533 @@
+"""The relay on real servers: order, refusals, outages, hand-over."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+
+from chassis import broker, outbox
+from chassis.broker import Binding, Exchange, Message, Queue
+from chassis.database import Database
+from chassis.dispatch import BATCH
+from chassis.outbox import Page
+from chassis.publisher import Publisher
+from chassis.relay import Relay
+from chassis.settings import BrokerSettings, DatabaseSettings
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+
+EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
+TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
+SECONDS = 30.0
+
+
+def relay_until(
+    stop: threading.Event,
+    database: DatabaseSettings,
+    settings: BrokerSettings,
+    confirm_seconds: float = 30,
+) -> None:
+    """Run a relay until `stop` is set."""
+    publisher = Publisher(settings, "test relay", TOPOLOGY)
+    publisher.start()
+    Relay(database, publisher, stop, confirm_seconds=confirm_seconds).run()
+    publisher.close()
+
+
+def relay_for_ever(database: DatabaseSettings, settings: BrokerSettings) -> None:
+    """Run a relay in a process that will be killed."""
+    relay_until(threading.Event(), database, settings)
+
+
+@pytest.fixture
+def database(
+    gateway_db: Database, database_settings: Callable[[str], DatabaseSettings]
+) -> DatabaseSettings:
+    """The settings of a database with an outbox, which is empty."""
+    return database_settings("gateway")
+
+
+@pytest.fixture
+def bound(broker_settings: BrokerSettings) -> None:
+    """QUEUE is bound and empty, and LATER not there."""
+    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+        channel = connection.channel()
+        channel.queue_delete(LATER)
+        channel.queue_delete(QUEUE)
+        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.exchange_declare(EXCHANGE, "fanout", durable=True)
+        channel.queue_bind(QUEUE, EXCHANGE)
+
+
+@pytest.fixture
+def channel(broker_settings: BrokerSettings, bound: None) -> Iterator[BlockingChannel]:
+    """A channel beside the relay's, for tests that leave the broker alone."""
+    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+        yield connection.channel()
+
+
+@pytest.fixture
+def relay(
+    database: DatabaseSettings, broker_settings: BrokerSettings
+) -> Iterator[Callable[..., None]]:
+    """Start a relay in a thread."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start(confirm_seconds: float = 30) -> None:
+        arguments = (stop, database, broker_settings, confirm_seconds)
+        threads.append(threading.Thread(target=relay_until, args=arguments))
+        threads[-1].start()
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def processes(
+    database: DatabaseSettings, broker_settings: BrokerSettings
+) -> Iterator[Callable[[], BaseProcess]]:
+    """Start a relay in a process of its own."""
+    started: list[BaseProcess] = []
+
+    def start() -> BaseProcess:
+        arguments = (database, broker_settings)
+        context = multiprocessing.get_context("spawn")
+        started.append(context.Process(target=relay_for_ever, args=arguments))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def add(database: Database, *names: str, **changes: object) -> None:
+    """Put events into the outbox in one transaction; `a/1` is the first of aggregate `a`."""
+    with database.unit_of_work() as connection:
+        for name in names:
+            aggregate, _slash, _number = name.rpartition("/")
+            message = Message(b"{}", "", EXCHANGE, name, mandatory=False)
+            outbox.add(connection, changed(message, **changes), aggregate or None)
+        connection.commit()
+
+
+def changed(message: Message, **changes: object) -> Message:
+    """The same message, but for `changes`."""
+    return Message(**{**vars(message), **changes})
+
+
+def to_queue(name: str) -> dict[str, object]:
+    """What of a message makes it go to one queue, which has to be there."""
+    return {"exchange": "", "routing_key": name, "mandatory": True}
+
+
+def numbered(aggregate: str, count: int) -> list[str]:
+    """The names of an aggregate's events."""
+    return [f"{aggregate}/{number}" for number in range(count)]
+
+
+def waiting(database: Database) -> list[str]:
+    """What the outbox has not delivered yet."""
+    return ids(database, "sent_at IS NULL")
+
+
+def ids(database: Database, condition: str = "true") -> list[str]:
+    """The message ids in the outbox."""
+    with database.read() as connection:
+        statement = text(f"SELECT message_id FROM outbox WHERE {condition} ORDER BY id")
+        return list(connection.execute(statement).scalars())
+
+
+def attempts(database: Database) -> dict[str, int]:
+    """How often each message was tried."""
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT message_id, attempts FROM outbox"))
+        return {row.message_id: row.attempts for row in rows}
+
+
+def wait_until_all_is_sent(database: Database) -> None:
+    """Wait for the relay."""
+    wait_until(lambda: not waiting(database), SECONDS, "an empty outbox")
+
+
+def taken(channel: BlockingChannel, queue: str = QUEUE) -> list[str]:
+    """Take all messages from a queue and return their ids."""
+    found: list[str] = []
+    while True:
+        method, properties, _body = channel.basic_get(queue, auto_ack=True)
+        if method is None or properties is None:
+            return found
+        found.append(properties.message_id or "")
+
+
+def taken_anew(settings: BrokerSettings) -> list[str]:
+    """Take all messages on a connection made for it, the broker having been away."""
+    with pika.BlockingConnection(broker.parameters(settings, "test")) as connection:
+        return taken(connection.channel())
+
+
+def first_arrivals(arrived: list[str]) -> dict[str, list[str]]:
+    """The order in which each aggregate's events came, without repetitions."""
+    orders: dict[str, list[str]] = {}
+    for name in dict.fromkeys(arrived):
+        orders.setdefault(name.rpartition("/")[0], []).append(name)
+    return orders
+
+
+def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    relay()
+    events = [f"{number % 7}/{number // 7}" for number in range(700)]
+    loose = [f"loose-{number}" for number in range(300)]
+    for part in (events[:1], events[1:300] + loose, events[300:]):
+        add(gateway_db, *part)
+    wait_until_all_is_sent(gateway_db)
+    arrived = taken(channel)
+    assert sorted(arrived) == sorted(events + loose)
+    orders = first_arrivals(arrived)
+    del orders[""]
+    assert orders == {str(number): numbered(str(number), 100) for number in range(7)}
+    assert set(attempts(gateway_db).values()) == {1}
+
+
+def test_a_rolled_back_change_tells_nobody(gateway_db: Database) -> None:
+    with gateway_db.unit_of_work() as connection:
+        outbox.add(connection, Message(b"{}", QUEUE))
+    assert ids(gateway_db) == []
+
+
+def test_a_message_committed_after_one_with_a_higher_row_id_is_relayed(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    relay()
+    with gateway_db.unit_of_work() as connection:
+        outbox.add(connection, Message(b"{}", "", EXCHANGE, "slow/0", mandatory=False), "slow")
+        add(gateway_db, "fast/0")
+        wait_until(lambda: taken(channel) == ["fast/0"], SECONDS, "the one committed first")
+        connection.commit()
+    wait_until_all_is_sent(gateway_db)
+    assert taken(channel) == ["slow/0"]
+
+
+def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    add(gateway_db, "a/0", "b/0")
+    add(gateway_db, "a/1", **to_queue(LATER))
+    add(gateway_db, "a/2", "b/1", "loose")
+    relay()
+    wait_until(lambda: len(waiting(gateway_db)) == 2, SECONDS, "all but two")
+    add(gateway_db, "b/2", "a/3")
+    wait_until(lambda: len(waiting(gateway_db)) == 3, SECONDS, "what came later")
+    wait_until(lambda: attempts(gateway_db)["a/1"] > 2, SECONDS, "more attempts")
+    assert waiting(gateway_db) == ["a/1", "a/2", "a/3"]
+    assert attempts(gateway_db)["a/2"] == 0
+    assert sorted(taken(channel)) == ["a/0", "b/0", "b/1", "b/2", "loose"]
+    channel.queue_declare(LATER, durable=True, arguments=broker.QUORUM)
+    wait_until_all_is_sent(gateway_db)
+    assert taken(channel, LATER) == ["a/1"]
+    assert taken(channel) == ["a/2", "a/3"]
+
+
+def test_a_refused_message_holds_up_its_aggregate_in_later_batches_too(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    add(gateway_db, "a/0", **to_queue(LATER))
+    add(gateway_db, *(f"loose-{number}" for number in range(BATCH)))
+    add(gateway_db, "a/1", "b/0")
+    relay()
+    wait_until(lambda: len(waiting(gateway_db)) == 2, SECONDS, "all but two")
+    assert waiting(gateway_db) == ["a/0", "a/1"]
+
+
+def test_many_messages_that_no_queue_takes_hold_no_other_up(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    refused = [f"refused-{number}" for number in range(BATCH + 1)]
+    add(gateway_db, *refused, **to_queue(LATER))
+    add(gateway_db, "behind")
+    relay()
+    wait_until(lambda: taken(channel) == ["behind"], SECONDS, "the message behind them")
+    add(gateway_db, "after")
+    wait_until(lambda: taken(channel) == ["after"], SECONDS, "the message after them")
+    assert waiting(gateway_db) == refused
+
+
+def test_a_full_queue_delays_messages_and_keeps_their_order(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    limits = {"x-max-length": 4, "x-overflow": "reject-publish"}
+    channel.queue_declare(LATER, durable=True, arguments=broker.QUORUM | limits)
+    channel.queue_bind(LATER, EXCHANGE)
+    for number in range(20):
+        add(gateway_db, f"a/{number}", f"b/{number}", f"c/{number}")
+    relay()
+    arrived: list[str] = []
+
+    def all_have_arrived() -> bool:
+        arrived.extend(taken(channel, LATER))
+        return not waiting(gateway_db)
+
+    wait_until(lambda: max(attempts(gateway_db).values()) > 2, SECONDS, "refusals")
+    wait_until(all_have_arrived, 2 * SECONDS, "an empty outbox")
+    arrived.extend(taken(channel, LATER))
+    assert first_arrivals(arrived) == {name: numbered(name, 20) for name in "abc"}
+
+
+def test_a_message_that_can_not_be_published_at_all_holds_no_other_up(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    add(gateway_db, "a/0", routing_key="x" * 256)
+    add(gateway_db, "a/1", "b/0", "b/1")
+    relay()
+    wait_until(lambda: len(waiting(gateway_db)) == 2, SECONDS, "the others")
+    assert waiting(gateway_db) == ["a/0", "a/1"]
+    assert taken(channel) == ["b/0", "b/1"]
+
+
+def test_a_message_to_an_exchange_that_is_not_there_holds_no_other_up(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    add(gateway_db, "a/0", "loose-0")
+    add(gateway_db, "lost/0", exchange="no-such-exchange")
+    add(gateway_db, "lost/1", "a/1", *(f"loose-{number}" for number in range(1, 50)))
+    relay()
+    wait_until(lambda: len(waiting(gateway_db)) == 2, SECONDS, "the others")
+    assert waiting(gateway_db) == ["lost/0", "lost/1"]
+    assert first_arrivals(taken(channel))["a"] == numbered("a", 2)
+
+
+def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarely(
+    gateway_db: Database,
+    bound: None,
+    relay: Callable[[], None],
+    rabbitmq: RabbitMQ,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("WARNING", "chassis.dispatch")
+    rabbitmq.stop()
+    try:
+        relay()
+        add(gateway_db, "a/0", "a/1", "loose")
+        wait_until(lambda: attempts(gateway_db)["a/0"] >= 5, SECONDS, "five attempts")
+        add(gateway_db, "new")
+        wait_until(lambda: attempts(gateway_db)["new"] >= 1, SECONDS, "an attempt of the new one")
+        counted = attempts(gateway_db)
+    finally:
+        rabbitmq.start()
+    wait_until_all_is_sent(gateway_db)
+    assert counted["a/1"] == 0
+    assert counted["loose"] >= 5
+    assert attempts(gateway_db)["a/1"] == 1
+    said = [vars(record) for record in caplog.records if "waits" in record.message]
+    assert all("RabbitMQ is" in line["reason"] for line in said)
+    for number, line in enumerate(said[:5]):
+        assert 0.7 * 0.1 * 2**number < line["seconds"] < 1.3 * 0.1 * 2**number
+    # one line for each try, and none for the message that came in between
+    assert len(said) <= attempts(gateway_db)["loose"]
+
+
+def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
+    gateway_db: Database, bound: None, relay: Callable[[], None], rabbitmq: RabbitMQ
+) -> None:
+    add(gateway_db, *(f"loose-{number}" for number in range(BATCH + 50)))
+    rabbitmq.stop()
+    try:
+        relay()
+        wait_until(lambda: max(attempts(gateway_db).values()) >= 4, SECONDS, "four tries")
+        assert sum(count > 0 for count in attempts(gateway_db).values()) == BATCH
+    finally:
+        rabbitmq.start()
+    wait_until_all_is_sent(gateway_db)
+
+
+def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
+    gateway_db: Database, bound: None, relay: Callable[[], None], rabbitmq: RabbitMQ
+) -> None:
+    def measured(name: str) -> float:
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    relay()
+    rabbitmq.stop()
+    try:
+        add(gateway_db, "a/0", "a/1")
+        wait_until(lambda: measured("outbox_backlog") == 2, 10, "a backlog of two")
+        lag = measured("outbox_lag_seconds")
+        add(gateway_db, "a/2")
+        wait_until(lambda: measured("outbox_backlog") == 3, 10, "a backlog of three")
+        wait_until(lambda: measured("outbox_lag_seconds") > lag + 1, 10, "more lag")
+    finally:
+        rabbitmq.start()
+    wait_until_all_is_sent(gateway_db)
+    wait_until(lambda: measured("outbox_backlog") == 0, 10, "no backlog")
+    assert measured("outbox_lag_seconds") == 0
+
+
+def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
+    gateway_db: Database,
+    bound: None,
+    relay: Callable[[], None],
+    rabbitmq: RabbitMQ,
+    broker_settings: BrokerSettings,
+) -> None:
+    for number in range(100):
+        add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
+    relay()
+    wait_until(lambda: len(waiting(gateway_db)) < 1900, SECONDS, "some to be sent", poll=0.005)
+    rabbitmq.kill()
+    assert waiting(gateway_db)
+    rabbitmq.start()
+    wait_until_all_is_sent(gateway_db)
+    arrived = first_arrivals(taken_anew(broker_settings))
+    assert arrived == {str(number): numbered(str(number), 100) for number in range(20)}
+
+
+def test_a_confirm_that_is_overdue_is_not_waited_for_for_ever(
+    gateway_db: Database,
+    channel: BlockingChannel,
+    relay: Callable[..., None],
+    rabbitmq: RabbitMQ,
+) -> None:
+    relay(confirm_seconds=0.5)
+    add(gateway_db, "a/0")
+    wait_until_all_is_sent(gateway_db)
+    frozen = rabbitmq.pids()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        add(gateway_db, "a/1", "a/2", "a/3")
+        wait_until(lambda: attempts(gateway_db)["a/1"] > 1, SECONDS, "a second attempt")
+        assert attempts(gateway_db)["a/2"] == 0
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_until_all_is_sent(gateway_db)
+    assert first_arrivals(taken(channel)) == {"a": numbered("a", 4)}
+
+
+def test_a_second_relay_stands_by_and_takes_over_when_the_first_ends(
+    database: DatabaseSettings,
+    broker_settings: BrokerSettings,
+    gateway_db: Database,
+    channel: BlockingChannel,
+    relay: Callable[[], None],
+) -> None:
+    first = threading.Event()
+    thread = threading.Thread(target=relay_until, args=(first, database, broker_settings))
+    thread.start()
+    wait_until(lambda: len(lock_holders(gateway_db)) == 1, SECONDS, "the first to be active")
+    holders = lock_holders(gateway_db)
+    relay()
+    add(gateway_db, "a/0")
+    wait_until_all_is_sent(gateway_db)
+    assert lock_holders(gateway_db) == holders
+    first.set()
+    thread.join(10)
+    add(gateway_db, "a/1")
+    wait_until_all_is_sent(gateway_db)
+    assert taken(channel) == ["a/0", "a/1"]
+
+
+def lock_holders(database: Database) -> list[int]:
+    """The sessions of the relays that are active: one, or none for a moment."""
+    statement = (
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with database.read() as connection:
+        return list(connection.execute(text(statement)).scalars())
+
+
+def test_a_killed_relay_is_replaced_and_costs_neither_messages_nor_their_order(
+    gateway_db: Database, channel: BlockingChannel, processes: Callable[[], BaseProcess]
+) -> None:
+    active = processes()
+    wait_until(lambda: bool(lock_holders(gateway_db)), SECONDS, "the first to be active")
+    for _ in range(3):
+        standing_by = processes()
+        before = len(ids(gateway_db))
+        for number in range(before // 20, before // 20 + 50):
+            add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
+        wait_until(lambda: len(waiting(gateway_db)) < 950, SECONDS, "some to be sent", poll=0.005)
+        active.kill()
+        active = standing_by
+        wait_until_all_is_sent(gateway_db)
+    arrived = first_arrivals(taken(channel))
+    assert arrived == {str(number): numbered(str(number), 150) for number in range(20)}
+
+
+def test_relays_whose_database_sessions_are_terminated_go_on(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    relay()
+    relay()
+    for round_ in range(3):
+        wait_until(lambda: bool(lock_holders(gateway_db)), SECONDS, "one to be active")
+        for number in range(round_ * 20, round_ * 20 + 20):
+            add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
+        with gateway_db.read() as connection:
+            for pid in lock_holders(gateway_db):
+                connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        wait_until_all_is_sent(gateway_db)
+    arrived = first_arrivals(taken(channel))
+    assert arrived == {str(number): numbered(str(number), 60) for number in range(20)}
+
+
+def test_an_idle_relay_whose_session_is_terminated_goes_on(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    relay()
+    add(gateway_db, "a/0")
+    wait_until_all_is_sent(gateway_db)
+    wait_until(lambda: is_idle(gateway_db), SECONDS, "the relay to rest")
+    with gateway_db.read() as connection:
+        for pid in lock_holders(gateway_db):
+            connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    add(gateway_db, "a/1")
+    wait_until_all_is_sent(gateway_db)
+    assert taken(channel) == ["a/0", "a/1"]
+
+
+def is_idle(database: Database) -> bool:
+    """Whether the active relay has asked for nothing for a while."""
+    statement = (
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids) AND state = 'idle' "
+        "AND clock_timestamp() - state_change > interval '0.2 s'"
+    )
+    with database.read() as connection:
+        pids = lock_holders(database)
+        return bool(connection.execute(text(statement), {"pids": pids}).scalar_one())
+
+
+def test_all_rows_sent_more_than_a_day_ago_are_purged_and_no_others(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+) -> None:
+    add(gateway_db, *(f"old-{number}" for number in range(2 * outbox.PIECE + 1)))
+    add(gateway_db, "today")
+    with gateway_db.read() as connection:
+        days = "CASE message_id WHEN 'today' THEN interval '23 h' ELSE interval '25 h' END"
+        connection.execute(text(f"UPDATE outbox SET sent_at = now() - {days}"))
+    relay()
+    wait_until(lambda: ids(gateway_db) == ["today"], SECONDS, "the old ones to go")
+
+
+def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
+    add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
+    with gateway_db.read() as connection:
+        assert len(outbox.untried(connection, Page(100, 250_000))) == 3
+        assert len(outbox.untried(connection, Page(2, 250_000))) == 2
+        assert len(outbox.untried(connection, Page(100, 1))) == 1

@@ -1,0 +1,69 @@
+"""Somebody who listens to an exchange, by a durable queue of his own."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pika.adapters.blocking_connection import BlockingChannel
+
+from local.amqp import connect
+from local.stack import Stack
+from local.waiting import wait_until
+
+IDLE_SECONDS = 0.2
+QUORUM = {"x-queue-type": "quorum"}
+
+
+class Listener:
+    """What a queue has got; `events` are the CloudEvents by id, in the order of first arrivals."""
+
+    def __init__(self, stack: Stack, queue: str) -> None:
+        self.queue = queue
+        self.events: dict[str, dict[str, Any]] = {}
+        self.routing_keys: dict[str, str] = {}
+        self._stack = stack
+
+    def bind(self, exchange: str) -> None:
+        """Make the queue, and have it get everything that the exchange gets."""
+        with self._channel() as channel:
+            channel.queue_declare(self.queue, durable=True, arguments=QUORUM)
+            channel.queue_bind(self.queue, exchange, "#")
+
+    def clear(self) -> None:
+        """Throw away what is in the queue."""
+        with self._channel() as channel:
+            channel.queue_purge(self.queue)
+
+    def remove(self) -> None:
+        """Delete the queue."""
+        with self._channel() as channel:
+            channel.queue_delete(self.queue)
+
+    def receive(self) -> None:
+        """Take what is there."""
+        with self._channel() as channel:
+            channel.basic_qos(prefetch_count=500)
+            for method, _properties, body in channel.consume(
+                self.queue, inactivity_timeout=IDLE_SECONDS
+            ):
+                if method is None or body is None:
+                    break
+                event = json.loads(body)
+                self.events.setdefault(event["id"], event)
+                self.routing_keys[event["id"]] = method.routing_key
+                channel.basic_ack(method.delivery_tag)
+
+    def wait_for(self, count: int, seconds: float = 60) -> None:
+        """Wait for so many different events."""
+
+        def is_there() -> bool:
+            self.receive()
+            return len(self.events) >= count
+
+        wait_until(is_there, seconds, f"{count} events in {self.queue}")
+
+    @contextmanager
+    def _channel(self) -> Iterator[BlockingChannel]:
+        with connect(self._stack.rabbitmq) as connection:
+            yield connection.channel()

@@ -1,0 +1,136 @@
+"""Customers and their events under faults: the events are the changes, no more and no less."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from local import variables
+from local.layout import PROCESSES
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.system.conftest import ready
+from tests.system.customers import Customers
+from tests.system.faults import kill
+from tests.system.listener import Listener
+
+API = next(process for process in PROCESSES if process.name == "customers-api")
+BEN = {"name": "Benjamin", "email": "ben@kawa.fr", "company": "Kawa Corp", "phone": "0601020304"}
+
+
+@pytest.fixture
+def customers(stack: Stack) -> Iterator[Customers]:
+    """Changes customers, of whom there is none at the start; everything runs."""
+    customers = Customers(stack)
+    customers.wait_until_all_is_told()
+    customers.clear()
+    yield customers
+    wait_until(lambda: ready(stack), 60, "the stack to be whole again")
+
+
+@pytest.fixture
+def listener(stack: Stack, customers: Customers) -> Iterator[Listener]:
+    """A queue that gets the events of the customers."""
+    listener = Listener(stack, "tests-customer-events")
+    listener.bind("customer_events")
+    yield listener
+    listener.remove()
+
+
+@pytest.fixture
+def strict(stack: Stack) -> Iterator[None]:
+    """Have customers-api in strict mode."""
+    restart_with(stack, EVENTS_STRICT="true")
+    yield
+    restart_with(stack)
+
+
+def restart_with(stack: Stack, **changed: str) -> None:
+    """Restart customers-api with other variables."""
+    stack.env_file.write_text(variables.render(stack.variables | changed))
+    stack.process_manager.call("restart", API.name)
+    wait_until(lambda: stack.is_ready(API), 30, "customers-api to be ready")
+
+
+@pytest.mark.parametrize("name", ["customers", "clients"])
+def test_a_customer_is_created_found_changed_and_deleted_and_each_change_told(
+    stack: Stack, customers: Customers, listener: Listener, name: str
+) -> None:
+    url = f"{stack.url}/api/{name}"
+    created = requests.post(url, json=BEN, timeout=10)
+    ben = created.json()
+    assert created.status_code == 201
+    assert ben == BEN | {"id": ben["id"]}
+    assert requests.post(url, json=BEN | {"email": "BEN@kawa.fr"}, timeout=10).status_code == 409
+    assert requests.get(url, timeout=10).json() == [ben]
+    assert requests.get(f"{url}/?name=jam", timeout=10).json() == [ben]
+    one = f"{url}/{ben['id']}"
+    changed = requests.put(one, json={"name": "Benjamin Updated"}, timeout=10)
+    assert changed.json() == ben | {"name": "Benjamin Updated"}
+    assert requests.delete(one, timeout=10).json() == changed.json()
+    assert requests.get(one, timeout=10).status_code == 404
+    listener.wait_for(3)
+    events = [(event["type"], event["source"]) for event in listener.events.values()]
+    acts = ("created", "updated", "deleted")
+    assert events == [(f"customer.{act}", "customer-api") for act in acts]
+    data = [event["data"] for event in listener.events.values()]
+    assert data == [ben, changed.json(), changed.json()]
+
+
+def test_a_thousand_changes_without_a_broker_all_succeed_and_are_told_when_it_is_back(
+    stack: Stack, customers: Customers, listener: Listener
+) -> None:
+    with customers.traffic(8):
+        customers.wait_for_done(200)
+        stack.rabbitmq.stop()
+        customers.wait_for_done(1000)
+    stack.rabbitmq.start()
+    assert not customers.refused
+    assert not customers.unsure
+    listener.wait_for(len(customers.done))
+    customers.agree_with(listener)
+    assert len(listener.events) == len(customers.done)
+
+
+def test_kills_of_api_and_relay_at_random_moments_leave_as_many_events_as_changes(
+    stack: Stack, customers: Customers, listener: Listener
+) -> None:
+    chance = random.Random(4)
+    victims = ["customers-api", "customers-relay"] * 2
+    chance.shuffle(victims)
+    with customers.traffic(8):
+        for victim in victims:
+            customers.wait_for_done(chance.randrange(1, 200))
+            kill(stack, victim)
+        customers.wait_for_done(100)
+    customers.wait_until_all_is_told()
+    listener.wait_for(len(customers.done))
+    customers.agree_with(listener)
+
+
+def test_in_strict_mode_without_a_broker_no_change_succeeds_and_none_is_made(
+    stack: Stack, customers: Customers, listener: Listener, strict: None
+) -> None:
+    ben = requests.post(customers.url, json=BEN, timeout=10).json()
+    one = f"{customers.url}/{ben['id']}"
+    stack.rabbitmq.kill()
+    try:
+        for method, url in (("POST", customers.url), ("PUT", one), ("DELETE", one)):
+            body = None if method == "DELETE" else {"name": "Another", "email": "another@kawa.fr"}
+            answer = requests.request(method, url, json=body, timeout=10)
+            assert answer.status_code == 503
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+            assert answer.json()["cause"].startswith("broker")
+        assert customers.rows() == {ben["id"]: ben}
+        assert requests.get(one, timeout=10).json() == ben
+    finally:
+        stack.rabbitmq.start()
+    wait_until(lambda: requests.delete(one, timeout=10).ok, 30, "a change to be confirmed again")
+    assert customers.rows() == {}
+    listener.wait_for(2)
+    assert [event["type"] for event in listener.events.values()] == [
+        "customer.created",
+        "customer.deleted",
+    ]

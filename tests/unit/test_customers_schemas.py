@@ -1,0 +1,160 @@
+"""What a customer's email, phone and company may be, and what is kept of them."""
+
+import string
+
+import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from customers.schemas import Company, Email, Phone
+
+EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+PHONE: TypeAdapter[str | None] = TypeAdapter(Phone)
+COMPANY: TypeAdapter[str | None] = TypeAdapter(Company)
+PHONE_SIGNS = string.digits + " +()-."
+LABEL = "x" * 63
+LONGEST = f"{'a' * 64}@{LABEL}.{LABEL}.{'x' * 58}.fr"
+NO_STRINGS = [None, True, 5, 1.5, ["ben@kawa.fr"], {"email": "ben@kawa.fr"}, b"ben@kawa.fr"]
+NO_EMAILS = {
+    "empty": "",
+    "white space": " \t",
+    "no at": "ben",
+    "nothing before the at": "@kawa.fr",
+    "nothing behind the at": "ben@",
+    "two ats": "ben@kawa@kawa.fr",
+    "no top-level domain": "ben@kawa",
+    "a top-level domain of digits": "ben@kawa.123",
+    "localhost": "ben@localhost",
+    "a domain of the local network": "ben@kawa.local",
+    "an IP address": "ben@127.0.0.1",
+    "a bracketed IP address": "ben@[127.0.0.1]",
+    "a space before the at": "ben kawa@kawa.fr",
+    "a space around the at": "ben @ kawa.fr",
+    "a line break inside": "ben@kawa\n.fr",
+    "a header behind a line break": "ben@kawa.fr\nBcc: eve@kawa.fr",
+    "quoted": '"ben"@kawa.fr',
+    "quoted, with a space": '"ben kawa"@kawa.fr',
+    "a name before it": "Ben <ben@kawa.fr>",
+    "in angle brackets": "<ben@kawa.fr>",
+    "two of them": "ben@kawa.fr,eve@kawa.fr",
+    "a comment": "ben(Ben)@kawa.fr",
+    "a dot in front": ".ben@kawa.fr",
+    "a dot before the at": "ben.@kawa.fr",
+    "two dots": "b..en@kawa.fr",
+    "a dot at the end": "ben@kawa.fr.",
+    "a hyphen in front of the domain": "ben@-kawa.fr",
+    "an underscore in the domain": "ben@ka_wa.fr",
+    "an emoji in the domain": "ben@😀.fr",
+    "a broken punycode domain": "ben@xn--a.fr",
+    "a full-width at": "ben\uff20kawa.fr",
+    "a zero-width space": "b\u200ben@kawa.fr",
+    "a change of direction": "\u202eben@kawa.fr",
+    "NUL": "b\x00en@kawa.fr",
+    "a lone surrogate": "b\ud800en@kawa.fr",
+    "65 characters before the at": f"{'x' * 65}@kawa.fr",
+    "a label of 64 characters": f"ben@{LABEL}x.fr",
+    "255 characters": LONGEST.replace(".fr", "x.fr"),
+    "a mebibyte": "x" * 2**20 + "@kawa.fr",
+}
+KEPT = {
+    "a domain for tests": ("ben@kawa.test", "ben@kawa.test"),
+    "as it is": ("ben@kawa.fr", "ben@kawa.fr"),
+    "the domain in small letters": ("ben@KAWA.Fr", "ben@kawa.fr"),
+    "the case before the at": ("Ben.Kawa@kawa.fr", "Ben.Kawa@kawa.fr"),
+    "without white space around": (" ben@kawa.fr\n", "ben@kawa.fr"),
+    "a tag": ("ben+movies@kawa.fr", "ben+movies@kawa.fr"),
+    "an apostrophe": ("o'neil@kawa.ie", "o'neil@kawa.ie"),
+    "a Unicode domain": ("ben@KÖLN.de", "ben@köln.de"),
+    "a punycode domain as Unicode": ("ben@xn--kln-sna.de", "ben@köln.de"),
+    "a full-width domain as plain letters": ("ben@\uff4bawa.fr", "ben@kawa.fr"),
+    "an ideographic full stop as a dot": ("ben@kawa。fr", "ben@kawa.fr"),
+    "a Unicode name": ("rené@kawa.fr", "rené@kawa.fr"),
+    "a Unicode name in its composed form": ("rene\u0301@kawa.fr", "rené@kawa.fr"),
+    "an emoji before the at": ("😀@kawa.fr", "😀@kawa.fr"),
+    "64 characters before the at": (f"{'x' * 64}@kawa.fr", f"{'x' * 64}@kawa.fr"),
+    "254 characters": (LONGEST, LONGEST),
+}
+
+
+def test_the_longest_email_has_254_characters() -> None:
+    assert len(LONGEST) == 254
+
+
+@pytest.mark.parametrize("email", NO_EMAILS)
+def test_what_is_no_email_is_refused(email: str) -> None:
+    with pytest.raises(ValidationError):
+        EMAIL.validate_python(NO_EMAILS[email], strict=True)
+
+
+@pytest.mark.parametrize("kind", [EMAIL, PHONE, COMPANY], ids=["email", "phone", "company"])
+@pytest.mark.parametrize("value", NO_STRINGS, ids=str)
+def test_what_is_no_string_is_refused(kind: TypeAdapter[str | None], value: object) -> None:
+    with pytest.raises(ValidationError):
+        kind.validate_python(value, strict=True)
+
+
+@pytest.mark.parametrize("how", KEPT)
+def test_an_email_is_kept(how: str) -> None:
+    sent, kept = KEPT[how]
+    assert EMAIL.validate_python(sent, strict=True) == kept
+
+
+@given(st.one_of(st.emails(), st.text(max_size=40).map(lambda name: f"{name}@kawa.fr")))
+def test_an_email_is_refused_or_kept_in_a_form_that_stays_and_fits_its_column(sent: str) -> None:
+    try:
+        validate_email(sent.strip(), check_deliverability=False, strict=True)
+    except EmailNotValidError:
+        assume(False)
+    kept = EMAIL.validate_python(sent, strict=True)
+    assert len(kept) <= 254
+    assert "\x00" not in kept
+    assert EMAIL.validate_python(kept, strict=True) == kept
+
+
+@pytest.mark.parametrize(
+    "phone",
+    ["0601020304", "+33 6 01 02 03 04", "(555) 010-4477", "06.01.02.03.04", " 06", "0" * 32],
+)
+def test_a_phone_is_kept_as_given(phone: str) -> None:
+    assert PHONE.validate_python(phone, strict=True) == phone
+
+
+@given(st.text(PHONE_SIGNS, min_size=1, max_size=32))
+def test_every_text_of_a_phones_signs_is_a_phone(phone: str) -> None:
+    assert PHONE.validate_python(phone, strict=True) == phone
+
+
+@given(st.text(max_size=32).filter(lambda text: set(text) - set(PHONE_SIGNS)))
+def test_no_text_with_another_sign_is_a_phone(text: str) -> None:
+    with pytest.raises(ValidationError):
+        PHONE.validate_python(text, strict=True)
+
+
+@pytest.mark.parametrize(
+    "phone", ["0" * 33, "06\n", "06\t07", "06/07", "06x", "tel:06", "\u0660\u0661", "\uff10\uff16"]
+)
+def test_what_is_no_phone_is_refused(phone: str) -> None:
+    with pytest.raises(ValidationError):
+        PHONE.validate_python(phone, strict=True)
+
+
+def test_an_empty_phone_or_company_means_none() -> None:
+    assert PHONE.validate_python("", strict=True) is None
+    assert COMPANY.validate_python("", strict=True) is None
+    assert COMPANY.validate_python(" \t\u00a0", strict=True) is None
+
+
+@pytest.mark.parametrize(
+    ("company", "kept"),
+    [("  Kawa Corp\n", "Kawa Corp"), ("é" * 255, "é" * 255), ("😀 & <Söhne>", "😀 & <Söhne>")],
+)
+def test_a_company_is_kept_without_white_space_around(company: str, kept: str) -> None:
+    assert COMPANY.validate_python(company, strict=True) == kept
+
+
+@pytest.mark.parametrize("company", ["x" * 256, "a\x00b", "\ud800"])
+def test_what_is_no_company_is_refused(company: str) -> None:
+    with pytest.raises(ValidationError):
+        COMPANY.validate_python(company, strict=True)
