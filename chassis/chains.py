@@ -58,6 +58,7 @@ class Chains:
         self._changed = threading.Condition()
         self._active: set[_Chain] = set()
         self._outcomes: list[Outcome] = []
+        self._left = 0
 
     def __bool__(self) -> bool:
         return bool(self._active)
@@ -75,10 +76,11 @@ class Chains:
         for chain in chains:
             self._publish(chain, chain.rows[0])
 
-    def wait(self, seconds: float) -> None:
-        """Wait until all are answered, `seconds` at most."""
+    def wait(self, seconds: float, left: int = 0) -> None:
+        """Wait until all chains are at their ends, or all but `left`, `seconds` at most."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._active, seconds)
+            self._left = left
+            self._changed.wait_for(lambda: len(self._active) <= left, seconds)
 
     def outcomes(self) -> list[Outcome]:
         """Take what has become of messages since the last time."""
@@ -122,7 +124,7 @@ class Chains:
             chain.since = time.monotonic()
             return chain.rows[0]
         self._active.discard(chain)
-        if not self._active:
+        if len(self._active) <= self._left:
             self._changed.notify_all()
         return None
 

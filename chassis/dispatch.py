@@ -46,6 +46,7 @@ class Dispatch:
         self._began_away = False
         self._attempts = 0  # in this try
         self._look_at = 0.0
+        self._postponed = False
 
     def step(self) -> bool:
         """Take, publish, note; False if there is nothing to do for now."""
@@ -53,7 +54,8 @@ class Dispatch:
             self._begin_try()
         rows = self._take()
         self._chains.start(rows)
-        self._chains.wait(_ROUND_SECONDS)
+        # while the last ones are under way, these are marked, and more are taken
+        self._chains.wait(_ROUND_SECONDS, left=len(rows) // 4)
         self._note(self._chains.outcomes())
         return bool(rows) or bool(self._chains) or self._place is not None
 
@@ -63,14 +65,18 @@ class Dispatch:
         It is when the broker is back, too, but not when it was there and the connection was lost
         in the middle: that may be due to one of the messages.
         """
-        if self._due is None:
+        if self._due is None or self._place is not None:
             return False
         is_back = self._began_away and self._publisher.is_ready()
-        return self._place is None and (is_back or self.pause() <= 0)
+        return is_back or time.monotonic() >= self._due
 
     def pause(self) -> float:
-        """Return how many seconds there are until the next try; infinite if nothing has failed."""
-        return math.inf if self._due is None else self._due - time.monotonic()
+        """Return how many seconds there is nothing to do, unless something new comes."""
+        if self.is_due():
+            return 0
+        times = [self._due] if self._due is not None else []
+        times += [self._look_at] if self._postponed else []
+        return max(min(times, default=math.inf) - time.monotonic(), 0)
 
     def waits_for_broker(self) -> bool:
         """Tell whether something has failed and the broker is away still."""
@@ -120,7 +126,8 @@ class Dispatch:
 
     def _take_untried(self, room: Page) -> list[Waiting]:
         began = time.monotonic()
-        if room.is_full or began < self._look_at:
+        self._postponed = began < self._look_at
+        if room.is_full or self._postponed:
             return []
         busy = self._chains.busy()
         rows = outbox.untried(self._connection, room, busy.ids, busy.aggregates)

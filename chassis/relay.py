@@ -143,12 +143,12 @@ class Relay:
         """Wait for a NOTIFY, the next try, the poll interval or the order to stop."""
         end = time.monotonic() + _POLL_SECONDS
         while not (self._stop.is_set() or _notified(connection) or time.monotonic() > end):
-            pause = min(_TICK_SECONDS, max(dispatch.pause(), 0))
+            pause = min(dispatch.pause(), _TICK_SECONDS)
             if dispatch.waits_for_broker():
                 self._publisher.wait_until_ready(pause)
                 return
             select.select([_driver(connection)], [], [], pause)
-            if dispatch.is_due():
+            if dispatch.pause() <= 0:
                 return
             self._house.keep(connection)
 
