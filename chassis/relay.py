@@ -40,6 +40,7 @@ _SESSION = {
     # an outbox fills and empties faster than its statistics are made: by its indexes, always
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    "enable_sort": "off",
     "max_parallel_workers_per_gather": 0,
     "jit": "off",
 }

@@ -23,9 +23,7 @@ def create_outbox() -> None:
         )
         """
     )
-    op.execute("CREATE INDEX outbox_unsent ON outbox (id) WHERE sent_at IS NULL")
-    op.execute("CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL")
-    index_aggregates()
+    index_outbox()
     op.execute(
         """
         CREATE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql AS
@@ -38,12 +36,19 @@ def create_outbox() -> None:
     )
 
 
-def index_aggregates() -> None:
-    """Create the outbox's index of what waits in an aggregate, and of what has failed there."""
+def index_outbox() -> None:
+    """Create the outbox's indexes, in place of earlier ones.
+
+    One each for what waits, first what has not been tried; for what waits in an aggregate; and for
+    what has been sent.
+    """
+    op.execute("DROP INDEX IF EXISTS outbox_unsent, outbox_aggregate, outbox_sent")
+    op.execute("CREATE INDEX outbox_unsent ON outbox ((attempts > 0), id) WHERE sent_at IS NULL")
     op.execute(
-        "CREATE INDEX IF NOT EXISTS outbox_aggregate ON outbox (aggregate, attempts) "
+        "CREATE INDEX outbox_aggregate ON outbox (aggregate, attempts) "
         "WHERE sent_at IS NULL AND aggregate IS NOT NULL"
     )
+    op.execute("CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL")
 
 
 def create_inbox() -> None:

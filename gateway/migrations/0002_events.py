@@ -16,7 +16,7 @@ def upgrade() -> None:
     # a database that begins with this revision has them already
     op.execute("ALTER TABLE outbox ADD COLUMN IF NOT EXISTS aggregate text")
     op.execute("ALTER TABLE outbox ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0")
-    tables.index_aggregates()
+    tables.index_outbox()
     _create_events()
     _follow_the_outbox()
 
