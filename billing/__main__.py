@@ -1,5 +1,6 @@
-"""Billing's commands: serve, consume, migrate, dlq."""
+"""Billing's commands: serve, consume, relay, migrate, dlq."""
 
+from billing.events import INBOX
 from billing.settings import load
 from chassis import cli, dead_letter_office, logs, server, worker
 
@@ -11,11 +12,19 @@ def serve() -> None:
 
 
 def consume() -> None:
-    """Record the bills of billing_queue (PM2 process billing-consumer)."""
+    """Record bills, and void those of cancelled orders (PM2 process billing-consumer)."""
     from billing import consumer
 
     logs.configure(consumer.PROCESS)
     consumer.run(load(), worker.stop_event())
+
+
+def relay() -> None:
+    """Deliver what is in the outbox (PM2 process billing-relay)."""
+    from billing import relay
+
+    logs.configure(relay.PROCESS)
+    relay.run(load(), worker.stop_event())
 
 
 def migrate() -> None:
@@ -26,7 +35,7 @@ def migrate() -> None:
     migrations.upgrade("billing", load().database)
 
 
-dlq = dead_letter_office.commands(lambda: load().broker)
+dlq = dead_letter_office.commands(lambda: load().broker, [INBOX])
 
 if __name__ == "__main__":
-    cli.group("billing", serve=serve, consume=consume, migrate=migrate, dlq=dlq)()
+    cli.group("billing", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()

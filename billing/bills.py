@@ -1,14 +1,20 @@
-"""Bills: recording and finding them. Knows neither HTTP nor the broker."""
+"""Bills: recording, voiding and finding them. Knows neither HTTP nor the broker."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.models import Bill
+from billing.models import Bill, VoidedBill
 from chassis.errors import FieldError, InvalidError, NotFoundError
 
+NOTES_KEPT = timedelta(days=365)
+"""A bill may lie among the dead letters for long before it is sent back and recorded."""
+# held shared to record and alone to void: a bill and its cancellation that come at the same time
+# would not see each other, and the bill would stay valid
+_LOCK = 5102026117
 _SHOWN = (
     Bill.message_id.label("id"),
     Bill.user_id,
@@ -16,22 +22,62 @@ _SHOWN = (
     Bill.total_amount,
     Bill.order_id,
     Bill.created_at,
+    Bill.voided_at,
 )
 
 
-def record(connection: Connection, bills: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Insert bills, each message id once; return the message ids that were new."""
-    statement = (
-        insert(Bill)
-        .values(list(bills))
-        .on_conflict_do_nothing(index_elements=[Bill.message_id])
-        .returning(Bill.message_id)
-    )
-    return set(connection.execute(statement).scalars())
+def record(connection: Connection, bills: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
+    """Insert bills, each message id once; return those that were new.
+
+    One that was voided before it came is recorded as void since then.
+    """
+    # by a statement of its own: what comes after it sees all that was committed before
+    connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+    notes = _notes(connection, [bill["message_id"] for bill in bills])
+    rows = [{**bill, "voided_at": notes.get(bill["message_id"])} for bill in bills]
+    statement = insert(Bill).on_conflict_do_nothing(index_elements=[Bill.message_id])
+    return connection.execute(statement.returning(*_SHOWN), rows).mappings().all()
+
+
+def _notes(connection: Connection, message_ids: Sequence[str]) -> dict[str, Any]:
+    ids = func.unnest(message_ids, type_=VoidedBill.message_id.type)
+    query = select(VoidedBill.message_id, VoidedBill.voided_at)
+    found = connection.execute(query.where(VoidedBill.message_id.in_(select(ids))))
+    return {row.message_id: row.voided_at for row in found}
+
+
+def void(connection: Connection, message_id: str) -> bool:
+    """Void the bill of a message, or note it if that bill has not come yet.
+
+    One that is void stays as it is.
+
+    Returns:
+        Whether the bill is recorded.
+    """
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    since = func.coalesce(Bill.voided_at, func.now())
+    bill = update(Bill).where(Bill.message_id == message_id).values(voided_at=since)
+    if connection.execute(bill).rowcount:
+        return True
+    note = insert(VoidedBill).values(message_id=message_id).on_conflict_do_nothing()
+    connection.execute(note)
+    return False
+
+
+def purge_notes(connection: Connection, limit: int = 1000) -> int:
+    """Delete some of the notes made more than a year ago; return how many."""
+    old = VoidedBill.voided_at < func.now() - NOTES_KEPT
+    ids = select(VoidedBill.message_id).where(old).limit(limit)
+    return connection.execute(delete(VoidedBill).where(VoidedBill.message_id.in_(ids))).rowcount
 
 
 def find(
-    connection: Connection, *, user_id: str | None, after: str | None, limit: int
+    connection: Connection,
+    *,
+    user_id: str | None,
+    order_id: str | None,
+    after: str | None,
+    limit: int,
 ) -> Sequence[RowMapping]:
     """Return up to `limit` bills, newest first, those before the bill `after`.
 
@@ -41,6 +87,8 @@ def find(
     query = select(*_SHOWN).order_by(Bill.id.desc()).limit(limit)
     if user_id is not None:
         query = query.where(Bill.user_id == user_id)
+    if order_id is not None:
+        query = query.where(Bill.order_id == order_id)
     if after is not None:
         query = query.where(Bill.id < _row_id(connection, after))
     return connection.execute(query).mappings().all()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import BIGINT, DateTime, Identity, Integer, Numeric, String, func
+from sqlalchemy import BIGINT, DateTime, Identity, Integer, Numeric, String, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -23,3 +23,13 @@ class Bill(Base):
     total_amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
     order_id: Mapped[str | None] = mapped_column(String(50))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    voided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class VoidedBill(Base):
+    """A note that the bill of a message is void, made before that bill came."""
+
+    __tablename__ = "voided_bills"
+
+    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    voided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -18,7 +18,11 @@ def bill_routes(database: Database) -> Blueprint:
         query = parsing.query(BillQuery)
         with database.read() as connection:
             found = bills.find(
-                connection, user_id=query.user_id, after=query.after, limit=query.limit + 1
+                connection,
+                user_id=query.user_id,
+                order_id=query.order_id,
+                after=query.after,
+                limit=query.limit + 1,
             )
         return page(found, query.limit)
 

@@ -1,9 +1,11 @@
-"""What billing accepts: messages of billing_queue, and queries."""
+"""What billing accepts: messages of billing_queue and billing_inbox, and queries."""
 
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import StringConstraints, TypeAdapter
 
+from chassis.event_handler import EventData
 from chassis.fields import NO_NUL, Count, Money, Reference, Schema
 from chassis.paging import Limit
 
@@ -21,9 +23,16 @@ class BillMessage(Schema):
     order_id: OrderId | None = None
 
 
+class CancelledOrder(EventData):
+    """What billing reads of order.cancelled: `uid` is the message id of the order's bill."""
+
+    uid: UUID
+
+
 class BillQuery(Schema):
     """Which bills to list, newest first; `after` is the id of the last bill seen."""
 
     user_id: Reference | None = None
+    order_id: OrderId | None = None
     limit: Limit = 100
     after: MessageId | None = None

@@ -19,6 +19,7 @@ class Settings:
     server: ServerSettings
     port: PortSettings
     consumer_port: PortSettings
+    relay_port: PortSettings
     database: DatabaseSettings
     broker: BrokerSettings
 
@@ -33,6 +34,7 @@ def load() -> Settings:
         server=read(ServerSettings, "BILLING_"),
         port=read(PortSettings, "BILLING_API_"),
         consumer_port=read(PortSettings, "BILLING_CONSUMER_"),
+        relay_port=read(PortSettings, "BILLING_RELAY_"),
         database=read(DatabaseSettings, "BILLING_DB_"),
         broker=read_broker(),
     )

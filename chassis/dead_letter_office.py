@@ -4,7 +4,7 @@ The one place that uses pika's BlockingConnection: a command has nothing to do b
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -116,48 +116,74 @@ class DeadLetterOffice:
             yield DeadLetter(int(method.delivery_tag or 0), body or b"", properties)
 
 
-def commands(settings: Callable[[], BrokerSettings]) -> click.Group:
-    """Return the command group `dlq`."""
+Office = Callable[[], DeadLetterOffice]
+
+
+def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ()) -> click.Group:
+    """Return the command group `dlq`.
+
+    Args:
+        settings: reads where the broker is; `queue` of it is the one to work on unless another is
+            named.
+        queues: the further queues that `--queue` may name.
+    """
 
     @click.group()
-    def dlq() -> None:
+    @click.option("--queue", help=_help(queues))
+    @click.pass_context
+    def dlq(context: click.Context, queue: str | None) -> None:
         """List, show, requeue or discard what could not be processed."""
+        # read when a command needs it: its --help works without settings
+        context.obj = lambda: _office(settings(), queue, queues)
 
     @dlq.command("list")
-    def list_() -> None:
+    @click.pass_obj
+    def list_(office: Office) -> None:
         """One line for each message: id, time, reason, body."""
-        for letter in _office(settings).letters():
+        for letter in office().letters():
             body = letter.text.replace("\n", " ")[:80]
             click.echo(f"{letter.id}  {letter.time}  {letter.reason}  {body}")
 
     @dlq.command()
     @click.argument("message_id")
-    def show(message_id: str) -> None:
+    @click.pass_obj
+    def show(office: Office, message_id: str) -> None:
         """Show one message whole."""
-        found = [letter for letter in _office(settings).letters() if letter.id == message_id]
+        found = [letter for letter in office().letters() if letter.id == message_id]
         if not found:
             raise click.ClickException(f"no dead letter has the id {message_id}")
         for letter in found:
             click.echo(json.dumps(letter.properties.headers, indent=2, default=str))
             click.echo(letter.text)
 
-    _selecting(dlq, "requeue", "requeued", lambda ids: _office(settings).requeue(ids))
-    _selecting(dlq, "discard", "discarded", lambda ids: _office(settings).discard(ids))
+    _selecting(dlq, "requeue", "requeued", DeadLetterOffice.requeue)
+    _selecting(dlq, "discard", "discarded", DeadLetterOffice.discard)
     return dlq
 
 
-def _selecting(group: click.Group, name: str, done: str, act: Callable[[set[str]], int]) -> None:
+def _selecting(
+    group: click.Group, name: str, done: str, act: Callable[[DeadLetterOffice, set[str]], int]
+) -> None:
     @group.command(name, help=f"{name.capitalize()} messages by id, or all of them.")
     @click.argument("message_ids", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="All that is in the queue.")
-    def command(message_ids: tuple[str, ...], everything: bool) -> None:
+    @click.pass_obj
+    def command(office: Office, message_ids: tuple[str, ...], everything: bool) -> None:
         if everything == bool(message_ids):
             raise click.UsageError("name message ids, or say --all")
-        count = act(set(message_ids))
+        count = act(office(), set(message_ids))
         click.echo(f"{done} {count}")
         if message_ids and count < len(set(message_ids)):
             raise click.ClickException("some of these ids are not in the dead-letter queue")
 
 
-def _office(settings: Callable[[], BrokerSettings]) -> DeadLetterOffice:
-    return DeadLetterOffice(settings())
+def _help(queues: Sequence[str]) -> str:
+    others = f"; others: {', '.join(queues)}" if queues else ""
+    return f"Whose dead letters; by default the service's first queue{others}."
+
+
+def _office(settings: BrokerSettings, queue: str | None, queues: Sequence[str]) -> DeadLetterOffice:
+    known = (settings.queue, *queues)
+    if queue is not None and queue not in known:
+        raise click.BadParameter(f"the queues are {', '.join(known)}", param_hint="--queue")
+    return DeadLetterOffice(settings.for_queue(queue or settings.queue))

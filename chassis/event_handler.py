@@ -30,6 +30,7 @@ class Envelope(EventData):
 
     id: str
     type: str
+    time: Any = None
     data: dict[str, Any]
 
 
@@ -45,6 +46,14 @@ class Reaction(Generic[DataT]):
 
     data: type[DataT]
     act: Callable[[Connection, DataT, str], object]
+
+    def read(self, envelope: Envelope) -> DataT:
+        """Return what the reaction needs to know of an event.
+
+        Raises:
+            InvalidError: the data are not what the type asks for.
+        """
+        return parsing.validated(self.data, envelope.data)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class EventHandler:
         try:
             envelope = parsing.validated(Envelope, parsing.decoded(delivery.body))
             reaction = self._reactions.get(envelope.type)
-            data = parsing.validated(reaction.data if reaction else EventData, envelope.data)
+            data = reaction.read(envelope) if reaction else EventData()
         except BadRequest as error:
             raise RejectedError(str(error.description)) from None
         except InvalidError as error:

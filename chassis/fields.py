@@ -108,6 +108,7 @@ def _flag(value: Any) -> bool:
     return bool(value == "true")
 
 
+_AS_TEXT = BeforeValidator(_reference)
 NO_NUL = AfterValidator(_without_nul)
 """The one character that PostgreSQL's text types can't store is refused."""
 
@@ -126,9 +127,20 @@ Reference = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
     NO_NUL,
-    BeforeValidator(_reference),
+    _AS_TEXT,
 ]
 """Another system's id: a string or a whole number, 1 to 64 characters as text."""
+
+ShortReference = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=50),
+    NO_NUL,
+    _AS_TEXT,
+]
+"""The same, with 1 to 50 characters as text."""
+
+WholeNumber = Annotated[int, BeforeValidator(_integer)]
+"""A whole number, also given as a string; its bounds are the field's to say."""
 
 Count = Annotated[int, Field(ge=1, le=MAX_INTEGER), BeforeValidator(_integer)]
 """A whole number from 1 to 2,147,483,647, also given as a string."""

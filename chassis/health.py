@@ -33,16 +33,22 @@ def routes(process: str, ready: Sequence[Check]) -> Blueprint:
 
     @blueprint.get("/ready")
     def is_ready() -> tuple[Response, int]:
-        checks = {check.name: _result(check) for check in ready}
-        up = all(result["status"] == "up" for result in checks.values())
-        status = "ready" if up else "unready"
-        return jsonify(status=status, process=process, checks=checks), 200 if up else 503
+        found = report(ready)
+        answer = jsonify(status=found["status"], process=process, checks=found["checks"])
+        return answer, 200 if found["status"] == "ready" else 503
 
     @blueprint.get("/metrics")
     def metrics_text() -> Response:
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
     return blueprint
+
+
+def report(ready: Sequence[Check]) -> dict[str, Any]:
+    """Try all of `ready`; return the `status` (ready or unready), and each of the `checks`."""
+    checks = {check.name: _result(check) for check in ready}
+    up = all(result["status"] == "up" for result in checks.values())
+    return {"status": "ready" if up else "unready", "checks": checks}
 
 
 def _result(check: Check) -> dict[str, Any]:

@@ -91,18 +91,31 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
         aggregate: what changed, such as `customer/42`: its messages keep their order. It has to be
             locked by then, as a row is that was just written.
     """
-    connection.execute(
-        outbox.insert().values(
-            message_id=message.id,
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            content_type=message.content_type,
-            mandatory=message.mandatory,
-            headers=dict(message.headers),
-            body=message.body,
-            aggregate=aggregate,
-        )
-    )
+    connection.execute(outbox.insert(), _row(message, aggregate))
+
+
+def add_all(connection: Connection, messages: Sequence[Message]) -> None:
+    """Put messages of no aggregate into the outbox by one statement, in the caller's transaction.
+
+    Args:
+        connection: in the transaction of the changes that the messages tell of.
+        messages: what is to be delivered, in any order; may be empty.
+    """
+    if messages:
+        connection.execute(outbox.insert(), [_row(message, None) for message in messages])
+
+
+def _row(message: Message, aggregate: str | None) -> dict[str, Any]:
+    return {
+        "message_id": message.id,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "content_type": message.content_type,
+        "mandatory": message.mandatory,
+        "headers": dict(message.headers),
+        "body": message.body,
+        "aggregate": aggregate,
+    }
 
 
 class Waiting(NamedTuple):

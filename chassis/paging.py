@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Response, jsonify, request
 from pydantic import Field
@@ -35,5 +35,5 @@ def page(
     response = jsonify([dict(row) for row in shown])
     if more or len(rows) > limit:
         parameters = {**request.args.to_dict(), "limit": limit, "after": shown[-1][key]}
-        response.headers["Link"] = f'<{request.path}?{urlencode(parameters)}>; rel="next"'
+        response.headers["Link"] = f'<{quote(request.path)}?{urlencode(parameters)}>; rel="next"'
     return response

@@ -4,6 +4,8 @@ import threading
 from typing import Any
 
 import requests
+from urllib3.exceptions import ReadTimeoutError
+from werkzeug.exceptions import BadRequest
 
 from chassis import parsing, trace
 from chassis.errors import NotFoundError, UnavailableError, UpstreamError, UpstreamTimeoutError
@@ -27,7 +29,7 @@ class ServiceClient:
             NotFoundError: 404.
             UnavailableError: it can't be reached, or says so itself (503).
             UpstreamTimeoutError: it takes too long.
-            UpstreamError: another answer than 200.
+            UpstreamError: another answer than 200, or one that is not JSON.
         """
         response = self._get(path, query)
         if response.status_code == 404:
@@ -36,7 +38,10 @@ class ServiceClient:
             raise UnavailableError(f"{self.name} is not available.", cause="upstream_unavailable")
         if response.status_code != 200:
             raise UpstreamError(f"{self.name} has answered {response.status_code}.")
-        return parsing.decoded(response.content)
+        try:
+            return parsing.decoded(response.content)
+        except BadRequest as error:
+            raise UpstreamError(f"{self.name} has not answered with JSON.") from error
 
     def _get(self, path: str, query: dict[str, str]) -> requests.Response:
         try:
@@ -44,7 +49,7 @@ class ServiceClient:
         except requests.ReadTimeout as error:
             raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
         except requests.ConnectionError as error:
-            raise UnavailableError(f"{self.name} can't be reached.", cause="unreachable") from error
+            raise UnavailableError(f"{self.name} can't be reached.", cause=_cause(error)) from error
         except requests.RequestException as error:
             raise UpstreamError(f"{self.name} has not given a whole answer.") from error
 
@@ -53,7 +58,10 @@ class ServiceClient:
             return self._send(path, query)
         except requests.ConnectTimeout:
             raise
-        except requests.ConnectionError:
+        except requests.ConnectionError as error:
+            if isinstance(error.args[0], ReadTimeoutError):
+                # how requests calls a body that stops in the middle
+                raise requests.ReadTimeout(*error.args) from error
             # a kept connection, perhaps, that the other side has closed meanwhile
             return self._send(path, query)
 
@@ -76,3 +84,10 @@ class ServiceClient:
         session = self._local.session
         assert isinstance(session, requests.Session)
         return session
+
+
+def _cause(error: requests.ConnectionError) -> str:
+    """Tell a port that nobody listens on from a machine that is away."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    refused = isinstance(getattr(reason, "__cause__", None), ConnectionRefusedError)
+    return "connection_refused" if refused else "unreachable"

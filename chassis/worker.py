@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 from flask import Flask
@@ -16,6 +16,8 @@ from chassis.settings import PortSettings, ServerSettings
 
 _INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
 _MOVE_SECONDS = 1.0
+_FINISH_SECONDS = 15.0  # as long as PM2 waits
+Run = Callable[[], None]
 logger = logging.getLogger(__name__)
 
 
@@ -30,6 +32,37 @@ def stop_event() -> threading.Event:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return event
+
+
+def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
+    """Run `first` in this thread and each of the others in its own; when one ends, all shall.
+
+    Args:
+        stop: what each of them ends at; set when one has ended of itself.
+        first: returns when it has finished what was in hand, as the others do.
+
+    Raises:
+        Exception: what ended one of them unexpectedly.
+    """
+    failures: list[Exception] = []
+
+    def run(loop: Run) -> None:
+        try:
+            loop()
+        except Exception as error:
+            logger.exception("ended unexpectedly")
+            failures.append(error)
+        finally:
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in others]
+    for thread in threads:
+        thread.start()
+    run(first)
+    for thread in threads:
+        thread.join(_FINISH_SECONDS)
+    if failures:
+        raise failures[0]
 
 
 def serve_health(

@@ -1,7 +1,8 @@
-"""The gateway's commands: serve, relay, migrate."""
+"""The gateway's commands: serve, relay, migrate, token."""
 
 from chassis import cli, logs, server, worker
 from gateway.settings import load
+from gateway.token_commands import token
 
 
 def serve() -> None:
@@ -27,4 +28,4 @@ def migrate() -> None:
 
 
 if __name__ == "__main__":
-    cli.group("gateway", serve=serve, relay=relay, migrate=migrate)()
+    cli.group("gateway", serve=serve, relay=relay, migrate=migrate, token=token)()

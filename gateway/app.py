@@ -6,11 +6,13 @@ from chassis import web
 from chassis.broker import Queue, Topology, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
+from gateway.auth import Guard
 from gateway.bills import BillDesk
 from gateway.event_routes import event_routes
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, passed_on
 from gateway.settings import Settings
+from gateway.tokens import Tokens
 
 PROCESS = "gateway"
 
@@ -18,16 +20,24 @@ PROCESS = "gateway"
 def create_app(settings: Settings, publisher: Publisher) -> Flask:
     """Build the gateway's HTTP application on a started publisher."""
     database = Database(settings.database, settings.server.threads)
-    inventory = Proxy(settings.inventory, settings.server.threads)
-    billing = Proxy(settings.billing, settings.server.threads)
-    customers = Proxy(settings.customers, settings.server.threads)
+    guard = Guard(settings.auth.auth_protected, Tokens(database, settings.auth.api_token))
+    connections = settings.server.threads
+    inventory = Proxy(settings.inventory, connections)
+    billing = Proxy(settings.billing, connections)
+    customers = Proxy(settings.customers, connections)
+    orders = Proxy(settings.orders, connections)
+    bills = BillDesk(publisher, database)
     routes = [
-        passed_on("movies", "/api/movies", inventory),
-        passed_on("customers", "/api/customers", customers),
-        passed_on("clients", "/api/clients", customers),
-        bill_routes(BillDesk(publisher, database), settings.broker.queue, billing),
-        event_routes("events", "/api/events", database),
-        event_routes("event", "/api/event", database),
+        guard.over("movies", passed_on("movies", inventory)),
+        guard.over("products", passed_on("products", inventory)),
+        guard.over("products", passed_on("produits", inventory)),
+        guard.over("customers", passed_on("customers", customers)),
+        guard.over("customers", passed_on("clients", customers)),
+        guard.over("orders", passed_on("orders", orders)),
+        guard.over("orders", passed_on("commandes", orders)),
+        guard.over("billing", bill_routes(bills, settings.broker.queue, billing)),
+        guard.over("events", event_routes("events", database)),
+        guard.over("events", event_routes("event", database)),
     ]
     return web.create_app(PROCESS, ready=[database], routes=routes)
 

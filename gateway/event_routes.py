@@ -17,9 +17,9 @@ from gateway.schemas import EventKind, EventQuery
 MAX_BYTES = 256 * 1024
 
 
-def event_routes(name: str, prefix: str, database: Database) -> Blueprint:
-    """Return the routes of events at `prefix`."""
-    routes = Blueprint(name, __name__, url_prefix=prefix)
+def event_routes(name: str, database: Database) -> Blueprint:
+    """Return the routes of events at `/api/<name>`."""
+    routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
 
     @routes.post("/<solution>/<model>/<action>")
     def post_event(**names: str) -> tuple[Response, int, dict[str, str]]:

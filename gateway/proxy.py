@@ -3,6 +3,7 @@
 Source for what is not passed on: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 
+import socket
 import time
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -20,10 +21,11 @@ from urllib3.exceptions import (
 )
 from urllib3.util import SKIP_HEADER
 
-from chassis import metrics, trace
+from chassis import identity, metrics, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.parsing import whole_body
 from chassis.settings import Upstream
+from gateway import auth
 
 UPSTREAM = Histogram(
     "upstream_request_duration_seconds",
@@ -33,6 +35,15 @@ UPSTREAM = Histogram(
 )
 CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
 CHUNK = 64 * 1024
+# a machine that was cut off says no goodbye; the kernel then finds its kept connections dead within
+# ten seconds, before a POST is lost on one
+SOCKET_OPTIONS = [
+    *HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
 VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 HOP_BY_HOP = frozenset(
     (
@@ -57,6 +68,9 @@ REPLACED = frozenset(
         "x-forwarded-host",
         "x-request-id",
         "traceparent",
+        # who calls is the gateway's to say; a token is between the caller and it
+        "authorization",
+        "x-caller",
     )
 )
 
@@ -73,6 +87,7 @@ class Proxy:
             maxsize=connections,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=False,
+            socket_options=SOCKET_OPTIONS,
         )
         self._pool.ConnectionCls = _Connection
 
@@ -164,6 +179,7 @@ def _request_headers(body: bytes) -> urllib3.HTTPHeaderDict:
     headers["X-Forwarded-For"] = f"{before}, {client}" if before else client
     headers["X-Forwarded-Proto"] = request.scheme
     headers["X-Forwarded-Host"] = request.host
+    headers[identity.HEADER] = auth.caller()
     if body or "Content-Length" in request.headers:
         headers["Content-Length"] = str(len(body))
     for added in ("User-Agent", "Accept-Encoding"):

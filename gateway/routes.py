@@ -8,16 +8,15 @@ from werkzeug.routing import Rule
 
 from chassis import idempotency, parsing, trace
 from chassis.broker import Message
+from gateway import auth
 from gateway.bills import BillDesk
 from gateway.proxy import Proxy
 from gateway.schemas import NewBill
 
-ANONYMOUS = "anonymous"
 
-
-def passed_on(name: str, prefix: str, proxy: Proxy) -> Blueprint:
-    """Return routes that pass every request at `prefix` and under it on."""
-    routes = Blueprint(name, __name__, url_prefix=prefix)
+def passed_on(name: str, proxy: Proxy) -> Blueprint:
+    """Return routes that pass every request at `/api/<name>` and under it on."""
+    routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
     _any_method(routes, "", "collection", proxy.forward)
     _any_method(routes, "/<path:rest>", "resource", lambda rest: proxy.forward())
     return routes
@@ -29,7 +28,7 @@ def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
 
     @routes.post("")
     def post_bill() -> Response:
-        key = idempotency.requested(ANONYMOUS)
+        key = idempotency.requested(auth.caller())
         return idempotency.answer(desk.database, key, lambda: _post(desk, queue, key))
 
     @routes.get("")

@@ -1,10 +1,18 @@
 """Which variables the gateway reads."""
 
+import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, SecretStr
+from pydantic.functional_validators import AfterValidator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import NoDecode
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
+    Group,
     PortSettings,
     ServerSettings,
     Upstream,
@@ -12,6 +20,46 @@ from chassis.settings import (
     read_broker,
     read_upstream,
 )
+from gateway.scopes import CLASSES, EVERY_CLASS, words
+
+NO_CLASS = "none"
+_API_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
+
+
+def _classes(value: str | frozenset[str]) -> frozenset[str]:
+    if isinstance(value, frozenset):
+        return value
+    chosen = words(value)
+    if chosen == [EVERY_CLASS]:
+        return frozenset(CLASSES)
+    if chosen == [NO_CLASS]:
+        return frozenset()
+    for word in chosen:
+        if word not in CLASSES:
+            detail = "'{word}' is none of {classes}; say all or none alone, or list classes"
+            context = {"word": word, "classes": ", ".join(CLASSES)}
+            raise PydanticCustomError("resource_class", detail, context)
+    return frozenset(chosen)
+
+
+def _strong(value: SecretStr) -> SecretStr:
+    if not _API_TOKEN.fullmatch(value.get_secret_value()):
+        raise PydanticCustomError("api_token", "must be 8 to 512 visible ASCII characters")
+    return value
+
+
+class AuthSettings(Group):
+    """Which classes of resources need a token, and the one that is there from the start.
+
+    Attributes:
+        auth_protected: the classes.
+        api_token: allows everything; None, without the variable, if there is no such token.
+    """
+
+    auth_protected: Annotated[frozenset[str], NoDecode, BeforeValidator(_classes)] = frozenset(
+        ["orders"]
+    )
+    api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
 
 
 @dataclass(frozen=True)
@@ -26,10 +74,12 @@ class Settings:
     inventory: Upstream
     billing: Upstream
     customers: Upstream
+    orders: Upstream
+    auth: AuthSettings
 
 
 def load() -> Settings:
-    """Read `GATEWAY_*`, `RABBITMQ_*` and where the other services are.
+    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and where the others are.
 
     Raises:
         SettingsError: a variable is missing or malformed.
@@ -43,4 +93,6 @@ def load() -> Settings:
         inventory=read_upstream("inventory"),
         billing=read_upstream("billing"),
         customers=read_upstream("customers"),
+        orders=read_upstream("orders"),
+        auth=read(AuthSettings),
     )

@@ -1,1 +1,1 @@
-"""inventory: movies (and what is sold of them), over HTTP."""
+"""inventory: movies and products over HTTP, stock for orders, and events that tell of changes."""

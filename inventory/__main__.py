@@ -1,6 +1,6 @@
-"""Inventory's commands: serve, migrate."""
+"""Inventory's commands: serve, consume, relay, migrate, dlq."""
 
-from chassis import cli, logs, server
+from chassis import cli, dead_letter_office, logs, server, worker
 from inventory.settings import load
 
 
@@ -8,6 +8,22 @@ def serve() -> None:
     """Serve the API (PM2 process inventory-api)."""
     settings = load()
     server.run("inventory-api", "inventory.wsgi:app", settings.server, settings.port)
+
+
+def consume() -> None:
+    """Reserve stock for the orders in inventory_inbox (PM2 process inventory-consumer)."""
+    from inventory import consumer
+
+    logs.configure(consumer.PROCESS)
+    consumer.run(load(), worker.stop_event())
+
+
+def relay() -> None:
+    """Deliver what is in the outbox (PM2 process inventory-relay)."""
+    from inventory import relay
+
+    logs.configure(relay.PROCESS)
+    relay.run(load(), worker.stop_event())
 
 
 def migrate() -> None:
@@ -18,5 +34,7 @@ def migrate() -> None:
     migrations.upgrade("inventory", load().database)
 
 
+dlq = dead_letter_office.commands(lambda: load().broker)
+
 if __name__ == "__main__":
-    cli.group("inventory", serve=serve, migrate=migrate)()
+    cli.group("inventory", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()

@@ -4,6 +4,7 @@ from flask import Flask
 
 from chassis import web
 from chassis.database import Database
+from inventory.product_routes import product_routes
 from inventory.routes import movie_routes
 from inventory.settings import Settings
 
@@ -11,4 +12,7 @@ from inventory.settings import Settings
 def create_app(settings: Settings) -> Flask:
     """Build inventory's HTTP application."""
     database = Database(settings.database, settings.server.threads)
-    return web.create_app("inventory-api", ready=[database], routes=[movie_routes(database)])
+    products = [product_routes(name, database) for name in ("products", "produits")]
+    return web.create_app(
+        "inventory-api", ready=[database], routes=[movie_routes(database), *products]
+    )

@@ -1,6 +1,21 @@
 """Inventory's tables."""
 
-from sqlalchemy import BIGINT, Identity, String, Text
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    BIGINT,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Integer,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    func,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -16,3 +31,45 @@ class Movie(Base):
     id: Mapped[int] = mapped_column(BIGINT, Identity(), primary_key=True)
     title: Mapped[str] = mapped_column(String(255))
     description: Mapped[str | None] = mapped_column(Text)
+
+
+class Product(Base):
+    """What is sold; `movie_id` says of which movie it is an edition."""
+
+    __tablename__ = "products"
+
+    id: Mapped[int] = mapped_column(BIGINT, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    description: Mapped[str | None] = mapped_column(Text)
+    price: Mapped[Decimal] = mapped_column(Numeric(12, 2))
+    stock: Mapped[int] = mapped_column(Integer, server_default="0")
+    movie_id: Mapped[int | None] = mapped_column(
+        BIGINT, ForeignKey("movies.id", name="products_movie", ondelete="SET NULL")
+    )
+
+
+class Reservation(Base):
+    """What became of an order's wish for stock.
+
+    `state` is `reserved`, `rejected`, `released`, or `cancelled` (before it was reserved).
+    """
+
+    __tablename__ = "reservations"
+
+    uid: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    order_id: Mapped[str] = mapped_column(String(50))
+    state: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class ReservationLine(Base):
+    """How much of a product a reservation took; the product may be deleted by now."""
+
+    __tablename__ = "reservation_lines"
+
+    uid: Mapped[UUID] = mapped_column(
+        ForeignKey("reservations.uid", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(BIGINT, primary_key=True)
+    quantity: Mapped[int] = mapped_column(Integer)

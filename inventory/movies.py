@@ -1,12 +1,17 @@
-"""Movies: what can be done with them. Knows neither HTTP nor its schemas."""
+"""Movies: what can be done with them, each change with the event that tells of it.
+
+Knows neither HTTP nor its schemas.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, text, update
 
 from chassis.errors import NotFoundError
-from inventory.models import Movie
+from inventory import products
+from inventory.events import announce
+from inventory.models import Movie, Product
 
 _COLUMNS = (Movie.id, Movie.title, Movie.description)
 
@@ -43,7 +48,9 @@ def get(connection: Connection, movie_id: int) -> RowMapping:
 def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
     """Insert a movie and return it."""
     statement = insert(Movie).values(**values).returning(*_COLUMNS)
-    return connection.execute(statement).mappings().one()
+    movie = connection.execute(statement).mappings().one()
+    _announce(connection, "movie.created", movie)
+    return movie
 
 
 def change(connection: Connection, movie_id: int, values: Mapping[str, Any]) -> RowMapping:
@@ -53,22 +60,39 @@ def change(connection: Connection, movie_id: int, values: Mapping[str, Any]) -> 
         NotFoundError: there is none with this id.
     """
     statement = update(Movie).where(Movie.id == movie_id).values(**values).returning(*_COLUMNS)
-    return _existing(connection.execute(statement).mappings().first(), movie_id)
+    movie = _existing(connection.execute(statement).mappings().first(), movie_id)
+    _announce(connection, "movie.updated", movie)
+    return movie
 
 
 def remove(connection: Connection, movie_id: int) -> RowMapping:
-    """Delete a movie and return what it was.
+    """Delete a movie and return what it was; its products are of no movie then.
 
     Raises:
         NotFoundError: there is none with this id.
     """
-    statement = delete(Movie).where(Movie.id == movie_id).returning(*_COLUMNS)
-    return _existing(connection.execute(statement).mappings().first(), movie_id)
+    # before its products, and nobody can make another one its edition meanwhile
+    query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update()
+    movie = _existing(connection.execute(query).mappings().first(), movie_id)
+    products.forget_movies(connection, Product.movie_id == movie_id)
+    connection.execute(delete(Movie).where(Movie.id == movie_id))
+    _announce(connection, "movie.deleted", movie)
+    return movie
 
 
 def clear(connection: Connection) -> int:
-    """Delete all movies and return how many there were."""
-    return connection.execute(delete(Movie)).rowcount
+    """Delete all movies and return how many there were; what is sold is of no movie then."""
+    # as `remove` does with one; who only reads is not held up
+    connection.execute(text("LOCK TABLE movies IN EXCLUSIVE MODE"))
+    products.forget_movies(connection, Product.movie_id.is_not(None))
+    deleted = connection.execute(delete(Movie)).rowcount
+    if deleted:
+        announce(connection, "movie.cleared", {"deleted": deleted}, "movies")
+    return deleted
+
+
+def _announce(connection: Connection, event_type: str, movie: RowMapping) -> None:
+    announce(connection, event_type, dict(movie), f"movie/{movie['id']}")
 
 
 def _existing(row: RowMapping | None, movie_id: int) -> RowMapping:

@@ -1,10 +1,58 @@
 """What inventory's routes accept."""
 
-from pydantic import Field, model_validator
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from chassis.fields import LongText, Schema, SearchText, Title
+from chassis.fields import (
+    MAX_INTEGER,
+    BigInt,
+    Flag,
+    LongText,
+    Money,
+    Schema,
+    SearchText,
+    Title,
+    WholeNumber,
+)
 from chassis.paging import Page
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise PydanticCustomError("zero", "must not be 0")
+    return value
+
+
+_IDS: TypeAdapter[list[int]] = TypeAdapter(
+    Annotated[list[BigInt], Field(min_length=1, max_length=1000)]
+)
+
+
+def _ids(value: Any) -> list[int]:
+    try:
+        return _IDS.validate_python(str(value).split(","))
+    except ValidationError:
+        raise PydanticCustomError("ids", "must be 1 to 1000 ids, like 1,4,7") from None
+
+
+Stock = Annotated[WholeNumber, Field(ge=0, le=MAX_INTEGER)]
+"""How many there are: 0 to 2,147,483,647, also given as a string."""
+
+Delta = Annotated[WholeNumber, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), AfterValidator(_not_zero)]
+"""How many more, or fewer: a whole number, but not 0; also given as a string."""
+
+Ids = Annotated[list[int], BeforeValidator(_ids)]
+"""1 to 1000 ids with commas between them."""
 
 
 class NewMovie(Schema):
@@ -31,3 +79,45 @@ class MovieQuery(Page):
     """Which movies to list."""
 
     title: SearchText | None = None
+
+
+class NewProduct(Schema):
+    """A product to be created."""
+
+    name: Title
+    description: LongText | None = None
+    price: Money
+    stock: Stock = 0
+    movie_id: BigInt | None = None
+
+
+class ProductChange(Schema):
+    """What is to change of a product; what is left out stays."""
+
+    name: Title = Field(default="")
+    description: LongText | None = None
+    price: Money = Field(default=Decimal(0))
+    stock: Stock = 0
+    movie_id: BigInt | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "ProductChange":
+        if not self.model_fields_set:
+            detail = "must have name, description, price, stock or movie_id"
+            raise PydanticCustomError("nothing", detail)
+        return self
+
+
+class StockChange(Schema):
+    """How much is to be added to a product's stock, or taken from it."""
+
+    delta: Delta
+
+
+class ProductQuery(Page):
+    """Which products to list: those that fit all that is given."""
+
+    name: SearchText | None = None
+    movie_id: BigInt | None = None
+    in_stock: Flag | None = None
+    ids: Ids | None = None

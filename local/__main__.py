@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -21,6 +22,7 @@ from local.summary import summary
 
 # how many words of these commands are ours; the rest is passed on as it is
 PASSED_ON = {"pm2": 1, "psql": 2, "run": 2}
+SEED = CHECKOUT / "sample-data" / "seed.py"
 ACTIONS = {"stop": "stopped", "start": "started", "restart": "restarted", "kill": "killed"}
 Command = Callable[[Stack, argparse.Namespace], int]
 
@@ -120,6 +122,21 @@ def run_command(stack: Stack, options: argparse.Namespace) -> int:
     os.execve(command[0], command, stack.process_manager.environment())
 
 
+def seed(stack: Stack, _options: argparse.Namespace) -> int:
+    """Load the sample data: over the gateway, and the orders of the past by an import."""
+    if not stack.is_ready(PROCESSES[0]):
+        raise StackError("The gateway does not answer: ./stack up starts it.")
+    orders = str(stack.home / "sample-orders.csv")
+    # the token not in the command line, which everybody can see
+    own = {"GATEWAY_URL": stack.url, "API_TOKEN": stack.variables["API_TOKEN"]}
+    for command in ([str(SEED), "--orders", orders], ["-m", "orders", "import", orders]):
+        environment = stack.process_manager.environment() | own
+        done = subprocess.run([sys.executable, *command], cwd=CHECKOUT, env=environment)
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
 def server(stack: Stack, options: argparse.Namespace) -> int:
     """Stop, start, restart or kill -9 one of the servers."""
     chosen = stack.servers().get(options.name)
@@ -166,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
     add("psql", psql).add_argument("service", choices=SERVICES)
     add("pm2", pm2)
     add("run", run_command).add_argument("service", choices=SERVICES)
+    add("seed", seed)
     named = add("server", server)
     named.add_argument("action", choices=ACTIONS)
     named.add_argument("name")

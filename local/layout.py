@@ -5,7 +5,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = CHECKOUT / ".stack"
-SERVICES = ("gateway", "inventory", "billing", "customers")
+SERVICES = ("gateway", "inventory", "billing", "customers", "orders")
 LOOPBACK = "127.0.0.1"
 
 
@@ -27,8 +27,15 @@ PROCESSES = (
     Process("gateway", "gateway", "GATEWAY_PORT"),
     Process("gateway-relay", "gateway", "GATEWAY_RELAY_PORT"),
     Process("inventory-api", "inventory", "INVENTORY_API_PORT"),
+    Process("inventory-consumer", "inventory", "INVENTORY_CONSUMER_PORT"),
+    Process("inventory-relay", "inventory", "INVENTORY_RELAY_PORT"),
     Process("billing-api", "billing", "BILLING_API_PORT"),
     Process("billing-consumer", "billing", "BILLING_CONSUMER_PORT"),
+    Process("billing-relay", "billing", "BILLING_RELAY_PORT"),
     Process("customers-api", "customers", "CUSTOMERS_API_PORT"),
     Process("customers-relay", "customers", "CUSTOMERS_RELAY_PORT"),
+    Process("orders-api", "orders", "ORDERS_API_PORT"),
+    Process("orders-consumer", "orders", "ORDERS_CONSUMER_PORT"),
+    Process("orders-relay", "orders", "ORDERS_RELAY_PORT"),
+    Process("mail-worker", "orders", "MAIL_WORKER_PORT"),
 )

@@ -1,7 +1,9 @@
 """What runs: PM2's processes, servers, ports, queues."""
 
 import time
+from collections.abc import Sequence
 
+from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from local.amqp import connect
@@ -10,7 +12,7 @@ from local.layout import PROCESSES
 from local.pm2 import Entry
 from local.rabbitmq import RabbitMQ
 from local.stack import Stack
-from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE, consumed_queues
 
 Row = tuple[str, ...]
 NOT_FOUND = 404
@@ -70,22 +72,33 @@ def _server_row(stack: Stack, name: str) -> Row:
 
 
 def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
-    names = [n + end for n in (rabbitmq.queue, EVENTS_QUEUE) for end in ("", DEAD_LETTERS)]
+    consumed = consumed_queues(rabbitmq.queue)
     if not rabbitmq.running():
-        return [(name, "unknown: RabbitMQ is down") for name in names[:-1]]
-    depths = ((name, queue_depth(rabbitmq, name)) for name in names)
-    return [(name, depth) for name, depth in depths if depth is not None]
+        return [(name, "unknown: RabbitMQ is down") for name in (*consumed, EVENTS_QUEUE)]
+    dead = [name + DEAD_LETTERS for name in consumed]
+    depths = queue_depths(rabbitmq, [*consumed, EVENTS_QUEUE, *dead])
+    # of a queue that is as it should be one line is enough
+    shown = {name: depth for name, depth in depths.items() if name not in dead or depth != "0"}
+    return list(shown.items())
 
 
-def queue_depth(rabbitmq: RabbitMQ, name: str) -> str | None:
-    """How many messages wait in a queue, in words if the broker does not say; None: no such queue.
+def queue_depths(rabbitmq: RabbitMQ, names: Sequence[str]) -> dict[str, str]:
+    """How many messages wait in each queue, in words if the broker does not say.
 
-    Those that a consumer has in hand are not among them.
+    Those that a consumer has in hand are not among them; a queue that is not there is not, either.
     """
     try:
         with connect(rabbitmq) as connection:
-            return str(connection.channel().queue_declare(name, passive=True).method.message_count)
+            depths = {name: _depth(connection, name) for name in names}
+    except AMQPError as error:
+        return dict.fromkeys(names, f"unknown: {type(error).__name__}")
+    return {name: depth for name, depth in depths.items() if depth is not None}
+
+
+def _depth(connection: BlockingConnection, name: str) -> str | None:
+    # a channel of its own, since an error closes it
+    channel = connection.channel()
+    try:
+        return str(channel.queue_declare(name, passive=True).method.message_count)
     except ChannelClosedByBroker as error:
         return None if error.reply_code == NOT_FOUND else f"unknown: {error.reply_text}"
-    except AMQPError as error:
-        return f"unknown: {type(error).__name__}"

@@ -11,8 +11,13 @@ Try:
        -d '{{"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}}'
   curl -X POST {url}/api/customers -H 'Content-Type: application/json' \\
        -d '{{"name": "Benjamin", "email": "ben@kawa.fr"}}'
-  ./stack events customer_events        # its events, as they come
-  ./stack pm2 stop billing-consumer     # orders then wait in the queue
+  ./stack seed                          # movies, products, customers and orders
+  curl -X POST {url}/api/orders -H 'Content-Type: application/json' \\
+       -H 'Authorization: Bearer {token}' \\
+       -d '{{"customer_id": "1", "items": [{{"product_id": 1, "quantity": 2}}]}}'
+  ./stack run orders mail list          # what was written to customers
+  ./stack events order_events           # the events of orders, as they come
+  ./stack pm2 stop billing-consumer     # bills then wait in the queue
   ./stack status
   ./stack logs billing-consumer
   ./stack down"""
@@ -32,7 +37,7 @@ def summary(stack: Stack) -> str:
         name, role, secret = (values[f"{service.upper()}_DB_{f}"] for f in FIELDS)
         address = f"{postgres.host}:{postgres.port}/{name}"
         rows.append((f"database of {service}", address, f"{role} / {secret}"))
-    return "\n" + table(rows) + "\n\n" + NEXT.format(url=url)
+    return "\n" + table(rows) + "\n\n" + NEXT.format(url=url, token=values["API_TOKEN"])
 
 
 FIELDS = ("NAME", "USER", "PASSWORD")

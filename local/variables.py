@@ -17,6 +17,7 @@ ADDRESSES = {
     "inventory": "127.0.0.11",
     "billing": "127.0.0.12",
     "customers": "127.0.0.13",
+    "orders": "127.0.0.14",
 }
 PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
 PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
@@ -25,6 +26,10 @@ MOST = {"WORKERS": 64, "THREADS": 256}
 SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
 SWITCHES = ("EVENTS_STRICT",)
 SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30}
+PROTECTED = ("movies", "products", "billing", "customers", "orders", "events")
+ENCRYPTIONS = ("none", "starttls", "tls")
+# a mail server's: without a default, but from the environment, too
+OPTIONAL = ("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD")
 Variables = dict[str, str]
 
 
@@ -44,7 +49,8 @@ def read(checkout: Path = CHECKOUT, environment: Mapping[str, str] = os.environ)
     written = parse(file)
     _check_known(written, example.read_text(), file.name)
     values = parse(example) | written
-    values |= {name: environment[name] for name in values if name in environment}
+    names = [*values, *OPTIONAL]
+    values |= {name: environment[name] for name in names if name in environment}
     _check(values)
     return values
 
@@ -89,6 +95,8 @@ def _check(values: Variables) -> None:
                 f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
             )
     _check_events(values)
+    _check_tokens(values)
+    _check_mail(values)
     _check_lines(values)
 
 
@@ -101,6 +109,30 @@ def _check_events(values: Variables) -> None:
             raise StackError(
                 f"{name} has to be a number above 0, {most} at most, and is {values[name]!r}."
             )
+
+
+def _check_tokens(values: Variables) -> None:
+    words = [word.strip().lower() for word in values["AUTH_PROTECTED"].split(",")]
+    if words not in (["all"], ["none"]) and not set(words) <= set(PROTECTED):
+        raise StackError(
+            f"AUTH_PROTECTED has to be all, none, or a list of {','.join(PROTECTED)},"
+            f" and is {values['AUTH_PROTECTED']!r}."
+        )
+    # what it is, nobody else should read
+    if not re.fullmatch(r"[\x21-\x7e]{8,512}", values["API_TOKEN"]):
+        raise StackError("API_TOKEN has to be 8 to 512 visible ASCII characters, without a blank.")
+
+
+def _check_mail(values: Variables) -> None:
+    if not _is_whole(values.get("SMTP_PORT", "25"), 65535):
+        raise StackError(f"SMTP_PORT has to be a port, 1 to 65535, and is {values['SMTP_PORT']!r}.")
+    encryption = values.get("SMTP_TLS", "none")
+    if encryption not in ENCRYPTIONS:
+        raise StackError(f"SMTP_TLS has to be none, starttls or tls, and is {encryption!r}.")
+    if ("SMTP_USER" in values) != ("SMTP_PASSWORD" in values):
+        raise StackError("SMTP_USER and SMTP_PASSWORD: give both, or none.")
+    if "SMTP_USER" in values and encryption == "none":
+        raise StackError("SMTP_TLS has to be starttls or tls where there is an SMTP_PASSWORD.")
 
 
 def _is_duration(text: str, most: int) -> bool:

@@ -8,14 +8,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/role.sh"
 begin_role billing
 
 readonly variables=(
-  BILLING_API_PORT BILLING_CONSUMER_PORT BILLING_DB_NAME BILLING_DB_USER BILLING_DB_PASSWORD
-  BILLING_WORKERS BILLING_THREADS
+  BILLING_API_PORT BILLING_CONSUMER_PORT BILLING_RELAY_PORT
+  BILLING_DB_NAME BILLING_DB_USER BILLING_DB_PASSWORD BILLING_WORKERS BILLING_THREADS
   RABBITMQ_USER RABBITMQ_PASSWORD RABBITMQ_VHOST RABBITMQ_QUEUE RABBITMQ_PORT
 )
 need GATEWAY_VM_IP BILLING_VM_IP RABBITMQ_MANAGEMENT_PORT "${variables[@]}"
 export RABBITMQ_HOST=${RABBITMQ_HOST:-127.0.0.1}
 servers=(billing-api)
-workers=(billing-consumer)
+workers=(billing-consumer billing-relay)
 
 firewall() {
   local machines
@@ -42,4 +42,4 @@ step 'release' lay_release
 step 'migrations' migrate "$BILLING_DB_NAME"
 step 'processes' take_over
 step 'smoke test' smoke_test "http://127.0.0.1:$BILLING_API_PORT/ready" \
-  "http://127.0.0.1:$BILLING_CONSUMER_PORT/ready"
+  "http://127.0.0.1:$BILLING_CONSUMER_PORT/ready" "http://127.0.0.1:$BILLING_RELAY_PORT/ready"

@@ -14,13 +14,12 @@ readonly variables=(
   RABBITMQ_USER RABBITMQ_PASSWORD RABBITMQ_VHOST RABBITMQ_QUEUE RABBITMQ_PORT
   EVENTS_STRICT EVENT_PUBLISH_TIMEOUT_SECONDS
 )
-need GATEWAY_VM_IP CUSTOMERS_VM_IP "${variables[@]}"
+need GATEWAY_VM_IP CUSTOMERS_VM_IP ORDERS_VM_IP "${variables[@]}"
 servers=(customers-api)
 workers=(customers-relay)
 
 firewall() {
-  # orders-vm, once there is one
-  open_port "$CUSTOMERS_API_PORT" "$GATEWAY_VM_IP" ${ORDERS_VM_IP:+"$ORDERS_VM_IP"}
+  open_port "$CUSTOMERS_API_PORT" "$GATEWAY_VM_IP" "$ORDERS_VM_IP"
   set_firewall
 }
 

@@ -8,14 +8,17 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/role.sh"
 begin_role inventory
 
 readonly variables=(
-  INVENTORY_API_PORT INVENTORY_DB_NAME INVENTORY_DB_USER INVENTORY_DB_PASSWORD INVENTORY_WORKERS
-  INVENTORY_THREADS
+  BILLING_VM_IP
+  INVENTORY_API_PORT INVENTORY_CONSUMER_PORT INVENTORY_RELAY_PORT
+  INVENTORY_DB_NAME INVENTORY_DB_USER INVENTORY_DB_PASSWORD INVENTORY_WORKERS INVENTORY_THREADS
+  RABBITMQ_USER RABBITMQ_PASSWORD RABBITMQ_VHOST RABBITMQ_QUEUE RABBITMQ_PORT
 )
-need GATEWAY_VM_IP INVENTORY_VM_IP "${variables[@]}"
+need GATEWAY_VM_IP INVENTORY_VM_IP ORDERS_VM_IP "${variables[@]}"
 servers=(inventory-api)
+workers=(inventory-consumer inventory-relay)
 
 firewall() {
-  open_port "$INVENTORY_API_PORT" "$GATEWAY_VM_IP"
+  open_port "$INVENTORY_API_PORT" "$GATEWAY_VM_IP" "$ORDERS_VM_IP"
   set_firewall
 }
 
@@ -28,8 +31,10 @@ step 'Python packages' install_python_packages
 step 'Node.js and PM2' install_pm2
 step 'PM2 service' install_pm2_service
 step 'log rotation' rotate_logs
-step 'variables' write_variables "${variables[@]}" INVENTORY_BIND "${of_machine[@]}"
+step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST INVENTORY_BIND "${of_machine[@]}"
 step 'release' lay_release
 step 'migrations' migrate "$INVENTORY_DB_NAME"
 step 'processes' take_over
-step 'smoke test' smoke_test "http://127.0.0.1:$INVENTORY_API_PORT/ready"
+# the other two are ready when the broker, on another machine, is
+step 'smoke test' smoke_test "http://127.0.0.1:$INVENTORY_API_PORT/ready" \
+  "http://127.0.0.1:$INVENTORY_CONSUMER_PORT/live" "http://127.0.0.1:$INVENTORY_RELAY_PORT/live"

@@ -18,8 +18,10 @@ DATABASES = {
     "inventory": ("movies_db", "inventory_user"),
     "billing": ("billing_db", "billing_user"),
     "customers": ("customers_db", "customers_user"),
+    "orders": ("orders_db", "orders_user"),
 }
-
+# how the names of all variables begin that are no service's own
+OTHERS = ("RABBITMQ_", "EVENT", "API_TOKEN", "AUTH_", "SMTP_", "MAIL_")
 
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -28,10 +30,9 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> None:
     """Keep the variables of whoever runs the tests out of them."""
+    theirs = (*OTHERS, *(f"{service.upper()}_" for service in DATABASES))
     for name in list(os.environ):
-        if name == "ENV_FILE" or name.startswith(
-            ("RABBITMQ_", "EVENT", *(f"{s.upper()}_" for s in DATABASES))
-        ):
+        if name == "ENV_FILE" or name.startswith(theirs):
             del os.environ[name]
 
 

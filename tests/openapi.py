@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ METHODS = ("get", "put", "post", "delete", "patch")
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation; its parameters include those of its path."""
+    """One operation; its parameters include those of its path.
+
+    Attributes:
+        protected: whether it needs a token.
+    """
 
     path: str
     method: str
@@ -22,10 +27,12 @@ class Operation:
     parameters: list[Any]
     bodies: dict[str, Any]
     responses: dict[str, Any]
+    protected: bool
 
 
+@cache
 def raw() -> dict[str, Any]:
-    """The document as it is written."""
+    """The document as it is written; nobody may change it."""
     document, _url = read_from_filename(str(FILE))
     return dict(document)
 
@@ -51,17 +58,24 @@ def _target(reference: str, document: dict[str, Any]) -> Any:
 def operations() -> list[Operation]:
     """All operations, without references."""
     document = raw()
-    return list(_operations(resolved(document["paths"], document)))
+    return list(_operations(resolved(document["paths"], document), document["security"]))
 
 
-def _operations(paths: dict[str, Any]) -> Iterator[Operation]:
+def _operations(paths: dict[str, Any], security: list[Any]) -> Iterator[Operation]:
     for path, item in paths.items():
         for method in filter(item.__contains__, METHODS):
             said = item[method]
             parameters = item.get("parameters", []) + said.get("parameters", [])
             bodies = said.get("requestBody", {}).get("content", {})
+            ways_in = said.get("security", security)
             yield Operation(
-                path, method, said["operationId"], parameters, bodies, said["responses"]
+                path,
+                method,
+                said["operationId"],
+                parameters,
+                bodies,
+                said["responses"],
+                protected=bool(ways_in) and {} not in ways_in,
             )
 
 

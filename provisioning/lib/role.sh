@@ -3,6 +3,7 @@
 #
 #   begin_role NAME       sources the steps, checks who and where we are
 #   need VARIABLE...      the variables that the role can't do without
+#   take VARIABLE...      those that it can do without
 #   machine_addresses     prints the addresses of all the project's machines
 
 provisioning=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -68,7 +69,14 @@ need() {
   for name; do
     [[ -n ${!name:-} ]] || fail "The variable $name is missing. In a checkout with a .env:" \
       "sudo bash -c 'set -a; . ./.env; provisioning/$role.sh'"
-    [[ ${!name} != *[\'\\$'\n']* ]] ||
+  done
+  take "$@"
+}
+
+take() {
+  local name
+  for name; do
+    [[ ${!name:-} != *[\'\\$'\n']* ]] ||
       fail "The variable $name may not hold a single quote, a backslash or a line end."
   done
 }

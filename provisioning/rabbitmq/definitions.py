@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions file: vhost, user, policies, queues, exchanges, from the variables.
+"""RabbitMQ's definitions file: vhost, user, policies, queues and exchanges, from the variables.
 
     python3 provisioning/rabbitmq/definitions.py VERSION > definitions.json
 
@@ -13,12 +13,30 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Definitions = dict[str, Any]
 DEAD_LETTERS = ".dlq"
-EXCHANGES = {"customer_events": "fanout", "events": "topic"}
+EXCHANGES = {
+    "customer_events": "fanout",
+    "order_events": "topic",
+    "inventory_events": "topic",
+    "billing_events": "topic",
+    "events": "topic",
+}
+# what a service's consumer gets of which exchange; it declares the same itself, but what is told
+# before its first start must not be lost
+INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "inventory_inbox": {"order_events": ("order.created", "order.cancelled")},
+    "orders_inbox": {
+        "inventory_events": ("stock.*",),
+        "billing_events": ("bill.recorded",),
+        "customer_events": ("#",),
+    },
+    "billing_inbox": {"order_events": ("order.cancelled",)},
+    "mail_inbox": {"order_events": ("order.*",)},
+}
 # what the events API takes, for whoever connects later; the oldest go when nobody does
 EVENTS, EVENTS_QUEUE, EVENTS_KEPT = "events", "events_queue", 1_000_000
 # by it a user that was ours is told from one that an administrator has added
@@ -34,16 +52,23 @@ def definitions(variables: Mapping[str, str], version: str) -> Definitions:
     Raises KeyError naming the variable that is missing.
     """
     user, vhost = variables["RABBITMQ_USER"], variables["RABBITMQ_VHOST"]
-    queue, release = variables["RABBITMQ_QUEUE"], _release(version)
+    release = _release(version)
+    consumed = consumed_queues(variables["RABBITMQ_QUEUE"])
+    queues = [*(name + end for name in consumed for end in ("", DEAD_LETTERS)), EVENTS_QUEUE]
     return {
         "users": [_user(user, variables["RABBITMQ_PASSWORD"])],
         "vhosts": [_vhost(vhost, release)],
         "permissions": [_permission(user, vhost)],
-        "policies": _policies(vhost, queue, release),
-        "queues": [_queue(vhost, name) for name in (queue, queue + DEAD_LETTERS, EVENTS_QUEUE)],
+        "policies": _policies(vhost, consumed, release),
+        "queues": [_queue(vhost, name) for name in queues],
         "exchanges": [_exchange(vhost, name, kind) for name, kind in EXCHANGES.items()],
-        "bindings": [_binding(vhost, EVENTS, EVENTS_QUEUE)],
+        "bindings": [_binding(vhost, *binding) for binding in _bindings()],
     }
+
+
+def consumed_queues(queue: str) -> list[str]:
+    """The queues that services consume, each with dead letters; that of the bills is `queue`."""
+    return [queue, *INBOXES]
 
 
 def password_hash(user: str, password: str) -> str:
@@ -81,21 +106,21 @@ def _permission(user: str, vhost: str) -> Definitions:
     return {"user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
 
 
-def _policies(vhost: str, queue: str, release: tuple[int, ...]) -> list[Definitions]:
+def _policies(vhost: str, consumed: Sequence[str], release: tuple[int, ...]) -> list[Definitions]:
     """One policy applies to a queue, that of the highest priority: each has all that it needs."""
-    to_dead_letters = {
-        "dead-letter-exchange": "",
-        "dead-letter-routing-key": queue + DEAD_LETTERS,
-    }
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
     bounded = {"max-length": EVENTS_KEPT, "overflow": "drop-head"}
-    chosen = [
-        _policy(vhost, "dead-letters", f"^{re.escape(queue)}$", 10, to_dead_letters | unlimited),
-        _policy(vhost, "newest-events", f"^{EVENTS_QUEUE}$", 10, bounded | unlimited),
-    ]
+    chosen = [_dead_letters(vhost, queue, unlimited) for queue in consumed]
+    chosen.append(_policy(vhost, "newest-events", f"^{EVENTS_QUEUE}$", 10, bounded | unlimited))
     if unlimited:
         chosen.append(_policy(vhost, "no-delivery-limit", ".*", 0, unlimited))
     return chosen
+
+
+def _dead_letters(vhost: str, queue: str, unlimited: Mapping[str, int]) -> Definitions:
+    name = f"dead-letters-of-{queue}" if queue in INBOXES else "dead-letters"
+    target = {"dead-letter-exchange": "", "dead-letter-routing-key": queue + DEAD_LETTERS}
+    return _policy(vhost, name, f"^{re.escape(queue)}$", 10, {**target, **unlimited})
 
 
 def _policy(
@@ -133,13 +158,21 @@ def _exchange(vhost: str, name: str, kind: str) -> Definitions:
     }
 
 
-def _binding(vhost: str, exchange: str, queue: str) -> Definitions:
+def _bindings() -> Iterator[tuple[str, str, str]]:
+    """Exchange, queue and routing key of each binding."""
+    yield EVENTS, EVENTS_QUEUE, "#"
+    for queue, sources in INBOXES.items():
+        for exchange, keys in sources.items():
+            yield from ((exchange, queue, key) for key in keys)
+
+
+def _binding(vhost: str, exchange: str, queue: str, routing_key: str) -> Definitions:
     return {
         "vhost": vhost,
         "source": exchange,
         "destination": queue,
         "destination_type": "queue",
-        "routing_key": "#",
+        "routing_key": routing_key,
         "arguments": {},
     }
 

@@ -9,9 +9,10 @@ module CrudMaster
   def self.bundle(root, role)
     path = File.join(root, ".vagrant", "upload", "#{role}.tar")
     FileUtils.mkdir_p(File.dirname(path))
-    # under another name first: an upload may be reading the old one
-    File.binwrite("#{path}.new", archive(root, files(root, ["chassis", role, "provisioning"])))
-    File.rename("#{path}.new", path)
+    # under a name of our own first: an upload may be reading the old one, another Vagrant writing it
+    new = "#{path}.#{Process.pid}"
+    File.binwrite(new, archive(root, files(root, ["chassis", role, "provisioning"])))
+    File.rename(new, path)
     path
   end
 

@@ -19,6 +19,9 @@ module CrudMaster
   class Settings
     LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
     SECRET = /_(PASSWORD|TOKEN)\z/
+    # a mail server's: without a default, but from the environment, too
+    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD].freeze
+    PROTECTED = %w[movies products billing customers orders events].freeze
 
     def self.read(root)
       own = File.join(root, ".env")
@@ -42,7 +45,8 @@ module CrudMaster
     def initialize(path, required)
       @file = File.basename(path)
       written = self.class.parse(path)
-      @values = (written.keys | required).to_h { |name| [name, ENV[name] || written[name].to_s] }
+      names = written.keys | required | OPTIONAL
+      @values = names.to_h { |name| [name, ENV[name] || written[name].to_s] }
       check(required)
       say_where_from
     end
@@ -56,8 +60,9 @@ module CrudMaster
       @values.keys.reject { |name| name.match?(SECRET) || @values[name].empty? }
     end
 
-    # Lines NAME=value, in base64.
+    # Lines NAME=value, in base64; of what has a value.
     def encoded(names)
+      names = names.reject { |name| @values.fetch(name).empty? }
       [names.map { |name| "#{name}=#{@values.fetch(name)}\n" }.join].pack("m0")
     end
 
@@ -71,6 +76,8 @@ module CrudMaster
       named(/_PORT\z/).each { |name, value| check_port(name, value) }
       named(/_STRICT\z/).each { |name, value| check_switch(name, value) }
       named(/_SECONDS\z/).each { |name, value| check_seconds(name, value) }
+      check_tokens
+      check_mail
       check_distinct(addresses, "address")
       check_distinct(named(/_FORWARDED_PORT\z/), "port")
     end
@@ -104,6 +111,25 @@ module CrudMaster
     def check_seconds(name, value)
       good = value.match?(/\A\d+(\.\d+)?\z/) && value.to_f.positive? && value.to_f <= 30
       refuse "has #{name}=#{value}, which is no number of seconds above 0, 30 at most" unless good
+    end
+
+    def check_tokens
+      words = @values["AUTH_PROTECTED"].downcase.split(",", -1).map(&:strip)
+      good = [%w[all], %w[none]].include?(words) || (words - PROTECTED).empty?
+      what = "has AUTH_PROTECTED=#{@values['AUTH_PROTECTED']}, which is neither all nor none nor a list of "
+      refuse what + PROTECTED.join(",") unless good
+      good = @values["API_TOKEN"].match?(/\A[\x21-\x7e]{8,512}\z/)
+      refuse "has an API_TOKEN that is not 8 to 512 visible ASCII characters" unless good
+    end
+
+    def check_mail
+      encryption = @values["SMTP_TLS"]
+      good = ["", "none", "starttls", "tls"].include?(encryption)
+      refuse "has SMTP_TLS=#{encryption}, which is neither none nor starttls nor tls" unless good
+      user, password = @values.values_at("SMTP_USER", "SMTP_PASSWORD").map(&:empty?)
+      refuse "has only one of SMTP_USER and SMTP_PASSWORD: give both, or none" unless user == password
+      open = ["", "none"].include?(encryption) && !password
+      refuse "has SMTP_PASSWORD, for which SMTP_TLS has to be starttls or tls" if open
     end
 
     def check_distinct(values, kind)

@@ -17,8 +17,13 @@ PASSWORDS = {
     "INVENTORY_DB_PASSWORD": "inv-secret `id` %41 & more",
     "BILLING_DB_PASSWORD": "bill-secret:@/?=$$ é",
     "CUSTOMERS_DB_PASSWORD": "cust-secret ;|<>~ () [a]* !",
+    "ORDERS_DB_PASSWORD": "ord-secret {} ^ % , == ü",
     "RABBITMQ_PASSWORD": "mq-secret !#$(id)*",
+    "API_TOKEN": "token-secret-$HOME&;|*?",
+    "SMTP_PASSWORD": "smtp-secret <> # & ~",
 }
+# without SMTP_HOST mails go into the Maildir all the same
+ENV = PASSWORDS | {"SMTP_USER": "orders", "SMTP_TLS": "starttls"}
 USERS = {"RABBITMQ_USER": "rabbitmq_user"}
 
 
@@ -37,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
     """Vagrant on a copy of the checkout; what it said is kept beside the other logs."""
-    vagrant = Vagrant(tmp_path_factory.mktemp("crud-master"), PASSWORDS)
+    vagrant = Vagrant(tmp_path_factory.mktemp("crud-master"), ENV)
     try:
         yield vagrant
     finally:
@@ -48,10 +53,11 @@ def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
 @pytest.fixture(scope="session")
 def platform(vagrant: Vagrant) -> Platform:
     """All machines, from nothing, by one command."""
-    vagrant.run("up", "--no-parallel", seconds=1800)
+    vagrant.run("up", seconds=1800)
     platform = Platform(vagrant, USERS | PASSWORDS)
-    # the last machine's own smoke test has passed: all the rest is there before it
+    # each machine's own smoke test has passed
     assert platform.answers()
+    wait_until(platform.is_whole, 120, "the platform to be whole")
     return platform
 
 

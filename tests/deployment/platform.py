@@ -13,24 +13,34 @@ from uuid import uuid4
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.vagrant import MACHINES, Vagrant
+from tests.deployment.vagrant import Vagrant, on_each
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 URL = "http://localhost:8080"
 MANAGEMENT = "http://localhost:15672"
 PROCESSES = {
     "gateway-vm": ("gateway", "gateway-relay"),
-    "inventory-vm": ("inventory-api",),
-    "billing-vm": ("billing-api", "billing-consumer"),
+    "inventory-vm": ("inventory-api", "inventory-consumer", "inventory-relay"),
+    "billing-vm": ("billing-api", "billing-consumer", "billing-relay"),
     "customers-vm": ("customers-api", "customers-relay"),
+    "orders-vm": ("orders-api", "orders-consumer", "orders-relay", "mail-worker"),
 }
 DATABASES = {
     "gateway-vm": "gateway_db",
     "inventory-vm": "movies_db",
     "billing-vm": "billing_db",
     "customers-vm": "customers_db",
+    "orders-vm": "orders_db",
 }
-READ = ("/api/movies", "/api/billing", "/api/customers", "/api/events")
+READ = (
+    "/api/movies",
+    "/api/products",
+    "/api/billing",
+    "/api/customers",
+    "/api/orders",
+    "/api/events",
+)
+Order = dict[str, Any]
 
 
 class Platform:
@@ -41,6 +51,7 @@ class Platform:
         self.ssh = vagrant.ssh
         self.variables = variables
         self.accepted: list[str] = []
+        self._stock: tuple[int, int] | None = None
 
     def post_bill(self, body: object = GOOD) -> requests.Response:
         """Post a bill and remember it if it was accepted."""
@@ -58,7 +69,7 @@ class Platform:
     def query(self, machine: str, statement: str) -> list[str]:
         """Ask a machine's database, as its `postgres`; a line a row."""
         psql = f"psql -XAtd {DATABASES[machine]} -c {shlex.quote(statement)}"
-        return self.ssh(machine, f"sudo -u postgres {psql}").split()
+        return self.vagrant.look(machine, f"sudo -u postgres {psql}").split()
 
     def recorded(self) -> Counter[str]:
         """How often each message id is in `orders`."""
@@ -69,6 +80,46 @@ class Platform:
         wanted = set(self.accepted)
         wait_until(lambda: wanted <= set(self.recorded()), seconds, "every 202 to be recorded")
         assert set(self.recorded().values()) <= {1}
+
+    @property
+    def token(self) -> dict[str, str]:
+        """The header that lets a request in to orders."""
+        return {"Authorization": f"Bearer {self.variables['API_TOKEN']}"}
+
+    def post_order(self, customer: int, product: int, quantity: int = 1) -> requests.Response:
+        """Order a product."""
+        items = [{"product_id": product, "quantity": quantity}]
+        body = {"customer_id": customer, "items": items}
+        return requests.post(f"{URL}/api/orders", json=body, headers=self.token, timeout=20)
+
+    def place_order(self, quantity: int = 1, stock: int = 10) -> Order:
+        """Order a new product, of which there is so much, for a new customer; it has to succeed."""
+        answer = self.post_order(made_customer(), create_product(stock), quantity)
+        assert answer.status_code == 201, answer.text
+        order: Order = answer.json()
+        return order
+
+    def order(self, order: Order) -> Order:
+        """An order as it is now."""
+        url = f"{URL}/api/orders/{order['id']}"
+        answer = requests.get(url, headers=self.token, timeout=20)
+        found: Order = answer.json()
+        return found
+
+    def wait_for_order(self, order: Order, status: str = "completed", seconds: float = 60) -> None:
+        """Wait until an order is in a state."""
+        what = f"the order {order['order_id']} to be {status}"
+        wait_until(lambda: self.order(order).get("status") == status, seconds, what)
+
+    def mails(self, order: Order) -> list[str]:
+        """Of an order, the steps at which its customer was written to."""
+        lines = self.vagrant.look("orders-vm", "crud-master orders mail list").splitlines()
+        names = (line.split()[0] for line in lines if order["order_id"] in line)
+        return sorted(name.rpartition(".")[2] for name in names)
+
+    def wait_for_mails(self, order: Order, *steps: str) -> None:
+        """Wait until a customer was written to at these steps of an order, and at no other."""
+        wait_until(lambda: self.mails(order) == sorted(steps), 60, f"mails at {steps}", poll=1)
 
     def waiting(self, queue: str = "billing_queue") -> int:
         """How many messages are ready in a queue, by the management API's own count."""
@@ -110,16 +161,16 @@ class Platform:
 
     def processes(self, machine: str) -> list[dict[str, Any]]:
         """What `pm2 jlist` says on a machine."""
-        answer = self.ssh(machine, "pm2 jlist")
+        answer = self.vagrant.look(machine, "pm2 jlist")
         entries: list[dict[str, Any]] = json.loads(answer[answer.index("[") :])
         return entries
 
     def is_whole(self) -> bool:
         """Whether all processes of all machines are up and requests go through all of them."""
-        return all(self._runs(machine) for machine in MACHINES) and self.answers()
+        return all(on_each(self._runs).values()) and self.answers()
 
     def _runs(self, machine: str) -> bool:
-        done = self.vagrant.try_ssh(machine, "pm2 jlist")
+        done = self.vagrant.try_look(machine, "pm2 jlist")
         if done.returncode or "[" not in done.stdout:
             return False
         entries = json.loads(done.stdout[done.stdout.index("[") :])
@@ -128,14 +179,15 @@ class Platform:
 
     def answers(self) -> bool:
         """Whether reading works through the gateway, at all services."""
-        return all(_status(f"{URL}{path}") == 200 for path in READ)
+        return all(_status(f"{URL}{path}", self.token) == 200 for path in READ)
 
     @contextmanager
     def requests_running(self) -> Iterator[Counter[str]]:
         """Read and post without a pause until the block ends; counts what came back."""
         counts: Counter[str] = Counter()
         stop = threading.Event()
-        jobs = (self._read_movies, self._read_bills, self._post, self._create_customer)
+        jobs = [self._read_movies, self._read_bills, self._post, self._create_customer]
+        jobs.append(self._place_order)
         threads = [threading.Thread(target=_repeat, args=(job, counts, stop)) for job in jobs]
         for thread in threads:
             thread.start()
@@ -155,14 +207,36 @@ class Platform:
     def _create_customer(self) -> int:
         return create_customer().status_code
 
+    def _place_order(self) -> int:
+        if self._stock is None:
+            self._stock = create_customer().json()["id"], create_product(1_000_000)
+        return self.post_order(*self._stock).status_code
+
     def _post(self) -> int:
         return self.post_bill().status_code
 
 
 def create_customer() -> requests.Response:
-    """Create a customer whose email nobody has."""
+    """Ask for a customer whose email nobody has."""
     body = {"name": "Benjamin", "email": f"{uuid4().hex}@kawa.fr", "company": "Kawa Corp"}
     return requests.post(f"{URL}/api/customers", json=body, timeout=20)
+
+
+def made_customer() -> int:
+    """Create a customer; returns its id."""
+    answer = create_customer()
+    assert answer.status_code == 201, answer.text
+    made: int = answer.json()["id"]
+    return made
+
+
+def create_product(stock: int) -> int:
+    """Create a product of which there is so much; returns its id."""
+    body = {"name": f"product {uuid4().hex}", "price": 9.99, "stock": stock}
+    answer = requests.post(f"{URL}/api/products", json=body, timeout=20)
+    assert answer.status_code == 201, answer.text
+    made: int = answer.json()["id"]
+    return made
 
 
 def _repeat(job: Any, counts: Counter[str], stop: threading.Event) -> None:
@@ -173,8 +247,8 @@ def _repeat(job: Any, counts: Counter[str], stop: threading.Event) -> None:
             counts[f"{job.__name__} {type(error).__name__} at {time.strftime('%X')}"] += 1
 
 
-def _status(url: str) -> int:
+def _status(url: str, headers: dict[str, str]) -> int:
     try:
-        return requests.get(url, timeout=10).status_code
+        return requests.get(url, headers=headers, timeout=10).status_code
     except requests.RequestException:
         return 0

@@ -32,9 +32,21 @@ def test_events_of_customers_wait_while_the_relay_is_stopped(platform: Platform,
         assert [event["data"]["id"] for event in events()] == created
 
 
+def test_an_order_waits_while_a_consumer_is_stopped_and_is_completed_after(
+    platform: Platform,
+) -> None:
+    platform.ssh("orders-vm", "pm2 stop orders-consumer")
+    order = platform.place_order()
+    wait_until(lambda: platform.waiting("orders_inbox") > 0, 30, "a message in orders_inbox")
+    assert platform.order(order)["status"] == "pending"
+    platform.ssh("orders-vm", "pm2 restart orders-consumer")
+    platform.wait_for_order(order)
+    platform.wait_for_mails(order, "created", "completed")
+
+
 def test_a_process_stopped_by_hand_stays_stopped_until_provisioning(platform: Platform) -> None:
-    platform.ssh("billing-vm", "pm2 stop billing-consumer billing-api")
+    platform.ssh("billing-vm", "pm2 stop billing-consumer billing-api billing-relay")
     assert set(platform.states("billing-vm").values()) == {"stopped"}
     output = platform.vagrant.run("provision", "billing-vm")
-    assert "started billing-api,billing-consumer" in output
+    assert "started billing-api,billing-consumer,billing-relay" in output
     assert set(platform.states("billing-vm").values()) == {"online"}

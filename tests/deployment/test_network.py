@@ -5,27 +5,40 @@ import socket
 import pytest
 
 from tests.deployment.platform import Platform
-from tests.deployment.vagrant import MACHINES
+from tests.deployment.vagrant import MACHINES, on_each
 
 ADDRESSES = {
     "gateway-vm": "192.168.56.10",
     "inventory-vm": "192.168.56.11",
     "billing-vm": "192.168.56.12",
     "customers-vm": "192.168.56.13",
+    "orders-vm": "192.168.56.14",
 }
-PORTS = (22, 4369, 5432, 5672, 8080, 9101, 9102, 9103, 15672, 25672)
+PORTS = (22, 4369, 5432, 5672, 8080, *range(9101, 9108), 9110, 9120, 15672, 25672)
+# the other machines' services that a machine may call, over the private network
+CALLED = {
+    "gateway-vm": ("inventory-vm", "billing-vm", "customers-vm", "orders-vm"),
+    "orders-vm": ("inventory-vm", "customers-vm"),
+}
 
 
-def test_from_inventory_vm_only_ssh_and_amqp_are_open(platform: Platform) -> None:
-    others = [machine for machine in MACHINES if machine != "inventory-vm"]
-    addresses = {
-        machine: [ADDRESSES[machine], *nat_addresses(platform, machine)] for machine in others
+@pytest.mark.parametrize("caller", MACHINES)
+def test_a_machine_reaches_ssh_and_amqp_and_what_it_calls_and_nothing_else(
+    platform: Platform, caller: str
+) -> None:
+    others = [machine for machine in MACHINES if machine != caller]
+    nat = on_each(lambda machine: nat_addresses(platform, machine))
+    opened = {
+        (machine, address): reached(platform, caller, address)
+        for machine in others
+        for address in (ADDRESSES[machine], *(set(nat[machine]) - set(nat[caller])))
     }
-    for machine in others:
-        for address in addresses[machine]:
-            opened = [port for port in PORTS if reaches(platform, address, port)]
-            amqp = [5672] if address == ADDRESSES["billing-vm"] else []
-            assert opened == [22, *amqp], (machine, address)
+    wanted = {place: {22} for place in opened}
+    if caller != "billing-vm":
+        wanted["billing-vm", ADDRESSES["billing-vm"]].add(5672)
+    for machine in CALLED.get(caller, ()):
+        wanted[machine, ADDRESSES[machine]].add(8080)
+    assert opened == wanted
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -35,16 +48,16 @@ def test_from_the_host_only_ssh_and_the_gateway_are_open(platform: Platform, mac
 
 
 def nat_addresses(platform: Platform, machine: str) -> list[str]:
-    """A machine's other addresses, as far as inventory-vm can tell them from its own."""
-    own = platform.ssh("inventory-vm", "hostname -I").split()
-    found = platform.ssh(machine, "hostname -I").split()
-    return [a for a in found if ":" not in a and a not in own and a not in ADDRESSES.values()]
+    """A machine's addresses but for that in the private network."""
+    found = platform.vagrant.look(machine, "hostname -I").split()
+    return [a for a in found if ":" not in a and a not in ADDRESSES.values()]
 
 
-def reaches(platform: Platform, address: str, port: int) -> bool:
-    """Whether inventory-vm can connect."""
-    command = f"timeout 3 bash -c '</dev/tcp/{address}/{port}'"
-    return platform.vagrant.try_ssh("inventory-vm", command).returncode == 0
+def reached(platform: Platform, machine: str, address: str) -> set[int]:
+    """The ports of an address that a machine can connect to."""
+    attempt = f"timeout 3 bash -c '</dev/tcp/{address}/%s' 2>/dev/null && echo %s"
+    attempts = "; ".join(f"({attempt % (port, port)}) &" for port in PORTS).replace("&;", "&")
+    return {int(port) for port in platform.vagrant.look(machine, f"{attempts} wait").split()}
 
 
 def accepts(address: str, port: int) -> bool:

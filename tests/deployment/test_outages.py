@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.platform import URL, Platform, create_customer
+from tests.deployment.platform import URL, Order, Platform, create_customer, create_product
 from tests.deployment.vagrant import MACHINES
 
 
@@ -49,6 +49,73 @@ def test_without_customers_vm_customers_are_503_and_all_else_goes_on(platform: P
     platform.wait_until_all_are_recorded()
 
 
+def test_without_inventory_vm_orders_are_503_and_a_cancelled_one_gives_its_stock_back_later(
+    platform: Platform,
+) -> None:
+    platform.ssh("billing-vm", "pm2 stop billing-consumer")
+    customer, product = create_customer().json()["id"], create_product(1)
+    order = platform.post_order(customer, product).json()
+    platform.wait_for_order(order, "processing")
+    platform.vagrant.run("halt", "inventory-vm")
+    try:
+        refused = platform.post_order(customer, product)
+        cancelled = cancel(platform, order)
+    finally:
+        platform.vagrant.run("up", "inventory-vm")
+        platform.ssh("billing-vm", "pm2 start billing-consumer")
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    one = f"{URL}/api/products/{product}"
+    wait_until(
+        lambda: requests.get(one, timeout=20).json().get("stock") == 1, 60, "the stock to be back"
+    )
+    platform.wait_for_mails(order, "created", "cancelled")
+
+
+def test_without_billing_vm_orders_are_taken_and_completed_when_it_is_back(
+    platform: Platform,
+) -> None:
+    platform.vagrant.run("halt", "billing-vm")
+    try:
+        orders = [platform.place_order() for _ in range(5)]
+        states = {platform.order(order)["status"] for order in orders}
+    finally:
+        platform.vagrant.run("up", "billing-vm")
+    assert states == {"pending"}
+    for order in orders:
+        platform.wait_for_order(order, seconds=90)
+        platform.wait_for_mails(order, "created", "completed")
+
+
+def test_without_orders_vm_orders_are_503_and_all_else_goes_on(platform: Platform) -> None:
+    platform.ssh("billing-vm", "pm2 stop billing-consumer")
+    order = platform.place_order()
+    platform.wait_for_order(order, "processing")
+    platform.vagrant.run("halt", "orders-vm")
+    try:
+        started = time.monotonic()
+        refused = requests.get(f"{URL}/api/orders", headers=platform.token, timeout=20)
+        assert time.monotonic() - started < 3
+        # its bill is recorded meanwhile
+        platform.ssh("billing-vm", "pm2 start billing-consumer")
+        platform.post_bills(5)
+        platform.wait_until_all_are_recorded()
+        assert requests.get(f"{URL}/api/products", timeout=20).status_code == 200
+    finally:
+        platform.vagrant.run("up", "orders-vm")
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) > 0
+    platform.wait_for_order(order)
+    platform.wait_for_mails(order, "created", "completed")
+
+
+def cancel(platform: Platform, order: Order) -> requests.Response:
+    """Cancel an order."""
+    url = f"{URL}/api/orders/{order['id']}/status"
+    return requests.put(url, json="cancelled", headers=platform.token, timeout=20)
+
+
 def test_without_billing_vm_customers_change_and_events_are_taken_and_all_is_told_when_it_is_back(
     platform: Platform,
 ) -> None:
@@ -84,9 +151,11 @@ def is_delivered(event: str) -> bool:
 def test_rabbitmq_stopped_and_started_loses_nothing(platform: Platform) -> None:
     platform.ssh("billing-vm", "sudo systemctl stop rabbitmq-server")
     platform.post_bills(20)
+    order = platform.place_order()
     platform.ssh("billing-vm", "sudo systemctl start rabbitmq-server")
     platform.post_bills(5)
     platform.wait_until_all_are_recorded()
+    platform.wait_for_order(order)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -95,18 +164,22 @@ def test_postgresql_restarted_loses_nothing(platform: Platform, machine: str) ->
     platform.ssh(machine, "sudo systemctl restart postgresql")
     wait_until(platform.answers, 30, "reading to work again")
     platform.post_bills(5)
+    order = platform.place_order()
     platform.wait_until_all_are_recorded()
+    platform.wait_for_order(order)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_killed_processes_come_back(platform: Platform, machine: str) -> None:
     for name in platform.states(machine):
         before = pid(platform, machine, name)
-        platform.ssh(machine, f"sudo kill -9 {before}")
+        platform.vagrant.look(machine, f"sudo kill -9 {before}")
         wait_until(lambda: pid(platform, machine, name) not in (0, before), 30, name)  # noqa: B023
     wait_until(platform.is_whole, 60, "the platform to be whole again")
     platform.post_bills(5)
+    order = platform.place_order()
     platform.wait_until_all_are_recorded()
+    platform.wait_for_order(order)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -120,10 +193,15 @@ def test_a_killed_pm2_comes_back_with_all_processes(platform: Platform, machine:
 
 def test_after_a_reload_of_all_machines_everything_is_back(platform: Platform) -> None:
     platform.post_bills(5)
+    orders = [platform.place_order()]
     platform.vagrant.run("reload", seconds=1800)
     wait_until(platform.is_whole, 120, "the platform to be whole again")
     platform.post_bills(5)
+    orders.append(platform.place_order())
     platform.wait_until_all_are_recorded()
+    for order in orders:
+        platform.wait_for_order(order)
+        platform.wait_for_mails(order, "created", "completed")
 
 
 def pid(platform: Platform, machine: str, name: str) -> int:

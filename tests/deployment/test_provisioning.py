@@ -3,7 +3,7 @@
 import json
 
 from local.waiting import wait_until
-from tests.deployment.conftest import PASSWORDS
+from tests.deployment.conftest import ENV
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
 
@@ -14,37 +14,41 @@ RENEWED = (
     ("billing-vm", 9102),
     ("customers-vm", 8080),
     ("customers-vm", 9103),
+    ("orders-vm", 8080),
+    ("orders-vm", 9120),
 )
 ANSWER = 'status="live"'
 
 
-def test_a_second_provision_changes_nothing_and_is_fast(platform: Platform) -> None:
-    reported = steps(platform.vagrant.run("provision"))
+def test_a_second_provision_changes_nothing(platform: Platform) -> None:
+    reported = steps(platform.vagrant.provision())
     assert {machine for machine, *_ in reported} == set(MACHINES)
     outcomes = {(machine, title): outcome for machine, title, outcome, _ in reported}
     assert {o for (_, title), o in outcomes.items() if title != "smoke test"} == {"unchanged"}
-    for machine in MACHINES:
-        assert sum(took for name, *_, took in reported if name == machine) < 30
 
 
 def test_a_changed_source_file_is_deployed_without_an_error(platform: Platform) -> None:
     source = platform.vagrant.home / "chassis" / "health.py"
     text = source.read_text()
     assert ANSWER in text
+    order = platform.place_order()
+    platform.wait_for_mails(order, "created", "completed")
     try:
         source.write_text(text.replace(ANSWER, 'status="renewed"'))
         with platform.requests_running() as counts:
             wait_until(lambda: counts.total() > 20, 30, "some requests")
-            output = platform.vagrant.run("provision")
+            output = platform.vagrant.provision()
         assert output.count("took over") == len(MACHINES)
         for machine, port in RENEWED:
-            assert '"renewed"' in platform.ssh(machine, live(port))
+            assert '"renewed"' in platform.vagrant.look(machine, live(port))
     finally:
         source.write_text(text)
-        platform.vagrant.run("provision")
+        platform.vagrant.provision()
     answers = {name for name in counts if not name.endswith((" 200", " 201", " 202"))}
     assert not answers, counts
     platform.wait_until_all_are_recorded()
+    # the Maildir belongs to no release
+    assert platform.mails(order) == ["completed", "created"]
 
 
 def live(port: int) -> str:
@@ -58,25 +62,25 @@ def live(port: int) -> str:
 def test_a_changed_password_takes_effect(platform: Platform) -> None:
     vagrant = platform.vagrant
     try:
-        vagrant.write_env(PASSWORDS | {"INVENTORY_DB_PASSWORD": "another one"})
+        vagrant.write_env(ENV | {"INVENTORY_DB_PASSWORD": "another one"})
         output = vagrant.run("provision", "inventory-vm")
         assert "role and password set" in output
         wait_until(platform.answers, 30, "movies to be back")
     finally:
-        vagrant.write_env(PASSWORDS)
+        vagrant.write_env(ENV)
         vagrant.run("provision", "inventory-vm")
 
 
 def test_a_renamed_user_of_rabbitmq_replaces_the_former_one(platform: Platform) -> None:
     vagrant = platform.vagrant
     try:
-        vagrant.write_env(PASSWORDS | {"RABBITMQ_USER": "another_user"})
-        vagrant.run("provision")
+        vagrant.write_env(ENV | {"RABBITMQ_USER": "another_user"})
+        vagrant.provision()
         assert users(platform) == {"another_user"}
         wait_until(platform.is_whole, 60, "the platform to be whole again")
     finally:
-        vagrant.write_env(PASSWORDS)
-        vagrant.run("provision")
+        vagrant.write_env(ENV)
+        vagrant.provision()
     assert users(platform) == {"rabbitmq_user"}
     platform.post_bills(5)
     platform.wait_until_all_are_recorded()

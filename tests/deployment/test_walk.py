@@ -1,11 +1,15 @@
 """The README's walk, status by status."""
 
+import subprocess
+import sys
+from pathlib import Path
 from uuid import uuid4
 
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.platform import URL, Platform
+from tests.deployment.platform import URL, Platform, create_customer, create_product
+from tests.deployment.vagrant import CHECKOUT
 
 
 def test_the_walk_through_movies(platform: Platform) -> None:
@@ -77,6 +81,73 @@ def test_the_walk_through_customers_and_their_events(platform: Platform) -> None
         ("customer.updated", "customer-api", changed),
         ("customer.deleted", "customer-api", changed),
     ]
+
+
+def test_the_walk_through_an_order_from_its_post_to_its_mail(platform: Platform) -> None:
+    customer, product = create_customer().json(), create_product(5)
+    items = [{"product_id": product, "quantity": 2}]
+    body = {"customer_id": str(customer["id"]), "items": items}
+    refused = requests.post(f"{URL}/api/orders", json=body, timeout=10)
+    assert refused.status_code == 401
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
+    created = requests.post(f"{URL}/api/orders", json=body, headers=platform.token, timeout=10)
+    assert created.status_code == 201
+    order = created.json()
+    assert (order["status"], order["total_amount"]) == ("pending", 19.98)
+    platform.wait_for_order(order)
+    stock = requests.get(f"{URL}/api/products/{product}", timeout=10).json()["stock"]
+    assert stock == 3
+    history = f"{URL}/api/commandes/{order['id']}/history"
+    passed = requests.get(history, headers=platform.token, timeout=10).json()
+    states = ["pending", "processing", "completed"]
+    assert [change["to_status"] for change in passed] == states
+    bills = requests.get(f"{URL}/api/billing", timeout=10).json()
+    assert [bill["order_id"] for bill in bills].count(order["order_id"]) == 1
+    table = platform.ssh("orders-vm", "sudo -iu postgres psql orders_db -c 'TABLE orders;'")
+    assert order["order_id"] in table
+    platform.wait_for_mails(order, "created", "completed")
+    mails = platform.ssh("orders-vm", "crud-master orders mail list")
+    [line] = [
+        line for line in mails.splitlines() if ".completed " in line and order["order_id"] in line
+    ]
+    assert customer["email"] in line
+    shown = platform.ssh("orders-vm", f"crud-master orders mail show {line.split()[0]}")
+    assert "19.98" in shown
+
+
+def test_an_order_of_more_than_there_is_is_cancelled_and_takes_no_stock(
+    platform: Platform,
+) -> None:
+    order = platform.place_order(quantity=2, stock=1)
+    platform.wait_for_order(order, "cancelled")
+    product = order["items"][0]["product_id"]
+    answer = requests.get(f"{URL}/api/products/{product}", timeout=10).json()
+    assert (answer["stock"], answer["name"] in platform.order(order)["reason"]) == (1, True)
+    platform.wait_for_mails(order, "created", "cancelled")
+
+
+def test_the_sample_data_are_loaded_from_the_host(platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    seed = [sys.executable, str(CHECKOUT / "sample-data" / "seed.py"), "--orders", str(file)]
+    environment = {"GATEWAY_URL": URL, "API_TOKEN": platform.variables["API_TOKEN"]}
+    subprocess.run(seed, env=environment, check=True)
+    platform.vagrant.run("upload", str(file), "/tmp/orders.csv", "orders-vm")
+    for loaded in ("loaded: 30;", "loaded: 0;"):
+        said = platform.ssh("orders-vm", "crud-master orders import /tmp/orders.csv")
+        assert loaded in said
+    known = f"{URL}/api/orders/order/OLD-0001"
+    assert requests.get(known, headers=platform.token, timeout=10).status_code == 200
+
+
+def test_a_token_of_ones_own_may_read_and_not_write(platform: Platform) -> None:
+    create = "crud-master gateway token create --name tests --scope orders:read"
+    token = platform.ssh("gateway-vm", create).split()[-1]
+    headers = {"Authorization": f"Bearer {token}"}
+    orders = f"{URL}/api/orders"
+    assert requests.get(orders, headers=headers, timeout=10).status_code == 200
+    assert requests.post(orders, json={}, headers=headers, timeout=10).status_code == 403
+    platform.ssh("gateway-vm", "crud-master gateway token revoke tests")
+    assert requests.get(orders, headers=headers, timeout=10).status_code == 401
 
 
 def test_an_event_of_another_system_is_in_events_queue(platform: Platform) -> None:

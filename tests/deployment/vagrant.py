@@ -2,17 +2,25 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "gateway-vm")
+MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "orders-vm", "gateway-vm")
 COPIED = ("Vagrantfile", "requirements.lock", ".env.example", "provisioning", "chassis")
-SERVICES = ("gateway", "inventory", "billing", "customers")
+SERVICES = ("gateway", "inventory", "billing", "customers", "orders")
 # how provisioning reports a step: machine, title, outcome, seconds
 STEP = re.compile(r"^ +(\S+-vm):  (.{28,}?) (\S.*?) +(\d+\.\d) s$", re.MULTILINE)
+# what ssh says when it is ssh that has failed
+NO_CONNECTION = 255
+Result = subprocess.CompletedProcess[str]
+AnswerT = TypeVar("AnswerT")
 
 
 class VagrantFailure(Exception):
@@ -25,6 +33,7 @@ class Vagrant:
     def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
         self.home = home
         self.output = ""
+        self._lock = threading.Lock()
         ignore = shutil.ignore_patterns("__pycache__")
         for name in (*COPIED, *SERVICES):
             source = CHECKOUT / name
@@ -42,7 +51,7 @@ class Vagrant:
         )
         (self.home / ".env").write_text(lines + own)
 
-    def try_run(self, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+    def try_run(self, *arguments: str, seconds: float = 900) -> Result:
         """Run a command; what it says is in `stdout`, errors included."""
         done = subprocess.run(
             ["vagrant", *arguments],
@@ -55,7 +64,8 @@ class Vagrant:
             errors="replace",
             timeout=seconds,
         )
-        self.output += done.stdout
+        with self._lock:
+            self.output += done.stdout
         return done
 
     def run(self, *arguments: str, seconds: float = 900) -> str:
@@ -65,6 +75,11 @@ class Vagrant:
             raise VagrantFailure(f"vagrant {' '.join(arguments)}: {done.stdout[-3000:]}")
         return done.stdout
 
+    def provision(self) -> str:
+        """Provision all machines at once and return what was said. Raises VagrantFailure."""
+        said = on_each(lambda machine: self.run("provision", machine))
+        return "".join(said.values())
+
     def ssh(self, machine: str, command: str, seconds: float = 120) -> str:
         """Run a command on a machine and return its standard output. Raises VagrantFailure."""
         done = self.try_ssh(machine, command, seconds)
@@ -72,12 +87,43 @@ class Vagrant:
             raise VagrantFailure(f"{machine}: {command}: {(done.stdout + done.stderr)[-3000:]}")
         return done.stdout
 
-    def try_ssh(
-        self, machine: str, command: str, seconds: float = 120
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command on a machine."""
+    def look(self, machine: str, command: str, seconds: float = 120) -> str:
+        """As `ssh`, but by ssh itself, which starts at once: for what is asked often."""
+        done = self.try_look(machine, command, seconds)
+        if done.returncode:
+            raise VagrantFailure(f"{machine}: {command}: {(done.stdout + done.stderr)[-3000:]}")
+        return done.stdout
+
+    def try_look(self, machine: str, command: str, seconds: float = 120) -> Result:
+        """Run a command on a machine, by ssh as Vagrant configures it."""
+        done = self._look(machine, command, seconds)
+        if done.returncode == NO_CONNECTION:
+            # a machine that was started anew may have another address
+            self._configuration(machine).unlink(missing_ok=True)
+            done = self._look(machine, command, seconds)
+        return done
+
+    def _look(self, machine: str, command: str, seconds: float) -> Result:
+        file = self._configuration(machine)
+        if not file.exists():
+            done = self._call("vagrant", "ssh-config", machine, seconds=seconds)
+            if done.returncode:
+                return done
+            file.write_text(done.stdout)
+        login = f"bash -lc {shlex.quote(command)}"
+        options = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
+        return self._call("ssh", "-F", str(file), *options, machine, login, seconds=seconds)
+
+    def _configuration(self, machine: str) -> Path:
+        return self.home / f"ssh-config-{machine}"
+
+    def try_ssh(self, machine: str, command: str, seconds: float = 120) -> Result:
+        """Run a command on a machine, as `vagrant ssh` does."""
+        return self._call("vagrant", "ssh", machine, "-c", command, seconds=seconds)
+
+    def _call(self, *command: str, seconds: float) -> Result:
         return subprocess.run(
-            ["vagrant", "ssh", machine, "-c", command],
+            command,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -85,6 +131,14 @@ class Vagrant:
             errors="replace",
             timeout=seconds,
         )
+
+
+def on_each(
+    act: Callable[[str], AnswerT], machines: Sequence[str] = MACHINES
+) -> dict[str, AnswerT]:
+    """What `act` returns for each machine, called for all at the same time."""
+    with ThreadPoolExecutor(len(machines)) as pool:
+        return dict(zip(machines, pool.map(act, machines), strict=True))
 
 
 def steps(output: str) -> list[tuple[str, str, str, float]]:

@@ -1,6 +1,7 @@
 """One service at a time, on real PostgreSQL and RabbitMQ."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,17 +18,23 @@ from chassis.settings import (
     EventSettings,
     PortSettings,
     ServerSettings,
+    Upstream,
 )
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from inventory.app import create_app as create_inventory
+from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
 from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
+from orders.app import create_app as create_orders
+from orders.mail_settings import MailSettings
+from orders.settings import Settings as OrdersSettings
 from tests.conftest import DATABASES, PASSWORD
 
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
+NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
 
 
 def port() -> PortSettings:
@@ -81,27 +88,41 @@ def emptied(settings: DatabaseSettings, *tables: str) -> Iterator[Database]:
 @pytest.fixture
 def movies_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """Inventory's database, empty."""
-    yield from emptied(database_settings("inventory"), "movies")
+    tables = ("movies", "products", "reservations", "reservation_lines", "outbox", "inbox")
+    yield from emptied(database_settings("inventory"), *tables)
 
 
 @pytest.fixture
 def billing_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """Billing's database, empty."""
-    yield from emptied(database_settings("billing"), "orders")
+    yield from emptied(database_settings("billing"), "orders", "voided_bills", "outbox", "inbox")
 
 
 @pytest.fixture
 def gateway_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """The gateway's database, empty."""
-    yield from emptied(database_settings("gateway"), "outbox", "events", "idempotency_keys")
+    tables = ("outbox", "events", "idempotency_keys", "tokens")
+    yield from emptied(database_settings("gateway"), *tables)
+
+
+@pytest.fixture
+def inventory_settings(
+    movies_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+) -> InventorySettings:
+    """Inventory's configuration on the tests' servers."""
+    database, broker = database_settings("inventory"), broker_settings.for_queue(INVENTORY_QUEUE)
+    return InventorySettings(SERVER, port(), port(), port(), database, broker)
 
 
 @pytest.fixture
 def inventory(
     movies_db: Database, database_settings: Callable[[str], DatabaseSettings]
 ) -> FlaskClient:
-    """A client of inventory-api."""
-    settings = InventorySettings(SERVER, port(), database_settings("inventory"))
+    """A client of inventory-api, whose events stay in the outbox."""
+    database = database_settings("inventory")
+    settings = InventorySettings(SERVER, port(), port(), port(), database, NOWHERE)
     return create_inventory(settings).test_client()
 
 
@@ -112,7 +133,8 @@ def billing_settings(
     broker_settings: BrokerSettings,
 ) -> BillingSettings:
     """Billing's configuration on the tests' servers."""
-    return BillingSettings(SERVER, port(), port(), database_settings("billing"), broker_settings)
+    database = database_settings("billing")
+    return BillingSettings(SERVER, port(), port(), port(), database, broker_settings)
 
 
 @pytest.fixture
@@ -132,9 +154,56 @@ def customers(
     customers_db: Database, database_settings: Callable[[str], DatabaseSettings]
 ) -> FlaskClient:
     """A client of customers-api, whose events stay in the outbox."""
-    nowhere = BrokerSettings(
-        host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="billing_queue"
-    )
     database = database_settings("customers")
-    settings = CustomersSettings(SERVER, port(), port(), database, nowhere, EventSettings())
+    settings = CustomersSettings(SERVER, port(), port(), database, NOWHERE, EventSettings())
     return create_customers(settings).test_client()
+
+
+@pytest.fixture
+def orders_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+    """The database of orders, empty."""
+    tables = ("orders", "order_lines", "order_history", "outbox", "inbox", "idempotency_keys")
+    yield from emptied(database_settings("orders"), *tables, "customers", "mails")
+
+
+def settings_of_orders(
+    database: DatabaseSettings, broker: BrokerSettings, home: Path
+) -> OrdersSettings:
+    """The configuration of orders; no other service answers."""
+    return OrdersSettings(
+        server=SERVER,
+        port=port(),
+        consumer_port=port(),
+        relay_port=port(),
+        mail_port=port(),
+        database=database,
+        broker=broker,
+        inventory=Upstream("inventory-api", "127.0.0.1", free_port()),
+        customers=Upstream("customers-api", "127.0.0.1", free_port()),
+        mail=MailSettings(mail_dir=home / "mail"),
+    )
+
+
+@pytest.fixture
+def orders_settings(
+    orders_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+    tmp_path: Path,
+) -> OrdersSettings:
+    """The configuration of orders on the tests' servers."""
+    return settings_of_orders(database_settings("orders"), broker_settings, tmp_path)
+
+
+@pytest.fixture
+def orders_unconnected(
+    orders_db: Database, database_settings: Callable[[str], DatabaseSettings], tmp_path: Path
+) -> OrdersSettings:
+    """The configuration of orders without a broker: events stay in the outbox."""
+    return settings_of_orders(database_settings("orders"), NOWHERE, tmp_path)
+
+
+@pytest.fixture
+def orders(orders_unconnected: OrdersSettings) -> FlaskClient:
+    """A client of orders-api, whose events stay in the outbox; no other service answers."""
+    return create_orders(orders_unconnected).test_client()

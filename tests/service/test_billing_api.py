@@ -66,6 +66,7 @@ def test_a_bill_can_be_read_under_the_id_of_its_message(
         "number_of_items": 3,
         "total_amount": 99.97,
         "order_id": None,
+        "voided_at": None,
     }
 
 
@@ -120,6 +121,39 @@ def test_the_list_can_be_narrowed_to_one_user(
     assert ids(billing.get(f"{BILLS}?user_id={asked}")) == found
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("order_id=CMD001", ["c", "a"]),
+        ("order_id=CMD001&user_id=usr_1", ["a"]),
+        ("order_id=CMD001&after=c", ["a"]),
+        ("order_id=cmd001", []),
+    ],
+)
+def test_the_list_can_be_narrowed_to_one_order(
+    billing: FlaskClient, billing_db: Database, query: str, found: list[str]
+) -> None:
+    record(
+        billing_db,
+        {"message_id": "a", "order_id": "CMD001", "user_id": "usr_1"},
+        {"message_id": "b", "order_id": "CMD002", "user_id": "usr_1"},
+        {"message_id": "c", "order_id": "CMD001", "user_id": "usr_2"},
+        {"message_id": "d", "user_id": "usr_1"},
+    )
+    assert ids(billing.get(f"{BILLS}?{query}")) == found
+
+
+def test_a_void_bill_shows_since_when(billing: FlaskClient, billing_db: Database) -> None:
+    numbered(billing_db, 2)
+    with billing_db.unit_of_work() as connection:
+        assert bills.void(connection, "bill-1")
+        connection.commit()
+    void, valid = content(billing.get(BILLS))
+    assert datetime.fromisoformat(void["voided_at"].replace("Z", "+00:00")).tzinfo is not None
+    assert valid["voided_at"] is None
+    assert void == billing.get(f"{BILLS}/bill-1").json
+
+
 def test_the_list_can_be_walked_to_its_end_over_the_links(
     billing: FlaskClient, billing_db: Database
 ) -> None:
@@ -166,6 +200,9 @@ def test_a_page_has_a_hundred_bills_unless_told_otherwise(
         ("user_id=%00", "user_id"),
         (f"user_id={'x' * 65}", "user_id"),
         ("user_id=a&user_id=b", "user_id"),
+        ("order_id=", "order_id"),
+        ("order_id=%00", "order_id"),
+        (f"order_id={'x' * 51}", "order_id"),
         ("total_amount=5", "total_amount"),
     ],
 )
@@ -205,7 +242,7 @@ def test_without_the_database_reading_is_a_503(path: str, broker_settings: Broke
     nowhere = DatabaseSettings(
         host="127.0.0.1", port=port().port, name="away", user="away", password=SecretStr("away")
     )
-    app = create_app(Settings(SERVER, port(), port(), nowhere, broker_settings))
+    app = create_app(Settings(SERVER, port(), port(), port(), nowhere, broker_settings))
     response = app.test_client().get(path)
     assert problem(response, 503)["cause"] == "database_unavailable"
     assert "Retry-After" in response.headers

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from local import status
+from local.amqp import connect
 from local.rabbitmq import RabbitMQ
+from local.status import queue_depths
+from provisioning.rabbitmq.definitions import consumed_queues
 
 COLUMNS = ("name", "type", "policy")
 
@@ -33,12 +37,13 @@ def test_events_queue_is_bounded_and_loses_the_oldest(
     assert policies["newest-events"].items() >= bounds.items()
 
 
-def test_billing_queue_has_dead_letters_and_no_bounds(
-    queues: dict[str, dict[str, Any]], policies: dict[str, dict[str, Any]]
+@pytest.mark.parametrize("name", consumed_queues("billing_queue"))
+def test_a_queue_that_is_consumed_has_dead_letters_and_no_bounds(
+    queues: dict[str, dict[str, Any]], policies: dict[str, dict[str, Any]], name: str
 ) -> None:
-    assert queues["billing_queue"]["policy"] == "dead-letters"
-    said = policies["dead-letters"]
-    assert said["dead-letter-routing-key"] == "billing_queue.dlq"
+    assert queues[name]["type"] == queues[f"{name}.dlq"]["type"] == "quorum"
+    said = policies[queues[name]["policy"]]
+    assert said["dead-letter-routing-key"] == f"{name}.dlq"
     assert "max-length" not in said
 
 
@@ -49,6 +54,44 @@ def test_the_exchanges_are_durable_and_all_events_go_to_events_queue(rabbitmq: R
     assert kinds["events"] == ("topic", True)
     bindings = rabbitmq.ask("/api/exchanges/billing_vhost/events/bindings/source").json()
     assert [(b["destination"], b["routing_key"]) for b in bindings] == [("events_queue", "#")]
+
+
+def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
+    rabbitmq: RabbitMQ,
+) -> None:
+    names = [f"{service}_inbox" for service in ("inventory", "orders", "billing", "mail")]
+    with connect(rabbitmq) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in names:
+            channel.queue_purge(name)
+        for exchange, key in (
+            ("order_events", "order.created"),
+            ("order_events", "order.completed"),
+            ("order_events", "order.cancelled"),
+            ("inventory_events", "stock.reserved"),
+            ("inventory_events", "product.updated"),
+            ("billing_events", "bill.recorded"),
+            ("customer_events", "customer.deleted"),
+        ):
+            channel.basic_publish(exchange, key, b"{}")
+        depths = queue_depths(rabbitmq, [*names, "nosuch"])
+        for name in names:
+            channel.queue_purge(name)
+    assert depths == dict(zip(names, ["2", "3", "1", "3"], strict=True))
+
+
+def test_of_dead_letters_only_those_that_there_are_are_shown(rabbitmq: RabbitMQ) -> None:
+    consumed = consumed_queues("billing_queue")
+    with connect(rabbitmq) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in consumed:
+            channel.queue_purge(f"{name}.dlq")
+        assert [name for name, _ in status._queue_rows(rabbitmq)] == [*consumed, "events_queue"]
+        channel.basic_publish("", "mail_inbox.dlq", b"{}")
+        assert status._queue_rows(rabbitmq)[-1] == ("mail_inbox.dlq", "1")
+        channel.queue_purge("mail_inbox.dlq")
 
 
 def test_a_user_of_ours_that_is_no_longer_named_goes_and_one_made_by_hand_stays(

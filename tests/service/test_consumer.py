@@ -11,7 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from billing.consumer import BillHandler
+from billing.recording import BillHandler
 from billing.settings import Settings
 from chassis import broker
 from chassis.broker import Queue

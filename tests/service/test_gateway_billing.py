@@ -19,7 +19,7 @@ from chassis.publisher import Publisher, State
 from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
 from gateway.app import create_app, create_publisher
-from gateway.settings import Settings
+from gateway.settings import AuthSettings, Settings
 from local.ports import free_port
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
@@ -39,7 +39,8 @@ def settings(
     nowhere = Upstream("nowhere", "127.0.0.1", free_port())
     port = PortSettings(port=free_port())
     database = database_settings("gateway")
-    return Settings(SERVER, port, port, database, broker_settings, *[nowhere] * 3)
+    upstreams = (nowhere, nowhere, nowhere, nowhere)
+    return Settings(SERVER, port, port, database, broker_settings, *upstreams, AuthSettings())
 
 
 @pytest.fixture

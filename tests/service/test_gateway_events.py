@@ -32,13 +32,13 @@ from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
 from gateway import events
 from gateway.app import create_app, create_publisher
-from gateway.settings import Settings
+from gateway.settings import AuthSettings, Settings
 from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
-from tests.conftest import PASSWORD
 from tests.service.conftest import SERVER
+from tests.service.gateway import variables
 
 ORDER = "/api/event/ecommerce/order/create"
 DATA = {"order_id": 12345, "customer": "John Doe", "total_amount": 250}
@@ -88,7 +88,8 @@ def configuration(
     nowhere = Upstream("nowhere", "127.0.0.1", free_port())
     port = PortSettings(port=free_port())
     database = database_settings("gateway")
-    return Settings(SERVER, port, port, database, broker_settings, *[nowhere] * 3)
+    upstreams = (nowhere, nowhere, nowhere, nowhere)
+    return Settings(SERVER, port, port, database, broker_settings, *upstreams, AuthSettings())
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def relay_process(configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
     """Have the process gateway-relay at work, and kill it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "relay"],
-        env=os.environ | _variables(configuration),
+        env=os.environ | variables(configuration),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -127,26 +128,6 @@ def relay_process(configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(10)
-
-
-def _variables(configuration: Settings) -> dict[str, str]:
-    database, rabbitmq = configuration.database, configuration.broker
-    addresses = {f"{s}_VM_IP": "127.0.0.1" for s in ("INVENTORY", "BILLING", "CUSTOMERS")}
-    return addresses | {
-        "GATEWAY_BIND": "127.0.0.1",
-        "GATEWAY_RELAY_PORT": str(free_port()),
-        "GATEWAY_DB_HOST": database.host,
-        "GATEWAY_DB_PORT": str(database.port),
-        "GATEWAY_DB_NAME": database.name,
-        "GATEWAY_DB_USER": database.user,
-        "GATEWAY_DB_PASSWORD": PASSWORD,
-        "RABBITMQ_HOST": rabbitmq.host,
-        "RABBITMQ_PORT": str(rabbitmq.port),
-        "RABBITMQ_USER": rabbitmq.user,
-        "RABBITMQ_PASSWORD": PASSWORD,
-        "RABBITMQ_VHOST": rabbitmq.vhost,
-        "RABBITMQ_QUEUE": rabbitmq.queue,
-    }
 
 
 @contextmanager

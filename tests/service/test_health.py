@@ -18,7 +18,7 @@ from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
 from tests.conftest import DATABASES, PASSWORD
-from tests.service.conftest import SERVER, port
+from tests.service.conftest import NOWHERE, SERVER, port
 
 Stoppable = tuple[FlaskClient, Postgres]
 
@@ -39,7 +39,8 @@ def stoppable() -> Iterator[Stoppable]:
             password=SecretStr(PASSWORD),
         )
         migrations.upgrade("inventory", settings)
-        yield create_app(Settings(SERVER, port(), settings)).test_client(), server
+        configured = Settings(SERVER, port(), port(), port(), settings, NOWHERE)
+        yield create_app(configured).test_client(), server
         server.stop()
 
 

@@ -16,14 +16,16 @@ import billing.models
 import customers.models
 import gateway.models
 import inventory.models
+import orders.models
 from chassis import idempotency, migrations
 from chassis.database import Database
+from chassis.inbox import inbox
 from chassis.outbox import outbox
 from chassis.settings import DatabaseSettings
 from local.postgres import Postgres
 from tests.conftest import PASSWORD
 
-SERVICES = ["gateway", "inventory", "billing", "customers"]
+SERVICES = ["gateway", "inventory", "billing", "customers", "orders"]
 _numbers = count()
 
 
@@ -90,6 +92,10 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
         ("billing", billing.models.Base.metadata),
         ("customers", customers.models.Base.metadata),
         ("customers", outbox.metadata),
+        ("orders", orders.models.Base.metadata),
+        *((service, outbox.metadata) for service in ("inventory", "billing", "orders")),
+        *((service, inbox.metadata) for service in ("inventory", "billing", "orders")),
+        ("orders", idempotency.keys.metadata),
         ("gateway", idempotency.keys.metadata),
         ("gateway", outbox.metadata),
         ("gateway", gateway.models.Base.metadata),

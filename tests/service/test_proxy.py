@@ -4,10 +4,7 @@ import gzip
 import json
 import re
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,120 +17,10 @@ from gateway import proxy
 from gateway.routes import passed_on
 from local.ports import free_port
 from local.waiting import wait_until
+from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
 
 MOVIES = "/api/movies"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 PATIENCE = 0.4  # seconds that the gateway waits for an answer in these tests
-Act = Callable[[socket.socket], None]
-
-
-def answering(*parts: bytes, close: bool = False) -> Act:
-    """Send these bytes to each request; then close the connection, if told so."""
-
-    def act(connection: socket.socket) -> None:
-        for part in parts:
-            connection.sendall(part)
-        if close:
-            connection.shutdown(socket.SHUT_RDWR)
-
-    return act
-
-
-def closing(connection: socket.socket) -> None:
-    """Close the connection without a word."""
-    connection.shutdown(socket.SHUT_RDWR)
-
-
-@dataclass
-class RawUpstream:
-    """A server that notes the bytes of each request and then does what the test says.
-
-    It answers the first requests with `acts`, one each, and all further ones with the last.
-    """
-
-    acts: list[Act] = field(default_factory=lambda: [answering(OK)])
-    requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        """Listen, on a free port."""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def close(self) -> None:
-        """Close everything and wait for all threads."""
-        self.stopped.set()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(10)
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
-        self.listener.close()
-
-    def close_connections(self) -> None:
-        """Close the connections that are kept, as an upstream does that is restarted."""
-        for connection in self._open:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    @property
-    def head(self) -> bytes:
-        """The last request's line and headers."""
-        return self.requests[-1].partition(b"\r\n\r\n")[0]
-
-    @property
-    def target(self) -> bytes:
-        """The last request's target."""
-        return self.head.split(b" ")[1]
-
-    @property
-    def body(self) -> bytes:
-        """The last request's body."""
-        return self.requests[-1].partition(b"\r\n\r\n")[2]
-
-    def values(self, name: str) -> list[str]:
-        """The last request's values of a header."""
-        pairs = (line.decode("latin-1").split(": ", 1) for line in self.head.split(b"\r\n")[1:])
-        return [pair[1] for pair in pairs if pair[0].lower() == name.lower()]
-
-    def _accept(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(connection)
-            thread = threading.Thread(target=self._serve, args=(connection,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            while request := _request(connection):
-                self.requests.append(request)
-                number = min(len(self.requests), len(self.acts))
-                self.acts[number - 1](connection)
-
-
-def _request(connection: socket.socket) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        if not (part := connection.recv(65536)):
-            return b""
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
 
 
 @pytest.fixture
@@ -147,7 +34,7 @@ def upstream() -> Iterator[RawUpstream]:
 def client_of(port: int) -> FlaskClient:
     """A client of a gateway before an upstream at this port."""
     passing = proxy.Proxy(Upstream("inventory-api", "127.0.0.1", port), 4)
-    routes = [passed_on("movies", MOVIES, passing)]
+    routes = [passed_on("movies", passing)]
     return web.create_app("gateway", ready=[], routes=routes).test_client(use_cookies=False)
 
 
@@ -359,7 +246,6 @@ def test_headers_of_the_request_are_passed_on(gateway: FlaskClient, upstream: Ra
         "Accept": "application/json",
         "Accept-Encoding": "br",
         "User-Agent": "curl/8",
-        "Authorization": "Bearer abc",
         "Cookie": "a=1; b=2",
         "Idempotency-Key": "key-1",
         "If-None-Match": '"7"',
@@ -384,7 +270,23 @@ def test_the_gateway_adds_no_headers_of_its_own_making(
         "x-forwarded-host",
         "x-request-id",
         "traceparent",
+        "x-caller",
     }
+
+
+@pytest.mark.parametrize("name", ["X-Caller", "x-caller", "X_Caller"])
+def test_nobody_but_the_gateway_says_who_calls(
+    gateway: FlaskClient, upstream: RawUpstream, name: str
+) -> None:
+    gateway.get(MOVIES, headers=[(name, "admin"), (name, "root")])
+    assert upstream.values("X-Caller") == ["anonymous"]
+    assert b"admin" not in upstream.head and b"root" not in upstream.head
+
+
+def test_credentials_end_at_the_gateway(gateway: FlaskClient, upstream: RawUpstream) -> None:
+    gateway.get(MOVIES, headers={"Authorization": "Bearer abc", "Connection": "Authorization"})
+    assert upstream.values("Authorization") == []
+    assert b"abc" not in upstream.head
 
 
 def test_hop_by_hop_headers_of_the_request_are_left_out(

@@ -12,6 +12,7 @@ from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.client import Bills, connect
+from tests.system.orders import Orders
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +33,15 @@ def bills(stack: Stack) -> Iterator[Bills]:
     bills = Bills(stack)
     bills.clear()
     yield bills
+    wait_until(lambda: ready(stack), 60, "the stack to be whole again")
+
+
+@pytest.fixture
+def orders(stack: Stack) -> Iterator[Orders]:
+    """Places orders of a new customer; everything runs, and nothing is among the dead letters."""
+    orders = Orders(stack)
+    orders.purge_dead_letters()
+    yield orders
     wait_until(lambda: ready(stack), 60, "the stack to be whole again")
 
 

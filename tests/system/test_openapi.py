@@ -1,5 +1,6 @@
 """openapi.yaml on the whole stack: its examples work as they are, its problems come as it says."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from local.stack import Stack
 from local.waiting import wait_until
 from tests import openapi
 from tests.openapi import Operation
+from tests.system.test_orders import run
 
 OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]
@@ -19,6 +21,12 @@ WITH_ID = [operation for operation in OPERATIONS.values() if "{id}" in operation
 LISTS = [operation for name, operation in OPERATIONS.items() if name.startswith("list")]
 TOO_LARGE = b'"' + b"x" * 1024 * 1024 + b'"'
 JSON = "application/json"
+PROTECTED = [operation for operation in OPERATIONS.values() if operation.protected]
+ORDERED = [
+    item["product_id"]
+    for order in openapi.examples(OPERATIONS["createOrder"].bodies[JSON]).values()
+    for item in order.get("items", [])
+]
 
 
 def bodies() -> Iterator[Any]:
@@ -33,24 +41,76 @@ def bodies() -> Iterator[Any]:
 def call(stack: Stack, operation: Operation, body: Any, **places: Any) -> requests.Response:
     """Call an operation with values for its parameters, by where they stand."""
     url = stack.url + operation.path.format_map(places.get("path", {}))
-    query, headers = places.get("query"), places.get("header")
+    query, headers = places.get("query"), token(stack, operation) | places.get("header", {})
     return requests.request(
         operation.method, url, json=body, params=query, headers=headers, timeout=20
     )
 
 
+def token(stack: Stack, operation: Operation) -> dict[str, str]:
+    """The header that lets a request in, if it needs one."""
+    if not operation.protected:
+        return {}
+    return {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
+
+
 def given(operation: Operation, place: str) -> dict[str, str]:
     """The examples of an operation's parameters in the path, query or header."""
     found = (p for p in operation.parameters if p["in"] == place and "example" in p)
-    return {parameter["name"]: str(parameter["example"]) for parameter in found}
+    return {parameter["name"]: _written(parameter["example"]) for parameter in found}
+
+
+def _written(example: object) -> str:
+    """An example as a path, a query or a header has it."""
+    if isinstance(example, list):
+        return ",".join(map(_written, example))
+    return json.dumps(example) if isinstance(example, bool) else str(example)
+
+
+def listed(stack: Stack, name: str) -> Any:
+    """What an operation lists, as much as there is place for in one page."""
+    answer = call(stack, OPERATIONS[name], None, query={"limit": "1000"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 @pytest.fixture
 def no_customers(stack: Stack) -> None:
     """Free the email addresses of the examples."""
-    for customer in requests.get(f"{stack.url}/api/customers", timeout=20).json():
-        url = f"{stack.url}/api/customers/{customer['id']}"
-        assert requests.delete(url, timeout=20).status_code == 200
+    for customer in listed(stack, "listCustomers"):
+        answer = call(stack, OPERATIONS["deleteCustomer"], None, path={"id": customer["id"]})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def no_orders(stack: Stack) -> None:
+    """Free the order_ids of the examples."""
+    for order in listed(stack, "listOrders"):
+        if order["items"]:
+            # 409 if it has come to its end by itself; it can be deleted then, too
+            call(stack, OPERATIONS["moveOrder"], "cancelled", path={"id": order["id"]})
+        answer = call(stack, OPERATIONS["deleteOrder"], None, path={"id": order["id"]})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+def ordered_products(stack: Stack) -> None:
+    """Make products until those are there that the examples order."""
+    made = 0
+    while made < max(ORDERED):
+        answer = call(stack, OPERATIONS["createProduct"], {"name": "Popcorn", "price": 4.5})
+        assert answer.status_code == 201, answer.text
+        made = answer.json()["id"]
+    for key in ORDERED:
+        found = call(stack, OPERATIONS["getProduct"], None, path={"id": key})
+        assert found.status_code == 200, "a test has deleted a product that is not its own"
+
+
+@pytest.fixture(scope="module")
+def scopeless(stack: Stack) -> str:
+    """A token that allows nothing of what is protected."""
+    words = ("token", "create", "--name", "scopeless", "--scope", "movies:read")
+    return run(stack, "gateway", *words).strip()
 
 
 def linked(stack: Stack, operation: Operation) -> dict[str, str]:
@@ -83,7 +143,7 @@ def expect(operation: Operation, answer: requests.Response, status: int) -> None
             openapi.validator(header["schema"]).validate(answer.headers[name])
 
 
-@pytest.mark.usefixtures("no_customers")
+@pytest.mark.usefixtures("no_customers", "no_orders", "ordered_products")
 @pytest.mark.parametrize(("operation", "body", "first"), list(bodies()))
 def test_every_example_works_as_it_is(
     stack: Stack, operation: Operation, body: Any, first: bool
@@ -116,7 +176,7 @@ def test_a_body_that_is_wrong_is_the_problem_that_is_documented(
     stack: Stack, operation: Operation, content_type: str, data: bytes, status: int
 ) -> None:
     url = stack.url + operation.path.format_map({"id": "1"} | given(operation, "path"))
-    headers = {"Content-Type": content_type}
+    headers = {"Content-Type": content_type} | token(stack, operation)
     answer = requests.request(operation.method, url, data=data, headers=headers, timeout=20)
     expect(operation, answer, status)
 
@@ -146,4 +206,46 @@ def test_an_id_of_nothing_is_the_problem_that_is_documented(
 def test_a_wrong_query_is_the_problem_that_is_documented(
     stack: Stack, operation: Operation, query: str
 ) -> None:
-    expect(operation, call(stack, operation, None, query=query), 422)
+    path = given(operation, "path")
+    expect(operation, call(stack, operation, None, path=path, query=query), 422)
+
+
+@pytest.mark.parametrize(("key", "status"), [("nobody/1", 404), ("%00", 422)])
+def test_an_order_id_of_nothing_is_the_problem_that_is_documented(
+    stack: Stack, key: str, status: int
+) -> None:
+    operation = OPERATIONS["getOrderByOrderId"]
+    expect(operation, call(stack, operation, None, path={"order_id": key}), status)
+
+
+@pytest.mark.parametrize("operation", PROTECTED, ids=lambda operation: operation.id)
+@pytest.mark.parametrize("authorization", ["", "Basic dTpw", "Bearer", "Bearer wrong"])
+def test_without_a_good_token_the_answer_is_the_problem_that_is_documented(
+    stack: Stack, operation: Operation, authorization: str
+) -> None:
+    expect(operation, presenting(stack, operation, authorization), 401)
+
+
+@pytest.mark.parametrize("operation", PROTECTED, ids=lambda operation: operation.id)
+def test_a_token_that_does_not_suffice_is_the_problem_that_is_documented(
+    stack: Stack, scopeless: str, operation: Operation
+) -> None:
+    expect(operation, presenting(stack, operation, f"Bearer {scopeless}"), 403)
+
+
+def presenting(stack: Stack, operation: Operation, authorization: str) -> requests.Response:
+    """Call an operation with these credentials."""
+    path, header = {"id": "1"} | given(operation, "path"), {"Authorization": authorization}
+    return call(stack, operation, None, path=path, header=header)
+
+
+@pytest.mark.usefixtures("no_orders", "ordered_products")
+def test_a_conflict_is_the_problem_that_is_documented(stack: Stack) -> None:
+    create, adjust = OPERATIONS["createOrder"], OPERATIONS["adjustStock"]
+    order = {"order_id": "A", "customer_id": "1", "total_amount": 5, "status": "completed"}
+    path = {"id": call(stack, create, order).json()["id"]}
+    expect(create, call(stack, create, order), 409)
+    for name, body in (("moveOrder", "pending"), ("changeOrder", {"total_amount": 6})):
+        expect(OPERATIONS[name], call(stack, OPERATIONS[name], body, path=path), 409)
+    less = {"delta": 1 - 2**31}
+    expect(adjust, call(stack, adjust, less, path={"id": ORDERED[0]}), 409)

@@ -46,7 +46,9 @@ def test_one_request_id_finds_a_bill_in_the_logs_of_all_processes(
         lines = trace.find(stack.process_manager.logs, "find-me-everywhere")
         return {line.split()[0] for line in lines}
 
-    wait_until(lambda: processes() == {"gateway", "billing-consumer"}, 10, "both log lines")
+    # billing tells of each bill, also to orders, whose it may be
+    told = {"gateway", "billing-consumer", "billing-relay", "orders-consumer"}
+    wait_until(lambda: processes() == told, 10, "all log lines")
 
 
 def test_an_upstream_that_is_stopped_is_503_with_retry_after(movies: str, stack: Stack) -> None:

@@ -67,9 +67,16 @@ def test_events_of_a_broker_that_is_down_are_a_sentence(
     assert capsys.readouterr().out == ""
 
 
+def test_sample_data_for_a_gateway_that_is_down_are_a_sentence(tmp_path: Path) -> None:
+    stack = Stack.private(tmp_path)
+    with pytest.raises(StackError, match=r"^The gateway does not answer: \./stack up starts it\.$"):
+        commands.seed(stack, Namespace())
+
+
 def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
     rows = status._queue_rows(stack.rabbitmq)
-    assert [name for name, _ in rows] == ["billing_queue", "billing_queue.dlq", "events_queue"]
+    inboxes = ("inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
+    assert [name for name, _ in rows] == ["billing_queue", *inboxes, "events_queue"]
     assert {depth for _, depth in rows} == {"unknown: RabbitMQ is down"}
 
 

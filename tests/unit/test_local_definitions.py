@@ -9,10 +9,16 @@ import sys
 
 import pytest
 
+import billing.events
+import inventory.consumer
+import orders.consumer
+import orders.mail_worker
+from chassis.broker import Binding, Exchange, Queue, Topology
 from local.layout import CHECKOUT
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
 
+CONSUMED = ("billing_queue", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
 VARIABLES = {
     "RABBITMQ_USER": "rabbitmq_user",
     "RABBITMQ_PASSWORD": "rabbitmq_password",
@@ -72,11 +78,23 @@ def effective(made: Definitions, queue: str) -> dict[str, object]:
     return definition
 
 
-def test_only_the_queue_itself_has_a_dead_letter_policy() -> None:
-    made = definitions(VARIABLES | {"RABBITMQ_QUEUE": "a.queue"}, "3.10.8")
-    for other in ("a.queue.dlq", "aXqueue", "events_queue"):
+@pytest.mark.parametrize("queue", CONSUMED)
+def test_only_a_queue_that_is_consumed_has_a_dead_letter_policy(queue: str) -> None:
+    made = definitions(VARIABLES, "3.10.8")
+    for other in (f"{queue}.dlq", f"my_{queue}", "events_queue"):
         assert "dead-letter-routing-key" not in effective(made, other)
+    assert effective(made, queue)["dead-letter-routing-key"] == f"{queue}.dlq"
+
+
+def test_a_queue_with_a_dot_in_its_name_shares_its_policy_with_no_other() -> None:
+    made = definitions(VARIABLES | {"RABBITMQ_QUEUE": "a.queue"}, "3.10.8")
+    assert "dead-letter-routing-key" not in effective(made, "aXqueue")
     assert effective(made, "a.queue")["dead-letter-routing-key"] == "a.queue.dlq"
+
+
+def test_no_two_policies_have_one_name() -> None:
+    names = [policy["name"] for policy in definitions(VARIABLES, "4.0.5")["policies"]]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("version", ["3.9.13", "4.0.5"])
@@ -84,11 +102,11 @@ def test_only_events_queue_is_bounded_and_loses_the_oldest(version: str) -> None
     made = definitions(VARIABLES, version)
     bounds = {"max-length": 1_000_000, "overflow": "drop-head"}
     assert effective(made, "events_queue").items() >= bounds.items()
-    for other in ("billing_queue", "billing_queue.dlq", "my_events_queue"):
+    for other in (*CONSUMED, "billing_queue.dlq", "my_events_queue"):
         assert "max-length" not in effective(made, other)
 
 
-@pytest.mark.parametrize("queue", ["billing_queue", "billing_queue.dlq", "events_queue", "another"])
+@pytest.mark.parametrize("queue", [*CONSUMED, "billing_queue.dlq", "events_queue", "another"])
 def test_no_queue_has_a_delivery_limit_where_the_release_has_one_by_default(queue: str) -> None:
     assert effective(definitions(VARIABLES, "4.0.5"), queue)["delivery-limit"] == -1
     assert "delivery-limit" not in effective(definitions(VARIABLES, "3.10.8"), queue)
@@ -96,21 +114,47 @@ def test_no_queue_has_a_delivery_limit_where_the_release_has_one_by_default(queu
 
 def test_all_queues_are_durable_quorum_queues_and_all_exchanges_durable() -> None:
     made = definitions(VARIABLES, "3.10.8")
-    assert [q["name"] for q in made["queues"]] == [
-        "billing_queue",
-        "billing_queue.dlq",
-        "events_queue",
-    ]
+    consumed = [name + end for name in CONSUMED for end in ("", ".dlq")]
+    assert [q["name"] for q in made["queues"]] == [*consumed, "events_queue"]
     assert {q["arguments"]["x-queue-type"] for q in made["queues"]} == {"quorum"}
     kinds = {e["name"]: e["type"] for e in made["exchanges"]}
-    assert kinds == {"customer_events": "fanout", "events": "topic"}
+    topics = ("order_events", "inventory_events", "billing_events", "events")
+    assert kinds == {"customer_events": "fanout", **dict.fromkeys(topics, "topic")}
     assert all(thing["durable"] for thing in made["queues"] + made["exchanges"])
 
 
 def test_events_queue_gets_all_of_the_events_and_nothing_else() -> None:
-    [binding] = definitions(VARIABLES, "3.10.8")["bindings"]
-    fields = ("source", "destination", "destination_type", "routing_key")
-    assert [binding[f] for f in fields] == ["events", "events_queue", "queue", "#"]
+    assert bound(definitions(VARIABLES, "3.10.8"), "events_queue") == {("events", "#")}
+
+
+def bound(made: Definitions, queue: str) -> set[tuple[str, str]]:
+    """Exchange and routing key of all that a queue is bound to."""
+    bindings = [b for b in made["bindings"] if b["destination"] == queue]
+    assert {b["destination_type"] for b in bindings} <= {"queue"}
+    return {(b["source"], b["routing_key"]) for b in bindings}
+
+
+@pytest.mark.parametrize(
+    ("queue", "topology"),
+    [
+        ("inventory_inbox", inventory.consumer.topology("inventory_inbox")),
+        ("orders_inbox", orders.consumer.TOPOLOGY),
+        ("billing_inbox", billing.events.INBOX_TOPOLOGY),
+        ("mail_inbox", orders.mail_worker.TOPOLOGY),
+    ],
+)
+def test_there_is_all_that_a_consumer_declares_before_its_first_start(
+    queue: str, topology: Topology
+) -> None:
+    made = definitions(VARIABLES, "4.0.5")
+    parts = list(topology)
+    queues = {part.name for part in parts if isinstance(part, Queue)}
+    assert queues == {queue, f"{queue}.dlq"} <= {q["name"] for q in made["queues"]}
+    exchanges = {part.name: part.kind for part in parts if isinstance(part, Exchange)}
+    assert exchanges.items() <= {e["name"]: e["type"] for e in made["exchanges"]}.items()
+    bindings = [part for part in parts if isinstance(part, Binding)]
+    assert {b.queue for b in bindings} == {queue}
+    assert {(b.exchange, b.routing_key) for b in bindings} == bound(made, queue)
 
 
 def test_of_users_only_those_of_ours_that_are_no_longer_named_are_former_ones() -> None:

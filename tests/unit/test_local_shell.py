@@ -10,7 +10,18 @@ import pytest
 from local.layout import CHECKOUT
 
 NOBODY = 65534
-COMMANDS = ("up", "install", "test", "down", "status", "psql gateway", "pm2 list", "server stop x")
+COMMANDS = (
+    "up",
+    "install",
+    "test",
+    "down",
+    "status",
+    "psql gateway",
+    "pm2 list",
+    "server stop x",
+    "seed",
+    "import x",
+)
 
 
 @pytest.fixture
@@ -41,6 +52,20 @@ def test_every_command_refuses_the_state_of_another_user(checkout: Path, command
 def test_help_asks_for_nothing(checkout: Path) -> None:
     done = run(checkout / "stack")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_to_import_is_looked_for_where_the_caller_is(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    python = checkout / ".stack" / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\npwd\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    here = tmp_path_factory.mktemp("somewhere else")
+    command = [str(checkout / "stack"), "import", "--dry-run", "my orders.csv"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    words = ["-m", "local", "run", "orders", "import", "--dry-run", f"{here}/my orders.csv"]
+    assert done.stdout.splitlines() == [str(checkout), *words]
 
 
 def test_a_link_leads_to_the_checkout(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
+from gateway.scopes import CLASSES
 from local import variables
 from local.errors import StackError
 from local.layout import CHECKOUT
@@ -83,7 +84,7 @@ def test_a_file_in_another_encoding_is_named(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "²", "1000"])
-@pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS", "CUSTOMERS_WORKERS"])
+@pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS", "ORDERS_WORKERS"])
 def test_a_size_that_is_none_is_named(checkout: Path, name: str, number: str) -> None:
     with pytest.raises(StackError, match=f"^{name} has to be a whole number, 1 to "):
         variables.read(checkout, {name: number})
@@ -112,6 +113,57 @@ def test_a_time_may_have_a_fraction(checkout: Path, value: str) -> None:
     assert values["EVENT_PUBLISH_TIMEOUT_SECONDS"] == value
 
 
+@pytest.mark.parametrize("value", ["all", "none", "orders", "orders, Products ,billing", "events"])
+def test_what_needs_a_token_is_a_list_or_all_or_none(checkout: Path, value: str) -> None:
+    assert variables.read(checkout, {"AUTH_PROTECTED": value})["AUTH_PROTECTED"] == value
+
+
+@pytest.mark.parametrize("value", ["order", "orders,", "all,orders", "none,none", "orders;movies"])
+def test_what_is_not_to_be_protected_is_named(checkout: Path, value: str) -> None:
+    sentence = f"^AUTH_PROTECTED has to be all, none, or a list of movies,.*, and is '{value}'\\.$"
+    with pytest.raises(StackError, match=sentence):
+        variables.read(checkout, {"AUTH_PROTECTED": value})
+
+
+def test_what_may_be_protected_is_what_the_gateway_protects() -> None:
+    assert variables.PROTECTED == CLASSES
+
+
+@pytest.mark.parametrize("token", ["short", "two words of it", "jeton-privé", "x" * 513])
+def test_a_token_that_is_none_is_refused_and_not_told(checkout: Path, token: str) -> None:
+    with pytest.raises(StackError, match=r"^API_TOKEN has to be 8 to 512 ") as raised:
+        variables.read(checkout, {"API_TOKEN": token})
+    assert token not in str(raised.value)
+
+
+def test_a_mail_server_is_taken_from_the_file_and_from_the_environment(checkout: Path) -> None:
+    assert "SMTP_HOST" not in variables.read(checkout, {})
+    (checkout / ".env").write_text("SMTP_HOST=mail.kawa.fr\nSMTP_PORT=2525\n")
+    values = variables.read(checkout, {"SMTP_PORT": "2526"})
+    assert (values["SMTP_HOST"], values["SMTP_PORT"]) == ("mail.kawa.fr", "2526")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SMTP_PORT": "smtp"}, r"SMTP_PORT has to be a port, 1 to 65535, and is 'smtp'\."),
+        ({"SMTP_HOST": ""}, "SMTP_HOST is empty: give a value, or remove the line."),
+        ({"SMTP_TLS": "yes"}, r"SMTP_TLS has to be none, starttls or tls, and is 'yes'\."),
+        ({"SMTP_USER": "me"}, "SMTP_USER and SMTP_PASSWORD: give both, or none."),
+        ({"SMTP_PASSWORD": "secret"}, "SMTP_USER and SMTP_PASSWORD: give both, or none."),
+        (
+            {"SMTP_USER": "me", "SMTP_PASSWORD": "secret"},
+            "SMTP_TLS has to be starttls or tls where there is an SMTP_PASSWORD.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_mail_server_is_named(
+    checkout: Path, given: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(StackError, match=f"^{sentence}$"):
+        variables.read(checkout, given)
+
+
 @pytest.mark.parametrize("port", ["", "0", "65536", "eighty", "-1", "8080.0"])
 def test_a_port_that_is_none_is_named(checkout: Path, port: str) -> None:
     (checkout / ".env").write_text(EXAMPLE.replace("GATEWAY_PORT=8080", f"GATEWAY_PORT={port}"))
@@ -134,6 +186,7 @@ def test_on_one_machine_every_service_has_a_loopback_address(checkout: Path) -> 
     assert resolved["GATEWAY_BIND"] == resolved["GATEWAY_VM_IP"] == "127.0.0.1"
     assert resolved["BILLING_BIND"] == resolved["BILLING_VM_IP"] == "127.0.0.12"
     assert resolved["CUSTOMERS_BIND"] == resolved["CUSTOMERS_VM_IP"] == "127.0.0.13"
+    assert resolved["ORDERS_BIND"] == resolved["ORDERS_VM_IP"] == "127.0.0.14"
     assert resolved["INVENTORY_DB_PORT"] == "15001"
     assert resolved["RABBITMQ_PORT"] == "5673"
     assert resolved["RABBITMQ_HOST"] == "127.0.0.1"

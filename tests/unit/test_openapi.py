@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ from pydantic import SecretStr
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.errors import InvalidError
-from chassis.fields import Schema
 from chassis.idempotency import Key, fingerprint
+from chassis.identity import ANONYMOUS
 from chassis.parsing import decoded, validated
 from chassis.publisher import Publisher
 from chassis.settings import (
@@ -29,12 +31,17 @@ from customers.app import create_app as create_customers
 from customers.schemas import CustomerChange, NewCustomer
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
-from gateway.routes import ANONYMOUS
 from gateway.schemas import NewBill
+from gateway.scopes import CLASSES
+from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
-from inventory.schemas import MovieChange, NewMovie
+from inventory.schemas import MovieChange, NewMovie, NewProduct, ProductChange, StockChange
 from inventory.settings import Settings as InventorySettings
+from orders.app import create_app as create_orders
+from orders.mail_settings import MailSettings
+from orders.schemas import OrderChange, new_order, status_change
+from orders.settings import Settings as OrdersSettings
 from tests import openapi
 
 SECRET = SecretStr("secret")
@@ -43,13 +50,21 @@ DATABASE = DatabaseSettings(name="db", user="user", password=SECRET)
 BROKER = BrokerSettings(
     host="127.0.0.1", user="user", password=SECRET, vhost="vhost", queue="billing_queue"
 )
+INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API = (
+    Upstream(f"{name}-api", "127.0.0.1", 8080)
+    for name in ("inventory", "billing", "customers", "orders")
+)
 OPERATIONS = openapi.operations()
-MODELS: dict[str, type[Schema]] = {
-    "NewMovie": NewMovie,
-    "MovieChange": MovieChange,
-    "NewBill": NewBill,
-    "NewCustomer": NewCustomer,
-    "CustomerChange": CustomerChange,
+READERS: dict[str, Callable[[Any], object]] = {
+    **{
+        schema.__name__: partial(validated, schema)
+        for schema in (
+            *(NewMovie, MovieChange, NewProduct, ProductChange, StockChange, NewBill),
+            *(NewCustomer, CustomerChange, OrderChange),
+        )
+    },
+    "NewOrder": new_order,
+    "StatusChange": status_change,
 }
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 MOVIES: list[object] = [
@@ -73,33 +88,114 @@ CUSTOMERS: list[object] = [
     *(CUSTOMER | {"phone": phone} for phone in ("+33 (0)6.01-02", "06x", "0" * 33, "", 6, None)),
     *(CUSTOMER, CUSTOMER | {"age": 1}, {"name": "x"}, {"email": "ben@kawa.fr"}, {}, [], "x"),
 ]
+PRODUCT: dict[str, object] = {"name": "The Matrix, DVD", "price": 9.99}
+AMOUNTS: tuple[object, ...] = (
+    *(0, 180, 9999999999.99, 1e10, -1, True),
+    *("180", " +0.10 ", "1.555", "10000000000", "x", "", [1], None),
+)
+IDS: tuple[object, ...] = (
+    *(1, 0, -1, 2**63 - 1, 2**63),
+    *("1", "007", "0", "x", "", 1.5, True, [1], None),
+)
+PRODUCTS: list[object] = [
+    *(PRODUCT | {"name": name} for name in ("x" * 255, "x" * 256, "", "  ", "a\0b", 1, None)),
+    *(PRODUCT | {"description": text} for text in ("", "x" * 10_001, "\0", None, 1)),
+    *(PRODUCT | {"price": price} for price in AMOUNTS),
+    *(PRODUCT | {"stock": n} for n in (0, 2**31 - 1, 2**31, -1, 1.5, " 5 ", "-1", True, None)),
+    *(PRODUCT | {"movie_id": key} for key in IDS),
+    *(PRODUCT, PRODUCT | {"id": 1}, {"name": "x"}, {"price": 1}, {"stock": "x"}, {}, [], "x"),
+]
+STOCK: list[object] = [
+    *({"delta": n} for n in (1, -1, 0, 2**31 - 1, 2**31, 1 - 2**31, -(2**31), 1.5, True, None)),
+    *({"delta": n} for n in ("5", "-5", "+5", "0", "00", "five", "", [5])),
+    *({"delta": 1, "stock": 1}, {"stock": 1}, {}, [], 5),
+]
+ITEM: dict[str, object] = {"product_id": 1, "quantity": 2}
+BARE_ORDER: dict[str, object] = {"customer_id": "CLIENT123", "total_amount": 150.5}
+ORDER_WITH_ITEMS: dict[str, object] = {"customer_id": "1", "items": [ITEM, ITEM]}
+REFERENCES: tuple[object, ...] = (
+    *("x" * 50, "x" * 51, "", " ", "a\0b", 1, 1.5, True, None),
+    *(10**50 - 1, 10**50, 1 - 10**49, -(10**49)),
+)
+STATES: tuple[object, ...] = (
+    *("pending", "processing", "completed", "cancelled"),
+    *("new", "Pending", "", 5, None),
+)
+ITEMS: list[object] = [
+    *([ITEM | {"product_id": key}] for key in IDS),
+    *(
+        [ITEM | {"quantity": n}]
+        for n in (1_000_000, 1_000_001, 0, "1000000", "1000001", True, None)
+    ),
+    *([ITEM | {"price": 1}], [{"product_id": 1}], [{"quantity": 1}], [1], [], {}, "x", None),
+    *([ITEM] * 100, [ITEM] * 101),
+]
+OF_EITHER_KIND: list[dict[str, object]] = [
+    *({"customer_id": reference} for reference in REFERENCES),
+    *({"order_id": reference} for reference in REFERENCES),
+    *({"total_amount": amount} for amount in AMOUNTS),
+    *({"status": status} for status in STATES),
+    {"id": 1},
+    {"reason": "x"},
+    {},
+]
+ORDERS: list[object] = [
+    *(order | change for order in (BARE_ORDER, ORDER_WITH_ITEMS) for change in OF_EITHER_KIND),
+    *(ORDER_WITH_ITEMS | {"items": items} for items in ITEMS),
+    *({"customer_id": "1"}, {"total_amount": 1}, {"items": [ITEM]}, {}, [], "x", None),
+]
+ORDER_CHANGES: list[object] = [
+    *({"customer_id": reference} for reference in REFERENCES),
+    *({"order_id": reference} for reference in REFERENCES),
+    *({"total_amount": amount} for amount in AMOUNTS),
+    *(BARE_ORDER, {"status": "pending"}, {"id": 1}, {}, [], "x", None),
+]
+MOVES: list[object] = [
+    *STATES,
+    *({"status": status} for status in STATES),
+    *({"status": "pending", "reason": "x"}, {"state": "pending"}, {}, [], ["pending"], True),
+]
 BODIES = [
     *(("NewCustomer", body) for body in CUSTOMERS),
     *(("CustomerChange", body) for body in CUSTOMERS),
+    *(("NewProduct", body) for body in PRODUCTS),
+    *(("ProductChange", body) for body in PRODUCTS),
+    *(("StockChange", body) for body in STOCK),
+    *(("NewOrder", body) for body in ORDERS),
+    *(("OrderChange", body) for body in ORDER_CHANGES),
+    *(("StatusChange", body) for body in MOVES),
     *(("NewMovie", body) for body in MOVIES),
     *(("MovieChange", body) for body in MOVIES),
     *(("NewBill", body) for body in BILLS),
 ]
-OTHER_NAMES = {"/api/clients": "/api/customers", "/api/event": "/api/events"}
+OTHER_NAMES = {
+    "/api/produits": "/api/products",
+    "/api/clients": "/api/customers",
+    "/api/commandes": "/api/orders",
+    "/api/event": "/api/events",
+}
+PROTECTED = [operation for operation in OPERATIONS if operation.protected]
 Routes = set[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Flask:
     """The gateway's application; nothing behind it runs."""
-    names = ("inventory-api", "billing-api", "customers-api")
-    upstreams = [Upstream(name, "127.0.0.1", 8080) for name in names]
-    settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams)
+    upstreams = (INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API)
+    settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams, AuthSettings())
     return create_gateway(settings, Publisher(BROKER, "test", []))
 
 
 @pytest.fixture(scope="module")
 def upstreams() -> list[Flask]:
     """The applications behind the gateway."""
+    ports, mail = (PORT, PORT, PORT), MailSettings(mail_dir=Path("mail"))
+    others = (INVENTORY_API, CUSTOMERS_API)
     return [
-        create_inventory(InventorySettings(SERVER, PORT, DATABASE)),
-        create_billing(BillingSettings(SERVER, PORT, PORT, DATABASE, BROKER)),
+        create_inventory(InventorySettings(SERVER, *ports, DATABASE, BROKER)),
+        create_billing(BillingSettings(SERVER, *ports, DATABASE, BROKER)),
         create_customers(CustomersSettings(SERVER, PORT, PORT, DATABASE, BROKER, EventSettings())),
+        create_orders(OrdersSettings(SERVER, PORT, *ports, DATABASE, BROKER, *others, mail)),
     ]
 
 
@@ -130,10 +226,10 @@ def is_documented(name: str, body: object) -> bool:
     return bool(openapi.validator(schema).is_valid(body))
 
 
-def is_taken(model: type[Schema], body: object) -> bool:
+def is_taken(name: str, body: object) -> bool:
     """Whether the code takes a body, read as it would be."""
     try:
-        validated(model, decoded(json.dumps(body).encode()))
+        READERS[name](decoded(json.dumps(body).encode()))
     except InvalidError:
         return False
     return True
@@ -227,7 +323,32 @@ def test_every_problem_shows_its_own_status(operation: openapi.Operation) -> Non
 
 @pytest.mark.parametrize(("name", "body"), BODIES, ids=lambda value: f"{value}"[:60])
 def test_the_document_takes_the_bodies_that_the_code_takes(name: str, body: object) -> None:
-    assert is_documented(name, body) == is_taken(MODELS[name], body)
+    assert is_documented(name, body) == is_taken(name, body)
+
+
+def test_what_is_protected_by_default_is_what_the_document_says() -> None:
+    default = AuthSettings().auth_protected
+    assert {operation.path.split("/")[2] for operation in PROTECTED} == default
+    for operation in OPERATIONS:
+        resource = operation.path.split("/")[2] if operation.path.startswith("/api/") else None
+        assert operation.protected == (resource in default)
+        assert ({"401", "403"} <= operation.responses.keys()) == (resource in CLASSES)
+
+
+@pytest.mark.parametrize("operation", PROTECTED, ids=lambda operation: operation.id)
+@pytest.mark.parametrize(
+    ("example", "headers"), [("missing", {}), ("invalid", {"Authorization": "Bearer"})]
+)
+def test_without_a_token_the_answer_is_the_example_of_the_document(
+    gateway: Flask, operation: openapi.Operation, example: str, headers: dict[str, str]
+) -> None:
+    path = operation.path.replace("{id}", "1")
+    answer = gateway.test_client().open(path, method=operation.method, headers=headers)
+    said = operation.responses["401"]
+    shown = openapi.examples(said["content"]["application/problem+json"])[example]
+    assert json.loads(answer.data) | {"request_id": shown["request_id"]} == shown
+    challenge = said["headers"]["WWW-Authenticate"]["schema"]
+    openapi.validator(challenge).validate(answer.headers["WWW-Authenticate"])
 
 
 def test_operations_have_names_of_their_own_and_words_to_explain_them() -> None:

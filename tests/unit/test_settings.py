@@ -21,6 +21,7 @@ BROKER = {
     "RABBITMQ_PASSWORD": "secret of the broker",
     "RABBITMQ_VHOST": "billing_vhost",
     "RABBITMQ_QUEUE": "billing_queue",
+    "BILLING_VM_IP": "192.168.56.12",
 }
 
 
@@ -48,11 +49,10 @@ def test_a_missing_variable_is_named(variables: pytest.MonkeyPatch, name: str) -
         inventory.settings.load()
 
 
-@pytest.mark.parametrize("name", [*BROKER, "BILLING_VM_IP"])
+@pytest.mark.parametrize("name", BROKER)
 def test_a_missing_variable_of_the_broker_is_named(
     variables: pytest.MonkeyPatch, name: str
 ) -> None:
-    variables.setenv("BILLING_VM_IP", "192.168.56.12")
     variables.delenv(name)
     with pytest.raises(SettingsError, match=name):
         read_broker()
@@ -100,7 +100,8 @@ def test_what_is_not_set_has_its_default(variables: pytest.MonkeyPatch) -> None:
 
 
 def test_the_file_that_env_file_names_is_read(env_file: Path) -> None:
-    env_file.write_text("".join(f"{name}={value!r}\n" for name, value in DATABASE.items()))
+    variables = {**DATABASE, **BROKER}
+    env_file.write_text("".join(f"{name}={value!r}\n" for name, value in variables.items()))
     assert inventory.settings.load().database.name == "movies_db"
 
 
@@ -140,11 +141,13 @@ def test_the_gateway_finds_the_other_services_by_their_machines_and_ports(
     variables.setenv("INVENTORY_API_PORT", "8081")
     variables.setenv("BILLING_VM_IP", "127.0.0.12")
     variables.setenv("CUSTOMERS_VM_IP", "127.0.0.13")
+    variables.setenv("ORDERS_VM_IP", "127.0.0.14")
     settings = gateway.settings.load()
     found = settings.inventory
     assert (found.name, found.host, found.port) == ("inventory-api", "127.0.0.11", 8081)
     assert (settings.billing.host, settings.billing.port) == ("127.0.0.12", 8080)
     assert (settings.customers.name, settings.customers.host) == ("customers-api", "127.0.0.13")
+    assert (settings.orders.name, settings.orders.host) == ("orders-api", "127.0.0.14")
 
 
 def test_billing_reads_a_port_for_each_of_its_processes(variables: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""What billing does with the messages of billing_queue: record each bill, and tell of it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import RowMapping
+from werkzeug.exceptions import BadRequest
+
+from billing import bills
+from billing.events import bill_recorded
+from billing.schemas import BillMessage
+from chassis import database, outbox, parsing, trace
+from chassis.broker import Message
+from chassis.database import Database
+from chassis.delivery import Delivery, RejectedError
+from chassis.errors import InvalidError
+from chassis.trace import Trace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReceivedBill:
+    """A bill that came in a message."""
+
+    message_id: str
+    bill: BillMessage
+    trace: Trace
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The bill as a row of its table."""
+        return {"message_id": self.message_id, **self.bill.model_dump()}
+
+
+class BillHandler:
+    """Records bills, and has billing-relay tell of each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def parse(self, delivery: Delivery) -> ReceivedBill:
+        """Read a bill; a message that another client published without an id gets one.
+
+        Raises:
+            RejectedError: it is no bill.
+        """
+        try:
+            bill = parsing.validated(BillMessage, parsing.decoded(delivery.body))
+        except BadRequest as error:
+            raise RejectedError(str(error.description)) from None
+        except InvalidError as error:
+            raise RejectedError(str(error)) from None
+        message_id = delivery.properties.message_id or str(uuid4())
+        return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
+
+    def apply(self, items: Sequence[ReceivedBill]) -> None:
+        """Insert the bills that are not there yet, and their events, in one transaction."""
+        # of one that is in this batch twice, the first
+        first = {item.message_id: item for item in reversed(items)}
+        with self._database.unit_of_work() as connection:
+            recorded = bills.record(connection, [item.row for item in items])
+            outbox.add_all(connection, [_event(first[bill["id"]], bill) for bill in recorded])
+            connection.commit()
+        new = {bill["id"]: bill for bill in recorded}
+        for item in items:
+            _log(item, new.pop(item.message_id, None))
+
+    def is_outage(self, error: Exception) -> bool:
+        """A database that is away, or not as it should be, is no message's fault."""
+        return database.is_outage(error)
+
+
+def _event(item: ReceivedBill, bill: RowMapping) -> Message:
+    with trace.within(item.trace):
+        return bill_recorded(bill)
+
+
+def _log(item: ReceivedBill, recorded: RowMapping | None) -> None:
+    extra = {
+        "message_id": item.message_id,
+        "user_id": item.bill.user_id,
+        "number_of_items": item.bill.number_of_items,
+        "total_amount": str(item.bill.total_amount),
+    }
+    with trace.within(item.trace):
+        logger.info(_outcome(recorded), extra=extra)
+
+
+def _outcome(recorded: RowMapping | None) -> str:
+    if recorded is None:
+        return "bill was recorded before"
+    return "bill recorded" if recorded["voided_at"] is None else "bill recorded as void"

@@ -1,0 +1,93 @@
+"""Who may call what: `Authorization: Bearer TOKEN` on the classes that `AUTH_PROTECTED` names.
+
+Source: RFC 6750 (Bearer tokens), RFC 9110, section 11 (challenges).
+"""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, g, request
+from werkzeug.exceptions import HTTPException
+
+from chassis.identity import ANONYMOUS
+from gateway import scopes
+from gateway.tokens import Holder, Tokens
+
+REALM = "crud-master"
+_CREDENTIALS = re.compile(r"bearer +([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
+
+
+class ChallengeError(HTTPException):
+    """The request is refused; `WWW-Authenticate` says what it lacks."""
+
+    def __init__(self, status: HTTPStatus, detail: str, **parameters: str) -> None:
+        super().__init__(detail)
+        self.code = status.value
+        self._parameters = {"realm": REALM, **parameters}
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Add the challenge, with its parameters quoted, as RFC 6750 has them."""
+        challenge = ", ".join(f'{name}="{value}"' for name, value in self._parameters.items())
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", f"Bearer {challenge}")]
+
+
+class Guard:
+    """Stands before the routes of protected classes; the others it does not touch."""
+
+    def __init__(self, protected: Iterable[str], tokens: Tokens) -> None:
+        self._protected = frozenset(protected)
+        self._tokens = tokens
+
+    def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
+        """Return `routes`, guarded if their class is protected."""
+        if resource_class in self._protected:
+            routes.before_request(lambda: self._admit(resource_class))
+        return routes
+
+    def _admit(self, resource_class: str) -> None:
+        """Note who calls.
+
+        Raises:
+            ChallengeError: without a token, with a wrong one, or with one that does not suffice.
+            sqlalchemy.exc.OperationalError: the token can't be looked up.
+        """
+        if request.method == "OPTIONS":
+            return
+        holder = self._holder()
+        scope = scopes.needed(resource_class, request.method)
+        if scope not in holder.scopes:
+            detail = f"The token {holder.name} lacks the scope {scope}."
+            parameters = {"error": "insufficient_scope", "scope": scope}
+            raise ChallengeError(HTTPStatus.FORBIDDEN, detail, **parameters)
+        g.caller = holder.name
+
+    def _holder(self) -> Holder:
+        token = _presented()
+        holder = None if token is None else self._tokens.holder(token)
+        if holder is None:
+            detail = "The token is malformed, unknown, expired or revoked."
+            raise ChallengeError(HTTPStatus.UNAUTHORIZED, detail, error="invalid_token")
+        return holder
+
+
+def _presented() -> str | None:
+    """Return the request's token; None if it is malformed.
+
+    Raises:
+        ChallengeError: there is none; another scheme's credentials count as none.
+    """
+    header = request.headers.get("Authorization", "")
+    if header.split(" ")[0].lower() != "bearer":
+        detail = "This needs a token: send the header Authorization: Bearer TOKEN."
+        raise ChallengeError(HTTPStatus.UNAUTHORIZED, detail)
+    credentials = _CREDENTIALS.fullmatch(header.strip(" "))
+    return credentials and credentials[1]
+
+
+def caller() -> str:
+    """Return the name of the token that let the request in; `anonymous` where none is needed."""
+    name = g.get("caller", ANONYMOUS)
+    assert isinstance(name, str)
+    return name

@@ -1,0 +1,65 @@
+"""`/api/products`, and `/api/produits`, its other name."""
+
+from flask import Blueprint, Response, jsonify
+
+from chassis import parsing
+from chassis.database import Database
+from chassis.paging import page
+from chassis.parsing import BIGINT
+from inventory import products
+from inventory.schemas import NewProduct, ProductChange, ProductQuery, StockChange
+
+
+def product_routes(name: str, database: Database) -> Blueprint:
+    """Return the routes of products, under `/api/<name>`."""
+    routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
+
+    @routes.get("")
+    def list_products() -> Response:
+        query = parsing.query(ProductQuery)
+        sought = query.model_dump() | {"limit": query.limit + 1}
+        with database.read() as connection:
+            found = products.find(connection, **sought)
+        return page(found, query.limit)
+
+    @routes.post("")
+    def create_product() -> tuple[Response, int, dict[str, str]]:
+        new = parsing.body(NewProduct)
+        with database.unit_of_work() as connection:
+            product = products.create(connection, new.model_dump())
+            connection.commit()
+        return jsonify(dict(product)), 201, {"Location": f"/api/{name}/{product['id']}"}
+
+    @routes.get("/<product_id>")
+    def get_product(product_id: str) -> Response:
+        key = parsing.identifier(product_id, BIGINT)
+        with database.read() as connection:
+            return jsonify(dict(products.get(connection, key)))
+
+    @routes.put("/<product_id>")
+    def change_product(product_id: str) -> Response:
+        key = parsing.identifier(product_id, BIGINT)
+        change = parsing.body(ProductChange).model_dump(exclude_unset=True)
+        with database.unit_of_work() as connection:
+            product = products.change(connection, key, change)
+            connection.commit()
+        return jsonify(dict(product))
+
+    @routes.delete("/<product_id>")
+    def delete_product(product_id: str) -> Response:
+        key = parsing.identifier(product_id, BIGINT)
+        with database.unit_of_work() as connection:
+            product = products.remove(connection, key)
+            connection.commit()
+        return jsonify(dict(product))
+
+    @routes.post("/<product_id>/stock")
+    def adjust_stock(product_id: str) -> Response:
+        key = parsing.identifier(product_id, BIGINT)
+        delta = parsing.body(StockChange).delta
+        with database.unit_of_work() as connection:
+            product = products.adjust(connection, key, delta)
+            connection.commit()
+        return jsonify(dict(product))
+
+    return routes

@@ -1,0 +1,3 @@
+"""orders: what is bought, over HTTP, and the saga that brings each order to its end."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,66 @@
+"""The commands of orders: its processes, and what is done with its data by hand."""
+
+from collections.abc import Callable
+
+import click
+
+from chassis import cli, dead_letter_office, logs, server, worker
+from orders.consumer import QUEUE
+from orders.directory import directory
+from orders.importing import import_
+from orders.mail_commands import mail
+from orders.settings import load
+
+
+def serve() -> None:
+    """Serve the API (PM2 process orders-api)."""
+    settings = load()
+    server.run("orders-api", "orders.wsgi:app", settings.server, settings.port)
+
+
+def consume() -> None:
+    """Move orders by what other services tell (PM2 process orders-consumer)."""
+    from orders import consumer
+
+    logs.configure(consumer.PROCESS)
+    consumer.run(load(), worker.stop_event())
+
+
+def relay() -> None:
+    """Deliver what is in the outbox (PM2 process orders-relay)."""
+    from orders import relay
+
+    logs.configure(relay.PROCESS)
+    relay.run(load(), worker.stop_event())
+
+
+def mail_worker() -> None:
+    """Write to customers about their orders (PM2 process mail-worker)."""
+    from orders import mail_worker
+
+    logs.configure(mail_worker.PROCESS)
+    mail_worker.run(load(), worker.stop_event())
+
+
+def migrate() -> None:
+    """Bring orders_db to the newest revision."""
+    from chassis import migrations
+
+    logs.configure("orders-migrate")
+    migrations.upgrade("orders", load().database)
+
+
+COMMANDS: dict[str, Callable[[], object] | click.Command] = {
+    "serve": serve,
+    "consume": consume,
+    "relay": relay,
+    "mail-worker": mail_worker,
+    "migrate": migrate,
+    "dlq": dead_letter_office.commands(lambda: load().broker.for_queue(QUEUE), ["mail_inbox"]),
+    "import": import_,
+    "mail": mail,
+    "directory": directory,
+}
+
+if __name__ == "__main__":
+    cli.group("orders", **COMMANDS)()

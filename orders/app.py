@@ -1,0 +1,31 @@
+"""The application factory of orders-api."""
+
+from flask import Blueprint, Flask, Response, jsonify
+
+from chassis import health, web
+from chassis.database import Database
+from chassis.service_client import ServiceClient
+from orders import VERSION
+from orders.desk import Desk
+from orders.orders import Orders
+from orders.routes import PROCESS, order_routes
+from orders.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the HTTP application of orders."""
+    database = Database(settings.database, settings.server.threads)
+    desk = Desk(Orders(database), ServiceClient(settings.inventory))
+    routes = [order_routes(name, desk) for name in ("orders", "commandes")]
+    return web.create_app(PROCESS, ready=[database], routes=[_home(database), *routes])
+
+
+def _home(database: Database) -> Blueprint:
+    """Return `/`, which says what this is."""
+    routes = Blueprint("home", __name__)
+
+    @routes.get("/")
+    def describe() -> Response:
+        return jsonify(name=PROCESS, version=VERSION, health=health.report([database]))
+
+    return routes

@@ -1,0 +1,129 @@
+"""The customers API, for the directory: ask it for one customer, or make the copy equal to it."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, false, func, null, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert
+from werkzeug.exceptions import BadRequest
+
+from chassis import parsing
+from chassis.database import Database
+from chassis.errors import NotFoundError, UpstreamError
+from chassis.fields import MAX_BIGINT
+from chassis.service_client import ServiceClient
+from orders.directory import CustomerData, customers, key
+
+_PAGE = 1000
+# in strict mode the event of a change arrives a moment before the change can be read
+_MARGIN = timedelta(seconds=5)
+
+
+def ask(client: ServiceClient, customer_id: str) -> CustomerData | None:
+    """Return a customer as the customers API knows them; None if there is none.
+
+    Raises:
+        UnavailableError: the API is away.
+        UpstreamError: it answers with anything but a customer.
+    """
+    number = key(customer_id)
+    if number is None:
+        return None
+    try:
+        answer = _get(client, f"/api/customers/{number}")
+    except NotFoundError:
+        return None
+    return _answered(answer)
+
+
+def _get(client: ServiceClient, path: str, **query: str) -> Any:
+    try:
+        return client.get(path, **query)
+    except BadRequest as error:
+        raise UpstreamError(f"customers-api has not answered in JSON: {error}") from None
+
+
+def _answered(answer: Any) -> CustomerData:
+    try:
+        return parsing.validated(CustomerData, answer)
+    except ValueError as error:
+        raise UpstreamError(f"customers-api has answered with no customer: {error}.") from None
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild has found and done."""
+
+    customers: int
+    forgotten: int
+
+
+def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
+    """Make the copy equal to the customers API, but for what is written meanwhile.
+
+    It works page by page, each in a transaction: a rebuild that fails has done a part of its work,
+    and can be repeated.
+
+    Raises:
+        UnavailableError: the API is away.
+        UpstreamError: it answers with anything but customers.
+    """
+    with database.read() as connection:
+        began = connection.execute(select(func.clock_timestamp())).scalar_one()
+    after, count, forgotten = 0, 0, 0
+    for page in _pages(client):
+        with database.unit_of_work() as connection:
+            # so that neither this nor a consumer waits for the other's row while it holds one
+            connection.execute(text("LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE"))
+            last = page[-1].id if len(page) == _PAGE else MAX_BIGINT
+            forgotten += _replace(connection, page, after, last, began - _MARGIN)
+            connection.commit()
+        after, count = last, count + len(page)
+    return Rebuilt(count, forgotten)
+
+
+def _pages(client: ServiceClient) -> Iterator[Sequence[CustomerData]]:
+    """Read all customers in the order of their ids; only the last page has fewer than `_PAGE`."""
+    after: int | None = None
+    while True:
+        query = {"limit": str(_PAGE)} | ({} if after is None else {"after": str(after)})
+        answer = _get(client, "/api/customers", **query)
+        if not isinstance(answer, list):
+            raise UpstreamError("customers-api has answered with no list.")
+        page = [_answered(item) for item in answer]
+        ids = [after or 0, *(customer.id for customer in page)]
+        if sorted(set(ids)) != ids:
+            raise UpstreamError("customers-api has answered with customers out of order.")
+        yield page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].id
+
+
+def _replace(
+    connection: Connection,
+    page: Sequence[CustomerData],
+    after: int,
+    last: int,
+    before: datetime,
+) -> int:
+    """Write a page, and forget who is between its ids but not in it; return how many."""
+    if page:
+        rows = [{"id": item.id, "name": item.name, "email": item.email} for item in page]
+        statement = insert(customers).values([row | {"noted_at": func.now()} for row in rows])
+        changed = {name: statement.excluded[name] for name in ("name", "email", "noted_at")}
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[customers.c.id],
+                set_=changed | {"forgotten": false()},
+                where=customers.c.noted_at < before,
+            )
+        )
+    gone = (
+        update(customers)
+        .where(customers.c.id > after, customers.c.id <= last, customers.c.forgotten.is_(False))
+        .where(customers.c.id.not_in([customer.id for customer in page]))
+        .where(customers.c.noted_at < before)
+        .values(name=null(), email=null(), forgotten=true(), noted_at=func.now())
+    )
+    return connection.execute(gone).rowcount

@@ -1,0 +1,39 @@
+"""What orders tells whoever listens: an order was created, changed or deleted."""
+
+from datetime import datetime, timezone
+
+from sqlalchemy import Connection
+
+from chassis import outbox
+from chassis.broker import Exchange
+from chassis.events import event
+from orders.directory import email_of
+from orders.finding import FoundOrder
+
+EXCHANGE = Exchange("order_events", "topic")
+
+
+def announce(connection: Connection, type: str, order: FoundOrder, source: str) -> None:
+    """Put the event that tells of an order into the outbox, so that nobody needs to ask back.
+
+    Args:
+        connection: in the transaction of the change, which holds the order's lock.
+        type: such as `order.created`.
+        order: as it is now; a deleted one as it was.
+        source: the process that says so, such as `orders-api`.
+    """
+    now = datetime.now(timezone.utc)
+    data = {
+        "uid": order["uid"],
+        "id": order["id"],
+        "order_id": order["order_id"],
+        "customer_id": order["customer_id"],
+        "email": email_of(connection, order["customer_id"]),
+        "status": order["status"],
+        "total": order["total_amount"],
+        "lines": order["items"],
+        "reason": order["reason"],
+        "timestamp": now,
+    }
+    message = event(EXCHANGE.name, type, source, data, time=now)
+    outbox.add(connection, message, f"order/{order['uid']}")

@@ -1,0 +1,173 @@
+"""Finding orders with their items, their history, and figures of all of them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+
+from chassis.errors import NotFoundError
+from chassis.idempotency import KEPT
+from orders.models import Order, OrderChange, OrderLine
+from orders.states import STATUSES
+
+FoundOrder = dict[str, Any]
+"""An order's columns, without the key of its request, and its lines as `items`."""
+
+_ORDER: tuple[Any, ...] = (
+    Order.id,
+    Order.uid,
+    Order.order_id,
+    Order.customer_id,
+    Order.status,
+    Order.total_amount,
+    Order.created_at,
+    Order.updated_at,
+    Order.reason,
+)
+_LINE = (OrderLine.product_id, OrderLine.name, OrderLine.quantity, OrderLine.unit_price)
+_CHANGE = (
+    OrderChange.from_status,
+    OrderChange.to_status,
+    OrderChange.at,
+    OrderChange.cause,
+    OrderChange.message_id,
+)
+
+
+def find(
+    connection: Connection,
+    *,
+    status: str | None = None,
+    customer_id: str | None = None,
+    order_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    after: int | None = None,
+    limit: int,
+) -> list[FoundOrder]:
+    """Return up to `limit` orders, the newest first.
+
+    Args:
+        connection: a connection to `orders_db`.
+        status: the state they are in.
+        customer_id: whose they are.
+        order_id: the one with this name.
+        since: the earliest time of creation.
+        until: the time before which they were created.
+        after: the id of the last order of the page before.
+        limit: at most so many.
+    """
+    given = {Order.status: status, Order.customer_id: customer_id, Order.order_id: order_id}
+    chosen: list[ColumnElement[bool]] = [
+        column == value for column, value in given.items() if value is not None
+    ]
+    if since is not None:
+        chosen.append(Order.created_at >= since)
+    if until is not None:
+        chosen.append(Order.created_at < until)
+    if after is not None:
+        chosen.append(Order.id < after)
+    page = select(*_ORDER).where(*chosen).order_by(Order.id.desc()).limit(limit)
+    return _with_items(connection, page)
+
+
+def get(connection: Connection, order_pk: int) -> FoundOrder:
+    """Return one order.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    return _one(connection, Order.id == order_pk, f"There is no order with the id {order_pk}.")
+
+
+def get_by_order_id(connection: Connection, order_id: str) -> FoundOrder:
+    """Return the order that its caller calls `order_id`.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return _one(connection, Order.order_id == order_id, f"There is no order {order_id!r}.")
+
+
+def of_request(connection: Connection, request_key: UUID) -> FoundOrder | None:
+    """Return the order that a request with this key has made, if one has before it expired."""
+    fresh = Order.created_at >= func.now() - KEPT
+    made = select(*_ORDER).where(Order.request_key == request_key, fresh)
+    found = _with_items(connection, made)
+    return found[0] if found else None
+
+
+def locked(connection: Connection, order_pk: int) -> FoundOrder:
+    """Return one order, which nobody else can change before the transaction ends.
+
+    Raises:
+        NotFoundError: there is none with this id.
+    """
+    connection.execute(select(Order.id).where(Order.id == order_pk).with_for_update())
+    return get(connection, order_pk)
+
+
+def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> Sequence[int]:
+    """Lock orders, in the order of their ids, which are returned; some may not exist."""
+    rows = select(Order.id).where(Order.uid.in_(set(uids))).order_by(Order.id)
+    return connection.execute(rows.with_for_update()).scalars().all()
+
+
+def history(connection: Connection, order_pk: int) -> Sequence[RowMapping]:
+    """Return the changes of an order's state, the first one first.
+
+    Raises:
+        NotFoundError: there is no order with this id.
+    """
+    get(connection, order_pk)
+    changes = select(*_CHANGE).where(OrderChange.order_pk == order_pk).order_by(OrderChange.id)
+    return connection.execute(changes).mappings().all()
+
+
+def stats(connection: Connection) -> dict[str, Any]:
+    """Return how many orders there are and what they amount to, by state and in all."""
+    query = select(Order.status, func.count(), func.sum(Order.total_amount)).group_by(Order.status)
+    found = {status: _figures(count, amount) for status, count, amount in connection.execute(query)}
+    by_status = {status: found.get(status, _figures(0, Decimal("0.00"))) for status in STATUSES}
+    every = by_status.values()
+    total = _figures(sum(one["count"] for one in every), sum(one["amount"] for one in every))
+    return {"by_status": by_status, "total": total}
+
+
+def _figures(count: int, amount: Decimal) -> dict[str, Any]:
+    return {"count": count, "amount": amount}
+
+
+def _one(connection: Connection, chosen: ColumnElement[bool], otherwise: str) -> FoundOrder:
+    found = _with_items(connection, select(*_ORDER).where(chosen))
+    if not found:
+        raise NotFoundError(otherwise)
+    return found[0]
+
+
+def _with_items(connection: Connection, orders: Select[Any]) -> list[FoundOrder]:
+    """Fetch orders and their lines in one statement, and so in one state of the tables."""
+    page = orders.subquery()
+    query = (
+        select(page, *(column.label(f"line_{column.key}") for column in _LINE))
+        .outerjoin(OrderLine, OrderLine.order_pk == page.c.id)
+        .order_by(page.c.id.desc(), OrderLine.product_id)
+    )
+    rows = connection.execute(query).mappings()
+    names = page.c.keys()
+    groups = (list(group) for _id, group in groupby(rows, lambda row: row["id"]))
+    return [
+        {**{name: group[0][name] for name in names}, "items": _items(group)} for group in groups
+    ]
+
+
+def _items(rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+    return [
+        {str(column.key): row[f"line_{column.key}"] for column in _LINE}
+        for row in rows
+        if row["line_product_id"] is not None
+    ]

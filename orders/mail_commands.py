@@ -1,0 +1,118 @@
+"""`mail list` and `mail show`: what was written to the customers.
+
+Without a mail server that is what the Maildir holds. With one it is what the table says: there the
+mails that wait, and those that were refused, can be seen, too.
+"""
+
+import mailbox
+from collections.abc import Iterator
+from email import message_from_binary_file
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import click
+from sqlalchemy import select
+
+from chassis import parsing
+from chassis.database import Database
+from orders.mail_settings import MailSettings
+from orders.mail_text import OrderData, compose, name_of
+from orders.mails import mails
+from orders.settings import Settings
+
+
+class WrittenMail(NamedTuple):
+    """A mail, and what became of it."""
+
+    id: str
+    state: str
+    message: EmailMessage
+
+    @property
+    def time(self) -> str:
+        """When it was written, in RFC 3339."""
+        return parsedate_to_datetime(str(self.message["Date"])).isoformat()
+
+    def __str__(self) -> str:
+        """One line for it."""
+        names = ("To", "Subject", "X-Order-ID")
+        to, subject, order = (str(self.message[name]) for name in names)
+        return "  ".join((self.id, self.time, self.state, to, subject, order))
+
+
+def _read(settings: Settings) -> Iterator[WrittenMail]:
+    if settings.mail.smtp_host:
+        yield from _in_table(settings)
+    else:
+        yield from _in_maildir(settings.mail.mail_dir)
+
+
+def _in_maildir(path: Path) -> Iterator[WrittenMail]:
+    if not path.exists():
+        return
+    try:
+        box: mailbox.Maildir = mailbox.Maildir(path, _parsed, create=False)
+        for key, message in box.iteritems():
+            # our own mails have an order; whatever else somebody put there is theirs
+            if message["X-Order-ID"] and message["Date"]:
+                yield WrittenMail(key, "filed", cast(EmailMessage, message))
+    except (OSError, mailbox.Error) as error:
+        raise click.ClickException(f"the Maildir can't be read: {error}") from None
+
+
+def _parsed(file: Any) -> Any:
+    return message_from_binary_file(file, policy=default)
+
+
+def _in_table(settings: Settings) -> Iterator[WrittenMail]:
+    database = Database(settings.database, connections=1)
+    with database.read() as connection:
+        for row in connection.execute(select(mails).order_by(mails.c.id)):
+            yield WrittenMail(
+                name_of(row.order_uid, row.step), row.state, _message(row, settings.mail)
+            )
+    database.close()
+
+
+def _message(row: Any, settings: MailSettings) -> EmailMessage:
+    order = parsing.validated(OrderData, parsing.decoded(bytes(row.data)))
+    message = compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
+    del message["To"]
+    message["To"] = row.recipient or "?"
+    return message
+
+
+@click.group()
+def mail() -> None:
+    """List or show the mails to customers: of the Maildir, or of the table if SMTP_HOST is set."""
+
+
+@mail.command("list")
+def list_() -> None:
+    """One line for each mail: id, time, state, recipient, subject, order."""
+    from orders.settings import load
+
+    # an order's confirmation is its first mail, though the next may be of the same second
+    def place(written: WrittenMail) -> tuple[str, bool, str]:
+        return written.time, not written.id.endswith(".created"), written.id
+
+    for written in sorted(_read(load()), key=place):
+        click.echo(str(written))
+
+
+@mail.command()
+@click.argument("mail_id")
+def show(mail_id: str) -> None:
+    """Show one mail: what matters of its headers, and its text."""
+    from orders.settings import load
+
+    found = [written for written in _read(load()) if written.id == mail_id]
+    if not found:
+        raise click.ClickException(f"no mail has the id {mail_id}")
+    message = found[0].message
+    for name in ("Date", "From", "To", "Subject", "Message-ID", "X-Order-ID"):
+        click.echo(f"{name}: {message[name]}")
+    click.echo(f"\n{message.get_content()}", nl=False)

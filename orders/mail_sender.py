@@ -1,0 +1,195 @@
+"""Sends the mails that are due: claim, deliver, mark; later what can't be now, aside what never."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Connection
+
+from chassis import broker, database, dead_letters, outbox, trace
+from chassis.broker import Message
+from chassis.database import Database
+from chassis.events import event
+from orders import mails
+from orders.mail_loop import pause
+from orders.mail_text import compose, name_of
+from orders.mail_transport import DeferredError, Letter, RefusedError, Transport
+from orders.mails import Mail
+
+MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
+OPEN = Gauge("mails_open", "Mails that are not sent yet, by state", ["state"])
+GIVE_UP = timedelta(days=5)
+"""RFC 5321, section 4.5.4.1."""
+_STOP_SECONDS = 5.0  # that a mail which is sent has for being marked after the order to stop
+_RETRY_SECONDS = 0.5
+logger = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends mails, one at a time in each thread that calls `work`."""
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        sender: str,
+        dead_letter_queue: str,
+        stop: threading.Event,
+    ) -> None:
+        """Prepare a sender.
+
+        Args:
+            database: where the mails are.
+            transport: the way that they go.
+            sender: from whom they are.
+            dead_letter_queue: for those that are refused.
+            stop: set when the process shall end.
+        """
+        self._database = database
+        self._transport = transport
+        self._sender = sender
+        self._dead_letter_queue = dead_letter_queue
+        self._stop = stop
+        self._claims: set[UUID] = set()
+        self._lock = threading.Lock()
+
+    def work(self) -> bool:
+        """Claim a mail and send it; False if none is due."""
+        with self._database.unit_of_work() as connection:
+            mail = mails.claim(connection, self._transport.lease)
+            connection.commit()
+        if mail is None:
+            return False
+        with trace.within(trace.continued(mail.headers)), self._held(mail):
+            self._send(mail)
+        return True
+
+    def keep(self) -> bool:
+        """Renew the claims on mails that are being sent, and count what waits; to be repeated."""
+        with self._lock:
+            held = list(self._claims)
+        with self._database.read() as connection:
+            mails.renew(connection, held, self._transport.lease)
+            for state, count in mails.waiting(connection).items():
+                OPEN.labels(state).set(count)
+        return False
+
+    @contextmanager
+    def _held(self, mail: Mail) -> Iterator[None]:
+        assert mail.claim is not None
+        with self._lock:
+            self._claims.add(mail.claim)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._claims.discard(mail.claim)
+
+    def _send(self, mail: Mail) -> None:
+        try:
+            letter = self._letter(mail)
+            if not self._transport.is_local:
+                self._transport.deliver(letter)
+            self._insist(lambda connection: self._finish(connection, mail, letter))
+        except DeferredError as error:
+            self._put_off(mail, str(error))
+        except RefusedError as error:
+            self._refuse(mail, str(error))
+
+    def _letter(self, mail: Mail) -> Letter:
+        try:
+            message = compose(
+                mail.order, mail.step, self._sender, mail.recipient or "", mail.recorded_at
+            )
+        except ValueError as error:
+            raise RefusedError(f"the mail can't be written: {error}") from error
+        name = name_of(mail.uid, mail.step)
+        return Letter(name, message["To"].addresses[0].addr_spec, message, mail.attempts > 1)
+
+    def _finish(self, connection: Connection, mail: Mail, letter: Letter) -> None:
+        if self._transport.is_local:
+            if not mails.lock(connection, mail):
+                logger.info("another worker has taken the mail", extra=_extra(mail))
+                return
+            self._transport.deliver(letter)
+        mails.mark_sent(connection, mail)
+        connection.commit()
+        MAILS.labels(mail.step, "sent").inc()
+        extra = _extra(mail) | {"to": letter.recipient, "transport": self._transport.name}
+        logger.info("mail sent", extra=extra)
+
+    def _put_off(self, mail: Mail, reason: str) -> None:
+        if datetime.now(timezone.utc) - mail.recorded_at > GIVE_UP:
+            self._refuse(mail, f"given up after {GIVE_UP.days} days: {reason}")
+            return
+        wait = pause(mail.attempts)
+        self._insist(lambda connection: _put_off(connection, mail, reason, wait))
+        MAILS.labels(mail.step, "deferred").inc()
+        extra = _extra(mail) | {"reason": reason, "seconds": round(wait.total_seconds(), 1)}
+        logger.warning("mail put off", extra=extra)
+
+    def _refuse(self, mail: Mail, reason: str) -> None:
+        self._insist(lambda connection: self._put_aside(connection, mail, reason))
+        MAILS.labels(mail.step, "refused").inc()
+        logger.error("mail refused", extra=_extra(mail) | {"reason": reason})
+
+    def _put_aside(self, connection: Connection, mail: Mail, reason: str) -> None:
+        letter = self._dead_letter(mail, reason)
+        if mails.mark_refused(connection, mail, reason, letter.id):
+            outbox.add(connection, letter)
+        connection.commit()
+
+    def _dead_letter(self, mail: Mail, reason: str) -> Message:
+        """Make the mail's event anew: with an id of its own, it counts if it is sent back."""
+        letter = event(
+            "",
+            f"order.{mail.step}",
+            "mail-worker",
+            mail.order.model_dump(),
+            routing_key=self._dead_letter_queue,
+            id=uuid4(),
+            mandatory=True,
+        )
+        why = {dead_letters.REASON: reason[:1000], dead_letters.TIME: str(broker.now())}
+        return replace(letter, headers={**letter.headers, **why})
+
+    def _insist(self, act: Callable[[Connection], None]) -> None:
+        """Write down what became of a mail, however long the database is away."""
+        end = None
+        while True:
+            try:
+                with self._database.unit_of_work() as connection:
+                    return act(connection)
+            except Exception as error:
+                if not database.is_outage(error):
+                    raise
+                if end is None and self._stop.is_set():
+                    end = time.monotonic() + _STOP_SECONDS
+                if end is not None and time.monotonic() > end:
+                    raise
+                logger.warning("waiting for the database", extra=_reason(error))
+            threading.Event().wait(_RETRY_SECONDS)
+
+
+def _put_off(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
+    mails.put_off(connection, mail, reason, wait)
+    connection.commit()
+
+
+def _extra(mail: Mail) -> dict[str, object]:
+    return {
+        "order_id": mail.order.order_id,
+        "uid": str(mail.uid),
+        "step": mail.step,
+        "attempts": mail.attempts,
+    }
+
+
+def _reason(error: Exception) -> dict[str, str]:
+    return {"reason": str(error).strip().partition("\n")[0]}

@@ -1,0 +1,70 @@
+"""The tables of orders."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import (
+    BIGINT,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Integer,
+    Numeric,
+    String,
+    Text,
+    Uuid,
+    func,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The tables of `orders_db`."""
+
+
+class Order(Base):
+    """An order; `uid` is its name in the saga, `order_id` the one that its caller knows.
+
+    Attributes:
+        request_key: what the idempotency key of the request that made it was turned into.
+    """
+
+    __tablename__ = "orders"
+
+    id: Mapped[int] = mapped_column(BIGINT, Identity(always=True), primary_key=True)
+    uid: Mapped[UUID] = mapped_column(Uuid, server_default=func.gen_random_uuid())
+    order_id: Mapped[str] = mapped_column(String(50))
+    customer_id: Mapped[str] = mapped_column(String(50))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    status: Mapped[str] = mapped_column(Text, server_default="pending")
+    total_amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
+    reason: Mapped[str | None] = mapped_column(Text)
+    request_key: Mapped[UUID | None] = mapped_column(Uuid)
+
+
+class OrderLine(Base):
+    """So many of a product, at the price of the moment of ordering."""
+
+    __tablename__ = "order_lines"
+
+    order_pk: Mapped[int] = mapped_column(ForeignKey(Order.id), primary_key=True)
+    product_id: Mapped[int] = mapped_column(BIGINT, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    quantity: Mapped[int] = mapped_column(Integer)
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(12, 2))
+
+
+class OrderChange(Base):
+    """A change of an order's state, and what caused it."""
+
+    __tablename__ = "order_history"
+
+    id: Mapped[int] = mapped_column(BIGINT, Identity(always=True), primary_key=True)
+    order_pk: Mapped[int] = mapped_column(ForeignKey(Order.id))
+    from_status: Mapped[str | None] = mapped_column(Text)
+    to_status: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    cause: Mapped[str] = mapped_column(Text)
+    message_id: Mapped[str | None] = mapped_column(Text)

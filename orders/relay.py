@@ -1,0 +1,24 @@
+"""orders-relay: events and bills that wait in the outbox of orders go to the broker."""
+
+import threading
+
+from chassis import idempotency, inbox, worker
+from chassis.broker import Queue, Topology, dead_letter_queue
+from chassis.publisher import Publisher
+from chassis.relay import Relay
+from orders.events import EXCHANGE
+from orders.settings import Settings
+
+PROCESS = "orders-relay"
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Relay until `stop` is set, and delete what has served its time."""
+    queue = settings.broker.queue
+    topology: Topology = [EXCHANGE, Queue(queue), Queue(dead_letter_queue(queue))]
+    publisher = Publisher(settings.broker, PROCESS, topology)
+    publisher.start()
+    relay = Relay(settings.database, publisher, stop, [idempotency.purge, inbox.purge])
+    worker.serve_health(PROCESS, [relay, publisher], settings.server, settings.relay_port)
+    relay.run()
+    publisher.close()

@@ -1,0 +1,124 @@
+"""`/api/orders`, and `/api/commandes`, its other name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from chassis import idempotency, identity, parsing, trace
+from chassis.paging import page
+from chassis.parsing import BIGINT
+from orders import finding
+from orders.desk import Desk
+from orders.moves import Cause
+from orders.schemas import (
+    CUSTOMER_ID,
+    ORDER_ID,
+    STATUS,
+    CustomerOrders,
+    OrderChange,
+    OrderPage,
+    OrderQuery,
+    StatusOrders,
+    new_order,
+    status_change,
+)
+
+PROCESS = "orders-api"
+
+
+def order_routes(name: str, desk: Desk) -> Blueprint:
+    """Return the routes of orders, under `/api/<name>`."""
+    routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
+    orders, database = desk.orders, desk.orders.database
+
+    @routes.post("")
+    def create_order() -> Response:
+        key = idempotency.requested(identity.caller())
+        return idempotency.answer(database, key, lambda: _create(name, desk, key))
+
+    @routes.get("")
+    def list_orders() -> Response:
+        return _listed(desk, parsing.query(OrderQuery))
+
+    @routes.get("/customer/<path:customer_id>")
+    def list_of_customer(customer_id: str) -> Response:
+        key = parsing.identifier(_unslashed(customer_id), CUSTOMER_ID, "customer_id")
+        return _listed(desk, parsing.query(CustomerOrders), customer_id=key)
+
+    @routes.get("/status/<status>")
+    def list_in_status(status: str) -> Response:
+        key = parsing.identifier(status, STATUS, "status")
+        return _listed(desk, parsing.query(StatusOrders), status=key)
+
+    @routes.get("/order/<path:order_id>")
+    def get_by_order_id(order_id: str) -> Response:
+        key = parsing.identifier(_unslashed(order_id), ORDER_ID, "order_id")
+        with database.read() as connection:
+            return jsonify(_shown(finding.get_by_order_id(connection, key)))
+
+    @routes.get("/stats")
+    def get_stats() -> Response:
+        with database.read() as connection:
+            return jsonify(finding.stats(connection))
+
+    @routes.get("/<order_pk>")
+    def get_order(order_pk: str) -> Response:
+        key = parsing.identifier(order_pk, BIGINT)
+        with database.read() as connection:
+            return jsonify(_shown(finding.get(connection, key)))
+
+    @routes.get("/<order_pk>/history")
+    def get_history(order_pk: str) -> Response:
+        key = parsing.identifier(order_pk, BIGINT)
+        with database.read() as connection:
+            return jsonify([dict(change) for change in finding.history(connection, key)])
+
+    @routes.put("/<order_pk>")
+    def change_order(order_pk: str) -> Response:
+        key = parsing.identifier(order_pk, BIGINT)
+        change = parsing.body(OrderChange).model_dump(exclude_unset=True)
+        return jsonify(_shown(orders.change(key, change, _cause())))
+
+    @routes.put("/<order_pk>/status")
+    def move_order(order_pk: str) -> Response:
+        key = parsing.identifier(order_pk, BIGINT)
+        status = status_change(parsing.decoded(parsing.raw_body()))
+        return jsonify(_shown(orders.move(key, status, _cause())))
+
+    @routes.delete("/<order_pk>")
+    def delete_order(order_pk: str) -> Response:
+        key = parsing.identifier(order_pk, BIGINT)
+        return jsonify(_shown(orders.remove(key, _cause())))
+
+    return routes
+
+
+def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
+    new = new_order(parsing.decoded(parsing.raw_body()))
+    order = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
+    response = jsonify(_shown(order))
+    response.status_code = 201
+    response.headers["Location"] = f"/api/{name}/{order['id']}"
+    return response
+
+
+def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
+    chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
+    with desk.orders.database.read() as connection:
+        found = finding.find(connection, **chosen)
+    return page([_shown(order) for order in found], query.limit)
+
+
+def _shown(order: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in order.items() if name != "uid"}
+
+
+def _unslashed(text: str) -> str:
+    """An id may have slashes in it; one at its end is the path's."""
+    return text.removesuffix("/")
+
+
+def _cause() -> Cause:
+    current = trace.current()
+    return Cause(PROCESS, "api", current.request_id if current else None)

@@ -1,0 +1,138 @@
+"""The saga: what inventory and billing say moves an order to its end.
+
+Each reaction is idempotent: an event that comes again, late, or out of its order finds the order in
+a state in which there is nothing to do. Sources: the events of the other services, see README.md.
+"""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from chassis import outbox, trace
+from chassis.broker import Message
+from chassis.encoding import encode
+from chassis.event_handler import EventData, Reaction, ReceivedEvent
+from orders import finding
+from orders.finding import FoundOrder
+from orders.moves import Cause, move
+
+SOURCE = "orders-consumer"
+# as it is written into the bill, of the many ways to write a UUID
+_UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+logger = logging.getLogger(__name__)
+
+
+class SagaData(EventData):
+    """What an event of the saga is about."""
+
+    @property
+    def order_uid(self) -> UUID | None:
+        """The order, None if it is about no order."""
+        raise NotImplementedError
+
+
+class StockReserved(SagaData):
+    """All that an order needs is put aside."""
+
+    uid: UUID
+
+    @property
+    def order_uid(self) -> UUID:
+        """The order."""
+        return self.uid
+
+
+class StockRejected(StockReserved):
+    """Something that an order needs is short; nothing is put aside."""
+
+    reason: str
+
+
+class BillRecorded(SagaData):
+    """A bill is recorded: that of an order has the order's uid for its id."""
+
+    id: str
+
+    @property
+    def order_uid(self) -> UUID | None:
+        """The order, None if the id can't be one's."""
+        return UUID(self.id) if _UID.fullmatch(self.id) else None
+
+
+@dataclass(frozen=True)
+class Saga:
+    """What orders does about the events of other services.
+
+    Attributes:
+        queue: where bills go.
+    """
+
+    queue: str
+
+    def reactions(self) -> dict[str, Reaction[Any]]:
+        """Return what to do, by the type of event."""
+        return {
+            "stock.reserved": Reaction(StockReserved, self.reserved),
+            "stock.rejected": Reaction(StockRejected, self.rejected),
+            "bill.recorded": Reaction(BillRecorded, self.recorded),
+        }
+
+    def reserved(self, connection: Connection, data: StockReserved, event_id: str) -> None:
+        """Go on with a pending order: ask for its bill."""
+        cause = Cause(SOURCE, "stock.reserved", event_id)
+        order = _order_in(connection, data, "pending", cause)
+        if order is not None:
+            outbox.add(connection, bill(order, self.queue))
+            move(connection, order, "processing", cause)
+
+    def rejected(self, connection: Connection, data: StockRejected, event_id: str) -> None:
+        """Cancel a pending order, and say what is short."""
+        cause = Cause(SOURCE, "stock.rejected", event_id)
+        order = _order_in(connection, data, "pending", cause)
+        if order is not None:
+            move(connection, order, "cancelled", cause, data.reason)
+
+    def recorded(self, connection: Connection, data: BillRecorded, event_id: str) -> None:
+        """Complete an order that waits for its bill."""
+        cause = Cause(SOURCE, "bill.recorded", event_id)
+        order = _order_in(connection, data, "processing", cause)
+        if order is not None:
+            move(connection, order, "completed", cause)
+
+
+def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    """Lock the orders that a batch is about, in one order: no two batches wait for each other."""
+    uids = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
+    finding.lock_by_uid(connection, filter(None, uids))
+
+
+def bill(order: FoundOrder, queue: str) -> Message:
+    """Make the message that asks for an order's bill; its id is the order's uid."""
+    body = {
+        "user_id": order["customer_id"],
+        "number_of_items": sum(item["quantity"] for item in order["items"]),
+        "total_amount": order["total_amount"],
+        "order_id": order["order_id"],
+    }
+    current = trace.current()
+    headers = current.headers if current else {}
+    return Message(encode(body), queue, id=str(order["uid"]), headers=headers, mandatory=True)
+
+
+def _order_in(
+    connection: Connection, data: SagaData, status: str, cause: Cause
+) -> FoundOrder | None:
+    """Return the order, locked, if it has items and is in `status`; else there is nothing to do."""
+    uid = data.order_uid
+    found = finding.lock_by_uid(connection, [uid]) if uid else []
+    order = finding.get(connection, found[0]) if found else None
+    if order is not None and order["items"] and order["status"] == status:
+        return order
+    extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}
+    logger.info("nothing to do", extra=extra)
+    return None

@@ -1,0 +1,52 @@
+"""Which variables orders reads."""
+
+from dataclasses import dataclass
+
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    PortSettings,
+    ServerSettings,
+    Upstream,
+    read,
+    read_broker,
+    read_upstream,
+)
+from orders import mail_settings
+from orders.mail_settings import MailSettings
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration of orders."""
+
+    server: ServerSettings
+    port: PortSettings
+    consumer_port: PortSettings
+    relay_port: PortSettings
+    mail_port: PortSettings
+    database: DatabaseSettings
+    broker: BrokerSettings
+    inventory: Upstream
+    customers: Upstream
+    mail: MailSettings
+
+
+def load() -> Settings:
+    """Read `ORDERS_*`, `RABBITMQ_*`, where inventory and customers are, and how mail goes.
+
+    Raises:
+        SettingsError: a variable is missing or malformed.
+    """
+    return Settings(
+        server=read(ServerSettings, "ORDERS_"),
+        port=read(PortSettings, "ORDERS_API_"),
+        consumer_port=read(PortSettings, "ORDERS_CONSUMER_"),
+        relay_port=read(PortSettings, "ORDERS_RELAY_"),
+        mail_port=read(PortSettings, "MAIL_WORKER_"),
+        database=read(DatabaseSettings, "ORDERS_DB_"),
+        broker=read_broker(),
+        inventory=read_upstream("inventory"),
+        customers=read_upstream("customers"),
+        mail=mail_settings.load(),
+    )

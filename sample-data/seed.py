@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Fill a platform with the sample data, through its gateway; what is there is not made twice.
+
+    python3 sample-data/seed.py --url http://localhost:8080 --orders orders-to-import.csv
+
+It needs nothing but Python: it runs on a machine, and on the computer that the machines run on. The
+orders of the sample have a past (their own times and states), which the API gives to none; so this
+program writes them into a file, with the ids that the customers have here, for
+`python -m orders import`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
+
+HERE = Path(__file__).parent
+_ATTEMPTS, _SECONDS = 10, 10.0
+_TRY_AGAIN = {429, 502, 503, 504}
+Document = dict[str, Any]
+
+
+class SeedError(Exception):
+    """The platform does not take the sample data."""
+
+
+class Found(NamedTuple):
+    """A thing's id, and whether it was made just now."""
+
+    id: int
+    is_new: bool
+
+
+class Platform:
+    """The platform's API."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Prepare it.
+
+        Args:
+            url: of the gateway.
+            token: for routes that need one; empty for none.
+        """
+        self._url = url.rstrip("/")
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        # a proxy is for the world outside
+        self._opener = build_opener(ProxyHandler({}))
+
+    def find_or_create(self, kind: str, field: str, document: Document) -> Found:
+        """Return the thing of this kind that is called the same, made anew if there is none.
+
+        Raises:
+            SeedError: the API does not do it.
+        """
+        query = urlencode({field: document[field], "limit": 1000})
+        for known in self._ask("GET", f"/api/{kind}?{query}"):
+            if known[field] == document[field]:
+                return Found(known["id"], False)
+        return Found(self._ask("POST", f"/api/{kind}", document)["id"], True)
+
+    def _ask(self, method: str, path: str, document: Document | None = None) -> Any:
+        data = None if document is None else json.dumps(document).encode()
+        reason = ""
+        for _ in range(_ATTEMPTS):
+            request = Request(self._url + path, data, self._headers, method=method)
+            try:
+                with self._opener.open(request, timeout=_SECONDS) as response:
+                    return json.load(response)
+            except HTTPError as error:
+                with error:
+                    reason = f"{error.code} {error.read().decode(errors='replace').strip()}"
+                if error.code not in _TRY_AGAIN:
+                    break
+                # in whole seconds, as the gateway says it
+                time.sleep(float(error.headers.get("Retry-After") or 1))
+            except (URLError, OSError) as error:
+                raise SeedError(f"{self._url} does not answer: {error}") from None
+        raise SeedError(f"{method} {path}: {reason}")
+
+
+def read(name: str) -> Any:
+    """Return what is in a file of the sample."""
+    return json.loads((HERE / name).read_text(encoding="utf-8"))
+
+
+def seed(platform: Platform) -> dict[str, list[Found]]:
+    """Make the movies, products and customers that are not there yet; return all by their kind.
+
+    Raises:
+        SeedError: the API does not do it.
+    """
+    movies = {
+        movie["title"]: platform.find_or_create("movies", "title", movie)
+        for movie in read("movies.json")
+    }
+    products = []
+    for product in read("products.json"):
+        title = product.pop("movie", None)
+        edition = {} if title is None else {"movie_id": movies[title].id}
+        products.append(platform.find_or_create("products", "name", product | edition))
+    customers = [
+        platform.find_or_create("customers", "email", customer)
+        for customer in read("customers.json")
+    ]
+    return {"movies": list(movies.values()), "products": products, "customers": customers}
+
+
+def write_orders(path: Path, customers: Sequence[Found]) -> int:
+    """Write the sample's orders, whose customers are the places in the sample, with their ids here.
+
+    Returns: how many there are.
+    """
+    with open(HERE / "orders.csv", newline="", encoding="utf-8") as source:
+        orders = list(csv.DictReader(source))
+    with open(path, "w", newline="", encoding="utf-8") as target:
+        writer = csv.DictWriter(target, list(orders[0]))
+        writer.writeheader()
+        for order in orders:
+            customer = customers[int(order["customer_id"]) - 1]
+            writer.writerow(order | {"customer_id": customer.id})
+    return len(orders)
+
+
+def arguments(environment: Mapping[str, str]) -> argparse.Namespace:
+    """Read the command line; what is not there comes from the environment."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    url = environment.get("GATEWAY_URL", "http://localhost:8080")
+    parser.add_argument("--url", default=url, help=f"of the gateway (GATEWAY_URL; now {url})")
+    parser.add_argument(
+        "--token",
+        default=environment.get("API_TOKEN", ""),
+        help="for routes that need one (better by API_TOKEN: a command line is seen by others)",
+    )
+    parser.add_argument("--orders", type=Path, metavar="FILE", help="write the orders to import")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Seed, and say what was made."""
+    given = arguments(os.environ)
+    try:
+        made = seed(Platform(given.url, given.token))
+    except SeedError as error:
+        sys.exit(f"seed: {error}")
+    for kind, things in made.items():
+        new = sum(thing.is_new for thing in things)
+        sys.stdout.write(f"{kind}: {new} made, {len(things) - new} were there\n")
+    if given.orders is not None:
+        count = write_orders(given.orders, made["customers"])
+        sys.stdout.write(f"orders: {count} to import in {given.orders}\n")
+
+
+if __name__ == "__main__":
+    main()

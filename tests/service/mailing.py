@@ -1,0 +1,181 @@
+"""What the tests of mails and of the directory have in common."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pika
+from flask import Flask
+from pika.adapters.blocking_connection import BlockingChannel
+from werkzeug.serving import make_server
+
+from chassis import broker, events
+from chassis.delivery import Delivery
+from chassis.event_handler import EventHandler
+from chassis.settings import BrokerSettings
+from local.waiting import wait_until
+from orders.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 30.0
+EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@contextmanager
+def served(app: Flask, port: int) -> Iterator[None]:
+    """Serve an application on a port of 127.0.0.1."""
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def received(handler: EventHandler, type: str, data: Any, second: int | None = None) -> Any:
+    """Return an event as the handler understands it.
+
+    Args:
+        handler: what is to apply it.
+        type: what happened.
+        data: what there is to say about it.
+        second: when, counted from the beginning of 2026; now without it.
+    """
+    time = None if second is None else EPOCH + timedelta(seconds=second)
+    message = events.event("", type, "test", data, time=time)
+    properties = pika.BasicProperties(message_id=message.id, headers=dict(message.headers))
+    # the handler looks at the body and the headers alone
+    channel: Any = None
+    return handler.parse(Delivery(channel, 1, message.body, properties))
+
+
+def order_data(**changed: Any) -> dict[str, Any]:
+    """The data of an order's event."""
+    uid = changed.pop("uid", uuid4())
+    return {
+        "uid": str(uid),
+        "id": 1,
+        "order_id": "CMD001",
+        "customer_id": "1",
+        "email": "ben@kawa.fr",
+        "status": "pending",
+        "total": Decimal("25.00"),
+        "lines": [
+            {"product_id": 1, "name": "Metropolis", "quantity": 2, "unit_price": Decimal("12.50")}
+        ],
+        "reason": None,
+        "timestamp": "2026-01-01T00:00:00Z",
+        **changed,
+    }
+
+
+@contextmanager
+def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
+    """Lend a channel beside the service's, with publisher confirms."""
+    parameters = broker.parameters(settings, "test")
+    # nobody answers them while a test waits for something else
+    parameters.heartbeat = 0
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+
+
+def publish(channel: BlockingChannel, type: str, data: Any, id: UUID | None = None) -> None:
+    """Publish an event of an order, as orders-relay does."""
+    message = events.event("order_events", type, "orders-api", data, id=id)
+    properties = pika.BasicProperties(
+        message_id=message.id, headers=dict(message.headers), content_type=message.content_type
+    )
+    channel.basic_publish("order_events", type, message.body, properties)
+
+
+class Process:
+    """A process of orders, as PM2 would run it."""
+
+    def __init__(self, command: str, settings: Settings, home: Path, **variables: str) -> None:
+        database, rabbit = settings.database, settings.broker
+        self._command = [sys.executable, "-m", "orders", command]
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "STATE_DIR": str(home / "state"),
+            "ORDERS_BIND": settings.server.bind,
+            "ORDERS_API_PORT": str(settings.port.port),
+            "ORDERS_CONSUMER_PORT": str(settings.consumer_port.port),
+            "ORDERS_RELAY_PORT": str(settings.relay_port.port),
+            "MAIL_WORKER_PORT": str(settings.mail_port.port),
+            "ORDERS_DB_HOST": database.host,
+            "ORDERS_DB_PORT": str(database.port),
+            "ORDERS_DB_NAME": database.name,
+            "ORDERS_DB_USER": database.user,
+            "ORDERS_DB_PASSWORD": database.password.get_secret_value(),
+            "RABBITMQ_HOST": rabbit.host,
+            "RABBITMQ_PORT": str(rabbit.port),
+            "RABBITMQ_USER": rabbit.user,
+            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
+            "RABBITMQ_VHOST": rabbit.vhost,
+            "RABBITMQ_QUEUE": rabbit.queue,
+            "INVENTORY_VM_IP": settings.inventory.host,
+            "INVENTORY_API_PORT": str(settings.inventory.port),
+            "CUSTOMERS_VM_IP": settings.customers.host,
+            "CUSTOMERS_API_PORT": str(settings.customers.port),
+            "MAIL_DIR": str(settings.mail.mail_dir),
+            **variables,
+        }
+        self._log = home / f"{uuid4()}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it writes its log into a file."""
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """Take it away, with no warning."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(20)
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text() if self._log.exists() else ""
+
+
+def run_command(settings: Settings, home: Path, *arguments: str, **variables: str) -> str:
+    """Run a command of orders to its end; return what it writes, its status last."""
+    process = Process("", settings, home, **variables)
+    done = subprocess.run(
+        [sys.executable, "-m", "orders", *arguments],
+        cwd=ROOT,
+        env=process._environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return f"{done.stdout}{done.stderr}status {done.returncode}\n"
+
+
+def eventually(condition: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+    """Wait for a condition, for long enough on a busy machine."""
+    wait_until(condition, seconds, what)

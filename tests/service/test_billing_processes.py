@@ -1,0 +1,446 @@
+"""billing-consumer and billing-relay as PM2 runs them: two queues, one topic, faults in between."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pika
+import pytest
+import requests
+from click.testing import CliRunner
+from flask.testing import FlaskClient
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from billing.__main__ import dlq
+from billing.settings import Settings
+from chassis import broker, migrations, worker
+from chassis.database import Database
+from chassis.events import event
+from local.errors import StackError
+from local.homes import private_home
+from local.ports import free_port
+from local.postgres import Postgres
+from local.waiting import wait_until
+from tests.conftest import DATABASES, PASSWORD
+
+ROOT = Path(__file__).parents[2]
+QUEUE, INBOX, LISTENER = "billing_queue", "billing_inbox", "debug-billing-events"
+GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
+SECONDS = 30.0
+
+
+class Wire:
+    """The broker as other services and a listener see it."""
+
+    def __init__(self, channel: BlockingChannel) -> None:
+        self._channel = channel
+        self.told: list[dict[str, Any]] = []
+
+    def bill(self, uid: UUID | str, body: object = GOOD, **headers: str) -> None:
+        """Publish a bill, as orders-relay does."""
+        properties = pika.BasicProperties(message_id=str(uid), headers=headers, delivery_mode=2)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._channel.basic_publish("", QUEUE, data, properties, mandatory=True)
+
+    def cancel(self, uid: object, event_id: UUID | None = None) -> None:
+        """Publish order.cancelled, as orders-relay does."""
+        data = {"uid": uid, "order_id": "CMD001", "status": "cancelled", "lines": []}
+        message = event("order_events", "order.cancelled", "orders-api", data, id=event_id)
+        self.publish("order_events", "order.cancelled", message.body, message.id)
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, message_id: str) -> None:
+        """Publish anything."""
+        properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
+        self._channel.basic_publish(exchange, routing_key, body, properties, True)
+
+    def waiting(self, queue: str) -> int:
+        """How many messages are ready in a queue."""
+        return int(self._channel.queue_declare(queue, passive=True).method.message_count)
+
+    def take(self, queue: str) -> tuple[pika.BasicProperties, bytes] | None:
+        """Take a message from a queue, if there is one."""
+        method, properties, body = self._channel.basic_get(queue, auto_ack=True)
+        return None if method is None or properties is None else (properties, body or b"")
+
+    def listen(self) -> list[dict[str, Any]]:
+        """Return all that was told on `billing_events` so far."""
+        while (taken := self.take(LISTENER)) is not None:
+            self.told.append(json.loads(taken[1]))
+        return self.told
+
+    def wait_for_events(self, number: int) -> None:
+        """Wait until so many events were told."""
+        wait_until(lambda: len(self.listen()) >= number, SECONDS, f"{number} events")
+
+    def wait_for_different_events(self, number: int) -> None:
+        """Wait until so many events were told; one that came again does not count."""
+
+        def different() -> int:
+            return len({envelope["id"] for envelope in self.listen()})
+
+        wait_until(lambda: different() >= number, SECONDS, f"{number} different events")
+
+
+@pytest.fixture
+def wire(billing_settings: Settings) -> Iterator[Wire]:
+    """All of billing's queues empty, and one that listens to `billing_events`."""
+    parameters = broker.parameters(billing_settings.broker, "test")
+    # a test that waits for the database sends none
+    parameters.heartbeat = 0
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.exchange_declare("order_events", "topic", durable=True)
+        channel.exchange_declare("billing_events", "topic", durable=True)
+        for name in (QUEUE, f"{QUEUE}.dlq", INBOX, f"{INBOX}.dlq", LISTENER):
+            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_purge(name)
+        channel.queue_bind(INBOX, "order_events", "order.cancelled")
+        channel.queue_bind(LISTENER, "billing_events", "bill.recorded")
+        yield Wire(channel)
+        channel.queue_delete(LISTENER)
+
+
+def variables(settings: Settings, home: Path) -> dict[str, str]:
+    """The environment of billing's processes."""
+    database, rabbit = settings.database, settings.broker
+    return {
+        "PATH": os.environ["PATH"],
+        "STATE_DIR": str(home / "state"),
+        "BILLING_BIND": settings.server.bind,
+        "BILLING_CONSUMER_PORT": str(settings.consumer_port.port),
+        "BILLING_RELAY_PORT": str(settings.relay_port.port),
+        "BILLING_DB_HOST": database.host,
+        "BILLING_DB_PORT": str(database.port),
+        "BILLING_DB_NAME": database.name,
+        "BILLING_DB_USER": database.user,
+        "BILLING_DB_PASSWORD": database.password.get_secret_value(),
+        "RABBITMQ_HOST": rabbit.host,
+        "RABBITMQ_PORT": str(rabbit.port),
+        "RABBITMQ_USER": rabbit.user,
+        "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
+        "RABBITMQ_VHOST": rabbit.vhost,
+        "RABBITMQ_QUEUE": rabbit.queue,
+    }
+
+
+class Process:
+    """A process of billing, to be started, killed and started again."""
+
+    def __init__(self, command: str, environment: dict[str, str], url: str) -> None:
+        self._command = [sys.executable, "-m", "billing", command]
+        self._environment = environment
+        self._url = url
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self._process = subprocess.Popen(
+            self._command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        wait_until(lambda: self.checks() is not None, SECONDS, self._command[-1])
+
+    def checks(self) -> dict[str, Any] | None:
+        """What `/ready` names; None unless it is ready."""
+        try:
+            response = requests.get(f"{self._url}/ready", timeout=5)
+        except requests.RequestException:
+            return None
+        checks: dict[str, Any] = response.json()["checks"]
+        return checks if response.status_code == 200 else None
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """End it, if it runs, and return its exit status."""
+        if self._process is None:
+            return None
+        self._process.send_signal(number)
+        status = self._process.wait(SECONDS)
+        self._process = None
+        return status
+
+
+@contextmanager
+def process(command: str, settings: Settings, port: int, home: Path) -> Iterator[Process]:
+    """Lend a process, not started yet."""
+    url = f"http://{settings.server.bind}:{port}"
+    lent = Process(command, variables(settings, home), url)
+    try:
+        yield lent
+    finally:
+        lent.end()
+
+
+@pytest.fixture
+def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+    """billing-consumer, not started yet."""
+    port = billing_settings.consumer_port.port
+    with process("consume", billing_settings, port, tmp_path) as lent:
+        yield lent
+
+
+@pytest.fixture
+def relay(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+    """billing-relay, not started yet."""
+    with process("relay", billing_settings, billing_settings.relay_port.port, tmp_path) as lent:
+        yield lent
+
+
+def voided(database: Database) -> dict[str, bool]:
+    """Of each bill whether it is void."""
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT message_id, voided_at FROM orders"))
+        return {row.message_id: row.voided_at is not None for row in rows}
+
+
+def test_each_bill_is_told_of_exactly_once_on_the_wire_as_the_api_shows_it(
+    wire: Wire, consumer: Process, relay: Process, billing: FlaskClient
+) -> None:
+    consumer.start()
+    relay.start()
+    uids = [str(uuid4()) for _ in range(300)]
+    for uid in [*uids, *uids[:100]]:
+        wire.bill(uid)
+    wire.wait_for_events(300)
+    wait_until(lambda: wire.waiting(QUEUE) == 0, SECONDS, "the queue to be empty")
+    assert consumer.end() == relay.end() == 0
+    told = {envelope["data"]["id"]: envelope["data"] for envelope in wire.listen()}
+    assert sorted(told) == sorted(uids)
+    assert len(wire.told) == 300
+    assert {(e["type"], e["source"]) for e in wire.told} == {("bill.recorded", "billing-consumer")}
+    shown = json.loads(billing.get("/api/billing?limit=1000").data)
+    assert told == {bill["id"]: bill for bill in shown}
+
+
+def test_the_event_of_a_bill_carries_the_ids_of_its_request(
+    wire: Wire, consumer: Process, relay: Process
+) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"X-Request-ID": "one", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    wire.bill("a", **headers)
+    wire.bill("b", **{"X-Request-ID": "two"})
+    consumer.start()
+    relay.start()
+    wait_until(lambda: wire.waiting(LISTENER) == 2, SECONDS, "both events")
+    found = {}
+    while (taken := wire.take(LISTENER)) is not None:
+        properties, body = taken
+        found[json.loads(body)["data"]["id"]] = properties.headers or {}
+    assert {bill: headers["X-Request-ID"] for bill, headers in found.items()} == {
+        "a": "one",
+        "b": "two",
+    }
+    assert found["a"]["traceparent"].startswith(f"00-{trace}-")
+
+
+def test_cancellations_void_bills_that_came_before_and_bills_that_come_after(
+    wire: Wire, consumer: Process, billing_db: Database, billing: FlaskClient
+) -> None:
+    before, after, valid = (str(uuid4()) for _ in range(3))
+    consumer.start()
+    wire.bill(before)
+    wire.cancel(after)
+    wait_until(lambda: before in voided(billing_db), SECONDS, "the first bill")
+    wait_until(lambda: notes(billing_db) == 1, SECONDS, "the note")
+    for uid in (after, valid):
+        wire.bill(uid)
+    wire.cancel(before)
+    expected = {before: True, after: True, valid: False}
+    wait_until(lambda: voided(billing_db) == expected, SECONDS, "all three bills")
+    shown = json.loads(billing.get(f"/api/billing/{after}").data)
+    assert shown["voided_at"] <= shown["created_at"]
+
+
+def notes(database: Database) -> int:
+    """How many bills are noted that have not come yet."""
+    with database.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM voided_bills")).scalar_one())
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (b"not json", "not JSON"),
+        (b"{}", "id"),
+        (b'{"id": "1", "type": "order.cancelled", "data": {}}', "uid"),
+        (b'{"id": "1", "type": "order.cancelled", "data": {"uid": "a bill"}}', "uid"),
+    ],
+)
+def test_poison_in_either_queue_goes_to_its_own_dead_letters_and_stops_nothing(
+    wire: Wire, consumer: Process, billing_db: Database, poison: bytes, reason: str
+) -> None:
+    uids = [str(uuid4()) for _ in range(4)]
+    for number, uid in enumerate(uids):
+        wire.bill(uid)
+        wire.cancel(uid)
+        if number == 1:
+            wire.bill("poison", b"not a bill")
+            wire.publish("order_events", "order.cancelled", poison, "poison")
+    consumer.start()
+    wait_until(lambda: voided(billing_db) == dict.fromkeys(uids, True), SECONDS, "void bills")
+    for queue, body, why in ((QUEUE, b"not a bill", "not JSON"), (INBOX, poison, reason)):
+        dead = f"{queue}.dlq"
+        wait_until(lambda name=dead: wire.waiting(name) == 1, SECONDS, dead)  # type: ignore[misc]
+        taken = wire.take(dead)
+        assert taken is not None and taken[0].headers is not None
+        assert taken[1] == body
+        assert why in taken[0].headers["x-dead-letter-reason"]
+    assert wire.waiting(QUEUE) == wire.waiting(INBOX) == 0
+
+
+@pytest.fixture
+def command(
+    billing_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """`python -m billing dlq ...`; returns what it says."""
+    for name, value in variables(billing_settings, tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(dlq, arguments)
+        return result.output
+
+    return run
+
+
+def test_dead_letters_of_each_queue_are_listed_and_requeued_apart(
+    wire: Wire, command: Callable[..., str]
+) -> None:
+    for queue in (QUEUE, INBOX):
+        wire.publish("", f"{queue}.dlq", b"{}", f"of-{queue}")
+    assert "of-billing_queue" in command("list")
+    assert "of-billing_queue" in command("--queue", QUEUE, "list")
+    listed = command("--queue", INBOX, "list")
+    assert ("of-billing_inbox" in listed, len(listed.splitlines())) == (True, 1)
+    assert command("--queue", INBOX, "requeue", "--all") == "requeued 1\n"
+    taken = wire.take(INBOX)
+    assert taken is not None and taken[0].message_id == "of-billing_inbox"
+    assert command("discard", "of-billing_queue") == "discarded 1\n"
+    assert [wire.waiting(f"{queue}.dlq") for queue in (QUEUE, INBOX)] == [0, 0]
+
+
+def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable[..., str]) -> None:
+    assert "the queues are billing_queue, billing_inbox" in command("--queue", "other", "list")
+
+
+def test_both_queues_are_named_by_ready(consumer: Process, relay: Process) -> None:
+    consumer.start()
+    relay.start()
+    assert set(consumer.checks() or ()) == {"billing_db", QUEUE, INBOX}
+    assert set(relay.checks() or ()) == {"billing_db", "rabbitmq"}
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL with billing_db that may be killed: what it has committed, it keeps."""
+    with private_home() as home:
+        server = Postgres(home / "postgres", host="127.0.0.1", port=free_port())
+        server.start()
+        server.create_database(*DATABASES["billing"], PASSWORD)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def on_own_postgres(billing_settings: Settings, own_postgres: Postgres) -> Settings:
+    """Billing's configuration for that server, migrated."""
+    database = billing_settings.database.model_copy(update={"port": own_postgres.port})
+    migrations.upgrade("billing", database)
+    return replace(billing_settings, database=database)
+
+
+def test_with_the_database_killed_in_between_nothing_is_lost_or_done_twice(
+    wire: Wire, own_postgres: Postgres, on_own_postgres: Settings, tmp_path: Path
+) -> None:
+    settings = on_own_postgres
+    uids = [str(uuid4()) for _ in range(600)]
+    with (
+        process("consume", settings, settings.consumer_port.port, tmp_path) as consumer,
+        process("relay", settings, settings.relay_port.port, tmp_path) as relay,
+    ):
+        consumer.start()
+        relay.start()
+        for number, uid in enumerate(uids):
+            wire.cancel(uid)
+            wire.bill(uid)
+            if number in (200, 400):
+                own_postgres.kill()
+            if number in (300, 500):
+                own_postgres.start()
+        wire.wait_for_different_events(600)
+        database = Database(settings.database, connections=1)
+        wait_until(lambda: sum(voided(database).values()) == 600, SECONDS, "all void bills")
+        database.close()
+    told = {envelope["id"]: envelope["data"]["id"] for envelope in wire.told}
+    assert sorted(told.values()) == sorted(uids)
+    assert wire.waiting(f"{QUEUE}.dlq") == wire.waiting(f"{INBOX}.dlq") == 0
+
+
+def test_two_consumers_killed_in_between_record_void_and_tell_once(
+    wire: Wire, consumer: Process, relay: Process, billing_settings: Settings, tmp_path: Path
+) -> None:
+    port = billing_settings.consumer_port.port
+    database = Database(billing_settings.database, connections=1)
+    with process("consume", billing_settings, port, tmp_path) as second:
+        for one in (consumer, second, relay):
+            one.start()
+        uids = [str(uuid4()) for _ in range(600)]
+        for number, uid in enumerate(uids):
+            wire.bill(uid)
+            if number % 2:
+                wire.cancel(uid)
+            if number in (150, 300, 450):
+                one = second if number == 300 else consumer
+                one.end(signal.SIGKILL)
+                one.start()
+        expected = {uid: bool(number % 2) for number, uid in enumerate(uids)}
+        wait_until(lambda: voided(database) == expected, SECONDS, "all bills")
+        wire.wait_for_events(600)
+    database.close()
+    assert Counter(e["data"]["id"] for e in wire.listen()) == Counter(uids)
+
+
+def test_told_to_stop_it_ends_both_in_good_order(
+    wire: Wire, consumer: Process, billing_db: Database
+) -> None:
+    consumer.start()
+    uids = [str(uuid4()) for _ in range(400)]
+    for uid in uids:
+        wire.bill(uid)
+        wire.cancel(uid)
+    assert consumer.end() == 0
+    recorded = voided(billing_db)
+    with billing_db.read() as connection:
+        applied = connection.execute(text("SELECT count(*) FROM inbox")).scalar_one()
+    wait_until(
+        lambda: len(recorded) + wire.waiting(QUEUE) == applied + wire.waiting(INBOX) == 400,
+        SECONDS,
+        "what is recorded and what waits to add up",
+    )
+
+
+@pytest.mark.parametrize("culprit", ["first", "other"])
+def test_when_one_of_two_ends_unexpectedly_both_end_and_the_process_fails(culprit: str) -> None:
+    stop, ended = threading.Event(), []
+
+    def good() -> None:
+        assert stop.wait(SECONDS)
+        ended.append("good")
+
+    def bad() -> None:
+        raise StackError("out of order")
+
+    loops = (bad, good) if culprit == "first" else (good, bad)
+    with pytest.raises(StackError, match="out of order"):
+        worker.run_together(stop, *loops)
+    assert ended == ["good"]

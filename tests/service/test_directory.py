@@ -1,0 +1,287 @@
+"""The local copy of the customers, against a real database and the real customers API."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from chassis.database import Database
+from chassis.delivery import RejectedError
+from chassis.errors import UnavailableError, UpstreamError
+from chassis.event_handler import EventHandler
+from chassis.service_client import ServiceClient
+from chassis.settings import Upstream
+from local.ports import free_port
+from orders import directory, directory_api
+from orders.directory import REACTIONS, CustomerData, email_of, find, learn
+from orders.settings import Settings
+from tests.service.mailing import received, run_command, served
+from tests.service.raw_upstream import RawUpstream, answering
+
+CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.deleted"
+
+
+@pytest.fixture
+def handler(orders_db: Database) -> EventHandler:
+    """What applies the events of customers."""
+    return EventHandler(orders_db, REACTIONS)
+
+
+@pytest.fixture
+def client(customers: FlaskClient) -> Iterator[ServiceClient]:
+    """A client of the customers API, which is served."""
+    port = free_port()
+    with served(customers.application, port):
+        yield ServiceClient(Upstream("customers-api", "127.0.0.1", port))
+
+
+def customer(id: int = 1, name: str = "Ben", email: str = "ben@kawa.fr") -> dict[str, Any]:
+    """A customer as an event has it."""
+    return {"id": id, "name": name, "email": email, "company": None, "phone": None}
+
+
+def entry(database: Database, customer_id: str = "1") -> directory.Entry | None:
+    """What the copy knows."""
+    with database.read() as connection:
+        return find(connection, customer_id)
+
+
+def address(database: Database, customer_id: str = "1") -> str | None:
+    """The address that the copy knows."""
+    with database.read() as connection:
+        return email_of(connection, customer_id)
+
+
+def make_older(database: Database) -> None:
+    """Let a minute pass for the rows that are there."""
+    with database.read() as connection:
+        connection.execute(text("UPDATE customers SET noted_at = noted_at - interval '1 minute'"))
+
+
+def create(customers: FlaskClient, name: str) -> dict[str, Any]:
+    """Create a customer by the API."""
+    document = {"name": name, "email": f"{name.lower()}@kawa.fr"}
+    created: dict[str, Any] = customers.post("/api/customers", json=document).get_json()
+    return created
+
+
+def test_a_customer_is_known_by_what_the_events_say(
+    handler: EventHandler, orders_db: Database
+) -> None:
+    handler.apply([received(handler, CREATED, customer(), 1)])
+    assert address(orders_db) == "ben@kawa.fr"
+    handler.apply([received(handler, UPDATED, customer(email="ben@corp.fr"), 2)])
+    assert entry(orders_db) == (1, "Ben", "ben@corp.fr", False)
+
+
+def test_a_deleted_customer_leaves_nothing_but_the_id(
+    handler: EventHandler, orders_db: Database
+) -> None:
+    handler.apply([received(handler, CREATED, customer(), 1)])
+    handler.apply([received(handler, DELETED, customer(), 2)])
+    assert entry(orders_db) == (1, None, None, True)
+    with orders_db.read() as connection:
+        assert "ben" not in str(connection.execute(text("SELECT * FROM customers")).all()).lower()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_end_is_the_same_in_whatever_order_events_arrive(
+    order: tuple[int, ...], handler: EventHandler, orders_db: Database
+) -> None:
+    told = [
+        received(handler, CREATED, customer(email="first@kawa.fr"), 1),
+        received(handler, UPDATED, customer(email="second@kawa.fr"), 2),
+        received(handler, UPDATED, customer(email="third@kawa.fr"), 3),
+        received(handler, UPDATED, customer(email="last@kawa.fr"), 4),
+    ]
+    for number in order:
+        handler.apply([told[number]])
+    assert address(orders_db) == "last@kawa.fr"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_no_late_event_brings_a_deleted_customer_back(
+    order: tuple[int, ...], handler: EventHandler, orders_db: Database
+) -> None:
+    told = [
+        received(handler, CREATED, customer(), 1),
+        received(handler, UPDATED, customer(), 2),
+        received(handler, DELETED, customer(), 3),
+    ]
+    for number in order:
+        handler.apply([told[number]])
+    assert entry(orders_db) == (1, None, None, True)
+
+
+def test_an_answer_of_the_api_fills_a_gap(orders_db: Database) -> None:
+    with orders_db.read() as connection:
+        learn(connection, CustomerData(**customer()))
+    assert address(orders_db) == "ben@kawa.fr"
+
+
+def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_brings_a_customer_back(
+    handler: EventHandler, orders_db: Database
+) -> None:
+    handler.apply([received(handler, UPDATED, customer(email="new@kawa.fr"), 1)])
+    handler.apply([received(handler, DELETED, customer(2), 1)])
+    with orders_db.read() as connection:
+        learn(connection, CustomerData(**customer(email="old@kawa.fr")))
+        learn(connection, CustomerData(**customer(2)))
+    assert address(orders_db) == "new@kawa.fr"
+    assert entry(orders_db, "2") == (2, None, None, True)
+
+
+def test_an_update_counts_after_an_answer_of_the_api_and_a_creation_does_not(
+    handler: EventHandler, orders_db: Database
+) -> None:
+    with orders_db.read() as connection:
+        learn(connection, CustomerData(**customer(email="answered@kawa.fr")))
+    handler.apply([received(handler, CREATED, customer(email="first@kawa.fr"), 1)])
+    assert address(orders_db) == "answered@kawa.fr"
+    handler.apply([received(handler, UPDATED, customer(email="next@kawa.fr"), 2)])
+    assert address(orders_db) == "next@kawa.fr"
+
+
+@pytest.mark.parametrize(
+    "customer_id", ["", "CLIENT123", "0", "-1", "01", "1 ", "9" * 19, "1" * 30]
+)
+def test_what_can_be_no_customers_id_has_no_address(
+    customer_id: str, handler: EventHandler, orders_db: Database
+) -> None:
+    handler.apply([received(handler, CREATED, customer(), 1)])
+    assert address(orders_db, customer_id) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"id": "x"}, {"id": 1}, {"id": 1, "name": "a\0b", "email": "a@b.fr"}, {"id": -1}],
+)
+def test_an_event_of_no_customer_is_refused(data: Any, handler: EventHandler) -> None:
+    with pytest.raises(RejectedError):
+        received(handler, CREATED, data)
+
+
+def test_a_rebuild_makes_the_copy_equal_to_the_api(
+    customers: FlaskClient,
+    client: ServiceClient,
+    handler: EventHandler,
+    orders_db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(directory_api, "_PAGE", 2)
+    names = ["Ada", "Ben", "Cleo", "Dora", "Emil"]
+    ids = [create(customers, name)["id"] for name in names]
+    customers.delete(f"/api/customers/{ids[1]}")
+    for number in (ids[0], ids[1], 3000):
+        handler.apply([received(handler, CREATED, customer(number, "Old", "old@kawa.fr"), 1)])
+    make_older(orders_db)
+    assert directory_api.rebuild(orders_db, client) == (4, 2)
+    found = [entry(orders_db, str(number)) for number in (*ids, 3000)]
+    assert found[0] == (ids[0], "Ada", "ada@kawa.fr", False)
+    assert found[1] == (ids[1], None, None, True)
+    assert [known.email for known in found[2:5] if known] == [
+        "cleo@kawa.fr",
+        "dora@kawa.fr",
+        "emil@kawa.fr",
+    ]
+    assert found[5] == (3000, None, None, True)
+    make_older(orders_db)
+    assert directory_api.rebuild(orders_db, client) == (4, 0)
+
+
+def test_a_rebuild_of_nobody_forgets_everybody(
+    client: ServiceClient, handler: EventHandler, orders_db: Database
+) -> None:
+    handler.apply([received(handler, CREATED, customer(), 1)])
+    make_older(orders_db)
+    assert directory_api.rebuild(orders_db, client) == (0, 1)
+
+
+def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
+    customers: FlaskClient, client: ServiceClient, handler: EventHandler, orders_db: Database
+) -> None:
+    ids = [create(customers, name)["id"] for name in ("Ada", "Ben")]
+    changed = customer(ids[0], "Ada", "new@kawa.fr")
+    while_it_reads = [(UPDATED, changed), (DELETED, customer(ids[1])), (CREATED, customer(99))]
+
+    class Meanwhile(ServiceClient):
+        """A client whose answer is old when it arrives."""
+
+        def get(self, path: str, **query: str) -> Any:
+            answer = client.get(path, **query)
+            for number, (type, data) in enumerate(while_it_reads):
+                handler.apply([received(handler, type, data, number)])
+            return answer
+
+    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "", 0)))
+    assert address(orders_db, str(ids[0])) == "new@kawa.fr"
+    assert entry(orders_db, str(ids[1])) == (ids[1], None, None, True)
+    assert address(orders_db, "99") == "ben@kawa.fr"
+
+
+@pytest.fixture
+def broken() -> Iterator[Callable[[bytes], ServiceClient]]:
+    """Make clients of an API that answers with given bytes."""
+    servers: list[RawUpstream] = []
+
+    def make(body: bytes) -> ServiceClient:
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        servers.append(RawUpstream([answering(head + body)]))
+        return ServiceClient(Upstream("customers-api", "127.0.0.1", servers[-1].port))
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b'[{"id": 1}]',
+        b'[{"id":2,"name":"","email":""},{"id":1,"name":"","email":""}]',
+    ],
+)
+def test_a_rebuild_from_an_answer_that_is_no_list_of_customers_changes_nothing(
+    body: bytes,
+    broken: Callable[[bytes], ServiceClient],
+    handler: EventHandler,
+    orders_db: Database,
+) -> None:
+    handler.apply([received(handler, CREATED, customer(), 1)])
+    make_older(orders_db)
+    with pytest.raises(UpstreamError):
+        directory_api.rebuild(orders_db, broken(body))
+    assert address(orders_db) == "ben@kawa.fr"
+
+
+def test_one_customer_is_asked_for(customers: FlaskClient, client: ServiceClient) -> None:
+    made = create(customers, "Ada")
+    found = directory_api.ask(client, str(made["id"]))
+    assert found is not None
+    assert found.email == "ada@kawa.fr"
+    assert directory_api.ask(client, "99") is None
+    assert directory_api.ask(client, "CLIENT123") is None
+
+
+def test_an_api_that_is_away_is_not_taken_for_an_unknown_customer() -> None:
+    client = ServiceClient(Upstream("customers-api", "127.0.0.1", free_port()))
+    with pytest.raises(UnavailableError):
+        directory_api.ask(client, "1")
+
+
+def test_the_command_rebuilds_the_copy_or_says_why_not(
+    customers: FlaskClient, orders_settings: Settings, orders_db: Database, tmp_path: Path
+) -> None:
+    made = create(customers, "Ada")
+    assert "can't be reached" in run_command(orders_settings, tmp_path, "directory", "rebuild")
+    with served(customers.application, orders_settings.customers.port):
+        said = run_command(orders_settings, tmp_path, "directory", "rebuild")
+    assert said == "1 customers; 0 forgotten, who are gone\nstatus 0\n"
+    assert address(orders_db, str(made["id"])) == "ada@kawa.fr"

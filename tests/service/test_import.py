@@ -1,0 +1,241 @@
+"""`python -m orders import`, against a real database."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from chassis.database import Database
+from orders import settings as settings_module
+from orders.importing import BATCH, import_
+from orders.settings import Settings
+from tests.service.mailing import run_command
+
+HEADER = "order_id,customer_id,total_amount,status"
+SAMPLES = Path(__file__).parents[2] / "sample-data"
+Import = Callable[..., Result]
+
+
+@pytest.fixture
+def run(orders_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Import:
+    """Write a file and import it."""
+    monkeypatch.setattr(settings_module, "load", lambda: orders_settings)
+
+    def run(content: str | bytes, name: str = "orders.csv", *options: str) -> Result:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return CliRunner().invoke(import_, [str(path), *options])
+
+    return run
+
+
+def rows(database: Database, table: str = "orders") -> list[Any]:
+    """All of a table."""
+    with database.read() as connection:
+        return list(connection.execute(text(f"SELECT * FROM {table} ORDER BY id")))
+
+
+def test_a_csv_file_is_loaded_with_its_history_and_without_events(
+    run: Import, orders_db: Database
+) -> None:
+    lines = [
+        f"{HEADER},created_at",
+        "A1,1,150.50,completed,2024-09-30T18:07:44+02:00",
+        "A2,CLIENT,0,,",
+    ]
+    done = run("\n".join(lines))
+    assert done.exit_code == 0, done.output
+    assert "orders loaded: 2; skipped, since they exist: 0" in done.output
+    first, second = rows(orders_db)
+    assert (first.order_id, first.customer_id, str(first.total_amount)) == ("A1", "1", "150.50")
+    assert first.status == "completed"
+    assert first.created_at.isoformat() == "2024-09-30T16:07:44+00:00"
+    assert (second.status, second.updated_at) == ("pending", second.created_at)
+    history = rows(orders_db, "order_history")
+    assert [(change.from_status, change.to_status, change.cause) for change in history] == [
+        (None, "completed", "import"),
+        (None, "pending", "import"),
+    ]
+    assert rows(orders_db, "outbox") == []
+
+
+def test_a_json_file_is_loaded(run: Import, orders_db: Database) -> None:
+    orders = '[{"order_id": 7, "customer_id": "1", "total_amount": 0.10, "status": "cancelled"}]'
+    done = run(orders, "orders.JSON")
+    assert done.exit_code == 0, done.output
+    [order] = rows(orders_db)
+    assert (order.order_id, str(order.total_amount), order.status) == ("7", "0.10", "cancelled")
+
+
+def test_an_imported_order_is_one_like_any_other(run: Import, orders: FlaskClient) -> None:
+    run(f"{HEADER}\nA1,1,150.50,pending\n")
+    order = orders.get("/api/orders/order/A1").get_json()
+    assert order["total_amount"] == 150.50
+    moved = orders.put(f"/api/orders/{order['id']}/status", json="processing")
+    assert moved.status_code == 200
+    causes = [
+        change["cause"] for change in orders.get(f"/api/orders/{order['id']}/history").get_json()
+    ]
+    assert causes[0] == "import"
+    assert len(causes) == 2
+
+
+def test_a_second_import_skips_what_is_there_and_loads_the_rest(
+    run: Import, orders_db: Database
+) -> None:
+    run(f"{HEADER}\nA1,1,1,pending\n")
+    done = run(f"{HEADER}\nA1,1,2,completed\nA2,1,2,pending\n")
+    assert "orders loaded: 1; skipped, since they exist: 1" in done.output
+    assert [str(order.total_amount) for order in rows(orders_db)] == ["1.00", "2.00"]
+    assert len(rows(orders_db, "order_history")) == 2
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_not_do_it(
+    run: Import, orders_db: Database
+) -> None:
+    run(f"{HEADER}\nA1,1,1,pending\n")
+    done = run(f"{HEADER}\nA1,1,2,pending\nA2,1,2,pending\n", "orders.csv", "--dry-run")
+    assert done.exit_code == 0
+    assert "orders would be loaded: 1; skipped, since they exist: 1" in done.output
+    assert len(rows(orders_db)) == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_each_bad_line_is_named_with_its_reason_and_nothing_is_loaded(
+    options: tuple[str, ...], run: Import, orders_db: Database
+) -> None:
+    lines = [
+        HEADER,
+        "good,1,1,pending",
+        ",1,1,pending",
+        "A3,,1,pending",
+        "A4,1,1.005,pending",
+        "A5,1,-1,pending",
+        "A6,1,1,lost",
+        "A7,1,1",
+        '"A8\nA8",1,,pending',
+        "",
+        "good,2,2,pending",
+        "A" * 51 + ",1,1,pending",
+    ]
+    done = run("\n".join(lines), "orders.csv", *options)
+    assert done.exit_code == 1
+    said = done.output.splitlines()
+    expected = [
+        ("line 3: order_id:", "at least 1 character"),
+        ("line 4: customer_id:", "at least 1 character"),
+        ("line 5: total_amount:", "at most two decimals"),
+        ("line 6: total_amount:", "greater than or equal to 0"),
+        ("line 7: status:", "'pending', 'processing', 'completed' or 'cancelled'"),
+        ("line 8:", "has 3 fields, and the header 4"),
+        ("line 9: total_amount:", "must be an amount"),
+        ("line 12: order_id:", "'good' is in line 2, too"),
+        ("line 13: order_id:", "at most 50"),
+    ]
+    assert len(said) == len(expected) + 1
+    for line, (place, reason) in zip(said, expected, strict=False):
+        assert line.startswith(place), line
+        assert reason in line
+    assert said[-1].endswith("9 of its orders are wrong; none is loaded")
+    assert rows(orders_db) == []
+
+
+def test_an_items_place_in_a_json_file_is_its_number(run: Import, orders_db: Database) -> None:
+    good = {"order_id": "A", "customer_id": "1", "total_amount": 1, "status": "pending"}
+    bad = [
+        good,
+        7,
+        {**good, "order_id": "B", "colour": "red"},
+        {**good, "total_amount": True},
+        good,
+    ]
+    done = run(json.dumps(bad), "orders.json")
+    assert done.exit_code == 1
+    assert done.output.splitlines()[:4] == [
+        "item 2: must be a JSON object",
+        "item 3: colour: is not known here",
+        "item 4: total_amount: must be an amount, like 99.97",
+        "item 5: order_id: 'A' is in item 1, too",
+    ]
+    assert rows(orders_db) == []
+
+
+def test_of_many_bad_lines_the_first_fifty_are_shown_and_the_rest_counted(run: Import) -> None:
+    done = run(HEADER + "\n,1,1,pending" * 120)
+    lines = done.output.splitlines()
+    assert len(lines) == 52
+    assert lines[50] == "… and 70 more"
+    assert "120 of its orders are wrong" in lines[51]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("orders.csv", "", "its first line must be the header"),
+        ("orders.csv", "order_id;customer_id;total_amount;status\n", "the header must be"),
+        ("orders.csv", f"{HEADER},colour\n", "the header must be"),
+        ("orders.csv", f"{HEADER},status\n", "the header must be"),
+        ("orders.csv", b"order_id\nA\nb\xff\n", "line 3: is not encoded in UTF-8"),
+        ("orders.csv", f'{HEADER}\n"A"1,1,1,pending\n', "line 2: is not CSV"),
+        ("orders.csv", f'{HEADER}\n"A,1,1,pending\n', "line 2: is not CSV"),
+        ("orders.json", "", "the file is not JSON"),
+        ("orders.json", "{}", "must be a JSON array"),
+        ("orders.json", "[NaN]", "the file is not JSON"),
+        ("orders.json", b"\xff", "the file is not encoded in UTF-8"),
+        ("orders.xml", "<orders/>", "must end with .csv or .json"),
+    ],
+)
+def test_a_file_that_is_no_list_of_orders_is_refused_with_the_reason(
+    name: str, content: str | bytes, reason: str, run: Import, orders_db: Database
+) -> None:
+    done = run(content, name)
+    assert done.exit_code == 1
+    assert reason in done.output
+    assert rows(orders_db) == []
+
+
+def test_a_file_that_is_not_there_is_named(
+    orders_settings: Settings, orders_db: Database, tmp_path: Path
+) -> None:
+    said = run_command(orders_settings, tmp_path, "import", "nowhere.csv")
+    assert "nowhere.csv: the file can't be read: No such file or directory" in said
+    assert "status 1" in said
+
+
+def test_more_than_a_batch_is_loaded_as_a_whole_or_not_at_all(
+    run: Import, orders_db: Database
+) -> None:
+    count = 2 * BATCH + 1
+    content = "\n".join([HEADER, *(f"A{n},{n},1,pending" for n in range(count))])
+    with orders_db.read() as connection:
+        # the last of them is refused by the database alone
+        refuse = "ALTER TABLE orders ADD CONSTRAINT no_such CHECK (order_id <> 'A2000')"
+        connection.execute(text(refuse))
+    try:
+        assert run(content).exit_code == 1
+        assert rows(orders_db) == []
+    finally:
+        with orders_db.read() as connection:
+            connection.execute(text("ALTER TABLE orders DROP CONSTRAINT no_such"))
+    assert f"orders loaded: {count};" in run(content).output
+    assert [order.order_id for order in rows(orders_db)] == [f"A{n}" for n in range(count)]
+    assert len(rows(orders_db, "order_history")) == count
+
+
+def test_the_sample_is_loaded_by_the_command_with_a_byte_order_mark_or_without(
+    orders_settings: Settings, orders_db: Database, tmp_path: Path
+) -> None:
+    sample = SAMPLES / "orders.csv"
+    marked = tmp_path / "marked.csv"
+    marked.write_bytes("\N{BYTE ORDER MARK}".encode() + sample.read_bytes())
+    count = len(sample.read_text().splitlines()) - 1
+    loaded = run_command(orders_settings, tmp_path, "import", str(sample))
+    assert f"orders loaded: {count}; skipped, since they exist: 0" in loaded
+    assert "status 0" in loaded
+    again = run_command(orders_settings, tmp_path, "import", str(marked))
+    assert f"orders loaded: 0; skipped, since they exist: {count}" in again

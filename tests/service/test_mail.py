@@ -1,0 +1,395 @@
+"""mail-worker with a Maildir, on a real broker and a real database, killed at any moment."""
+
+import mailbox
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from chassis import broker
+from chassis.broker import Queue
+from chassis.database import Database
+from orders import mail_worker
+from orders.mail_text import OrderData, compose
+from orders.settings import Settings
+from tests.service.conftest import port
+from tests.service.mailing import (
+    EPOCH,
+    Process,
+    channel_of,
+    eventually,
+    order_data,
+    publish,
+    run_command,
+    served,
+)
+
+QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
+STEPS = ("created", "completed", "cancelled")
+TEN = [uuid4() for _ in range(10)]
+
+
+@pytest.fixture
+def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
+    """A channel beside the worker's, with its queues empty."""
+    with channel_of(orders_settings.broker) as channel:
+        channel.exchange_declare("order_events", "topic", durable=True)
+        for part in mail_worker.TOPOLOGY:
+            if isinstance(part, Queue):
+                channel.queue_declare(part.name, durable=True, arguments=broker.QUORUM)
+                channel.queue_purge(part.name)
+        channel.queue_bind(QUEUE, "order_events", "order.*")
+        yield channel
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[None]:
+    """Have a mail-worker work in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=mail_worker.run, args=(settings, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def worker(orders_settings: Settings, channel: BlockingChannel) -> Iterator[None]:
+    """A mail-worker."""
+    with working(orders_settings):
+        yield
+
+
+def filed(settings: Settings) -> dict[str, EmailMessage]:
+    """The mails in the Maildir, as a mail reader would find them."""
+    if not settings.mail.mail_dir.exists():
+        return {}
+    box = mailbox.Maildir(settings.mail.mail_dir, create=False)
+    return {
+        key: message_from_bytes(box.get_bytes(key), policy=default)
+        for key in box.keys()  # noqa: SIM118
+    }
+
+
+def wait_for_mails(settings: Settings, count: int, seconds: float = 30) -> dict[str, EmailMessage]:
+    """Wait until there are so many."""
+    eventually(lambda: len(filed(settings)) >= count, f"{count} mails", seconds)
+    found = filed(settings)
+    assert len(found) == count, sorted(found)
+    return found
+
+
+def rows(database: Database) -> list[Any]:
+    """All mails of the table."""
+    with database.read() as connection:
+        return list(connection.execute(text("SELECT * FROM mails ORDER BY id")))
+
+
+def wait_for_states(database: Database, **states: int) -> None:
+    """Wait until so many mails are in these states, and none in another."""
+    eventually(lambda: Counter(row.state for row in rows(database)) == states, f"{states}")
+
+
+def test_each_step_of_an_order_makes_one_mail(
+    worker: None, channel: BlockingChannel, orders_settings: Settings
+) -> None:
+    uid = uuid4()
+    for step in STEPS:
+        reason = "2 of Metropolis are not in stock" if step == "cancelled" else None
+        publish(channel, f"order.{step}", order_data(uid=uid, reason=reason))
+    found = wait_for_mails(orders_settings, 3)
+    assert set(found) == {f"{uid}.{step}" for step in STEPS}
+    for step in STEPS:
+        mail = found[f"{uid}.{step}"]
+        assert mail["From"] == "orders@localhost"
+        assert mail["To"] == "ben@kawa.fr"
+        assert mail["Message-ID"] == f"<{uid}.{step}@localhost>"
+        assert parsedate_to_datetime(mail["Date"]).tzinfo is not None
+        assert mail.get_content_type() == "text/plain"
+        assert mail.get_content_charset() == "utf-8"
+        assert "CMD001" in mail["Subject"]
+        assert "   2 x Metropolis, 12.50 each: 25.00" in mail.get_content()
+        assert "Total: 25.00" in mail.get_content()
+    assert "2 of Metropolis are not in stock" in found[f"{uid}.cancelled"].get_content()
+    assert "Reason" not in found[f"{uid}.completed"].get_content()
+
+
+def test_other_events_make_no_mail(
+    worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    for type in ("order.updated", "order.deleted", "order.created"):
+        publish(channel, type, order_data())
+    wait_for_mails(orders_settings, 1)
+    assert [row.step for row in rows(orders_db)] == ["created"]
+
+
+def test_a_repeated_event_makes_no_second_mail_be_its_id_the_same_or_another(
+    worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    data, id = order_data(), uuid4()
+    for event_id in (id, id, uuid4()):
+        publish(channel, "order.created", data, event_id)
+    wait_for_mails(orders_settings, 1)
+    publish(channel, "order.created", data, id)
+    publish(channel, "order.created", order_data())
+    wait_for_mails(orders_settings, 2)
+    assert len(rows(orders_db)) == 2
+
+
+def test_what_is_no_order_is_dead_lettered_and_holds_nothing_up(
+    worker: None, channel: BlockingChannel, orders_settings: Settings
+) -> None:
+    publish(channel, "order.created", {"uid": "none"})
+    publish(channel, "order.created", order_data())
+    wait_for_mails(orders_settings, 1)
+    eventually(lambda: channel.basic_get(DEAD, auto_ack=True)[0] is not None, "a dead letter")
+
+
+def test_the_copy_knows_the_address_that_the_event_does_not(
+    worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    with orders_db.read() as connection:
+        connection.execute(
+            text("INSERT INTO customers VALUES (7, 'Ada', 'ada@kawa.fr', NULL, now())")
+        )
+    publish(channel, "order.created", order_data(email=None, customer_id="7"))
+    [mail] = wait_for_mails(orders_settings, 1).values()
+    assert mail["To"] == "ada@kawa.fr"
+
+
+def test_the_customers_api_is_asked_for_a_customer_who_is_not_in_the_copy(
+    worker: None,
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    customers: FlaskClient,
+    orders_db: Database,
+) -> None:
+    ada = customers.post("/api/customers", json={"name": "Ada", "email": "ada@kawa.fr"}).get_json()
+    with served(customers.application, orders_settings.customers.port):
+        publish(channel, "order.created", order_data(email=None, customer_id=str(ada["id"])))
+        [mail] = wait_for_mails(orders_settings, 1).values()
+    assert mail["To"] == "ada@kawa.fr"
+    with orders_db.read() as connection:
+        known = connection.execute(text("SELECT email FROM customers")).scalars().all()
+    assert known == ["ada@kawa.fr"]
+
+
+def test_a_customers_api_that_is_away_is_waited_for_and_holds_no_other_mail_up(
+    worker: None,
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    customers: FlaskClient,
+    orders_db: Database,
+) -> None:
+    ada = customers.post("/api/customers", json={"name": "Ada", "email": "ada@kawa.fr"}).get_json()
+    for _ in range(20):
+        publish(channel, "order.created", order_data(email=None, customer_id=str(ada["id"])))
+    publish(channel, "order.created", order_data(email="ben@kawa.fr"))
+    wait_for_mails(orders_settings, 1)
+    eventually(lambda: all(row.error for row in rows(orders_db)[:20]), "an attempt for each")
+    assert {row.state for row in rows(orders_db)[:20]} == {"unaddressed"}
+    with served(customers.application, orders_settings.customers.port):
+        wait_for_mails(orders_settings, 21, 60)
+
+
+@pytest.mark.parametrize("customer_id", ["CLIENT123", "4711"])
+def test_an_unknown_customer_gets_no_mail_and_is_logged_once_per_order(
+    customer_id: str,
+    worker: None,
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    customers: FlaskClient,
+    orders_db: Database,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with served(customers.application, orders_settings.customers.port):
+        for uid in TEN[:2]:
+            for step in STEPS:
+                data = order_data(uid=uid, email=None, customer_id=customer_id)
+                publish(channel, f"order.{step}", data)
+        wait_for_states(orders_db, unknown=6)
+    said = [record for record in caplog.records if "no such customer" in record.message]
+    assert len(said) == 2
+    assert filed(orders_settings) == {}
+
+
+def test_a_customer_who_is_deleted_gets_no_mail_and_nobody_is_asked(
+    worker: None, channel: BlockingChannel, orders_db: Database
+) -> None:
+    with orders_db.read() as connection:
+        connection.execute(
+            text("INSERT INTO customers (id, noted_at, forgotten) VALUES (7, now(), true)")
+        )
+    publish(channel, "order.created", order_data(email=None, customer_id="7"))
+    wait_for_states(orders_db, unknown=1)
+
+
+def test_a_mail_of_an_earlier_attempt_is_found_wherever_a_mail_reader_has_moved_it(
+    channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    uids = {name: uuid4() for name in ("new", "cur", "tmp")}
+    home = orders_settings.mail.mail_dir
+    for name, uid in uids.items():
+        (home / name).mkdir(parents=True)
+        flags = ":2,S" if name == "cur" else ""
+        (home / name / f"{uid}.created{flags}").write_text("X-Order-ID: earlier\n\nearlier\n")
+        publish(channel, "order.created", order_data(uid=uid))
+    with orders_db.read() as connection:
+        # as if each had been claimed by a worker that was killed
+        connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 1"))
+    try:
+        with working(orders_settings):
+            wait_for_states(orders_db, sent=3)
+    finally:
+        with orders_db.read() as connection:
+            connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 0"))
+    found = wait_for_mails(orders_settings, 3)
+    texts = {name: found[f"{uid}.created"].get_content() for name, uid in uids.items()}
+    assert texts["new"] == texts["cur"] == "earlier\n"
+    assert "CMD001" in texts["tmp"]
+    assert list((home / "tmp").iterdir()) == []
+
+
+@pytest.fixture
+def workers(orders_settings: Settings, tmp_path: Path) -> Iterator[list[Process]]:
+    """Two mail-workers, as PM2 would run them."""
+    both = []
+    for _ in range(2):
+        settings = replace(orders_settings, mail_port=port())
+        both.append(Process("mail-worker", settings, tmp_path))
+        both[-1].start()
+    yield both
+    for one in both:
+        one.stop()
+
+
+def test_killed_at_any_moment_two_workers_file_each_mail_once(
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    orders_db: Database,
+    workers: list[Process],
+) -> None:
+    uids = [uuid4() for _ in range(240)]
+    for number in range(6):
+        before = len(filed(orders_settings))
+        with channel_of(orders_settings.broker) as own:
+            for uid in uids[number * 40 : (number + 1) * 40]:
+                publish(own, "order.created", order_data(uid=uid))
+        wait_for_more_mails(orders_settings, before + 1)
+        workers[number % 2].kill()
+        workers[number % 2].start()
+    wait_for_states(orders_db, sent=240)
+    assert set(wait_for_mails(orders_settings, 240)) == {f"{uid}.created" for uid in uids}
+    assert list((orders_settings.mail.mail_dir / "tmp").iterdir()) == []
+    assert "Traceback" not in "".join(one.log() for one in workers)
+
+
+def wait_for_more_mails(settings: Settings, count: int) -> None:
+    """Wait until there are at least so many."""
+    eventually(lambda: len(filed(settings)) >= count, f"{count} mails")
+
+
+def test_a_maildir_that_can_not_be_written_is_waited_for_and_said_to_be_down(
+    channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    home = orders_settings.mail.mail_dir
+    home.write_text("in the way")
+    ready = f"http://127.0.0.1:{orders_settings.mail_port.port}/ready"
+    with working(orders_settings):
+        publish(channel, "order.created", order_data())
+        eventually(lambda: any(row.error for row in rows(orders_db)), "an attempt")
+        checks = requests.get(ready, timeout=5).json()["checks"]
+        assert checks["maildir"]["status"] == "down"
+        home.unlink()
+        wait_for_mails(orders_settings, 1)
+        assert requests.get(ready, timeout=5).status_code == 200
+        metrics = requests.get(ready.replace("ready", "metrics"), timeout=5).text
+    assert 'mails_total{outcome="sent",step="created"}' in metrics
+
+
+def test_a_mail_that_can_not_be_written_is_refused_and_holds_nothing_up(
+    worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
+) -> None:
+    publish(channel, "order.created", order_data(email="no address, none@all"))
+    publish(channel, "order.created", order_data())
+    wait_for_states(orders_db, refused=1, sent=1)
+    assert "the mail can't be written" in rows(orders_db)[0].error
+
+
+def test_the_commands_list_and_show_what_the_maildir_holds(
+    worker: None, channel: BlockingChannel, orders_settings: Settings, tmp_path: Path
+) -> None:
+    assert run_command(orders_settings, tmp_path, "mail", "list") == "status 0\n"
+    uid = uuid4()
+    publish(channel, "order.created", order_data(uid=uid, order_id="Größe 7"))
+    wait_for_mails(orders_settings, 1)
+    [line, status] = run_command(orders_settings, tmp_path, "mail", "list").splitlines()
+    assert line.startswith(f"{uid}.created  20")
+    assert line.endswith("ben@kawa.fr  Order Größe 7: thank you, we have it  Größe 7")
+    assert status == "status 0"
+    shown = run_command(orders_settings, tmp_path, "mail", "show", f"{uid}.created")
+    assert "To: ben@kawa.fr\n" in shown
+    assert "thank you for your order Größe 7." in shown
+    assert "status 1" in run_command(orders_settings, tmp_path, "mail", "show", "none")
+
+
+def written(**changed: Any) -> EmailMessage:
+    """A mail, sent and read again."""
+    recipient = changed.pop("recipient", "ben@kawa.fr")
+    order = OrderData(**order_data(**changed))
+    message = compose(order, "created", "Shop <shop@kawa.fr>", recipient, EPOCH)
+    return message_from_bytes(message.as_bytes(), policy=default)
+
+
+def test_no_text_of_an_order_adds_a_header_or_a_line() -> None:
+    mail = written(order_id="A\nBcc: eve@kawa.fr\r\n\r\nB\x1b[1m")
+    assert mail["Bcc"] is None
+    assert mail["Subject"] == "Order A Bcc: eve@kawa.fr B [1m: thank you, we have it"
+    assert mail["X-Order-ID"] == "A Bcc: eve@kawa.fr B [1m"
+
+
+def test_letters_of_any_script_come_through_in_lines_that_any_server_takes() -> None:
+    names = ["七人の侍", "Amélie", "x" * 255]
+    lines = [
+        {"product_id": n, "name": name, "quantity": 1, "unit_price": 1}
+        for n, name in enumerate(names)
+    ]
+    mail = written(order_id="Größe", lines=lines)
+    assert all(name in mail.get_content() for name in names)
+    raw = mail.as_bytes()
+    assert raw.isascii()
+    assert max(map(len, raw.splitlines())) <= 998
+
+
+def test_a_domain_is_written_in_ascii_and_a_name_beyond_it_as_it_is() -> None:
+    assert written(recipient="ben@straße.de")["To"] == "ben@xn--strae-oqa.de"
+    assert written(recipient="jürgen@straße.de")["To"] == "jürgen@xn--strae-oqa.de"
+
+
+@pytest.mark.parametrize("recipient", ["", "ben", "a@b, c@d", "a@b\nBcc: c@d", "<a@b>", "a@ö..de"])
+def test_what_is_no_address_makes_no_mail(recipient: str) -> None:
+    with pytest.raises(ValueError):
+        written(recipient=recipient)
+
+
+def test_a_bare_order_has_no_lines_in_its_mail() -> None:
+    mail = written(lines=[])
+    assert " x " not in mail.get_content()
+    assert "Total: 25.00" in mail.get_content()

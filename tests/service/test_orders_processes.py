@@ -1,0 +1,317 @@
+"""orders-consumer and orders-relay as processes, on a real broker; the test plays the others."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pika
+import pytest
+import requests
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from chassis import broker
+from chassis.database import Database
+from chassis.dead_letters import REASON
+from chassis.encoding import encode
+from local.waiting import wait_until
+from orders.app import create_app
+from orders.consumer import QUEUE
+from orders.settings import Settings
+from tests.service.shop import Shop
+from tests.service.test_movies import content
+from tests.service.test_orders_api import ORDERS, create_with_items
+from tests.service.test_orders_saga import body_of
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 60.0
+BILLS, DEAD, LISTENER = "billing_queue", f"{QUEUE}.dlq", "debug-order-events"
+EXCHANGES = {
+    "inventory_events": "topic",
+    "billing_events": "topic",
+    "order_events": "topic",
+    "customer_events": "fanout",
+}
+
+
+class Process:
+    """A process of orders, as PM2 would run it."""
+
+    def __init__(self, command: str, settings: Settings, home: Path, port: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        database, rabbit = settings.database, settings.broker
+        self._command = [sys.executable, "-m", "orders", command]
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "STATE_DIR": str(home / "state"),
+            "ORDERS_BIND": "127.0.0.1",
+            "ORDERS_CONSUMER_PORT": str(settings.consumer_port.port),
+            "ORDERS_RELAY_PORT": str(settings.relay_port.port),
+            "ORDERS_DB_HOST": database.host,
+            "ORDERS_DB_PORT": str(database.port),
+            "ORDERS_DB_NAME": database.name,
+            "ORDERS_DB_USER": database.user,
+            "ORDERS_DB_PASSWORD": database.password.get_secret_value(),
+            "INVENTORY_VM_IP": "127.0.0.1",
+            "CUSTOMERS_VM_IP": "127.0.0.1",
+            "RABBITMQ_HOST": rabbit.host,
+            "RABBITMQ_PORT": str(rabbit.port),
+            "RABBITMQ_USER": rabbit.user,
+            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
+            "RABBITMQ_VHOST": rabbit.vhost,
+            "RABBITMQ_QUEUE": rabbit.queue,
+        }
+        self._log = home / f"{command}-{uuid4().hex}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """End it, if it runs; return its exit status."""
+        if self._process is None:
+            return None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return process.wait(SECONDS)
+
+    def is_ready(self) -> bool:
+        """Whether it says that it is."""
+        try:
+            return requests.get(f"{self.url}/ready", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+@contextmanager
+def channel_of(settings: Settings) -> Iterator[BlockingChannel]:
+    """Lend a channel beside the processes'."""
+    parameters = broker.parameters(settings.broker, "test")
+    parameters.heartbeat = 0  # a test that waits for something else does not answer them
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        yield channel
+
+
+@pytest.fixture
+def channel(orders_settings: Settings) -> Iterator[BlockingChannel]:
+    """A channel to a broker on which all is bound as on a machine, and the queues are empty."""
+    with channel_of(orders_settings) as channel:
+        for name, kind in EXCHANGES.items():
+            channel.exchange_declare(name, kind, durable=True)
+        for name in (QUEUE, DEAD, BILLS, f"{BILLS}.dlq", LISTENER):
+            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_purge(name)
+        channel.queue_bind(QUEUE, "inventory_events", "stock.*")
+        channel.queue_bind(QUEUE, "billing_events", "bill.recorded")
+        channel.queue_bind(QUEUE, "customer_events", "#")
+        channel.queue_bind(LISTENER, "order_events", "order.*")
+        yield channel
+        channel.queue_delete(LISTENER)
+
+
+Make = Callable[[str], Process]
+
+
+@pytest.fixture
+def process(orders_settings: Settings, tmp_path: Path) -> Iterator[Make]:
+    """Make a process, not started yet."""
+    ports = {"consume": orders_settings.consumer_port, "relay": orders_settings.relay_port}
+    made: list[Process] = []
+
+    def make(command: str) -> Process:
+        made.append(Process(command, orders_settings, tmp_path, str(ports[command].port)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def tell(channel: BlockingChannel, type: str, uid: object, event_id: str | None = None) -> None:
+    """Publish an event as another service does."""
+    exchange = "billing_events" if type == "bill.recorded" else "inventory_events"
+    event_id = event_id or str(uuid4())
+    properties = pika.BasicProperties(message_id=event_id, delivery_mode=2)
+    channel.basic_publish(exchange, type, body_of(type, uid, event_id), properties, True)
+
+
+def taken(channel: BlockingChannel, queue: str) -> list[tuple[str, dict[str, Any]]]:
+    """Take what is in a queue: message ids and bodies."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    while True:
+        method, properties, body = channel.basic_get(queue, auto_ack=True)
+        if method is None or properties is None or body is None:
+            return found
+        found.append((str(properties.message_id), json.loads(body)))
+
+
+def states(database: Database) -> Counter[str]:
+    """How many orders are in which state."""
+    with database.read() as connection:
+        rows = connection.execute(
+            text("SELECT status, count(*) AS number FROM orders GROUP BY status")
+        )
+        return Counter({row.status: row.number for row in rows})
+
+
+def bills(database: Database) -> list[str]:
+    """The ids of the bills in the outbox."""
+    query = "SELECT message_id FROM outbox WHERE routing_key = 'billing_queue'"
+    with database.read() as connection:
+        return list(connection.execute(text(query)).scalars())
+
+
+def test_an_order_goes_from_its_post_to_completed(
+    channel: BlockingChannel, orders_settings: Settings, orders_db: Database, process: Make
+) -> None:
+    consumer, relay = process("consume"), process("relay")
+    consumer.start()
+    relay.start()
+    shop = Shop()
+    with shop.opened():
+        api = create_app(replace(orders_settings, inventory=shop.upstream)).test_client()
+        body = {"order_id": "A", "customer_id": "7", "items": [{"product_id": 1, "quantity": 2}]}
+        headers = {"X-Request-ID": "request-1"}
+        assert api.post(ORDERS, json=body, headers=headers).status_code == 201
+    events: list[dict[str, Any]] = []
+
+    def have_come(*types: str) -> bool:
+        events.extend(event for _id, event in taken(channel, LISTENER))
+        return [event["type"] for event in events] == list(types)
+
+    wait_until(lambda: have_come("order.created"), SECONDS, "order.created")
+    uid = events[0]["data"]["uid"]
+    tell(channel, "stock.reserved", uid)
+    wait_until(lambda: states(orders_db)["processing"] == 1, SECONDS, "processing")
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    def is_billed() -> bool:
+        asked.extend(taken(channel, BILLS))
+        return bool(asked)
+
+    wait_until(is_billed, SECONDS, "the bill")
+    bill = {"user_id": "7", "number_of_items": 2, "total_amount": 19.98, "order_id": "A"}
+    assert asked == [(uid, bill)]
+    tell(channel, "bill.recorded", uid)
+    wait_until(
+        lambda: have_come("order.created", "order.updated", "order.completed"),
+        SECONDS,
+        "all events",
+    )
+    assert content(api.get(f"{ORDERS}/order/A"))["status"] == "completed"
+    assert [event["source"] for event in events] == [
+        *("orders-api", "orders-consumer", "orders-consumer")
+    ]
+
+
+def test_the_processes_are_ready_with_database_and_broker_and_end_when_told(
+    channel: BlockingChannel, process: Make
+) -> None:
+    for command in ("consume", "relay"):
+        one = process(command)
+        one.start()
+        wait_until(one.is_ready, SECONDS, command)
+        checks = requests.get(f"{one.url}/ready", timeout=5).json()["checks"]
+        assert set(checks) == {"orders_db", "rabbitmq"}
+        assert one.end() == 0
+
+
+def test_a_consumer_declares_what_it_needs(
+    channel: BlockingChannel, orders_settings: Settings, orders_db: Database, process: Make
+) -> None:
+    for name in (QUEUE, DEAD):
+        channel.queue_delete(name)
+    process("consume").start()
+
+    def is_bound() -> bool:
+        try:
+            with channel_of(orders_settings) as another:
+                another.queue_declare(DEAD, passive=True)
+                tell(another, "stock.reserved", order["uid"])
+                return True
+        except (pika.exceptions.ChannelClosedByBroker, pika.exceptions.UnroutableError):
+            return False
+
+    order = create_with_items(orders_db)
+    wait_until(is_bound, SECONDS, "the queue")
+    wait_until(lambda: states(orders_db)["processing"] == 1, SECONDS, "processing")
+
+
+def test_two_consumers_at_once_apply_each_event_once(
+    channel: BlockingChannel, orders_db: Database, process: Make
+) -> None:
+    uids = [create_with_items(orders_db)["uid"] for _ in range(100)]
+    for _ in range(2):
+        process("consume").start()
+    sent = [(uid, str(uuid4())) for uid in uids] * 3
+    random.shuffle(sent)
+    for uid, event_id in sent:
+        tell(channel, "stock.reserved", uid, event_id)
+    wait_until(lambda: states(orders_db)["processing"] == 100, SECONDS, "100 orders")
+    for uid in uids * 2:
+        tell(channel, "bill.recorded", uid)
+    wait_until(lambda: states(orders_db)["completed"] == 100, SECONDS, "100 orders")
+    assert Counter(bills(orders_db)) == {str(uid): 1 for uid in uids}
+
+
+def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
+    channel: BlockingChannel, orders_db: Database, process: Make
+) -> None:
+    uids = [create_with_items(orders_db)["uid"] for _ in range(300)]
+    consumer = process("consume")
+    for portion in range(4):
+        consumer.start()
+        applied = states(orders_db)["processing"]
+        for uid in uids[portion * 75 : portion * 75 + 75]:
+            tell(channel, "stock.reserved", uid)
+        wait_until(
+            lambda before=applied: states(orders_db)["processing"] > before,  # type: ignore[misc]
+            SECONDS,
+            "the first of a portion",
+            poll=0.001,
+        )
+        consumer.end(signal.SIGKILL)
+    consumer.start()
+    wait_until(lambda: states(orders_db)["processing"] == 300, SECONDS, "300 orders")
+    assert Counter(bills(orders_db)) == {str(uid): 1 for uid in uids}
+    with orders_db.read() as connection:
+        rows = connection.execute(text("SELECT order_pk, count(*) FROM order_history GROUP BY 1"))
+        assert {count for _order, count in rows} == {2}
+
+
+def test_what_can_not_be_read_goes_to_the_dead_letters_and_stops_nothing(
+    channel: BlockingChannel, orders_db: Database, process: Make
+) -> None:
+    order = create_with_items(orders_db)
+    for poison in (b"no json", encode({"id": "x", "type": "stock.reserved", "data": {"uid": 5}})):
+        channel.basic_publish("inventory_events", "stock.reserved", poison)
+    tell(channel, "stock.reserved", order["uid"])
+    process("consume").start()
+    wait_until(lambda: states(orders_db)["processing"] == 1, SECONDS, "processing")
+    reasons: list[str] = []
+
+    def are_there() -> bool:
+        method, properties, _body = channel.basic_get(DEAD, auto_ack=True)
+        if method is not None and properties is not None:
+            reasons.append(str((properties.headers or {})[REASON]))
+        return len(reasons) == 2
+
+    wait_until(are_there, SECONDS, "the dead letters")
+    assert "not JSON" in reasons[0]
+    assert "uid" in reasons[1]

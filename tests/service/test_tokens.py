@@ -1,0 +1,440 @@
+"""Tokens: what AUTH_PROTECTED names needs one, and the services are told whose it is."""
+
+import hashlib
+import hmac
+import json
+import logging
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from urllib.parse import unquote
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from werkzeug.test import TestResponse
+
+from chassis import logs
+from chassis.database import Database
+from chassis.errors import ConflictError, InvalidError, NotFoundError
+from chassis.publisher import Publisher
+from chassis.settings import DatabaseSettings, PortSettings, Upstream, read
+from gateway import scopes, tokens
+from gateway.app import create_app
+from gateway.settings import AuthSettings, Settings
+from local.ports import free_port
+from tests.service.conftest import NOWHERE, SERVER
+from tests.service.raw_upstream import RawUpstream
+
+API_TOKEN = "bootstrap-token-of-the-tests!"
+CLASS_OF = {
+    "/api/movies": "movies",
+    "/api/products": "products",
+    "/api/produits": "products",
+    "/api/billing": "billing",
+    "/api/customers": "customers",
+    "/api/clients": "customers",
+    "/api/orders": "orders",
+    "/api/commandes": "orders",
+    "/api/events": "events",
+    "/api/event/shop/order/create": "events",
+}
+BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+REALM = 'Bearer realm="crud-master"'
+ALL = "all:read,all:write"
+READING, WRITING = ["GET", "HEAD"], ["POST", "PUT", "PATCH", "DELETE", "BREW"]
+
+
+@dataclass
+class Gateway:
+    """The gateway before one upstream that stands for all services."""
+
+    settings: Settings
+    database: Database
+    upstream: RawUpstream
+
+    def client(self, protected: str, database: DatabaseSettings | None = None) -> FlaskClient:
+        """A client of a gateway that protects these classes, on another database perhaps."""
+        auth = read(AuthSettings, auth_protected=protected, api_token=API_TOKEN)
+        database = database or self.settings.database
+        settings = replace(self.settings, auth=auth, database=database)
+        app = create_app(settings, Publisher(NOWHERE, "idle", []))
+        return app.test_client(use_cookies=False)
+
+    def token(self, scope: str, name: str = "tester", lifetime: timedelta | None = None) -> str:
+        """A new token."""
+        with self.database.unit_of_work() as connection:
+            made = tokens.create(connection, name, scopes.parse(scope), lifetime)
+            connection.commit()
+        return made
+
+    def change(self, statement: str) -> None:
+        """Change the table by hand."""
+        with self.database.read() as connection:
+            connection.execute(text(statement))
+
+
+@pytest.fixture
+def upstream() -> Iterator[RawUpstream]:
+    """An upstream that answers with an empty array."""
+    server = RawUpstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def gateway(
+    gateway_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    upstream: RawUpstream,
+) -> Gateway:
+    """The gateway, its broker being away."""
+    behind = Upstream("the service", "127.0.0.1", upstream.port)
+    upstreams = (behind, behind, behind, behind)
+    port, database = PortSettings(port=free_port()), database_settings("gateway")
+    settings = Settings(SERVER, port, port, database, NOWHERE, *upstreams, AuthSettings())
+    return Gateway(settings, gateway_db, upstream)
+
+
+@pytest.fixture
+def away(gateway: Gateway) -> DatabaseSettings:
+    """A database that does not answer."""
+    return gateway.settings.database.model_copy(update={"port": free_port()})
+
+
+def bearing(token: str, **more: str) -> dict[str, str]:
+    """Headers with a token."""
+    return {"Authorization": f"Bearer {token}", **more}
+
+
+def refused(answer: TestResponse, status: int, challenge: str) -> None:
+    """Check that a request was refused with this challenge."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers.getlist("WWW-Authenticate") == [challenge]
+    if answer.data:
+        assert answer.content_type == "application/problem+json"
+        document = json.loads(answer.data)
+        assert document["status"] == status and document["detail"]
+
+
+def dump(database: Database) -> str:
+    """All that the table of tokens holds."""
+    with database.read() as connection:
+        return "\n".join(connection.execute(text("SELECT tokens::text FROM tokens")).scalars())
+
+
+@pytest.mark.parametrize("path", CLASS_OF)
+@pytest.mark.parametrize("below", ["", "/", "/1"])
+def test_a_request_to_a_protected_class_without_a_token_gets_nowhere(
+    gateway: Gateway, path: str, below: str
+) -> None:
+    method = "POST" if path.startswith("/api/event/") else "GET"
+    path = path if method == "POST" else path + below
+    refused(gateway.client(CLASS_OF[path.rstrip("/1")]).open(path, method=method), 401, REALM)
+    assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/%6frders", 401),
+        ("/api/orders/a/b/", 401),
+        ("/api/orders/../movies", 401),
+        ("/api/orders%2F1", 401),
+        ("/api/orders//", 404),
+        ("/api//orders", 404),
+        ("//api/orders", 401),
+        ("/api/Orders", 404),
+        ("/API/orders", 404),
+    ],
+)
+def test_no_way_of_writing_a_path_leads_around_the_guard(
+    gateway: Gateway, path: str, status: int
+) -> None:
+    decoded = {"PATH_INFO": unquote(path)}
+    answer = gateway.client("orders").get("/", environ_overrides=decoded)
+    assert answer.status_code == status
+    assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize("path", CLASS_OF)
+def test_a_class_that_is_not_protected_needs_no_token(gateway: Gateway, path: str) -> None:
+    others = ",".join(set(scopes.CLASSES) - {CLASS_OF[path]})
+    if path.startswith("/api/event/"):
+        assert gateway.client(others).post(path, json={}).status_code == 201
+    else:
+        assert gateway.client(others).get(path).status_code == 200
+
+
+def test_a_class_that_is_not_protected_looks_no_token_up(
+    gateway: Gateway, away: DatabaseSettings
+) -> None:
+    client = gateway.client("orders", database=away)
+    answer = client.get("/api/movies", headers=bearing(gateway.token(ALL)))
+    assert answer.status_code == 200
+    assert gateway.upstream.values("X-Caller") == ["anonymous"]
+
+
+@pytest.mark.parametrize("path", ["/live", "/ready", "/metrics"])
+def test_health_needs_no_token(gateway: Gateway, path: str) -> None:
+    assert gateway.client("all").get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", CLASS_OF)
+def test_a_token_of_the_class_lets_its_requests_in(gateway: Gateway, path: str) -> None:
+    name = CLASS_OF[path]
+    headers = bearing(gateway.token(f"{name}:read,{name}:write"))
+    if path.startswith("/api/event/"):
+        assert gateway.client("all").post(path, json={}, headers=headers).status_code == 201
+    else:
+        assert gateway.client("all").get(path, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("method", READING)
+def test_reading_needs_read(gateway: Gateway, method: str) -> None:
+    client = gateway.client("orders")
+    reader, writer = gateway.token("orders:read", "r"), gateway.token("orders:write", "w")
+    assert client.open("/api/orders/1", method=method, headers=bearing(reader)).status_code == 200
+    challenge = f'{REALM}, error="insufficient_scope", scope="orders:read"'
+    refused(client.open("/api/orders/1", method=method, headers=bearing(writer)), 403, challenge)
+    assert len(gateway.upstream.requests) == 1
+
+
+@pytest.mark.parametrize("method", WRITING)
+def test_whatever_does_not_read_needs_write(gateway: Gateway, method: str) -> None:
+    client = gateway.client("orders")
+    reader, writer = gateway.token("orders:read", "r"), gateway.token("orders:write", "w")
+    assert client.open("/api/orders/1", method=method, headers=bearing(writer)).status_code == 200
+    challenge = f'{REALM}, error="insufficient_scope", scope="orders:write"'
+    refused(client.open("/api/orders/1", method=method, headers=bearing(reader)), 403, challenge)
+    assert len(gateway.upstream.requests) == 1
+
+
+def test_a_token_of_one_class_opens_no_other(gateway: Gateway) -> None:
+    others = ",".join(scope for scope in scopes.EVERY_SCOPE if not scope.startswith("customers:"))
+    headers = bearing(gateway.token(others))
+    challenge = f'{REALM}, error="insufficient_scope", scope="customers:read"'
+    refused(gateway.client("all").get("/api/clients", headers=headers), 403, challenge)
+
+
+def test_asking_for_the_methods_needs_no_token(gateway: Gateway) -> None:
+    client = gateway.client("all")
+    assert client.options("/api/orders").status_code == 200
+    assert gateway.upstream.values("X-Caller") == ["anonymous"]
+    assert client.options("/api/billing").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        "bearer WRONG",
+        "Bearer two words",
+        "Bearer a, b",
+        "Bearer caf\xe9",
+        f"Bearer {API_TOKEN}x",
+        f"Bearer {API_TOKEN[:-1]}",
+        f"Bearer {API_TOKEN.upper()}",
+        "Bearer " + "x" * 4000,
+    ],
+)
+def test_a_token_that_is_malformed_or_unknown_is_invalid(
+    gateway: Gateway, credentials: str
+) -> None:
+    gateway.token(ALL)
+    answer = gateway.client("orders").get("/api/orders", headers={"Authorization": credentials})
+    refused(answer, 401, f'{REALM}, error="invalid_token"')
+    assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize("credentials", ["", "Basic dTpw", "Bearerish x", "Digest a=b"])
+def test_another_schemes_credentials_are_none(gateway: Gateway, credentials: str) -> None:
+    answer = gateway.client("orders").get("/api/orders", headers={"Authorization": credentials})
+    refused(answer, 401, REALM)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
+def test_the_scheme_is_known_in_any_case(gateway: Gateway, scheme: str) -> None:
+    headers = {"Authorization": f"{scheme} {gateway.token('orders:read')}"}
+    assert gateway.client("orders").get("/api/orders", headers=headers).status_code == 200
+
+
+def test_a_token_in_the_address_or_the_body_is_none(gateway: Gateway) -> None:
+    client, data = gateway.client("orders"), {"access_token": gateway.token(ALL)}
+    refused(client.get("/api/orders", query_string=data), 401, REALM)
+    refused(client.post("/api/orders", data=data), 401, REALM)
+
+
+def test_a_token_that_is_revoked_stops_working_at_once(gateway: Gateway) -> None:
+    client, headers = gateway.client("orders"), bearing(gateway.token("orders:read"))
+    assert client.get("/api/orders", headers=headers).status_code == 200
+    with gateway.database.unit_of_work() as connection:
+        tokens.revoke(connection, "tester")
+        connection.commit()
+    refused(client.get("/api/orders", headers=headers), 401, f'{REALM}, error="invalid_token"')
+
+
+def test_a_token_works_until_it_expires(gateway: Gateway) -> None:
+    client = gateway.client("orders")
+    headers = bearing(gateway.token("orders:read", lifetime=timedelta(hours=1)))
+    assert client.get("/api/orders", headers=headers).status_code == 200
+    gateway.change("UPDATE tokens SET created_at = now() - interval '2 hours', expires_at = now()")
+    refused(client.get("/api/orders", headers=headers), 401, f'{REALM}, error="invalid_token"')
+
+
+def test_the_bootstrap_token_opens_everything(gateway: Gateway) -> None:
+    client, headers = gateway.client("all"), bearing(API_TOKEN)
+    reading = [path for path in CLASS_OF if not path.startswith("/api/event/")]
+    assert {client.get(path, headers=headers).status_code for path in reading} == {200}
+    assert client.post("/api/event/a/b/c", json={}, headers=headers).status_code == 201
+    assert client.post("/api/billing", json=BILL, headers=headers).status_code == 202
+    assert client.delete("/api/orders/1", headers=headers).status_code == 200
+
+
+def test_without_the_database_the_bootstrap_token_works_and_the_others_are_503(
+    gateway: Gateway, away: DatabaseSettings
+) -> None:
+    client, token = gateway.client("orders", database=away), gateway.token("orders:read")
+    assert client.get("/api/orders", headers=bearing(API_TOKEN)).status_code == 200
+    answer = client.get("/api/orders", headers=bearing(token))
+    assert answer.status_code == 503
+    assert json.loads(answer.data)["cause"] == "database_unavailable"
+    assert "Retry-After" in answer.headers
+    refused(client.get("/api/orders"), 401, REALM)
+    assert len(gateway.upstream.requests) == 1
+
+
+def test_without_api_token_there_is_no_bootstrap_token(gateway: Gateway) -> None:
+    app = create_app(gateway.settings, Publisher(NOWHERE, "idle", []))
+    for token in ("None", "", API_TOKEN):
+        answer = app.test_client().get("/api/orders", headers=bearing(token))
+        refused(answer, 401, f'{REALM}, error="invalid_token"')
+
+
+@pytest.mark.parametrize("forged", ["admin", "bootstrap", ""])
+def test_the_service_is_told_whose_token_it_was_and_not_the_token(
+    gateway: Gateway, forged: str
+) -> None:
+    client, token = gateway.client("orders"), gateway.token("orders:read", "shop.front-1")
+    for presented, name in ((token, "shop.front-1"), (API_TOKEN, "bootstrap")):
+        client.get("/api/commandes", headers=bearing(presented, **{"X-Caller": forged}))
+        assert gateway.upstream.values("X-Caller") == [name]
+        assert presented.encode() not in gateway.upstream.head
+
+
+def test_an_idempotency_key_is_its_callers_own(gateway: Gateway) -> None:
+    client = gateway.client("billing")
+    one, other = gateway.token("billing:write", "one"), gateway.token("billing:write", "other")
+    ids = [
+        json.loads(
+            client.post(
+                "/api/billing",
+                json=BILL,
+                headers=bearing(token, **{"Idempotency-Key": "k", "X-Caller": "one"}),
+            ).data
+        )["id"]
+        for token in (one, one, other)
+    ]
+    assert ids[0] == ids[1] != ids[2]
+    with gateway.database.read() as connection:
+        callers = connection.execute(text("SELECT caller FROM idempotency_keys ORDER BY 1"))
+        assert list(callers.scalars()) == ["one", "other"]
+
+
+def test_a_token_is_in_no_table_only_its_hash(gateway: Gateway) -> None:
+    token = gateway.token("orders:read")
+    stored = dump(gateway.database)
+    assert "tester" in stored
+    assert hashlib.sha256(token.encode()).hexdigest() in stored
+    secret = token.removeprefix(tokens.PREFIX)
+    for written in (secret, secret.encode().hex(), b64encode(token.encode()).decode()):
+        assert written not in stored
+
+
+def test_tokens_are_256_random_bits_each(gateway: Gateway) -> None:
+    made = [gateway.token("orders:read", f"t{number}") for number in range(20)]
+    assert len(set(made)) == 20
+    assert {len(token.removeprefix(tokens.PREFIX)) for token in made} == {43}  # of base64, 6 bits
+
+
+def test_a_digest_decides_in_constant_time_for_every_kind_of_token(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    real = hmac.compare_digest
+
+    def noted(one: bytes, other: bytes) -> bool:
+        compared.append((one, bytes(other)))
+        return real(one, other)
+
+    token, client = gateway.token("orders:read"), gateway.client("orders")
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    digest, bootstrap = (hashlib.sha256(t.encode()).digest() for t in (token, API_TOKEN))
+    assert client.get("/api/orders", headers=bearing(token)).status_code == 200
+    assert compared == [(digest, bootstrap), (digest, digest)]
+    compared.clear()
+    assert client.get("/api/orders", headers=bearing(API_TOKEN)).status_code == 200
+    assert compared == [(bootstrap, bootstrap)]
+
+
+def test_no_token_is_logged_or_answered(
+    gateway: Gateway, away: DatabaseSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = gateway.token("movies:read")
+    said = [repr(gateway.settings)]
+    for client in (gateway.client("all"), gateway.client("all", database=away)):
+        for presented in (token, API_TOKEN, f"{token}x"):
+            for path in ("/api/movies", "/api/orders"):
+                answer = client.get(path, headers=bearing(presented))
+                said.append(f"{answer.headers}{answer.text}")
+    formatter = logs.Formatter("gateway")
+    said += [formatter.format(record) for record in caplog.records]
+    assert len(said) > 12
+    assert not any(secret in line for line in said for secret in (token, API_TOKEN))
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "é", "a\nb", "-a", ".a", "x" * 65, "anonymous", "Bootstrap"]
+)
+def test_a_name_that_can_not_be_a_callers_is_refused(gateway: Gateway, name: str) -> None:
+    with pytest.raises(InvalidError, match="name"):
+        gateway.token("orders:read", name)
+    assert dump(gateway.database) == ""
+
+
+def test_a_name_is_given_again_only_after_its_token_was_revoked(gateway: Gateway) -> None:
+    first = gateway.token("orders:read")
+    with pytest.raises(ConflictError, match="tester"):
+        gateway.token("orders:write")
+    with gateway.database.unit_of_work() as connection:
+        tokens.revoke(connection, "tester")
+        connection.commit()
+    second, client = gateway.token("orders:read"), gateway.client("orders")
+    statuses = [client.get("/api/orders", headers=bearing(t)).status_code for t in (first, second)]
+    assert statuses == [401, 200]
+
+
+def test_what_is_not_there_can_not_be_revoked(gateway: Gateway) -> None:
+    with pytest.raises(NotFoundError), gateway.database.unit_of_work() as connection:
+        tokens.revoke(connection, "nobody")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "name = 'a b'",
+        "name = ''",
+        "hash = 'short'",
+        "scopes = '{}'",
+        "expires_at = created_at",
+    ],
+)
+def test_the_schema_itself_refuses_a_token_that_is_none(gateway: Gateway, change: str) -> None:
+    gateway.token("orders:read")
+    with pytest.raises(IntegrityError):
+        gateway.change(f"UPDATE tokens SET {change}")

@@ -1,0 +1,293 @@
+"""Orders as clients place them, and what has to be true of all services once they are settled."""
+
+import random
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import requests
+
+from local.amqp import connect as connect_to_broker
+from local.errors import StackError
+from local.stack import Stack
+from local.status import queue_depths
+from local.waiting import wait_until
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
+from tests.system.client import connect
+
+FINAL = ("completed", "cancelled")
+OUTBOXES = ("orders", "inventory", "billing")
+HISTORIES = (
+    ["pending", "processing", "completed"],
+    ["pending", "cancelled"],
+    ["pending", "processing", "cancelled"],
+)
+MANY = 1_000_000
+Answer = dict[str, Any]
+
+
+class Placed(NamedTuple):
+    """An order with items, as orders_db has it."""
+
+    uid: str
+    id: int
+    status: str
+
+
+class Orders:
+    """Places orders of one new customer for new products, and knows what became of them.
+
+    Attributes:
+        customer: whose they are; there is an address to write to.
+        stock: how many there were of each product, by its id.
+        placed: the orders that were answered with 201.
+        unsure: how many were not answered, or refused because of a fault.
+        refused: the status of the latter.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.url = f"{stack.url}/api/orders"
+        self.headers = {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
+        self.customer = self._make_customer()
+        self.stock: dict[int, int] = {}
+        self.placed: list[Answer] = []
+        self.unsure = 0
+        self.refused: list[int] = []
+
+    def _make_customer(self) -> str:
+        body = {"name": "Benjamin", "email": f"{uuid4().hex}@kawa.fr"}
+        answer = requests.post(f"{self.stack.url}/api/customers", json=body, timeout=20)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def make_product(self, stock: int = MANY, price: float = 9.99) -> int:
+        """Make a product of which there is so much; returns its id."""
+        body = {"name": f"product {uuid4().hex}", "price": price, "stock": stock}
+        answer = requests.post(f"{self.stack.url}/api/products", json=body, timeout=20)
+        assert answer.status_code == 201, answer.text
+        made: int = answer.json()["id"]
+        self.stock[made] = stock
+        return made
+
+    def post(self, *items: tuple[int, int], **headers: str) -> requests.Response:
+        """Order products, so many of each, and remember the order if it was taken."""
+        lines = [{"product_id": product, "quantity": count} for product, count in items]
+        body = {"customer_id": self.customer, "items": lines}
+        answer = requests.post(self.url, json=body, headers=self.headers | headers, timeout=20)
+        if answer.status_code == 201:
+            self.placed.append(answer.json())
+        return answer
+
+    def place(self, *items: tuple[int, int]) -> Answer:
+        """Order products, which has to succeed."""
+        answer = self.post(*items)
+        assert answer.status_code == 201, answer.text
+        placed: Answer = answer.json()
+        return placed
+
+    def cancel(self, order: Answer) -> requests.Response:
+        """Cancel an order."""
+        url = f"{self.url}/{order['id']}/status"
+        return requests.put(url, json="cancelled", headers=self.headers, timeout=20)
+
+    def get(self, order: Answer, path: str = "") -> Any:
+        """What the API says of an order now."""
+        url = f"{self.url}/{order['id']}{path}"
+        answer = requests.get(url, headers=self.headers, timeout=20)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    @contextmanager
+    def traffic(self, clients: int = 4, seed: int = 5) -> Iterator[None]:
+        """Order and now and then cancel, from several clients at once, until the block ends."""
+        stop = threading.Event()
+        threads = [
+            threading.Thread(target=self._work, args=(stop, random.Random(seed + number)))
+            for number in range(clients)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _work(self, stop: threading.Event, chance: random.Random) -> None:
+        products = list(self.stock)
+        while not stop.is_set():
+            chosen = chance.sample(products, chance.randint(1, len(products)))
+            if not self._try(chance, [(product, chance.randint(1, 3)) for product in chosen]):
+                stop.wait(0.2)
+
+    def _try(self, chance: random.Random, items: Sequence[tuple[int, int]]) -> bool:
+        try:
+            answer = self.post(*items)
+        except requests.ConnectionError:
+            self.unsure += 1
+            return False
+        if answer.status_code != 201:
+            self.refused.append(answer.status_code)
+            self.unsure += 1
+            return False
+        if chance.random() < 0.2:
+            self._try_to_cancel(answer.json())
+        return True
+
+    def _try_to_cancel(self, order: Answer) -> None:
+        with suppress(requests.ConnectionError):
+            # 409: it has come to its end meanwhile
+            assert self.cancel(order).status_code in (200, 409, 502, 503, 504)
+
+    def wait_for_placed(self, more: int, seconds: float = 60) -> None:
+        """Wait until so many more orders are taken."""
+        goal = len(self.placed) + more
+        wait_until(lambda: len(self.placed) >= goal, seconds, f"{more} more orders to be taken")
+
+    def wait_for_status(self, order: Answer, status: str, seconds: float = 30) -> None:
+        """Wait until an order is in a state."""
+        what = f"the order to be {status}"
+        wait_until(lambda: self.get(order)["status"] == status, seconds, what)
+
+    def wait_until_settled(self, seconds: float = 60) -> None:
+        """Wait until all that has to be true of the orders is; fails with what is not."""
+        try:
+            wait_until(lambda: self._is_quiet() and not self.faults(), seconds, "it", poll=0.5)
+        except StackError:
+            assert self.faults()[:20] == []
+            assert {s: self.unsent(s) for s in OUTBOXES} == dict.fromkeys(OUTBOXES, 0)
+            assert self._waiting() == {}
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is on its way any more."""
+        return not any(self.unsent(service) for service in OUTBOXES) and not self._waiting()
+
+    def _waiting(self) -> dict[str, str]:
+        """The queues in which something waits, dead letters included."""
+        consumed = consumed_queues(self.stack.rabbitmq.queue)
+        names = [name + end for name in consumed for end in ("", DEAD_LETTERS)]
+        depths = queue_depths(self.stack.rabbitmq, names)
+        return {name: depth for name, depth in depths.items() if depth != "0"}
+
+    def waiting(self, queue: str) -> int:
+        """How many messages are ready in a queue."""
+        return int(queue_depths(self.stack.rabbitmq, [queue])[queue])
+
+    def unsent(self, service: str) -> int:
+        """How many messages wait in a service's outbox."""
+        [(count,)] = self.query(service, "SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+        return int(count)
+
+    def faults(self) -> list[str]:
+        """What is not as it has to be once all orders are settled."""
+        rows = self.rows()
+        return [
+            *self._open(rows),
+            *self._wrong_histories(rows),
+            *self._wrong_stock(rows),
+            *self._wrong_bills(rows),
+            *self._wrong_mails(rows),
+        ]
+
+    def rows(self) -> list[Placed]:
+        """The customer's orders in orders_db; those that were answered, and a few unsure ones."""
+        statement = "SELECT uid::text, id, status FROM orders WHERE customer_id = %s"
+        rows = [Placed(*row) for row in self.query("orders", statement, self.customer)]
+        ids = {row.id for row in rows}
+        assert ids >= {order["id"] for order in self.placed}
+        assert len(ids) - len(self.placed) <= self.unsure
+        return rows
+
+    def _open(self, rows: Sequence[Placed]) -> list[str]:
+        return [f"{row.uid} is {row.status}" for row in rows if row.status not in FINAL]
+
+    def _wrong_histories(self, rows: Sequence[Placed]) -> list[str]:
+        statement = (
+            "SELECT order_pk, to_status FROM order_history WHERE order_pk = ANY(%s) ORDER BY id"
+        )
+        passed: dict[int, list[str]] = defaultdict(list)
+        for key, status in self.query("orders", statement, [row.id for row in rows]):
+            passed[key].append(status)
+        wrong = [row for row in rows if row.status in FINAL and passed[row.id] not in HISTORIES]
+        return [f"{row.uid} was {passed[row.id]}" for row in wrong]
+
+    def _wrong_stock(self, rows: Sequence[Placed]) -> list[str]:
+        """What is there and what completed orders have taken is what there was."""
+        taken = self._quantities(row.id for row in rows if row.status == "completed")
+        reserved = self._reserved()
+        statement = "SELECT id, stock FROM products WHERE id = ANY(%s)"
+        there = dict(self.query("inventory", statement, list(self.stock)))
+        return [
+            f"product {product}: {there[product]} there, {reserved[product]} reserved,"
+            f" {taken[product]} in completed orders, {stock} at first"
+            for product, stock in self.stock.items()
+            if there[product] + reserved[product] != stock or reserved[product] != taken[product]
+        ]
+
+    def _quantities(self, ids: Iterator[int]) -> Counter[int]:
+        statement = """
+            SELECT product_id, sum(quantity)::int FROM order_lines
+            WHERE order_pk = ANY(%s) GROUP BY product_id
+        """
+        return Counter(dict(self.query("orders", statement, list(ids))))
+
+    def _reserved(self) -> Counter[int]:
+        statement = """
+            SELECT product_id, sum(quantity)::int FROM reservation_lines
+            JOIN reservations USING (uid)
+            WHERE state = 'reserved' AND product_id = ANY(%s) GROUP BY product_id
+        """
+        return Counter(dict(self.query("inventory", statement, list(self.stock))))
+
+    def _wrong_bills(self, rows: Sequence[Placed]) -> list[str]:
+        """A completed order has one bill; a cancelled one has none that is not void."""
+        statement = "SELECT message_id, voided_at FROM orders WHERE user_id = %s"
+        bills: dict[str, list[bool]] = defaultdict(list)
+        for message_id, voided_at in self.query("billing", statement, self.customer):
+            bills[message_id].append(voided_at is None)
+        good = {"completed": ([True],), "cancelled": ([], [False])}
+        own = [(row, bills.pop(row.uid, [])) for row in rows]
+        wrong = [
+            f"{row.uid} is {row.status} with the bills {found}"
+            for row, found in own
+            if row.status in good and found not in good[row.status]
+        ]
+        return wrong + [f"the bill {message_id} is of no order" for message_id in bills]
+
+    def _wrong_mails(self, rows: Sequence[Placed]) -> list[str]:
+        """There is one mail of each kind: that we have the order, and how it ended."""
+        ended = [row for row in rows if row.status in FINAL]
+        uids = {row.uid for row in ended}
+        wanted = Counter(f"{row.uid}.{step}" for row in ended for step in ("created", row.status))
+        mails = self.mails().items()
+        there = Counter({name: count for name, count in mails if name.partition(".")[0] in uids})
+        wrong = (wanted - there) + (there - wanted)
+        return [f"{there[name]} mails {name}" for name in wrong]
+
+    def mails(self) -> Counter[str]:
+        """The names of the mails in the Maildir, whether a mail reader has moved them or not."""
+        maildir = Path(self.stack.variables["STATE_DIR"]) / "mail"
+        files = (file for box in ("new", "cur") for file in maildir.glob(f"{box}/*"))
+        return Counter(file.name.partition(":")[0] for file in files)
+
+    def query(self, service: str, statement: str, *values: object) -> list[Any]:
+        """Ask a service's database."""
+        with (
+            closing(connect(self.stack, service)) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def purge_dead_letters(self) -> None:
+        """Throw away what other tests have left among the dead letters."""
+        with connect_to_broker(self.stack.rabbitmq) as connection:
+            for queue in consumed_queues(self.stack.rabbitmq.queue):
+                connection.channel().queue_purge(queue + DEAD_LETTERS)
