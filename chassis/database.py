@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg2.errors import ProgramLimitExceeded
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -63,5 +64,7 @@ def is_outage(error: Exception) -> bool:
     Away, read-only, without a table or a right; but not what it refuses because of the data.
     """
     if isinstance(error, DataError | IntegrityError):
+        return False
+    if isinstance(error, DBAPIError) and isinstance(error.orig, ProgramLimitExceeded):
         return False
     return isinstance(error, DBAPIError | PoolTimeoutError)

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest
 
@@ -13,6 +13,7 @@ from chassis import database, inbox, parsing, trace
 from chassis.database import Database
 from chassis.delivery import Delivery, RejectedError
 from chassis.errors import InvalidError
+from chassis.fields import NO_NUL
 from chassis.trace import Trace
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ class EventData(BaseModel):
 class Envelope(EventData):
     """What is read of a CloudEvent's attributes."""
 
-    id: str
+    # one that no index could hold would stop all that come behind it
+    id: Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
     type: str
     time: Any = None
     data: dict[str, Any]

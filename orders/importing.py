@@ -19,7 +19,6 @@ from orders.import_files import FileError, ImportedOrder, check
 from orders.models import Order, OrderChange
 
 BATCH = 1000
-_SHOWN_FAULTS = 50
 
 
 class Loaded(NamedTuple):
@@ -102,10 +101,8 @@ def _checked(path: Path) -> Sequence[ImportedOrder]:
         orders, faults = check(path)
     except FileError as error:
         raise click.ClickException(f"{path}: {error}") from None
-    for fault in faults[:_SHOWN_FAULTS]:
+    for fault in faults:
         click.echo(fault, err=True)
-    if len(faults) > _SHOWN_FAULTS:
-        click.echo(f"… and {len(faults) - _SHOWN_FAULTS} more", err=True)
     if faults:
         raise click.ClickException(f"{path}: {len(faults)} of its orders are wrong; none is loaded")
     return orders

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -299,7 +300,13 @@ def test_what_can_not_be_read_goes_to_the_dead_letters_and_stops_nothing(
     channel: BlockingChannel, orders_db: Database, process: Make
 ) -> None:
     order = create_with_items(orders_db)
-    for poison in (b"no json", encode({"id": "x", "type": "stock.reserved", "data": {"uid": 5}})):
+    poisons = (
+        b"no json",
+        encode({"id": "x", "type": "stock.reserved", "data": {"uid": 5}}),
+        # no index holds such an id
+        encode({"id": secrets.token_hex(3000), "type": "something.else", "data": {}}),
+    )
+    for poison in poisons:
         channel.basic_publish("inventory_events", "stock.reserved", poison)
     tell(channel, "stock.reserved", order["uid"])
     process("consume").start()
@@ -310,8 +317,9 @@ def test_what_can_not_be_read_goes_to_the_dead_letters_and_stops_nothing(
         method, properties, _body = channel.basic_get(DEAD, auto_ack=True)
         if method is not None and properties is not None:
             reasons.append(str((properties.headers or {})[REASON]))
-        return len(reasons) == 2
+        return len(reasons) == len(poisons)
 
     wait_until(are_there, SECONDS, "the dead letters")
     assert "not JSON" in reasons[0]
     assert "uid" in reasons[1]
+    assert "id: " in reasons[2]
