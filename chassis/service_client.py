@@ -4,11 +4,13 @@ import threading
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 from werkzeug.exceptions import BadRequest
 
 from chassis import parsing, trace
 from chassis.errors import NotFoundError, UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis.kept_connections import Pool
 from chassis.settings import Upstream
 
 CONNECT_SECONDS, READ_SECONDS = 1.0, 5.0
@@ -80,6 +82,9 @@ class ServiceClient:
         if not hasattr(self._local, "session"):
             session = requests.Session()
             session.trust_env = False  # a proxy is for the world outside
+            adapter = HTTPAdapter()
+            adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
+            session.mount("http://", adapter)
             self._local.session = session
         session = self._local.session
         assert isinstance(session, requests.Session)

@@ -3,7 +3,6 @@
 Source for what is not passed on: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 
-import socket
 import time
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from urllib3.util import SKIP_HEADER
 
 from chassis import identity, metrics, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis.kept_connections import Pool
 from chassis.parsing import whole_body
 from chassis.settings import Upstream
 from gateway import auth
@@ -35,15 +35,6 @@ UPSTREAM = Histogram(
 )
 CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
 CHUNK = 64 * 1024
-# a machine that was cut off says no goodbye; the kernel then finds its kept connections dead within
-# ten seconds, before a POST is lost on one
-SOCKET_OPTIONS = [
-    *HTTPConnection.default_socket_options,
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
 VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 HOP_BY_HOP = frozenset(
     (
@@ -81,13 +72,12 @@ class Proxy:
     def __init__(self, upstream: Upstream, connections: int) -> None:
         """Prepare a pool of `connections`; none is made before it is needed."""
         self.name = upstream.name
-        self._pool = urllib3.HTTPConnectionPool(
+        self._pool = Pool(
             upstream.host,
             upstream.port,
             maxsize=connections,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=False,
-            socket_options=SOCKET_OPTIONS,
         )
         self._pool.ConnectionCls = _Connection
 

@@ -1,0 +1,41 @@
+"""HTTP connections that are kept, and used again only while they are surely alive.
+
+Of a peer that was cut off, or has forgotten the connection, nothing is heard: a request on it gets
+no answer, and one that is not a GET must not be sent twice.
+"""
+
+import socket
+import time
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection
+
+IDLE_SECONDS = 5.0
+# of one that is in use, the kernel finds out within ten seconds
+SOCKET_OPTIONS = [
+    *HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
+
+
+class Pool(urllib3.HTTPConnectionPool):
+    """A pool that closes a connection rather than use it after a pause of `IDLE_SECONDS`."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **{"socket_options": SOCKET_OPTIONS, **named})
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)
+        given_back = getattr(connection, "given_back", None)
+        if given_back is not None and time.monotonic() - given_back > IDLE_SECONDS:
+            connection.close()
+        return connection
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.given_back = time.monotonic()
+        super()._put_conn(conn)
