@@ -50,7 +50,7 @@ def _options(server: ServerSettings, port: PortSettings) -> list[str]:
         "backlog": 1024,
         "workers-kill-timeout": GRACE_SECONDS,
         # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped
-        "respawn-interval": 3,
+        "respawn-interval": 6,
     }
     flags = ["--no-ws", "--respawn-failed-workers"]
     return [f"--{name}={value}" for name, value in options.items()] + flags
