@@ -12,17 +12,18 @@ import select
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg2
 from sqlalchemy import Connection, create_engine, text
 
-from chassis import outbox
+from chassis import outbox, worker
+from chassis.broker import Topology
 from chassis.database import CONNECT_TIMEOUT, is_outage
 from chassis.dispatch import Dispatch
 from chassis.housekeeping import Housekeeping, Task
 from chassis.publisher import Publisher
-from chassis.settings import DatabaseSettings
+from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
 
 _LOCK = 7308044650  # one active relay in a database
 _POLL_SECONDS = 5.0  # behind NOTIFY
@@ -46,6 +47,50 @@ _SESSION = {
 }
 _OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
 logger = logging.getLogger(__name__)
+
+
+class RelaySettings(Protocol):
+    """What a service's settings say of its relay process."""
+
+    @property
+    def server(self) -> ServerSettings:
+        """Where it answers for its health."""
+
+    @property
+    def relay_port(self) -> PortSettings:
+        """At which port."""
+
+    @property
+    def database(self) -> DatabaseSettings:
+        """The database with the outbox."""
+
+    @property
+    def broker(self) -> BrokerSettings:
+        """Where the messages go."""
+
+
+def run(
+    process: str,
+    settings: RelaySettings,
+    topology: Topology,
+    stop: threading.Event,
+    housekeeping: Sequence[Task] = (),
+) -> None:
+    """Be the relay process of a service until `stop` is set.
+
+    Args:
+        process: its PM2 name.
+        settings: the service's.
+        topology: what has to be there before anything is published.
+        stop: set when it shall end.
+        housekeeping: what else to do from time to time in that database.
+    """
+    publisher = Publisher(settings.broker, process, topology)
+    publisher.start()
+    relay = Relay(settings.database, publisher, stop, housekeeping)
+    worker.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
+    relay.run()
+    publisher.close()
 
 
 class Relay:

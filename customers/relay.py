@@ -2,9 +2,8 @@
 
 import threading
 
-from chassis import worker
-from chassis.relay import Relay
-from customers.events import create_publisher
+from chassis import relay
+from customers.events import EXCHANGE
 from customers.settings import Settings
 
 PROCESS = "customers-relay"
@@ -12,8 +11,4 @@ PROCESS = "customers-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set."""
-    publisher = create_publisher(settings, PROCESS)
-    relay = Relay(settings.database, publisher, stop)
-    worker.serve_health(PROCESS, [relay, publisher], settings.server, settings.relay_port)
-    relay.run()
-    publisher.close()
+    relay.run(PROCESS, settings, [EXCHANGE], stop)

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from chassis import web
-from chassis.broker import Queue, Topology, dead_letter_queue
+from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
 from gateway.auth import Guard
@@ -42,10 +42,14 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     return web.create_app(PROCESS, ready=[database], routes=routes)
 
 
-def create_publisher(settings: Settings, name: str, more: Topology = ()) -> Publisher:
-    """Start a publisher that finds billing_queue and `more` there, or makes them."""
+def bill_topology(settings: Settings) -> list[Queue]:
+    """Return what has to be there for bills: billing_queue and its dead letters."""
     queue = settings.broker.queue
-    topology = [Queue(queue), Queue(dead_letter_queue(queue)), *more]
-    publisher = Publisher(settings.broker, name, topology)
+    return [Queue(queue), Queue(dead_letter_queue(queue))]
+
+
+def create_publisher(settings: Settings, name: str) -> Publisher:
+    """Start a publisher of bills."""
+    publisher = Publisher(settings.broker, name, bill_topology(settings))
     publisher.start()
     return publisher

@@ -2,10 +2,9 @@
 
 import threading
 
-from chassis import idempotency, worker
-from chassis.relay import Relay
+from chassis import idempotency, relay
 from gateway import events
-from gateway.app import create_publisher
+from gateway.app import bill_topology
 from gateway.settings import Settings
 
 PROCESS = "gateway-relay"
@@ -13,8 +12,5 @@ PROCESS = "gateway-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete idempotency keys that have expired."""
-    publisher = create_publisher(settings, PROCESS, events.TOPOLOGY)
-    relay = Relay(settings.database, publisher, stop, [idempotency.purge])
-    worker.serve_health(PROCESS, [relay, publisher], settings.server, settings.relay_port)
-    relay.run()
-    publisher.close()
+    topology = [*bill_topology(settings), *events.TOPOLOGY]
+    relay.run(PROCESS, settings, topology, stop, [idempotency.purge])

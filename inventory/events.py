@@ -9,8 +9,6 @@ from sqlalchemy import Connection
 from chassis import outbox
 from chassis.broker import Exchange
 from chassis.events import event
-from chassis.publisher import Publisher
-from inventory.settings import Settings
 
 EXCHANGE = Exchange("inventory_events", "topic")
 API, CONSUMER = "inventory-api", "inventory-consumer"
@@ -39,10 +37,3 @@ def announce(
     outbox.add(connection, message, aggregate)
     extra = {"aggregate": aggregate, "message_id": message.id, **logged}
     logger.info(type.replace(".", " "), extra=extra)
-
-
-def create_publisher(settings: Settings, name: str) -> Publisher:
-    """Start a publisher that finds the exchange there, or makes it."""
-    publisher = Publisher(settings.broker, name, [EXCHANGE])
-    publisher.start()
-    return publisher

@@ -2,18 +2,13 @@
 
 import threading
 
-from chassis import inbox, worker
-from chassis.relay import Relay
-from inventory.events import create_publisher
+from chassis import inbox, relay
+from inventory.events import EXCHANGE
 from inventory.settings import Settings
 
 PROCESS = "inventory-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set."""
-    publisher = create_publisher(settings, PROCESS)
-    relay = Relay(settings.database, publisher, stop, [inbox.purge])
-    worker.serve_health(PROCESS, [relay, publisher], settings.server, settings.relay_port)
-    relay.run()
-    publisher.close()
+    """Relay until `stop` is set, and delete what has served its time."""
+    relay.run(PROCESS, settings, [EXCHANGE], stop, [inbox.purge])

@@ -2,10 +2,8 @@
 
 import threading
 
-from chassis import idempotency, inbox, worker
+from chassis import idempotency, inbox, relay
 from chassis.broker import Queue, Topology, dead_letter_queue
-from chassis.publisher import Publisher
-from chassis.relay import Relay
 from orders.events import EXCHANGE
 from orders.settings import Settings
 
@@ -16,9 +14,4 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
     queue = settings.broker.queue
     topology: Topology = [EXCHANGE, Queue(queue), Queue(dead_letter_queue(queue))]
-    publisher = Publisher(settings.broker, PROCESS, topology)
-    publisher.start()
-    relay = Relay(settings.database, publisher, stop, [idempotency.purge, inbox.purge])
-    worker.serve_health(PROCESS, [relay, publisher], settings.server, settings.relay_port)
-    relay.run()
-    publisher.close()
+    relay.run(PROCESS, settings, topology, stop, [idempotency.purge, inbox.purge])

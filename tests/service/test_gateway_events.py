@@ -31,7 +31,7 @@ from chassis.publisher import Publisher
 from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
 from gateway import events
-from gateway.app import create_app, create_publisher
+from gateway.app import bill_topology, create_app
 from gateway.settings import AuthSettings, Settings
 from local.ports import free_port
 from local.postgres import Postgres
@@ -102,7 +102,9 @@ def gateway(configuration: Settings) -> FlaskClient:
 def relaying(configuration: Settings) -> Iterator[None]:
     """Have a relay at work."""
     stop = threading.Event()
-    publisher = create_publisher(configuration, "test relay", events.TOPOLOGY)
+    topology = [*bill_topology(configuration), *events.TOPOLOGY]
+    publisher = Publisher(configuration.broker, "test relay", topology)
+    publisher.start()
     thread = threading.Thread(target=Relay(configuration.database, publisher, stop).run)
     thread.start()
     try:
