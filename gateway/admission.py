@@ -12,6 +12,7 @@ from werkzeug.exceptions import BadRequest
 
 from gateway.clients import HOST
 
+_OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second as granian says it; they need no Host
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -42,6 +43,6 @@ def _check_path(path: str) -> None:
 
 
 def _check_host(host: str) -> None:
-    missing = not host and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    missing = not host and request.environ.get("SERVER_PROTOCOL") in _OLD_PROTOCOLS
     if not missing and not HOST.fullmatch(host):
         raise BadRequest("There must be one Host, a name or an address with or without a port.")

@@ -6,7 +6,6 @@ no number of them keeps all threads, and reading goes on, the others are turned 
 
 import threading
 from collections.abc import Iterable
-from io import RawIOBase
 from typing import TYPE_CHECKING, Any
 
 from chassis.errors import UnavailableError
@@ -32,7 +31,7 @@ class Bodies:
         return self._app(environ, start_response)
 
 
-class _Body(RawIOBase):
+class _Body:
     """A body that is read while a place is taken."""
 
     def __init__(self, body: Any, places: threading.BoundedSemaphore) -> None:
