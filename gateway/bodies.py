@@ -27,7 +27,9 @@ class Bodies:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if length != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
         return self._app(environ, start_response)
 
 
