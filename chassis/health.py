@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from flask import Blueprint, Response, jsonify
 
 from chassis import metrics
+from chassis.errors import first_line
 
 
 class Check(Protocol):
@@ -56,7 +57,7 @@ def _result(check: Check) -> dict[str, Any]:
     try:
         check.check()
     except Exception as error:
-        failure = {"status": "down", "detail": str(error).strip().partition("\n")[0]}
+        failure = {"status": "down", "detail": first_line(error)}
     else:
         failure = {"status": "up"}
     return {**failure, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}

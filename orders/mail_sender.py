@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from chassis import broker, database, dead_letters, outbox, trace
 from chassis.broker import Message
 from chassis.database import Database
+from chassis.errors import first_line
 from chassis.events import event
 from orders import mails
 from orders.mail_loop import pause
@@ -192,4 +193,4 @@ def _extra(mail: Mail) -> dict[str, object]:
 
 
 def _reason(error: Exception) -> dict[str, str]:
-    return {"reason": str(error).strip().partition("\n")[0]}
+    return {"reason": first_line(error)}
