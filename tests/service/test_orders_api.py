@@ -21,7 +21,7 @@ from orders.models import Order
 from orders.moves import Cause
 from orders.orders import Orders
 from orders.states import STATUSES
-from tests.service.test_movies import JSON, NO_IDS, NO_JSON, content, fields, problem
+from tests.service.answers import JSON, NO_IDS, NO_JSON, content, fields, problem
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
 BOTH = pytest.mark.parametrize("path", [ORDERS, COMMANDES])
