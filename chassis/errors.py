@@ -36,6 +36,20 @@ class InvalidError(ValueError):
         self.errors = list(errors)
 
 
+class TooManyRequestsError(Exception):
+    """The client has sent more than it may.
+
+    Attributes:
+        retry_after: seconds after which it may send again.
+    """
+
+    cause = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class UnavailableError(Exception):
     """A peer that the work needs is away; trying again later is right.
 

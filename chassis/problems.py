@@ -17,6 +17,7 @@ from chassis.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
+    TooManyRequestsError,
     UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -62,6 +63,11 @@ def _unavailable(error: UnavailableError) -> Problem:
     return Problem(503, str(error), headers, {"cause": error.cause})
 
 
+def _too_many(error: TooManyRequestsError) -> Problem:
+    headers = {"Retry-After": str(error.retry_after)}
+    return Problem(429, str(error), headers, {"cause": error.cause})
+
+
 def _upstream(status: int, error: UpstreamError) -> Problem:
     return Problem(status, str(error), extensions={"cause": error.cause})
 
@@ -93,6 +99,7 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
     (InvalidError, _invalid),
     (NotFoundError, lambda error: Problem(404, str(error.args[0]))),
     (ConflictError, lambda error: Problem(409, str(error))),
+    (TooManyRequestsError, _too_many),
     (UnavailableError, _unavailable),
     (UpstreamTimeoutError, lambda error: _upstream(504, error)),
     (UpstreamError, lambda error: _upstream(502, error)),

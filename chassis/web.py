@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from prometheus_client import Histogram
 
-from chassis import health, metrics, problems, trace
+from chassis import hardening, health, metrics, problems, trace
 from chassis.encoding import encode
 
 REQUESTS = Histogram(
@@ -60,6 +60,7 @@ def create_app(
     problems.init_app(app)
     app.before_request(_begin)
     app.after_request(_end)
+    app.after_request(hardening.harden)
     for blueprint in (health.routes(process, ready), *routes):
         app.register_blueprint(blueprint)
     return app

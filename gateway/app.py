@@ -6,9 +6,13 @@ from chassis import web
 from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
+from gateway import admission, cors
 from gateway.auth import Guard
 from gateway.bills import BillDesk
+from gateway.bodies import Bodies
+from gateway.clients import Clients
 from gateway.event_routes import event_routes
+from gateway.limits import Limiter
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, passed_on
 from gateway.settings import Settings
@@ -20,7 +24,9 @@ PROCESS = "gateway"
 def create_app(settings: Settings, publisher: Publisher) -> Flask:
     """Build the gateway's HTTP application on a started publisher."""
     database = Database(settings.database, settings.server.threads)
-    guard = Guard(settings.auth.auth_protected, Tokens(database, settings.auth.api_token))
+    tokens = Tokens(database, settings.auth.api_token)
+    limiter = Limiter(settings.edge.reads, settings.edge.writes, settings.counters)
+    guard = Guard(settings.auth.auth_protected, tokens, limiter)
     connections = settings.server.threads
     inventory = Proxy(settings.inventory, connections)
     billing = Proxy(settings.billing, connections)
@@ -39,7 +45,16 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
     ]
-    return web.create_app(PROCESS, ready=[database], routes=routes)
+    return edged(web.create_app(PROCESS, ready=[database], routes=routes), settings)
+
+
+def edged(app: Flask, settings: Settings) -> Flask:
+    """Return `app` with what stands before all of its routes."""
+    app.before_request(admission.check)
+    cors.init_app(app, settings.edge.cors_origins)
+    bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 2))
+    app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]
+    return app
 
 
 def bill_topology(settings: Settings) -> list[Queue]:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from chassis.identity import ANONYMOUS
 from gateway import scopes
+from gateway.limits import Limiter
 from gateway.tokens import Holder, Tokens
 
 REALM = "crud-master"
@@ -34,14 +35,19 @@ class ChallengeError(HTTPException):
 
 
 class Guard:
-    """Stands before the routes of protected classes; the others it does not touch."""
+    """Stands before the routes: limits all, and asks for tokens where the class is protected."""
 
-    def __init__(self, protected: Iterable[str], tokens: Tokens) -> None:
+    def __init__(self, protected: Iterable[str], tokens: Tokens, limiter: Limiter) -> None:
         self._protected = frozenset(protected)
         self._tokens = tokens
+        self._limiter = limiter
 
     def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
-        """Return `routes`, guarded if their class is protected."""
+        """Return `routes`, limited, and guarded if their class is protected.
+
+        The limit comes first, so that tokens can't be guessed at any rate.
+        """
+        self._limiter.over(resource_class, routes)
         if resource_class in self._protected:
             routes.before_request(lambda: self._admit(resource_class))
         return routes

@@ -163,12 +163,12 @@ def _target() -> str:
 
 def _request_headers(body: bytes) -> urllib3.HTTPHeaderDict:
     headers = urllib3.HTTPHeaderDict(_passed_on(request.headers.items(), REPLACED))
-    before = request.headers.get("X-Forwarded-For")
-    client = request.remote_addr or "unknown"
-    headers["Host"] = request.host
-    headers["X-Forwarded-For"] = f"{before}, {client}" if before else client
+    if request.host:
+        headers["Host"] = headers["X-Forwarded-Host"] = request.host
+    # gateway.clients has left there what can be believed
+    way = request.headers.get("X-Forwarded-For")
+    headers["X-Forwarded-For"] = way or request.remote_addr or "unknown"
     headers["X-Forwarded-Proto"] = request.scheme
-    headers["X-Forwarded-Host"] = request.host
     headers[identity.HEADER] = auth.caller()
     if body or "Content-Length" in request.headers:
         headers["Content-Length"] = str(len(body))
@@ -204,7 +204,8 @@ def _response(upstream: urllib3.BaseHTTPResponse, deadline: float) -> Response:
     response.automatically_set_content_length = False
     response.headers.clear()
     response.headers.extend(_passed_on(upstream.headers.items()))
-    if request.method != "HEAD" and "Content-Length" not in response.headers:
+    may_say = request.method != "HEAD" and upstream.status not in (204, 304)
+    if may_say and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(data))
     return response
 

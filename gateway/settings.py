@@ -1,7 +1,8 @@
 """Which variables the gateway reads."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr
@@ -14,14 +15,17 @@ from chassis.settings import (
     DatabaseSettings,
     Group,
     PortSettings,
+    ProcessSettings,
     ServerSettings,
     Upstream,
     read,
     read_broker,
     read_upstream,
 )
+from gateway.edge_settings import EdgeSettings
 from gateway.scopes import CLASSES, EVERY_CLASS, words
 
+COUNTERS = "gateway/requests.counters"  # below STATE_DIR
 NO_CLASS = "none"
 _API_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
 
@@ -64,7 +68,11 @@ class AuthSettings(Group):
 
 @dataclass(frozen=True)
 class Settings:
-    """The gateway's configuration."""
+    """The gateway's configuration.
+
+    Attributes:
+        counters: the file in which its workers count requests; None to count in each for itself.
+    """
 
     server: ServerSettings
     port: PortSettings
@@ -76,6 +84,8 @@ class Settings:
     customers: Upstream
     orders: Upstream
     auth: AuthSettings
+    edge: EdgeSettings = field(default_factory=EdgeSettings)
+    counters: Path | None = None
 
 
 def load() -> Settings:
@@ -95,4 +105,6 @@ def load() -> Settings:
         customers=read_upstream("customers"),
         orders=read_upstream("orders"),
         auth=read(AuthSettings),
+        edge=read(EdgeSettings),
+        counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
     )
