@@ -9,37 +9,49 @@ from chassis.publisher import Publisher
 from gateway.auth import Guard
 from gateway.bills import BillDesk
 from gateway.event_routes import event_routes
+from gateway.order_details import OrderDetails
 from gateway.proxy import Proxy
-from gateway.routes import bill_routes, passed_on
+from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
+from gateway.upstream import IN_FLIGHT, UpstreamClient
 
 PROCESS = "gateway"
+# most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
+DATABASE_CONNECTIONS = 16
 
 
 def create_app(settings: Settings, publisher: Publisher) -> Flask:
     """Build the gateway's HTTP application on a started publisher."""
-    database = Database(settings.database, settings.server.threads)
+    database = Database(settings.database, DATABASE_CONNECTIONS)
     guard = Guard(settings.auth.auth_protected, Tokens(database, settings.auth.api_token))
-    connections = settings.server.threads
-    inventory = Proxy(settings.inventory, connections)
-    billing = Proxy(settings.billing, connections)
-    customers = Proxy(settings.customers, connections)
-    orders = Proxy(settings.orders, connections)
+    at_once = in_flight(settings.server.threads)
+    inventory = UpstreamClient(settings.inventory, at_once)
+    billing = UpstreamClient(settings.billing, at_once)
+    customers = UpstreamClient(settings.customers, at_once)
+    orders = UpstreamClient(settings.orders, at_once)
+    details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
     routes = [
-        guard.over("movies", passed_on("movies", inventory)),
-        guard.over("products", passed_on("products", inventory)),
-        guard.over("products", passed_on("produits", inventory)),
-        guard.over("customers", passed_on("customers", customers)),
-        guard.over("customers", passed_on("clients", customers)),
-        guard.over("orders", passed_on("orders", orders)),
-        guard.over("orders", passed_on("commandes", orders)),
-        guard.over("billing", bill_routes(bills, settings.broker.queue, billing)),
+        guard.over("movies", passed_on("movies", Proxy(inventory))),
+        guard.over("products", passed_on("products", Proxy(inventory))),
+        guard.over("products", passed_on("produits", Proxy(inventory))),
+        guard.over("customers", passed_on("customers", Proxy(customers))),
+        guard.over("customers", passed_on("clients", Proxy(customers))),
+        guard.over("orders", detail_routes("orders", details, Proxy(orders))),
+        guard.over("orders", detail_routes("commandes", details, Proxy(orders))),
+        guard.over("orders", passed_on("orders", Proxy(orders))),
+        guard.over("orders", passed_on("commandes", Proxy(orders))),
+        guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
     ]
     return web.create_app(PROCESS, ready=[database], routes=routes)
+
+
+def in_flight(threads: int) -> int:
+    """Return how many calls an upstream gets at once: with few threads not all of them, either."""
+    return max(1, min(IN_FLIGHT, threads // 2))
 
 
 def bill_topology(settings: Settings) -> list[Queue]:
