@@ -19,6 +19,9 @@ from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
 from gateway.upstream import IN_FLIGHT, UpstreamClient
+from gateway.watch.routes import status_routes
+from gateway.watch.survey import Places
+from gateway.watch.watch import Watch
 
 PROCESS = "gateway"
 # most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
@@ -38,6 +41,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     orders = UpstreamClient(settings.orders, at_once)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
+    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
     routes = [
         guard.over("movies", passed_on("movies", Proxy(inventory))),
         guard.over("products", passed_on("products", Proxy(inventory))),
@@ -51,6 +55,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
+        status_routes(watch, guard),
     ]
     return edged(web.create_app(PROCESS, ready=[database], routes=routes), settings)
 

@@ -23,9 +23,10 @@ from chassis.errors import UnavailableError
 
 FAILURES = 5
 OPEN_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 4.0
+METRIC = "upstream_circuit_state"
 # of all workers the worst; one that has ended no longer counts
 STATE = Gauge(
-    "upstream_circuit_state",
+    METRIC,
     "Circuit to an upstream at the last request for it: 0 closed, 1 half-open, 2 open",
     ["upstream"],
     multiprocess_mode="livemax",
@@ -39,6 +40,11 @@ class State(IntEnum):
     CLOSED = 0
     HALF_OPEN = 1
     OPEN = 2
+
+    @property
+    def label(self) -> str:
+        """Return its name in logs and in `/api/status`."""
+        return self.name.lower().replace("_", "-")
 
 
 class CircuitBreaker:
@@ -112,8 +118,7 @@ class CircuitBreaker:
         self._turn += 1
         STATE.labels(self.upstream).set(state)
         level = logging.WARNING if state is State.OPEN else logging.INFO
-        name = state.name.lower().replace("_", "-")
-        logger.log(level, f"circuit {name}", extra={"upstream": self.upstream})
+        logger.log(level, f"circuit {state.label}", extra={"upstream": self.upstream})
 
     def _refusal(self) -> UnavailableError:
         left = math.ceil(self._opened_until - self._now())
