@@ -8,7 +8,9 @@ from chassis.database import Database
 from chassis.publisher import Publisher
 from gateway.auth import Guard
 from gateway.bills import BillDesk
+from gateway.docs import docs_routes
 from gateway.event_routes import event_routes
+from gateway.pages import page_routes
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, passed_on
 from gateway.settings import Settings
@@ -38,6 +40,8 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("billing", bill_routes(bills, settings.broker.queue, billing)),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
+        docs_routes(settings.docs.swagger_ui_dir),
+        page_routes(lambda: {"name": "CRUD Master"}),
     ]
     return web.create_app(PROCESS, ready=[database], routes=routes)
 

@@ -1,7 +1,8 @@
 """Which variables the gateway reads."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr
@@ -62,6 +63,12 @@ class AuthSettings(Group):
     api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
 
 
+class DocsSettings(Group):
+    """Where the npm package swagger-ui-dist is; None if it is not installed."""
+
+    swagger_ui_dir: Path | None = None
+
+
 @dataclass(frozen=True)
 class Settings:
     """The gateway's configuration."""
@@ -76,10 +83,11 @@ class Settings:
     customers: Upstream
     orders: Upstream
     auth: AuthSettings
+    docs: DocsSettings = field(default_factory=DocsSettings)
 
 
 def load() -> Settings:
-    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and where the others are.
+    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN`, and where other things are.
 
     Raises:
         SettingsError: a variable is missing or malformed.
@@ -95,4 +103,5 @@ def load() -> Settings:
         customers=read_upstream("customers"),
         orders=read_upstream("orders"),
         auth=read(AuthSettings),
+        docs=read(DocsSettings),
     )
