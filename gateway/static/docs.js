@@ -10,7 +10,7 @@ async function show() {
   if (!answer.ok) throw new Error(`/openapi.json answers with status ${answer.status}.`);
   const spec = await answer.json();
   spec.servers = [{ url: location.origin, description: 'this gateway' }];
-  SwaggerUIBundle({ spec, domNode: place, deepLinking: true, displayRequestDuration: true, validatorUrl: null });
+  SwaggerUIBundle({ spec, domNode: place, deepLinking: true, displayRequestDuration: true, validatorUrl: null, defaultModelsExpandDepth: 0 });
 }
 
 try {
