@@ -137,7 +137,7 @@ class Connection:
             connection.close(reply_text="channel lost")
 
     def _ended(self, connection: SelectConnection, reason: object) -> None:
-        self._reason = self._channel_reason or str(reason) or type(reason).__name__
+        self._reason = self._channel_reason or broker.reason(reason)
         if not self._closing.is_set() and self._said != self._reason:
             self._said = self._reason
             extra = {"connection": self._name, "reason": self._reason}

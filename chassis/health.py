@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import metrics
+from chassis import metrics, quiet
 
 
 class Check(Protocol):
@@ -26,6 +26,7 @@ def routes(process: str, ready: Sequence[Check]) -> Blueprint:
         ready: what it can't work without; each is tried at each call of `/ready`.
     """
     blueprint = Blueprint("health", __name__)
+    blueprint.before_request(quiet.this_request)
 
     @blueprint.get("/live")
     def live() -> Response:

@@ -13,15 +13,15 @@ from prometheus_client import Histogram
 from chassis import health, metrics, problems, trace
 from chassis.encoding import encode
 
+DURATION = "http_request_duration_seconds"
 REQUESTS = Histogram(
-    "http_request_duration_seconds",
+    DURATION,
     "Time to answer a request, by method, route and status",
     ["method", "route", "status"],
     buckets=metrics.SECONDS,
 )
 MAX_BODY = 1024 * 1024  # bytes
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-QUIET = {"/live", "/ready", "/metrics"}
 logger = logging.getLogger(__name__)
 
 
@@ -78,7 +78,7 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
     REQUESTS.labels(method, route, response.status_code).observe(seconds)
-    if request.path not in QUIET:
+    if not g.get("quiet"):
         _log(response.status_code, seconds)
     return response
 

@@ -15,6 +15,9 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
+from gateway.watch.routes import status_routes
+from gateway.watch.survey import Places
+from gateway.watch.watch import Watch
 
 PROCESS = "gateway"
 
@@ -29,6 +32,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     customers = Proxy(settings.customers, connections)
     orders = Proxy(settings.orders, connections)
     bills = BillDesk(publisher, database)
+    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
     routes = [
         guard.over("movies", passed_on("movies", inventory)),
         guard.over("products", passed_on("products", inventory)),
@@ -40,8 +44,9 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("billing", bill_routes(bills, settings.broker.queue, billing)),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
+        status_routes(watch, guard),
         docs_routes(settings.docs.swagger_ui_dir),
-        page_routes(lambda: {"name": "CRUD Master"}),
+        page_routes(watch.summary),
     ]
     return web.create_app(PROCESS, ready=[database], routes=routes)
 

@@ -8,30 +8,19 @@ from flask import Blueprint, Response, jsonify, request
 from gateway import files
 
 JSON, HTML = "application/json", "text/html"
-LINKS = {
-    "status": "/api/status",
-    "docs": "/docs",
-    "openapi": "/openapi.yaml",
-    "movies": "/api/movies",
-    "products": "/api/products",
-    "customers": "/api/customers",
-    "orders": "/api/orders",
-    "billing": "/api/billing",
-    "events": "/api/events",
-}
 
 
 def page_routes(summary: Callable[[], dict[str, Any]]) -> Blueprint:
     """Return the routes of the page and its files.
 
     Args:
-        summary: tells name, version and the services with their state.
+        summary: tells name, version, the services with their state, and where to read on.
     """
     routes = Blueprint("pages", __name__)
 
     @routes.get("/")
     def entrance() -> Response:
-        response = _page() if _is_wanted(HTML) else jsonify({**summary(), "links": LINKS})
+        response = _page() if _is_wanted(HTML) else jsonify(summary())
         response.vary.add("Accept")
         return response
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import idempotency, identity, parsing, trace
+from chassis import idempotency, identity, parsing, quiet, trace
 from chassis.paging import page
 from chassis.parsing import BIGINT
 from orders import finding
@@ -59,6 +59,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
     @routes.get("/stats")
     def get_stats() -> Response:
+        quiet.if_watched()
         with database.read() as connection:
             return jsonify(finding.stats(connection))
 

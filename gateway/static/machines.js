@@ -102,7 +102,8 @@ function showState(element, status) {
 function wiresTo(machine, status) {
   const service = machine.name.replace(/-vm$/, '');
   const upstream = status.gateway?.upstreams?.find((item) => item.name === `${service}-api`);
-  const wires = [{ kind: 'HTTP', state: upstream?.circuit ?? null, text: `circuit ${words(upstream?.circuit)}` }];
+  const circuit = upstream?.circuit;
+  const wires = [{ kind: 'HTTP', state: circuit, text: upstream ? `circuit ${words(circuit)}` : '' }];
   if (machine.name === 'billing-vm') {
     const state = status.rabbitmq?.status;
     wires.push({ kind: 'AMQP', state, text: `broker ${words(state)}` });

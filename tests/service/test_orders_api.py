@@ -14,8 +14,9 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
+from chassis import VERSION
 from chassis.database import Database
-from orders import VERSION, finding
+from orders import finding
 from orders.finding import FoundOrder
 from orders.models import Order
 from orders.moves import Cause
