@@ -11,9 +11,11 @@ from gateway.auth import Guard
 from gateway.bills import BillDesk
 from gateway.bodies import Bodies
 from gateway.clients import Clients
+from gateway.docs import docs_routes
 from gateway.event_routes import event_routes
 from gateway.limits import Limiter
 from gateway.order_details import OrderDetails
+from gateway.pages import page_routes
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
@@ -55,7 +57,9 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
-        status_routes(watch, guard),
+        limiter.over("pages", status_routes(watch, guard)),
+        limiter.over("pages", docs_routes(settings.docs.swagger_ui_dir)),
+        limiter.over("pages", page_routes(watch.summary)),
     ]
     return edged(web.create_app(PROCESS, ready=[database], routes=routes), settings)
 

@@ -68,6 +68,12 @@ class AuthSettings(Group):
     api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
 
 
+class DocsSettings(Group):
+    """Where the npm package swagger-ui-dist is; None if it is not installed."""
+
+    swagger_ui_dir: Path | None = None
+
+
 class DatabaseName(Group):
     """What a service's database is called."""
 
@@ -94,6 +100,7 @@ class Settings:
     auth: AuthSettings
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     counters: Path | None = None
+    docs: DocsSettings = field(default_factory=DocsSettings)
     platform: Platform = field(default_factory=Platform)
 
 
@@ -117,6 +124,7 @@ def load() -> Settings:
         auth=read(AuthSettings),
         edge=read(EdgeSettings),
         counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
+        docs=read(DocsSettings),
         platform=Platform(tuple(_machine(service, broker.queue) for service in SERVICES)),
     )
 

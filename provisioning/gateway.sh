@@ -21,6 +21,9 @@ readonly variables=(
 need "${variables[@]}"
 servers=(gateway)
 workers=(gateway-relay)
+# shellcheck disable=SC2034
+documents=(openapi.yaml)
+export SWAGGER_UI_DIR=$tools/swagger-ui/node_modules/swagger-ui-dist
 
 firewall() {
   open_entrance "$GATEWAY_PORT"
@@ -35,9 +38,11 @@ step 'PostgreSQL' run_postgresql
 step 'database' make_database GATEWAY
 step 'Python packages' install_python_packages
 step 'Node.js and PM2' install_pm2
+step 'Swagger UI' install_swagger_ui
 step 'PM2 service' install_pm2_service
 step 'log rotation' rotate_logs
-step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST GATEWAY_BIND "${of_machine[@]}"
+step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST GATEWAY_BIND \
+  SWAGGER_UI_DIR "${of_machine[@]}"
 step 'release' lay_release
 step 'migrations' migrate "$GATEWAY_DB_NAME"
 step 'processes' take_over
