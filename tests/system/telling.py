@@ -111,7 +111,7 @@ class Telling:
             for taken in self.wire.look_into(self._queue):
                 if taken.properties["message_id"] == bill:
                     self.bills.setdefault("gateway", taken)
-                elif taken.body["order_id"] == order_id:
+                elif isinstance(taken.body, dict) and taken.body.get("order_id") == order_id:
                     self.bills.setdefault("orders", taken)
             return len(self.bills) == 2
 
@@ -126,7 +126,8 @@ class Telling:
 
     def _put_aside(self) -> None:
         """Have something refused by a consumer, and a mail by whoever sends it."""
-        created = next(t.body for t in self.wire.take() if t.body["type"] == "order.created")
+        taken = (t.body for t in self.wire.take() if t.body["type"] == "order.created")
+        created = next(body for body in taken if body["data"]["email"] == ANNA["email"])
         changed = {"uid": str(uuid4()), "email": "nobody"}
         unsendable = created | {"id": UNSENDABLE_ID, "data": created["data"] | changed}
         self.wire.publish(self._queue, NO_BILL, NO_BILL_ID)

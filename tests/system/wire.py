@@ -1,7 +1,7 @@
 """Messages as they are on the wire: where they were published, their properties, their body."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +33,11 @@ class Wire:
         self._rabbitmq = rabbitmq
         self.messages: list[Taken] = []
 
-    def bind(self, exchanges: Sequence[str]) -> None:
-        """Make the queue, and have it get everything from now on."""
+    def bind(self, exchange: str, routing_key: str = "#") -> None:
+        """Have the queue, which is made if it is not there, get what is published from now on."""
         with self._channel() as channel:
             channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-            for exchange in exchanges:
-                channel.queue_bind(QUEUE, exchange, "#")
+            channel.queue_bind(QUEUE, exchange, routing_key)
 
     def remove(self) -> None:
         """Delete the queue."""

@@ -2,15 +2,20 @@
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
+from chassis.batches import BatchProcessor
 from local import variables
 from local.layout import CHECKOUT, PROCESSES, SERVICES
 from monitoring.targets import render
+from orders.mail_sender import Sender
 
 HOME = CHECKOUT / "monitoring"
 EXAMPLE = variables.parse(CHECKOUT / ".env.example")
@@ -83,3 +88,15 @@ def test_the_readme_has_every_metric_with_its_kind_and_labels() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", section, re.MULTILINE)
     documented = {name: (kind, *re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
     assert documented == metrics()
+
+
+def test_counters_of_what_is_refused_begin_with_nothing_so_that_the_first_is_an_increase() -> None:
+    stop = threading.Event()
+    BatchProcessor("tests-queue", Mock(), stop)
+    Sender(Mock(), Mock(), "orders@localhost", "tests-queue.dlq", stop)
+    refused = {"outcome": "refused"}
+    for name, own in (
+        ("messages_consumed_total", {"queue": "tests-queue"}),
+        ("mails_total", {"step": "created"}),
+    ):
+        assert REGISTRY.get_sample_value(name, refused | own) == 0
