@@ -38,6 +38,9 @@ class BatchProcessor(Generic[ItemT]):
         self._queue = queue
         self._handler = handler
         self._stop = stop
+        # from the start: for Prometheus a counter that begins with 1 has not increased
+        for outcome in ("applied", "refused"):
+            CONSUMED.labels(queue, outcome)
 
     def process(self, deliveries: Sequence[Delivery]) -> list[Refused] | None:
         """Apply what is good and return what is not; None if told to stop before it is done."""
