@@ -12,6 +12,7 @@ from prometheus_client import Histogram
 
 from chassis import hardening, health, metrics, problems, trace
 from chassis.encoding import encode
+from chassis.routing import AnyPath, Other
 
 DURATION = "http_request_duration_seconds"
 REQUESTS = Histogram(
@@ -56,6 +57,7 @@ def create_app(
     app.json = Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters.update(path=AnyPath, other=Other)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     problems.init_app(app)
     app.before_request(_begin)

@@ -63,7 +63,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         with database.read() as connection:
             return jsonify(finding.stats(connection))
 
-    @routes.get("/<order_pk>")
+    @routes.get("/<other(stats):order_pk>")
     def get_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.read() as connection:
@@ -75,7 +75,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         with database.read() as connection:
             return jsonify([dict(change) for change in finding.history(connection, key)])
 
-    @routes.put("/<order_pk>")
+    @routes.put("/<other(stats):order_pk>")
     def change_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         change = parsing.body(OrderChange).model_dump(exclude_unset=True)
@@ -87,7 +87,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         status = status_change(parsing.decoded(parsing.raw_body()))
         return jsonify(_shown(orders.move(key, status, _cause())))
 
-    @routes.delete("/<order_pk>")
+    @routes.delete("/<other(stats):order_pk>")
     def delete_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         return jsonify(_shown(orders.remove(key, _cause())))

@@ -231,7 +231,9 @@ def test_a_query_that_the_client_did_not_encode_means_the_same_upstream(
     assert upstream.target in (f"{MOVIES}?title=é".encode(), f"{MOVIES}?title=%C3%A9".encode())
 
 
-@pytest.mark.parametrize("path", ["%C3%A9", "a%20b", "a%3Fb", "a%23b", "a%25b", "a%253Fb", "..."])
+@pytest.mark.parametrize(
+    "path", ["%C3%A9", "a%20b", "a%3Fb", "a%23b", "a%25b", "a%253Fb", "a%0Ab", "..."]
+)
 def test_an_encoded_path_arrives_encoded(
     gateway: FlaskClient, upstream: RawUpstream, path: str
 ) -> None:
