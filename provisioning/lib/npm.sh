@@ -2,7 +2,6 @@
 # Node.js from the virtual environment, and npm packages from their committed lock files. Sourced after
 # python.sh.
 
-readonly npm_sources=${BASH_SOURCE[0]%/*}/..
 readonly system_certificates=/etc/ssl/certs/ca-certificates.crt
 
 # link_node DIRECTORY VENV: DIRECTORY/bin/node and npm. The entry points that the package puts into
@@ -17,13 +16,13 @@ link_node() {
   changed_to 'Node.js linked'
 }
 
-# has_npm DIRECTORY NAME: whether what provisioning/NAME/package-lock.json names is in DIRECTORY/NAME
-has_npm() { is_stamped "$1/$2/installed" "$npm_sources/$2/package-lock.json"; }
+# has_npm DIRECTORY SOURCE: whether what SOURCE/package-lock.json names is in DIRECTORY, under its name
+has_npm() { is_stamped "$1/${2##*/}/installed" "$2/package-lock.json"; }
 
-# install_npm DIRECTORY NAME: by DIRECTORY/bin/npm
+# install_npm DIRECTORY SOURCE: by DIRECTORY/bin/npm
 install_npm() {
-  local directory=$1 name=$2 source=$npm_sources/$2
-  ! has_npm "$directory" "$name" || return 0
+  local directory=$1 source=$2 name=${2##*/}
+  ! has_npm "$directory" "$source" || return 0
   # Node.js brings certificates of its own, which know nothing of a company's proxy
   [[ ! -r $system_certificates ]] ||
     local -x NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS-$system_certificates}
@@ -31,5 +30,5 @@ install_npm() {
   cp "$source"/package.json "$source"/package-lock.json "$directory/$name/"
   (cd "$directory/$name" && PATH=$directory/bin:$PATH retry 3 npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier)
   stamp_of "$source/package-lock.json" >"$directory/$name/installed"
-  changed_to "$(sed -n 's/^    "\(.*\)": "\(.*\)"$/\1 \2 installed/p' "$source/package.json")"
+  changed_to "$(sed -n 's/^    "\(.*\)": "\([^"]*\)",\?$/\1 \2/p' "$source/package.json" | paste -sd' ') installed"
 }

@@ -64,7 +64,7 @@ revision() {
 runtime() {
   stamp_of "$source_root/requirements.lock" | sed 's, .*,,'
   sha256sum "$(variables_file)" "$configuration/pm2.env" /etc/systemd/system/crud-master.service \
-    "$npm_sources/pm2/package-lock.json" "$current/chassis/server.py" "$current/$role/__main__.py" \
+    "$provisioning/pm2/package-lock.json" "$current/chassis/server.py" "$current/$role/__main__.py" \
     "$current/chassis/ecosystem.js" "$current/$role/ecosystem.config.js" | sed 's, .*,,'
 }
 

@@ -16,10 +16,10 @@ install_python_packages() {
 
 install_pm2() {
   link_node "$tools" "$(venv_of_lock)"
-  install_npm "$tools" pm2
+  install_npm "$tools" "$provisioning/pm2"
 }
 
-install_swagger_ui() { install_npm "$tools" swagger-ui; }
+install_swagger_ui() { install_npm "$tools" "$provisioning/swagger-ui"; }
 
 install_pm2_service() {
   local unit=/etc/systemd/system/crud-master.service
