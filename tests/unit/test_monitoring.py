@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -10,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 from chassis.batches import BatchProcessor
 from local import variables
@@ -20,9 +22,6 @@ from orders.mail_sender import Sender
 HOME = CHECKOUT / "monitoring"
 EXAMPLE = variables.parse(CHECKOUT / ".env.example")
 README = (CHECKOUT / "README.md").read_text()
-METRIC = re.compile(
-    r'(Counter|Gauge|Histogram)\(\s*"(\w+)",\s*"[^"]*",?\s*(?:\[([^\]]*)\])?', re.DOTALL
-)
 # what Prometheus and its Python client say of any process
 OF_ANY_PROCESS = {"up", "process_start_time_seconds"}
 PLACES = {
@@ -44,8 +43,16 @@ def rules() -> list[dict[str, Any]]:
 def metrics() -> dict[str, tuple[str, ...]]:
     """Kind and labels of each metric of the code, by its name."""
     files = (file for part in ("chassis", *SERVICES) for file in (CHECKOUT / part).glob("*.py"))
-    found = (match for file in files for match in METRIC.findall(file.read_text()))
-    return {name: (kind.lower(), *re.findall(r"\w+", labels)) for kind, name, labels in found}
+    makers = (file for file in files if "from prometheus_client" in file.read_text())
+    modules = (import_module(f"{file.parent.name}.{file.stem}") for file in makers)
+    made = (thing for module in modules for thing in vars(module).values())
+    return dict(map(_described, filter(lambda thing: isinstance(thing, MetricWrapperBase), made)))
+
+
+def _described(metric: MetricWrapperBase) -> tuple[str, tuple[str, ...]]:
+    [said] = metric.describe()
+    name = f"{said.name}_total" if said.type == "counter" else said.name
+    return name, (said.type, *metric._labelnames)
 
 
 @pytest.mark.parametrize("place", PLACES)
