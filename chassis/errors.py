@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+def first_line(error: Exception) -> str:
+    """Return what an exception says, without the explanations that drivers put below it."""
+    return str(error).strip().partition("\n")[0]
+
+
 class SettingsError(Exception):
     """A variable is missing or malformed."""
 

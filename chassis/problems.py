@@ -21,6 +21,7 @@ from chassis.errors import (
     UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
+    first_line,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -72,7 +73,7 @@ def _upstream(status: int, error: UpstreamError) -> Problem:
 
 
 def _database_unavailable(error: Exception) -> Problem:
-    logger.error("database unavailable", extra={"error": str(error).strip().splitlines()[0]})
+    logger.error("database unavailable", extra={"error": first_line(error)})
     detail = "The database does not answer; nothing was changed unless a later read shows it."
     return Problem(503, detail, {"Retry-After": "1"}, {"cause": "database_unavailable"})
 

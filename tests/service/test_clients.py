@@ -12,6 +12,7 @@ from gateway.clients import Clients
 from gateway.edge_settings import EdgeSettings
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
+from gateway.upstream import UpstreamClient
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES = "/api/movies"
@@ -31,7 +32,7 @@ def behind(upstream: RawUpstream) -> Make:
     """Make a client of a gateway that trusts these proxies."""
 
     def make(trusted: str) -> FlaskClient:
-        proxy = Proxy(Upstream("inventory-api", "127.0.0.1", upstream.port), 4)
+        proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
         app = web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
         networks = read(EdgeSettings, trusted_proxies=trusted).proxies
         app.wsgi_app = Clients(app.wsgi_app, networks)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from gateway import cors
 from gateway.edge_settings import EdgeSettings
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
+from gateway.upstream import UpstreamClient
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES, ORIGIN = "/api/movies", "https://shop.example"
@@ -35,7 +36,7 @@ def for_origins(upstream: RawUpstream) -> Make:
     """Make a client of a gateway that these origins' pages may call."""
 
     def make(origins: str) -> FlaskClient:
-        proxy = Proxy(Upstream("inventory-api", "127.0.0.1", upstream.port), 4)
+        proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
         app = web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
         cors.init_app(app, read(EdgeSettings, cors_origins=origins).cors_origins)
         return app.test_client(use_cookies=False)
