@@ -31,6 +31,15 @@ def render() -> bytes:
     """Return all metrics of this process, or of all workers of its server."""
     if DIRECTORY_VARIABLE not in os.environ:
         return generate_latest(REGISTRY)
+    _forget_dead_workers(Path(os.environ[DIRECTORY_VARIABLE]))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     return generate_latest(registry)
+
+
+def _forget_dead_workers(directory: Path) -> None:
+    """Remove the gauges that only living processes have, of those that live no more."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
-from gateway.upstream import IN_FLIGHT, UpstreamClient
+from gateway.upstream import UpstreamClient
 
 PROCESS = "gateway"
 # most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
@@ -25,11 +25,10 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     """Build the gateway's HTTP application on a started publisher."""
     database = Database(settings.database, DATABASE_CONNECTIONS)
     guard = Guard(settings.auth.auth_protected, Tokens(database, settings.auth.api_token))
-    at_once = in_flight(settings.server.threads)
-    inventory = UpstreamClient(settings.inventory, at_once)
-    billing = UpstreamClient(settings.billing, at_once)
-    customers = UpstreamClient(settings.customers, at_once)
-    orders = UpstreamClient(settings.orders, at_once)
+    inventory = UpstreamClient(settings.inventory)
+    billing = UpstreamClient(settings.billing)
+    customers = UpstreamClient(settings.customers)
+    orders = UpstreamClient(settings.orders)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
     routes = [
@@ -47,11 +46,6 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("events", event_routes("event", database)),
     ]
     return web.create_app(PROCESS, ready=[database], routes=routes)
-
-
-def in_flight(threads: int) -> int:
-    """Return how many calls an upstream gets at once: with few threads not all of them, either."""
-    return max(1, min(IN_FLIGHT, threads // 2))
 
 
 def bill_topology(settings: Settings) -> list[Queue]:

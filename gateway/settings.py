@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
@@ -62,6 +62,12 @@ class AuthSettings(Group):
     api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
 
 
+class GatewayServerSettings(ServerSettings):
+    """Where the gateway listens; with threads for all four upstreams to hang, and more."""
+
+    threads: int = Field(160, ge=1, le=256)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The gateway's configuration."""
@@ -85,7 +91,7 @@ def load() -> Settings:
         SettingsError: a variable is missing or malformed.
     """
     return Settings(
-        server=read(ServerSettings, "GATEWAY_"),
+        server=read(GatewayServerSettings, "GATEWAY_"),
         port=read(PortSettings, "GATEWAY_"),
         relay_port=read(PortSettings, "GATEWAY_RELAY_"),
         database=read(DatabaseSettings, "GATEWAY_DB_"),
