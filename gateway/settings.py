@@ -65,7 +65,7 @@ class AuthSettings(Group):
 class GatewayServerSettings(ServerSettings):
     """Where the gateway listens; with threads for all four upstreams to hang, and more."""
 
-    threads: int = Field(160, ge=1, le=256)
+    threads: Annotated[int, Field(ge=1, le=256)] = 160
 
 
 @dataclass(frozen=True)
