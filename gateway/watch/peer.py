@@ -35,8 +35,7 @@ class Peer:
     """Asks one process; may be used by two threads at once."""
 
     def __init__(self, address: str, port: int) -> None:
-        patience = urllib3.Timeout(total=SECONDS)
-        self._pool = Pool(address, port, maxsize=2, timeout=patience, retries=False)
+        self._pool = Pool(address, port, maxsize=2, retries=False)
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         """Return what a path is answered with.
@@ -75,14 +74,22 @@ class Peer:
         self._pool.close()
 
     def _attempt(self, path: str) -> urllib3.BaseHTTPResponse:
-        headers = {identity.HEADER: identity.WATCH}
         try:
-            return self._pool.request("GET", path, headers=headers, redirect=False)
+            return self._request(path)
         except ProtocolError as error:
             if not isinstance(error.args[-1], ConnectionError):
                 raise
             # a kept connection, perhaps, that the other side has closed meanwhile
-            return self._pool.request("GET", path, headers=headers, redirect=False)
+            return self._request(path)
+
+    def _request(self, path: str) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            "GET",
+            path,
+            headers={identity.HEADER: identity.WATCH},
+            timeout=urllib3.Timeout(total=SECONDS),
+            redirect=False,
+        )
 
 
 def _reason(error: NewConnectionError, refused: bool) -> str:
