@@ -47,7 +47,7 @@ class Peer:
             return self._attempt(path)
         except NewConnectionError as error:
             refused = isinstance(error.__cause__, ConnectionRefusedError)
-            raise AwayError(_reason(error, refused), reached=refused) from error
+            raise AwayError(_reason(error), reached=refused) from error
         except ConnectTimeoutError as error:
             raise AwayError(f"unreachable within {SECONDS:g} s", reached=False) from error
         except TimeoutError as error:
@@ -92,5 +92,7 @@ class Peer:
         )
 
 
-def _reason(error: NewConnectionError, refused: bool) -> str:
-    return "connection refused" if refused else str(error.__cause__ or error)
+def _reason(error: NewConnectionError) -> str:
+    cause = error.__cause__
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return said.lower() if said else str(error)
