@@ -201,6 +201,41 @@ def test_a_kept_connection_that_was_closed_is_no_fault(plant: Plant) -> None:
     assert seen == {"ready"}
 
 
+class Frozen:
+    """A database that does not answer before it is thawed."""
+
+    name = "gateway_db"
+
+    def __init__(self) -> None:
+        self.thawed = threading.Event()
+        self.tries = 0
+
+    def check(self) -> None:
+        """Wait."""
+        self.tries += 1
+        self.thawed.wait()
+
+
+def test_the_gateways_own_frozen_database_is_down_and_is_tried_once(
+    plant: Plant, patience: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience(0.5)
+    monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 0.1)
+    frozen = Frozen()
+    plant.own, plant.more = [frozen], [machine("gateway-vm", "gateway", free_port())]
+    looks: set[str] = set()
+    while len(looks) < 4:
+        looks.add(plant.watch.status()["at"])
+        shown = plant.process("gateway", "gateway-vm")
+        assert shown["status"] == "unready"
+        assert shown["checks"]["gateway_db"]["detail"] == "no answer within 0.5 s"
+    assert frozen.tries == 1
+    frozen.thawed.set()
+    wait_until(
+        lambda: plant.process("gateway", "gateway-vm")["status"] == "ready", 20, "it to be ready"
+    )
+
+
 def test_fifty_who_ask_at_once_cause_one_look(plant: Plant) -> None:
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(lambda _: plant.watch.status(), range(50)))

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from werkzeug.serving import make_server
 
 from chassis import web
+from chassis.health import Check
 from chassis.settings import BrokerSettings, Upstream
 from gateway.watch.platform import Machine, Platform, Process
 from gateway.watch.survey import Places
@@ -65,6 +66,7 @@ class Plant:
         self.api = Server(web.create_app("inventory-api", ready=[self.database]))
         self.relay = Server(web.create_app("inventory-relay", ready=[self.database]))
         self.more: list[Machine] = []
+        self.own: list[Check] = []
         self._watch: Watch | None = None
 
     @property
@@ -72,7 +74,8 @@ class Plant:
         """The watch, made when it is first wanted, over all machines of that moment."""
         if self._watch is None:
             platform = Platform((self._machine(), *self.more))
-            self._watch = Watch(Places(platform, self.broker, self.orders, self.billing))
+            places = Places(platform, self.broker, self.orders, self.billing, self.own)
+            self._watch = Watch(places)
         return self._watch
 
     def process(self, name: str, machine: str = "inventory-vm") -> dict[str, Any]:
