@@ -1,6 +1,6 @@
 """`GET /api/status` on the whole stack: what it says when all is well, and when it is not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -29,20 +29,38 @@ def status(stack: Stack) -> dict[str, Any]:
     return shown
 
 
-def process(stack: Stack, name: str) -> dict[str, Any]:
+def process(shown: dict[str, Any], name: str) -> dict[str, Any]:
     """What it says of a process."""
-    machines = status(stack)["machines"]
+    machines = shown["machines"]
     return next(p for machine in machines for p in machine["processes"] if p["name"] == name)
 
 
-def queue(stack: Stack, name: str = "billing_queue") -> dict[str, Any]:
+def queue(shown: dict[str, Any], name: str = "billing_queue") -> dict[str, Any]:
     """What it says of a queue."""
-    return next(q for q in status(stack)["queues"] if q["name"] == name)
+    return next(q for q in shown["queues"] if q["name"] == name)
 
 
-def outbox(stack: Stack, name: str) -> dict[str, Any]:
-    """What it says of an outbox."""
-    return next(o for o in status(stack)["outboxes"] if o["process"] == name)
+def backlog(shown: dict[str, Any]) -> int | None:
+    """What it says of the gateway's outbox."""
+    found = next(o for o in shown["outboxes"] if o["process"] == "gateway-relay")
+    return found["backlog"] if found["backlog"] is None else int(found["backlog"])
+
+
+def wait_for(
+    stack: Stack, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS
+) -> dict[str, Any]:
+    """Wait until the gateway says so, and return all that it said then.
+
+    Each of its workers has looked for itself: the next answer may be another one's, a bit older.
+    """
+    said: list[dict[str, Any]] = []
+
+    def is_so() -> bool:
+        said.append(status(stack))
+        return condition(said[-1])
+
+    wait_until(is_so, seconds, what)
+    return said[-1]
 
 
 @contextmanager
@@ -63,8 +81,7 @@ def stopped_consumer(stack: Stack, bills: Bills) -> Iterator[None]:
 
 
 def test_all_is_up_when_it_is(stack: Stack, bills: Bills) -> None:
-    wait_until(lambda: status(stack)["status"] == "up", 60, "all to be up")
-    shown = status(stack)
+    shown = wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
     names = [p["name"] for machine in shown["machines"] for p in machine["processes"]]
     assert sorted(names) == sorted(process.name for process in PROCESSES)
     assert (shown["platform"], shown["unavailable"], shown["protected"]) == ("stack", [], [])
@@ -73,36 +90,37 @@ def test_all_is_up_when_it_is(stack: Stack, bills: Bills) -> None:
 def test_a_stopped_consumer_is_seen_and_what_waits_for_it(
     stack: Stack, bills: Bills, stopped_consumer: None
 ) -> None:
-    wait_until(lambda: process(stack, "billing-consumer")["status"] == "down", SECONDS, "it down")
-    assert process(stack, "billing-consumer")["detail"] == "connection refused"
+    shown = wait_for(
+        stack, lambda said: process(said, "billing-consumer")["status"] == "down", "it to be down"
+    )
+    assert process(shown, "billing-consumer")["detail"] == "connection refused"
     for _ in range(3):
         bills.post()
     waiting = {"ready": 3, "in_flight": 0, "dead_lettered": 0, "consumers": 0}
-    wait_until(lambda: queue(stack).items() >= waiting.items(), SECONDS, "three bills to wait")
-    assert status(stack)["status"] == "degraded"
+    shown = wait_for(stack, lambda said: queue(said).items() >= waiting.items(), "three to wait")
+    assert shown["status"] == "degraded"
 
 
 def test_bills_are_shown_as_they_are_recorded(stack: Stack, bills: Bills) -> None:
     for _ in range(11):
         bills.post()
-    wait_until(lambda: len(status(stack)["bills"] or ()) == 10, SECONDS, "ten bills to be shown")
     bills.wait_until_all_are_recorded()
     newest = requests.get(f"{stack.url}/api/billing?limit=10", timeout=10).json()
-    wait_until(lambda: status(stack)["bills"] == newest, SECONDS, "the newest to be shown")
+    wait_for(stack, lambda said: bool(said["bills"] == newest), "the newest to be shown")
 
 
 def test_what_two_consumers_have_in_hand_is_added_up(stack: Stack, bills: Bills) -> None:
     stack.pm2("scale", "billing-consumer", "2")
     try:
-        wait_until(lambda: queue(stack)["consumers"] == 2, SECONDS, "two consumers")
+        wait_for(stack, lambda said: bool(queue(said)["consumers"] == 2), "two consumers")
         with locked_bills(stack):
             # more than one of them takes
             bills.publish_many([f"held-{number}" for number in range(300)])
             held = {"ready": 0, "in_flight": 300}
-            wait_until(lambda: queue(stack).items() >= held.items(), SECONDS, "300 in flight")
+            wait_for(stack, lambda said: queue(said).items() >= held.items(), "300 in flight")
     finally:
         stack.pm2("scale", "billing-consumer", "1")
-    wait_until(lambda: queue(stack)["in_flight"] == 0, 60, "none in flight")
+    wait_for(stack, lambda said: bool(queue(said)["in_flight"] == 0), "none in flight", 60)
 
 
 def test_without_rabbitmq_its_figures_are_null_and_all_others_are_there(
@@ -110,35 +128,35 @@ def test_without_rabbitmq_its_figures_are_null_and_all_others_are_there(
 ) -> None:
     stack.rabbitmq.stop()
     try:
-        wait_until(lambda: status(stack)["unavailable"] == ["queues"], SECONDS, "no figures")
-        shown = status(stack)
+        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["queues"]), "no figures")
         assert {q[name] for q in shown["queues"] for name in q if name != "name"} == {None}
         assert shown["rabbitmq"]["status"] == "down"
         assert isinstance(shown["orders"], dict) and isinstance(shown["bills"], list)
         bills.post()
-        wait_until(lambda: outbox(stack, "gateway-relay")["backlog"] == 1, SECONDS, "a backlog")
+        wait_for(stack, lambda said: backlog(said) == 1, "a backlog")
     finally:
         stack.rabbitmq.start()
-    wait_until(lambda: outbox(stack, "gateway-relay")["backlog"] == 0, 60, "an empty outbox")
-    wait_until(lambda: queue(stack)["ready"] is not None, 60, "figures")
+    wait_for(stack, lambda said: backlog(said) == 0, "an empty outbox", 60)
+    wait_for(stack, lambda said: bool(said["unavailable"] == []), "figures", 60)
 
 
 def test_without_the_gateways_own_database_it_answers(stack: Stack, bills: Bills) -> None:
     stack.postgres["gateway"].kill()
     try:
-        wait_until(lambda: process(stack, "gateway")["status"] == "unready", SECONDS, "it unready")
-        assert status(stack)["machines"][0]["database"]["status"] == "down"
-        assert outbox(stack, "gateway-relay")["backlog"] is None
+        wait_for(stack, lambda said: process(said, "gateway")["status"] == "unready", "it unready")
+        shown = wait_for(stack, lambda said: "outboxes" in said["unavailable"], "no backlog")
+        assert shown["machines"][0]["database"]["status"] == "down"
+        assert backlog(shown) is None
     finally:
         stack.postgres["gateway"].start()
-    wait_until(lambda: process(stack, "gateway")["status"] == "ready", 60, "it to be ready")
+    wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
 
 
 def test_a_part_that_is_away_is_null_and_named(stack: Stack, bills: Bills) -> None:
     stack.pm2("stop", "orders-api")
     try:
-        wait_until(lambda: status(stack)["unavailable"] == ["orders"], SECONDS, "no orders")
-        assert status(stack)["orders"] is None
+        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["orders"]), "no orders")
+        assert shown["orders"] is None
     finally:
         stack.pm2("start", "orders-api")
 
