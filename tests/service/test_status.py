@@ -7,12 +7,14 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pika
 import pytest
 from flask.testing import FlaskClient
+from pika.exceptions import AMQPError
 
 from billing import bills
 from billing.app import create_app as create_billing
@@ -30,6 +32,7 @@ from gateway.app import create_app
 from gateway.settings import AuthSettings, Settings
 from gateway.watch import peer, rounds
 from gateway.watch import watch as watch_module
+from gateway.watch.platform import Machine, Process
 from gateway.watch.queues import QueueWatch
 from gateway.watch.watch import Watch
 from local.ports import free_port
@@ -40,6 +43,7 @@ from orders.settings import Settings as OrdersSettings
 from tests.service.conftest import NOWHERE, SERVER
 from tests.service.raw_upstream import RawUpstream, answering
 from tests.service.watched import (
+    Needed,
     Plant,
     Server,
     gauge,
@@ -106,6 +110,24 @@ def test_a_process_that_lacks_something_is_unready_and_says_what(plant: Plant) -
     assert plant.machine()["database"]["status"] == "down"
     plant.database.failure = ""
     plant.wait_for("ready", "inventory-api")
+
+
+def test_a_database_that_one_process_can_not_use_is_down(plant: Plant) -> None:
+    other = Needed("a_db", failure="no answer")
+    lacking, having = (
+        Server(web.create_app(name, ready=[check]))
+        for name, check in (("orders-api", other), ("orders-relay", Needed("a_db")))
+    )
+    processes = (
+        Process("orders-api", "127.0.0.1", lacking.port),
+        Process("orders-relay", "127.0.0.1", having.port),
+    )
+    plant.more = [Machine("orders-vm", "127.0.0.1", "a_db", processes)]
+    shown = plant.machine("orders-vm")
+    lacking.stop()
+    having.stop()
+    assert [process["status"] for process in shown["processes"]] == ["unready", "ready"]
+    assert shown["database"]["status"] == "down"
 
 
 def test_a_stopped_process_is_down_on_a_machine_that_is_up(plant: Plant) -> None:
@@ -305,16 +327,19 @@ def test_the_summary_has_the_services_and_where_to_read_on(plant: Plant) -> None
 @pytest.fixture
 def channel(broker_settings: BrokerSettings) -> Iterator[Any]:
     """A channel beside the watch's; the queue and its dead letters are there, and empty."""
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
-        channel = connection.channel()
+    parameters = broker.parameters(broker_settings, "test")
+    connection = pika.BlockingConnection(parameters)
+    channel = connection.channel()
+    for name in (QUEUE, DEAD):
+        channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+        channel.queue_purge(name)
+    yield channel
+    # a test may have had it closed
+    with suppress(AMQPError):
+        connection.close()
+    with pika.BlockingConnection(parameters) as again:
         for name in (QUEUE, DEAD):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
-        yield channel
-    # by another connection: a test may have had the first one closed
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
-        for name in (QUEUE, DEAD):
-            connection.channel().queue_delete(name)
+            again.channel().queue_delete(name)
 
 
 def figures(plant: Plant) -> tuple[Any, ...]:
