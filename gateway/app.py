@@ -42,7 +42,8 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     orders = UpstreamClient(settings.orders)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
-    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
+    platform, broker = settings.platform, settings.broker
+    watch = Watch(Places(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
         guard.over("movies", passed_on("movies", Proxy(inventory))),
         guard.over("products", passed_on("products", Proxy(inventory))),
