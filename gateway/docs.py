@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI over the API's description, and the description itself, as YAML and as JSON."""
+"""`/docs`: Swagger UI over the API's description; and the description itself, as YAML and JSON."""
 
 import json
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Files that browsers load: with an ETag, under a policy that lets them load nothing from elsewhere.
+"""Files that browsers load: with an ETag, and a policy that lets them load nothing from elsewhere.
 
 Source: https://www.w3.org/TR/CSP3/.
 """
