@@ -15,8 +15,8 @@ def driver() -> Iterator[Chrome]:
     """A browser without a window."""
     if not chromium.is_installed():
         pytest.skip(
-            f"{chromium.PROGRAM} or {chromium.DRIVER} is missing: on Debian, ./stack install installs "
-            "the packages chromium and chromium-driver; Ubuntu has Chromium as a snap alone"
+            f"{chromium.PROGRAM} or {chromium.DRIVER} is missing: Debian has the packages chromium "
+            "and chromium-driver, which ./stack install installs; Ubuntu has a snap alone"
         )
     with chromium.browser() as driver:
         yield driver

@@ -38,7 +38,7 @@ class Page:
 
     def errors(self) -> list[str]:
         """What the console has got since the last call, information aside."""
-        entries = self.driver.get_log("browser")
+        entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
     def loaded(self) -> list[str]:

@@ -280,7 +280,7 @@ def test_every_route_is_documented_and_every_operation_exists(
     gateway: Flask, upstreams: list[Flask]
 ) -> None:
     behind = {route for app in upstreams for route in public(routes(app))}
-    assert FILES <= routes(gateway)
+    assert routes(gateway) >= FILES
     assert documented() == (routes(gateway) - FILES) | behind
 
 
