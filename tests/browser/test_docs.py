@@ -7,7 +7,7 @@ from tests.browser import chromium
 from tests.browser.page import Page
 
 MOVIES, ORDERS = "#operations-movies-listMovies", "#operations-orders-listOrders"
-STATUS = ".live-responses-table .response-col_status"
+STATUS = ".live-responses-table .response .response-col_status"
 
 
 def opened(driver: Chrome, stack: Stack) -> Page:
