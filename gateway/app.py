@@ -32,7 +32,8 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     customers = Proxy(settings.customers, connections)
     orders = Proxy(settings.orders, connections)
     bills = BillDesk(publisher, database)
-    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
+    platform, broker = settings.platform, settings.broker
+    watch = Watch(Places(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
         guard.over("movies", passed_on("movies", inventory)),
         guard.over("products", passed_on("products", inventory)),
