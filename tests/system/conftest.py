@@ -1,4 +1,4 @@
-"""The whole stack, private to the tests: own servers, own PM2, free ports."""
+"""What the tests of the whole stack begin with."""
 
 import re
 from collections.abc import Iterator
@@ -8,24 +8,11 @@ import psycopg2
 import pytest
 import requests
 
-from local.homes import private_home
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.client import Bills, connect
 from tests.system.orders import Orders
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A running stack."""
-    with private_home() as home:
-        stack = Stack.private(home)
-        try:
-            stack.up()
-            yield stack
-        finally:
-            stack.down()
 
 
 @pytest.fixture
