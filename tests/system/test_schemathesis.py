@@ -17,7 +17,7 @@ WORDS = ("--checks", "all", "--max-examples", "5", "--seed", "1", "--no-color")
 
 
 def test_schemathesis_finds_nothing(stack: Stack) -> None:
-    command = [SCHEMATHESIS, "run", "openapi.yaml", "--url", stack.url, *WORDS]
+    command = [str(SCHEMATHESIS), "run", "openapi.yaml", "--url", stack.url, *WORDS]
     environment = os.environ | {"API_TOKEN": stack.variables["API_TOKEN"]}
     done = subprocess.run(
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=900

@@ -205,7 +205,7 @@ def links() -> Iterator[Any]:
                 yield pytest.param(link, content["schema"]["required"], id=name)
 
 
-@pytest.mark.parametrize(("link", "fields"), links())
+@pytest.mark.parametrize(("link", "fields"), list(links()))
 def test_every_link_leads_from_a_field_to_a_parameter(link: Any, fields: list[str]) -> None:
     (target,) = (operation for operation in OPERATIONS if operation.id == link["operationId"])
     ((parameter, origin),) = link["parameters"].items()
