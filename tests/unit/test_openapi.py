@@ -189,6 +189,33 @@ def test_every_problem_shows_its_own_status(operation: openapi.Operation) -> Non
             assert example["status"] == int(status)
 
 
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_every_problem_that_can_come_is_named(operation: openapi.Operation) -> None:
+    places = {parameter["in"] for parameter in operation.parameters}
+    expected = {"503"} if operation.path.startswith("/api/") else set()
+    expected |= {"400", "413", "415", "422"} if operation.bodies else set()
+    expected |= {"422"} if places & {"path", "query"} else set()
+    assert expected <= operation.responses.keys()
+
+
+def links() -> Iterator[Any]:
+    """Each link, with the fields of the answer that it leads from."""
+    for source in OPERATIONS:
+        for response in source.responses.values():
+            for link in response.get("links", {}).values():
+                (content,) = response["content"].values()
+                name = f"{source.id} {link['operationId']}"
+                yield pytest.param(link, content["schema"]["required"], id=name)
+
+
+@pytest.mark.parametrize(("link", "fields"), list(links()))
+def test_every_link_leads_from_a_field_to_a_parameter(link: Any, fields: list[str]) -> None:
+    (target,) = (operation for operation in OPERATIONS if operation.id == link["operationId"])
+    ((parameter, origin),) = link["parameters"].items()
+    assert parameter in {known["name"] for known in target.parameters}
+    assert origin.removeprefix("$response.body#/") in fields
+
+
 def test_what_is_protected_by_default_is_what_the_document_says() -> None:
     default = AuthSettings().auth_protected
     assert {operation.path.split("/")[2] for operation in PROTECTED} == default
