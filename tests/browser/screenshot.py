@@ -1,9 +1,7 @@
 """Takes a picture of a page: `python -m tests.browser.screenshot ADDRESS FILE`."""
 
 import argparse
-import struct
 import time
-import zlib
 from pathlib import Path
 
 from local.waiting import wait_until
@@ -20,27 +18,7 @@ def take(address: str, file: Path, width: int, scheme: str, seconds: float) -> N
         time.sleep(seconds)
         height = driver.execute_script("return document.documentElement.scrollHeight")
         chromium.look(driver, width, height, scheme)
-        file.write_bytes(packed(driver.get_screenshot_as_png()))
-
-
-def packed(png: bytes) -> bytes:
-    """The same picture, compressed as well as can be (a browser hurries; RFC 2083, section 3.2)."""
-    place, kept, pixels = 8, [], b""
-    while place < len(png):
-        end = place + 12 + int(struct.unpack_from(">I", png, place)[0])
-        kind, data = png[place + 4 : place + 8], png[place + 8 : end - 4]
-        if kind == b"IDAT":
-            pixels += data
-        else:
-            kept.append((kind, data))
-        place = end
-    kept.insert(-1, (b"IDAT", zlib.compress(zlib.decompress(pixels), 9)))
-    return png[:8] + b"".join(_chunk(kind, data) for kind, data in kept)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = zlib.crc32(kind + data)
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+        driver.save_screenshot(str(file))
 
 
 def main() -> None:

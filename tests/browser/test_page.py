@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 import requests
@@ -9,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 
 from local.layout import PROCESSES, SERVICES
 from local.stack import Stack
+from local.waiting import wait_until
 from tests.browser import chromium
 from tests.browser.page import Page
 
@@ -126,3 +128,36 @@ def test_nothing_is_loaded_from_elsewhere(page: Page, stack: Stack) -> None:
     loaded = page.loaded()
     assert loaded
     assert [name for name in loaded if not name.startswith(f"{stack.url}/")] == []
+
+
+def test_while_nobody_looks_it_asks_nothing(page: Page, stack: Stack) -> None:
+    hide(page, True)
+    # what was on its way is given up
+    let_pass(stack, 1)
+    asked = len(page.loaded())
+    let_pass(stack, 3)
+    assert len(page.loaded()) == asked
+    hide(page, False)
+    wait_until(lambda: len(page.loaded()) > asked, 20, "the page to ask again")
+
+
+def hide(page: Page, hidden: bool) -> None:
+    """Have the page believe that its tab is hidden, or is not."""
+    property_of_document = "{value: arguments[0], configurable: true}"
+    page.driver.execute_script(
+        f"Object.defineProperty(document, 'hidden', {property_of_document});"
+        "document.dispatchEvent(new Event('visibilitychange'))",
+        hidden,
+    )
+
+
+def let_pass(stack: Stack, seconds: float) -> None:
+    """Wait until so much time has passed by the clock of the gateway's looks."""
+    end = looked_at(stack) + timedelta(seconds=seconds)
+    wait_until(lambda: looked_at(stack) > end, 30, f"{seconds} s to pass")
+
+
+def looked_at(stack: Stack) -> datetime:
+    """When the gateway has looked last."""
+    answer = requests.get(f"{stack.url}/api/status", timeout=20)
+    return datetime.fromisoformat(answer.json()["at"].replace("Z", "+00:00"))
