@@ -1,0 +1,82 @@
+"""./stack drill: which drills, on what, and what is said of them."""
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from local.console import say
+from local.drill import catalogue, page, table
+from local.drill.course import Load
+from local.drill.platform import Platform
+from local.drill.result import Result
+from local.drill.run import run
+from local.drill.stack_platform import StackPlatform
+from local.layout import INSTALLED
+from local.stack import Stack
+
+PLACE = INSTALLED / "drills"
+LARGEST_SEED = 1_000_000
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add what the command line may hold."""
+    command.add_argument("names", nargs="*", metavar="NAME")
+    command.add_argument("--list", action="store_true", help="say which drills there are")
+    command.add_argument("--vagrant", action="store_true", help="act on the machines")
+    command.add_argument("--seconds", type=_positive, default=30.0, help="of traffic per drill")
+    command.add_argument("--rate", type=_positive, default=20.0, help="requests per second")
+    command.add_argument("--seed", type=int, help="repeats the random moments of another run")
+    command.add_argument("--report", type=Path, metavar="FILE.html")
+
+
+def drill(stack: Stack, options: argparse.Namespace) -> int:
+    """Break things under traffic, and judge what became of it; 1 if anything went wrong."""
+    if options.list:
+        say(catalogue.listing())
+        return 0
+    chosen = catalogue.chosen(options.names)
+    platform = _platform(stack, options)
+    platform.check()
+    seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed
+    load = Load(options.seconds, options.rate, seed)
+    results = _run_all(chosen, platform, load)
+    say(f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second, --seed {seed}")
+    say(table.describe(results))
+    if options.report:
+        options.report.write_text(page.render(results, load))
+        say(f"The report is in {options.report}")
+    return 0 if all(result.good for result in results) else 1
+
+
+def _platform(stack: Stack, options: argparse.Namespace) -> Platform:
+    if options.vagrant:
+        from local.drill.vagrant_platform import VagrantPlatform
+
+        return VagrantPlatform.of_checkout()
+    return StackPlatform(stack)
+
+
+def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) -> list[Result]:
+    results = []
+    for one in chosen:
+        result = run(one, platform, load, PLACE, progress)
+        progress("")
+        say(table.line(result))
+        results.append(result)
+    return results
+
+
+def progress(text: str) -> None:
+    """Show what goes on in one line that is written over, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{text[:120]}")
+        sys.stderr.flush()
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value

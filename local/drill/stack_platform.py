@@ -1,0 +1,188 @@
+"""The platform of ./stack, to be broken."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from local.databases import connect
+from local.drill import evidence, full_disk, victims
+from local.drill.management import Management
+from local.drill.network import Network
+from local.drill.platform import FullDisk, Row, as_json
+from local.errors import StackError
+from local.layout import CHECKOUT, PROCESSES
+from local.stack import Stack
+from local.status import queue_depths
+from local.waiting import wait_until
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
+
+# RabbitMQ's default; more than any disk has
+LIMIT, NEVER_MET = "50000000", "1000000000000000"
+DISCONNECT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE usename = current_user AND pid <> pg_backend_pid()
+"""
+
+
+class StackPlatform:
+    """Acts on a running stack of this machine."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.url = stack.url
+        self.token = stack.variables["API_TOKEN"]
+        self._pm2 = stack.process_manager
+        broker = stack.rabbitmq
+        address = f"http://{broker.host}:{broker.management_port}"
+        self._management = Management(address, broker.credentials, broker.vhost)
+        self._network = Network(f"crud_master_drill_{stack.variables['GATEWAY_PORT']}")
+
+    def check(self) -> None:
+        """Raise StackError if the stack is not whole."""
+        if not self.is_whole():
+            raise StackError("The stack does not run, or not all of it: ./stack up starts it.")
+
+    def is_whole(self) -> bool:
+        """Whether all processes are ready."""
+        with ThreadPoolExecutor(len(PROCESSES)) as pool:
+            return all(pool.map(self.stack.is_ready, PROCESSES))
+
+    def rows(self, service: str, select: str) -> list[Row]:
+        """What a service's database answers. Raises StackError."""
+        rows: list[Row] = self._value(service, as_json(select))
+        return rows
+
+    def mails(self) -> Counter[str]:
+        """The names of the mails in the Maildir, whether a mail reader has moved them or not."""
+        maildir = Path(self.stack.variables["STATE_DIR"]) / "mail"
+        files = (file for box in ("new", "cur") for file in maildir.glob(f"{box}/*"))
+        return Counter(file.name.partition(":")[0] for file in files)
+
+    def depths(self) -> Mapping[str, int]:
+        """How many messages wait in each queue that a service consumes, and in its dead letters."""
+        if not self.stack.rabbitmq.running():
+            return {}
+        consumed = consumed_queues(self.stack.rabbitmq.queue)
+        names = [name + end for name in consumed for end in ("", DEAD_LETTERS)]
+        depths = queue_depths(self.stack.rabbitmq, names).items()
+        return {name: int(depth) for name, depth in depths if depth.isdecimal()}
+
+    def stop_process(self, name: str) -> None:
+        """Have PM2 stop a process."""
+        self._pm2.call("stop", name)
+
+    def start_process(self, name: str) -> None:
+        """Have PM2 start a process that was stopped."""
+        self._pm2.call("start", name)
+
+    def kill_process(self, name: str) -> None:
+        """Kill -9 a process, if it runs just now."""
+        victims.signal_all([victims.pid(self._pm2, name)], signal.SIGKILL)
+
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP a process and its children."""
+        frozen = victims.family(victims.pid(self._pm2, name))
+        victims.signal_all(frozen, signal.SIGSTOP)
+
+    def thaw_process(self, name: str) -> None:
+        """SIGCONT what was frozen."""
+        victims.thaw(victims.family(victims.pid(self._pm2, name)))
+
+    def act_on_server(self, action: str, name: str) -> None:
+        """Stop, start, restart or kill (-9) a server."""
+        getattr(self.stack.servers()[name], action)()
+
+    def disconnect_database(self, service: str) -> None:
+        """Terminate all connections to a service's database."""
+        self._value(service, as_json(DISCONNECT))
+
+    def disconnect_broker(self) -> None:
+        """Close all AMQP connections, over the management API."""
+        self._management.close_connections()
+
+    def alarm_broker(self, on: bool) -> None:
+        """Have RabbitMQ believe that its disk is full, or not any more."""
+        self.stack.rabbitmq.control("set_disk_free_limit", NEVER_MET if on else LIMIT)
+
+    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
+        """Publish messages into a queue, past the gateway; their bodies by their ids."""
+        self._management.publish(queue, bodies)
+
+    def command(self, service: str, *words: str) -> None:
+        """Run a command of a service. Raises StackError."""
+        done = subprocess.run(
+            [sys.executable, "-m", service, *words],
+            cwd=CHECKOUT,
+            env=self._pm2.environment(),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise StackError(f"{service} {' '.join(words[:2])} failed: {done.stderr.strip()}")
+
+    def disturb(self, effect: str, target: str) -> AbstractContextManager[None]:
+        """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
+        return self._network.disturbed(effect, self._address(target))
+
+    def restart_all(self) -> None:
+        """Restart every server and every process at once."""
+        acts: list[Callable[[], object]] = [s.restart for s in self.stack.servers().values()]
+        acts.append(partial(self._pm2.call, "restart", "all"))
+        with ThreadPoolExecutor(len(acts)) as pool:
+            list(pool.map(lambda act: act(), acts))
+
+    def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
+        """A stack of its own whose `server` is at home on a small file system."""
+        return full_disk.stack_with_small_disk(server)
+
+    def machines(self) -> Sequence[str]:
+        """None: it is all on this one."""
+        return ()
+
+    def halt(self, machine: str) -> None:
+        """There is no machine to halt."""
+        raise StackError(f"There is no {machine} here.")
+
+    boot = halt
+
+    def repair(self) -> None:
+        """Undo whatever an interrupted drill may have left, and wait until all is ready."""
+        self._network.calm()
+        victims.thaw(self._pm2.pids())
+        self.stack.up()
+        self.alarm_broker(False)
+        wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)
+
+    def keep_logs(self, directory: Path, began: float, ended: float) -> None:
+        """Write what all logs say of a window (seconds since 1970) into `directory`."""
+        evidence.keep_window(self._pm2.logs, directory, began, ended)
+        for name, server in self.stack.servers().items():
+            files = [server.home / "server.log", *sorted((server.home / "log").glob("*.log"))]
+            evidence.keep_ends(name, files, directory)
+
+    def _address(self, target: str) -> tuple[str, int]:
+        if target == "rabbitmq":
+            return self.stack.rabbitmq.host, self.stack.rabbitmq.port
+        process = next(process for process in PROCESSES if process.name == target)
+        variables = self.stack.variables
+        return variables[process.bind_variable], int(variables[process.port_variable])
+
+    def _value(self, service: str, statement: str) -> Any:
+        try:
+            with closing(connect(self.stack, service)) as connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                row = cursor.fetchone()
+        except psycopg2.Error as error:
+            raise StackError(f"The database of {service} does not answer: {error}") from None
+        value = row[0] if row else None
+        return json.loads(value) if isinstance(value, str) else value
