@@ -18,6 +18,15 @@ def as_json(select: str) -> str:
     return f"SELECT coalesce(json_agg(t), '[]') FROM ({select}) t"
 
 
+def disconnect() -> str:
+    """A SELECT that terminates all other connections to the database that it is asked of."""
+    return """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend'
+          AND pid <> pg_backend_pid()
+    """
+
+
 class Source(Protocol):
     """Where the judge looks: databases, mails and queues."""
 

@@ -18,7 +18,7 @@ from local.databases import connect
 from local.drill import evidence, full_disk, victims
 from local.drill.management import Management
 from local.drill.network import Network
-from local.drill.platform import FullDisk, Row, as_json
+from local.drill.platform import FullDisk, Row, as_json, disconnect
 from local.errors import StackError
 from local.layout import CHECKOUT, PROCESSES
 from local.stack import Stack
@@ -28,10 +28,6 @@ from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 
 # RabbitMQ's default; more than any disk has
 LIMIT, NEVER_MET = "50000000", "1000000000000000"
-DISCONNECT = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE usename = current_user AND pid <> pg_backend_pid()
-"""
 
 
 class StackPlatform:
@@ -87,16 +83,17 @@ class StackPlatform:
 
     def kill_process(self, name: str) -> None:
         """Kill -9 a process, if it runs just now."""
-        victims.signal_all([victims.pid(self._pm2, name)], signal.SIGKILL)
+        victims.signal_all([victims.pid(self.stack, name)], signal.SIGKILL)
 
     def freeze_process(self, name: str) -> None:
         """SIGSTOP a process and its children."""
-        frozen = victims.family(victims.pid(self._pm2, name))
+        frozen = victims.family(victims.pid(self.stack, name))
         victims.signal_all(frozen, signal.SIGSTOP)
 
     def thaw_process(self, name: str) -> None:
         """SIGCONT what was frozen."""
-        victims.thaw(victims.family(victims.pid(self._pm2, name)))
+        frozen = victims.family(victims.pid(self.stack, name))
+        victims.signal_all(frozen, signal.SIGCONT)
 
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
@@ -104,7 +101,7 @@ class StackPlatform:
 
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""
-        self._value(service, as_json(DISCONNECT))
+        self._value(service, as_json(disconnect()))
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
@@ -158,7 +155,7 @@ class StackPlatform:
     def repair(self) -> None:
         """Undo whatever an interrupted drill may have left, and wait until all is ready."""
         self._network.calm()
-        victims.thaw(self._pm2.pids())
+        victims.signal_all(self._pm2.pids(), signal.SIGCONT)
         self.stack.up()
         self.alarm_broker(False)
         wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)

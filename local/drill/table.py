@@ -23,8 +23,10 @@ SHOWN = 10
 
 def describe(results: Sequence[Result]) -> str:
     """A row for each drill, and below it what was wrong."""
-    rows = [HEADINGS, *(_row(result) for result in results)]
-    return "\n".join([table(rows), *(line for result in results for line in _wrong(result))])
+    rows = [HEADINGS, *(row(result) for result in results if not result.skipped)]
+    skipped = [f"  {line(result)}" for result in results if result.skipped]
+    wrong = [words for result in results for words in _wrong(result)]
+    return "\n".join([table(rows), *skipped, *wrong])
 
 
 def line(result: Result) -> str:
@@ -37,9 +39,8 @@ def line(result: Result) -> str:
     )
 
 
-def _row(result: Result) -> tuple[str, ...]:
-    if result.skipped:
-        return (result.name, f"skipped: {result.skipped}")
+def row(result: Result) -> tuple[str, ...]:
+    """The cells of one drill."""
     figures = (result.accepted, result.once, result.lost, result.repeated, result.refused)
     times = (f"{result.worst:.2f} s", _recovery(result))
     more = (str(result.unanswered), str(result.improper), _outcome(result))

@@ -5,23 +5,22 @@ import signal
 from contextlib import suppress
 
 from local import processes
-from local.pm2 import Pm2
+from local.stack import Stack
 from local.waiting import wait_until
 
-STOPPED_STATE = "T"
 
-
-def pid(pm2: Pm2, name: str) -> int:
+def pid(stack: Stack, name: str) -> int:
     """The process that PM2 runs under `name`, 0 if it runs none."""
+    pm2 = stack.process_manager
     daemon = pm2.daemon()
     children = (child for child in pm2.pids() if processes.parent(child) == daemon)
     return next((p for p in children if processes.environment(p).get("name") == name), 0)
 
 
-def kill(pm2: Pm2, name: str) -> None:
+def kill(stack: Stack, name: str) -> None:
     """Kill -9 a process, as soon as it runs. Raises StackError if it does not within 30 s."""
-    wait_until(lambda: pid(pm2, name) > 0, 30, f"{name} to run")
-    signal_all([pid(pm2, name)], signal.SIGKILL)
+    wait_until(lambda: pid(stack, name) > 0, 30, f"{name} to run")
+    signal_all([pid(stack, name)], signal.SIGKILL)
 
 
 def family(master: int) -> list[int]:
@@ -38,8 +37,3 @@ def signal_all(pids: list[int], sign: signal.Signals) -> None:
     for one in filter(None, pids):
         with suppress(ProcessLookupError):
             os.kill(one, sign)
-
-
-def thaw(pids: list[int]) -> None:
-    """Let go on whatever is frozen among these."""
-    signal_all(pids, signal.SIGCONT)

@@ -7,11 +7,12 @@ import psycopg2
 import pytest
 import requests
 
+from local.databases import connect
 from local.homes import private_home
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.client import Bills, connect
+from tests.system.client import Bills
 from tests.system.orders import Orders
 
 

@@ -1,0 +1,151 @@
+"""The commands that act on a machine, as they are typed there."""
+
+import shlex
+
+# a restart would not end the postmaster, which is a unit of its own per cluster
+POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
+TABLE = "crud_master_drill"
+IMAGE, ASIDE = "/var/lib/crud-master-drill.img", "/mnt/crud-master-drill"
+ROOM_MB = 200
+NO_LOOP = 3
+LOSS = "numgen random mod 100 < 5 "
+
+
+def process(action: str, name: str) -> str:
+    """Have PM2 stop or start a process."""
+    return f"pm2 {action} {name}"
+
+
+def kill(name: str) -> str:
+    """Kill -9 a process of PM2's, if it runs just now."""
+    return f'pid=$(pm2 pid {name}); [[ ! $pid -gt 0 ]] || sudo kill -9 "$pid"'
+
+
+def freeze(name: str) -> str:
+    """SIGSTOP a process of PM2's and its children."""
+    return f'pid=$(pm2 pid {name}); sudo kill -STOP "$pid" $(pgrep -P "$pid")'
+
+
+def thaw(name: str) -> str:
+    """SIGCONT a process of PM2's and its children."""
+    return f'pid=$(pm2 pid {name}); sudo kill -CONT "$pid" $(pgrep -P "$pid")'
+
+
+def server(action: str, name: str) -> str:
+    """Stop, start, restart or kill (-9) a server; systemd starts a killed one again."""
+    unit = RABBITMQ if name == "rabbitmq" else POSTGRESQL
+    if action == "kill":
+        return f"sudo systemctl kill -s KILL {shlex.quote(unit)}"
+    # a pattern names units that run, and so none to start
+    started = unit if name == "rabbitmq" else "postgresql.service"
+    return f"sudo systemctl {action} {started}"
+
+
+def query(database: str) -> str:
+    """Put the statement on standard input to a database, and show the bare answer."""
+    return f"sudo -u postgres psql -qXAt -v ON_ERROR_STOP=1 -d {shlex.quote(database)}"
+
+
+def disk_limit(limit: str) -> str:
+    """Say how much disk has to be free, or RabbitMQ blocks publishers."""
+    return f"sudo rabbitmqctl -q set_disk_free_limit {limit}"
+
+
+def mails() -> str:
+    """Name all mails in the Maildir."""
+    return "sudo find /var/lib/crud-master/processes/mail/{new,cur} -type f -printf '%f\\n'"
+
+
+def disturbing(effect: str, address: str, port: int) -> str:
+    """Disturb what comes to a port of this machine from others, and goes back."""
+    if effect == "delayed":
+        interface = f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
+        return f"sudo tc qdisc add dev {interface} root netem delay 300ms"
+    which = LOSS if effect == "lossy" else ""
+    rules = f"""\
+table inet {TABLE} {{
+  chain arriving {{
+    type filter hook input priority -1;
+    iifname != "lo" tcp dport {port} {which}drop
+  }}
+  chain leaving {{
+    type filter hook output priority -1;
+    oifname != "lo" tcp sport {port} {which}drop
+  }}
+}}
+"""
+    return f"sudo nft -f - <<'RULES'\n{rules}RULES"
+
+
+def calming(address: str) -> str:
+    """Undo `disturbing`; fine if there is nothing to undo."""
+    interface = f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
+    return (
+        f"sudo nft delete table inet {TABLE} 2>/dev/null || true;"
+        f" sudo tc qdisc del dev {interface} root 2>/dev/null || true"
+    )
+
+
+def restarting(broker: bool) -> str:
+    """Restart every server and process of a machine."""
+    units = [*([RABBITMQ] if broker else []), "postgresql.service", "crud-master.service"]
+    return f"sudo systemctl restart {' '.join(units)}"
+
+
+def small_disk(server: str) -> str:
+    """Move a server's data to a file system of its own, with little room, in a file."""
+    unit, place = _home(server)
+    return f"""\
+set -e
+sudo systemctl stop {unit}
+size=$(($(sudo du -sm {place} | cut -f 1) + {ROOM_MB}))
+sudo truncate -s "${{size}}M" {IMAGE}
+sudo mkfs.ext4 -q -m 0 {IMAGE}
+sudo mkdir -p {ASIDE}
+if ! sudo mount -o loop {IMAGE} {ASIDE}; then
+  sudo systemctl start {unit}
+  exit {NO_LOOP}
+fi
+sudo cp -a {place}/. {ASIDE}/
+sudo mount --bind {ASIDE} {place}
+sudo systemctl start {unit}
+"""
+
+
+def whole_disk(server: str) -> str:
+    """Move the data back."""
+    unit, place = _home(server)
+    return f"""\
+set -e
+sudo systemctl stop {unit}
+sudo umount {place}
+sudo find {place} -mindepth 1 -delete
+sudo cp -a {ASIDE}/. {place}/
+sudo umount {ASIDE}
+sudo rm -rf {IMAGE} {ASIDE}
+sudo systemctl start {unit}
+"""
+
+
+def fill(server: str) -> str:
+    """Leave no byte of the small file system."""
+    _unit, place = _home(server)
+    return f"sudo dd if=/dev/zero of={place}/filler bs=1M status=none 2>/dev/null || true"
+
+
+def free(server: str) -> str:
+    """Undo that, and have the server run."""
+    unit, place = _home(server)
+    return f"sudo rm -f {place}/filler && sudo systemctl restart {unit}"
+
+
+def _home(server: str) -> tuple[str, str]:
+    if server == "rabbitmq":
+        return RABBITMQ, "/var/lib/rabbitmq"
+    return "postgresql.service", "/var/lib/postgresql"
+
+
+def logs(since: float) -> str:
+    """Show what the processes and servers have logged since a time (seconds since 1970)."""
+    recent = f"sudo find /var/lib/crud-master/pm2/logs -name '*.log' -newermt @{since:.0f}"
+    return f"{recent} -exec tail -n 20000 {{}} +; sudo journalctl --since @{since:.0f} --no-pager"
