@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from local.layout import INSTALLED
 from local.stack import Stack
 
 PLACE = INSTALLED / "drills"
+# whatever ends a drill, it undoes first what it did
+UNDOING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LARGEST_SEED = 1_000_000
 
 
@@ -37,6 +40,8 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
         say(catalogue.listing())
         return 0
     chosen = catalogue.chosen(options.names)
+    for sign in UNDOING:
+        signal.signal(sign, signal.default_int_handler)
     platform = _platform(stack, options)
     platform.check()
     seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed

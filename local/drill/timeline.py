@@ -40,17 +40,18 @@ class Timeline:
                 return
 
     def _now(self) -> Sample:
+        there = self._recorded()
         second = time.monotonic() - self._began
-        return Sample(second, len(self._ledger.accepted()), self._recorded(), self._waiting())
+        names = {entry.request.name for entry in self._ledger.accepted()}
+        # of what is there, that which was promised: the drill's own customers are not
+        recorded = None if there is None else len(names & there)
+        return Sample(second, len(names), recorded, self._waiting())
 
-    def _recorded(self) -> int | None:
+    def _recorded(self) -> set[str] | None:
         try:
-            recorded = self._judge.recorded()
+            return set(self._judge.recorded())
         except StackError:
             return None
-        # of what is there, that which was promised: its own customers are not
-        names = {entry.request.name for entry in self._ledger.accepted()}
-        return len(names & recorded.keys())
 
     def _waiting(self) -> int | None:
         depths = self._judge.source.depths()
