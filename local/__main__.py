@@ -214,7 +214,7 @@ def _call(run: Command, options: argparse.Namespace) -> int:
         return run(Stack.of_checkout() if run is up else Stack.as_started(), options)
 
 
-CHANGING = (up, down, server, drills.drill)
+CHANGING = (up, down, server)
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

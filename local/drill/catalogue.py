@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from local.drill import faults
+from local.drill import faults, poison
 from local.drill.faults import Fault
 from local.errors import StackError
 
@@ -91,8 +91,8 @@ DRILLS = (
     Drill(
         "poison-flood",
         "Hundreds of messages that are no bills come into billing_queue.",
-        faults.poisoned,
-        dead_letters=faults.POISONED,
+        poison.flood,
+        dead_letters=poison.COUNT,
     ),
     Drill(
         "all-restarted",

@@ -9,6 +9,8 @@ from urllib3.exceptions import HTTPError
 from local.drill import answers
 from local.drill.ledger import Answer, Request, Verdict
 
+MOST = 400
+"""How many requests may be under way at once."""
 # the gateway waits 10 s for a service behind it, and may try twice
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
@@ -19,7 +21,7 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, maxsize=1)
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, maxsize=MOST)
 
     def send(self, request: Request, due: float | None = None) -> Answer:
         """Send a request that was due at `due`, and return what became of it."""

@@ -15,6 +15,7 @@ from local.drill.result import Result
 from local.drill.run import run
 from local.drill.stack_platform import StackPlatform
 from local.layout import INSTALLED
+from local.lock import alone
 from local.stack import Stack
 
 PLACE = INSTALLED / "drills"
@@ -42,11 +43,10 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
     chosen = catalogue.chosen(options.names)
     for sign in UNDOING:
         signal.signal(sign, signal.default_int_handler)
-    platform = _platform(stack, options)
-    platform.check()
     seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed
     load = Load(options.seconds, options.rate, seed)
-    results = _run_all(chosen, platform, load)
+    with alone(stack.home):
+        results = _run_all(chosen, _platform(stack, options), load)
     say(f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second, --seed {seed}")
     say(table.describe(results))
     if options.report:
@@ -64,6 +64,7 @@ def _platform(stack: Stack, options: argparse.Namespace) -> Platform:
 
 
 def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) -> list[Result]:
+    platform.check()
     results = []
     for one in chosen:
         result = run(one, platform, load, PLACE, progress)

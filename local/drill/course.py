@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.drill import goods
+from local.drill import goods, poison
 from local.drill.catalogue import Drill
 from local.drill.client import Client
-from local.drill.faults import BILLS, Fault, poison_ids
+from local.drill.faults import Fault
 from local.drill.findings import WRONG, Finding
 from local.drill.judge import Judge, once
 from local.drill.ledger import Answer, Ledger, Verdict
@@ -139,11 +139,13 @@ class Course:
     def _dead_letters(self) -> dict[str, int]:
         depths = self._platform.depths().items()
         there = {name: depth for name, depth in depths if name.endswith(DEAD_LETTERS)}
-        there[BILLS + DEAD_LETTERS] = there.get(BILLS + DEAD_LETTERS, 0) + self._drill.dead_letters
+        there[poison.QUEUE + DEAD_LETTERS] = (
+            there.get(poison.QUEUE + DEAD_LETTERS, 0) + self._drill.dead_letters
+        )
         return there
 
     def _clean(self) -> None:
         """Leave the platform as the next drill wants it."""
         if self._drill.dead_letters:
-            self._platform.command("billing", "dlq", "discard", *poison_ids(self._run))
+            self._platform.command("billing", "dlq", "discard", *poison.ids(self._run))
         wait_until(self._platform.is_whole, LIMIT_SECONDS, "the platform to be whole", poll=0.5)

@@ -1,6 +1,5 @@
 """The faults: each begins, holds, and is undone, whatever happens meanwhile."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -10,11 +9,10 @@ from local.layout import PROCESSES, SERVICES
 
 Fault = Callable[[Scene], None]
 NAMES = tuple(process.name for process in PROCESSES)
+# so many that each has its turn
+KILLS = 1.5 * len(NAMES)
 FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "orders-relay")
 TARGETS = ("inventory-api", "rabbitmq")
-BILLS = "billing_queue"
-POISON = (b"", b"no bill", b"{", b"[]", b'{"user_id": 1}', b"\xff\xfe", b"null", b"[" * 5000)
-POISONED = 400
 
 
 def consumer_stopped(scene: Scene) -> None:
@@ -31,7 +29,7 @@ def processes_killed(scene: Scene) -> None:
     """Each process is killed with -9, at random moments, again and again."""
     while True:
         for name in scene.shuffled(NAMES):
-            scene.pause(0.1, 1.2)
+            scene.hold(scene.chance.uniform(0.2, 1.8) / KILLS)
             if not scene.goes_on():
                 return
             scene.platform.kill_process(name)
@@ -103,19 +101,6 @@ def network_disturbed(scene: Scene, effect: str) -> None:
         with scene.platform.disturb(effect, target):
             scene.note(f"the network to {target} is {effect}")
             scene.hold(1 / len(TARGETS))
-
-
-def poisoned(scene: Scene) -> None:
-    """A flood of messages that are no bills comes into billing_queue."""
-    scene.note(f"{POISONED} messages that are no bills")
-    ids = poison_ids(scene.run)
-    scene.platform.publish(BILLS, dict(zip(ids, itertools.cycle(POISON), strict=False)))
-    scene.hold()
-
-
-def poison_ids(run: str) -> list[str]:
-    """The ids of these messages."""
-    return [f"drill-{run}-poison-{number}" for number in range(POISONED)]
 
 
 def disk_filled(scene: Scene, disk: FullDisk) -> None:

@@ -5,9 +5,6 @@ import shlex
 # a restart would not end the postmaster, which is a unit of its own per cluster
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
 TABLE = "crud_master_drill"
-IMAGE, ASIDE = "/var/lib/crud-master-drill.img", "/mnt/crud-master-drill"
-ROOM_MB = 200
-NO_LOOP = 3
 LOSS = "numgen random mod 100 < 5 "
 
 
@@ -90,59 +87,6 @@ def restarting(broker: bool) -> str:
     """Restart every server and process of a machine."""
     units = [*([RABBITMQ] if broker else []), "postgresql.service", "crud-master.service"]
     return f"sudo systemctl restart {' '.join(units)}"
-
-
-def small_disk(server: str) -> str:
-    """Move a server's data to a file system of its own, with little room, in a file."""
-    unit, place = _home(server)
-    return f"""\
-set -e
-sudo systemctl stop {unit}
-size=$(($(sudo du -sm {place} | cut -f 1) + {ROOM_MB}))
-sudo truncate -s "${{size}}M" {IMAGE}
-sudo mkfs.ext4 -q -m 0 {IMAGE}
-sudo mkdir -p {ASIDE}
-if ! sudo mount -o loop {IMAGE} {ASIDE}; then
-  sudo systemctl start {unit}
-  exit {NO_LOOP}
-fi
-sudo cp -a {place}/. {ASIDE}/
-sudo mount --bind {ASIDE} {place}
-sudo systemctl start {unit}
-"""
-
-
-def whole_disk(server: str) -> str:
-    """Move the data back."""
-    unit, place = _home(server)
-    return f"""\
-set -e
-sudo systemctl stop {unit}
-sudo umount {place}
-sudo find {place} -mindepth 1 -delete
-sudo cp -a {ASIDE}/. {place}/
-sudo umount {ASIDE}
-sudo rm -rf {IMAGE} {ASIDE}
-sudo systemctl start {unit}
-"""
-
-
-def fill(server: str) -> str:
-    """Leave no byte of the small file system."""
-    _unit, place = _home(server)
-    return f"sudo dd if=/dev/zero of={place}/filler bs=1M status=none 2>/dev/null || true"
-
-
-def free(server: str) -> str:
-    """Undo that, and have the server run."""
-    unit, place = _home(server)
-    return f"sudo rm -f {place}/filler && sudo systemctl restart {unit}"
-
-
-def _home(server: str) -> tuple[str, str]:
-    if server == "rabbitmq":
-        return RABBITMQ, "/var/lib/rabbitmq"
-    return "postgresql.service", "/var/lib/postgresql"
 
 
 def logs(since: float) -> str:

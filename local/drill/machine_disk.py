@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.drill import machine_commands as commands
+from local.drill import machine_disk_commands as commands
 from local.drill.platform import FullDisk, Platform, Unsuitable
 from local.drill.vagrant import Vagrant
 from local.errors import StackError

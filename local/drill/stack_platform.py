@@ -1,40 +1,33 @@
 """The platform of ./stack, to be broken."""
 
-import json
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import psycopg2
-
-from local.databases import connect
 from local.drill import evidence, full_disk, victims
 from local.drill.management import Management
 from local.drill.network import Network
-from local.drill.platform import FullDisk, Row, as_json, disconnect
+from local.drill.platform import FullDisk, disconnect
+from local.drill.stack_source import StackSource
 from local.errors import StackError
 from local.layout import CHECKOUT, PROCESSES
 from local.stack import Stack
-from local.status import queue_depths
 from local.waiting import wait_until
-from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 
 # RabbitMQ's default; more than any disk has
 LIMIT, NEVER_MET = "50000000", "1000000000000000"
 
 
-class StackPlatform:
+class StackPlatform(StackSource):
     """Acts on a running stack of this machine."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack = stack
+        super().__init__(stack)
         self.url = stack.url
         self.token = stack.variables["API_TOKEN"]
         self._pm2 = stack.process_manager
@@ -44,34 +37,10 @@ class StackPlatform:
         self._network = Network(f"crud_master_drill_{stack.variables['GATEWAY_PORT']}")
 
     def check(self) -> None:
-        """Raise StackError if the stack is not whole."""
+        """Undo what a drill that was killed has left; raise StackError if it is not whole then."""
+        self._undo()
         if not self.is_whole():
             raise StackError("The stack does not run, or not all of it: ./stack up starts it.")
-
-    def is_whole(self) -> bool:
-        """Whether all processes are ready."""
-        with ThreadPoolExecutor(len(PROCESSES)) as pool:
-            return all(pool.map(self.stack.is_ready, PROCESSES))
-
-    def rows(self, service: str, select: str) -> list[Row]:
-        """What a service's database answers. Raises StackError."""
-        rows: list[Row] = self._value(service, as_json(select))
-        return rows
-
-    def mails(self) -> Counter[str]:
-        """The names of the mails in the Maildir, whether a mail reader has moved them or not."""
-        maildir = Path(self.stack.variables["STATE_DIR"]) / "mail"
-        files = (file for box in ("new", "cur") for file in maildir.glob(f"{box}/*"))
-        return Counter(file.name.partition(":")[0] for file in files)
-
-    def depths(self) -> Mapping[str, int]:
-        """How many messages wait in each queue that a service consumes, and in its dead letters."""
-        if not self.stack.rabbitmq.running():
-            return {}
-        consumed = consumed_queues(self.stack.rabbitmq.queue)
-        names = [name + end for name in consumed for end in ("", DEAD_LETTERS)]
-        depths = queue_depths(self.stack.rabbitmq, names).items()
-        return {name: int(depth) for name, depth in depths if depth.isdecimal()}
 
     def stop_process(self, name: str) -> None:
         """Have PM2 stop a process."""
@@ -101,7 +70,7 @@ class StackPlatform:
 
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""
-        self._value(service, as_json(disconnect()))
+        self.rows(service, disconnect())
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
@@ -154,10 +123,8 @@ class StackPlatform:
 
     def repair(self) -> None:
         """Undo whatever an interrupted drill may have left, and wait until all is ready."""
-        self._network.calm()
-        victims.signal_all(self._pm2.pids(), signal.SIGCONT)
+        self._undo()
         self.stack.up()
-        self.alarm_broker(False)
         wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
@@ -167,19 +134,15 @@ class StackPlatform:
             files = [server.home / "server.log", *sorted((server.home / "log").glob("*.log"))]
             evidence.keep_ends(name, files, directory)
 
+    def _undo(self) -> None:
+        self._network.calm()
+        victims.signal_all(self._pm2.pids(), signal.SIGCONT)
+        if self.stack.rabbitmq.running():
+            self.alarm_broker(False)
+
     def _address(self, target: str) -> tuple[str, int]:
         if target == "rabbitmq":
             return self.stack.rabbitmq.host, self.stack.rabbitmq.port
         process = next(process for process in PROCESSES if process.name == target)
         variables = self.stack.variables
         return variables[process.bind_variable], int(variables[process.port_variable])
-
-    def _value(self, service: str, statement: str) -> Any:
-        try:
-            with closing(connect(self.stack, service)) as connection, connection.cursor() as cursor:
-                cursor.execute(statement)
-                row = cursor.fetchone()
-        except psycopg2.Error as error:
-            raise StackError(f"The database of {service} does not answer: {error}") from None
-        value = row[0] if row else None
-        return json.loads(value) if isinstance(value, str) else value

@@ -10,11 +10,10 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from local.drill.client import Client
+from local.drill.client import MOST, Client
 from local.drill.ledger import Answer, Ledger, Request, Verdict
 from local.drill.mix import Mix
 
-THREADS = 400
 RETRY_SECONDS = 2.0
 REPEAT_SECONDS = 0.7
 # of ten requests with a key, one is sent again although it was accepted; of ten orders one is
@@ -32,7 +31,7 @@ class Traffic:
         self._ledger = ledger
         self._rate = rate
         self._stop = threading.Event()
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="client")
+        self._threads = ThreadPoolExecutor(MOST, thread_name_prefix="client")
         self._again: list[tuple[float, int, Request]] = []
         self._lock = threading.Lock()
         self._order = itertools.count()

@@ -1,7 +1,5 @@
 """The platform of `vagrant up`, to be broken: over SSH, and by halting machines."""
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -11,9 +9,9 @@ from typing import Any
 from local import variables
 from local.drill import machine_commands as commands
 from local.drill.machine_disk import machine_with_small_disk
-from local.drill.management import Management
-from local.drill.platform import FullDisk, Row, Unsuitable, as_json, disconnect
+from local.drill.platform import FullDisk, Unsuitable, disconnect
 from local.drill.vagrant import Vagrant
+from local.drill.vagrant_source import VagrantSource, machine, service_of
 from local.errors import StackError
 from local.layout import LOOPBACK, PROCESSES, SERVICES
 from local.waiting import wait_until
@@ -24,19 +22,13 @@ BROKER = "billing-vm"
 WHOLE_SECONDS = 120
 
 
-class VagrantPlatform:
+class VagrantPlatform(VagrantSource):
     """Acts on the machines of the checkout."""
 
     def __init__(self, vagrant: Vagrant, values: Mapping[str, str]) -> None:
         self.url = f"http://{LOOPBACK}:{values['GATEWAY_FORWARDED_PORT']}"
         self.token = values["API_TOKEN"]
-        self._vagrant = vagrant
-        self._values = values
-        self._management = Management(
-            f"http://{LOOPBACK}:{values['RABBITMQ_FORWARDED_PORT']}",
-            (values["RABBITMQ_USER"], values["RABBITMQ_PASSWORD"]),
-            values["RABBITMQ_VHOST"],
-        )
+        super().__init__(vagrant, values)
 
     @classmethod
     def of_checkout(cls) -> "VagrantPlatform":
@@ -47,27 +39,6 @@ class VagrantPlatform:
         """Raise StackError if the machines are not whole."""
         if not self.is_whole():
             raise StackError("The machines are not up, or not whole: vagrant up, vagrant status.")
-
-    def is_whole(self) -> bool:
-        """Whether all processes of all machines are up."""
-        with ThreadPoolExecutor(len(SERVICES)) as pool:
-            return all(pool.map(self._runs, SERVICES))
-
-    def rows(self, service: str, select: str) -> list[Row]:
-        """What a service's database answers. Raises StackError."""
-        database = self._values[f"{service.upper()}_DB_NAME"]
-        answer = self._vagrant.ssh(machine(service), commands.query(database), as_json(select))
-        rows: list[Row] = json.loads(answer)
-        return rows
-
-    def mails(self) -> Counter[str]:
-        """The names of the mails in the Maildir of orders-vm."""
-        names = self._vagrant.ssh("orders-vm", commands.mails()).splitlines()
-        return Counter(name.partition(":")[0] for name in names)
-
-    def depths(self) -> Mapping[str, int]:
-        """How many messages wait in each queue, by figures that are up to 5 s old."""
-        return self._management.depths()
 
     def stop_process(self, name: str) -> None:
         """Have PM2 stop a process."""
@@ -167,15 +138,6 @@ class VagrantPlatform:
             steps += [commands.server("start", "rabbitmq"), commands.disk_limit(LIMIT)]
         return "; ".join([*steps, *(commands.process("start", name) for name in names)])
 
-    def _runs(self, service: str) -> bool:
-        try:
-            answer = self._vagrant.ssh(machine(service), "pm2 jlist")
-            entries: list[dict[str, Any]] = json.loads(answer[answer.index("[") :])
-        except (StackError, ValueError):
-            return False
-        online = {e["name"] for e in entries if e["pm2_env"]["status"] == "online"}
-        return online == {process.name for process in PROCESSES if process.service == service}
-
     def _on(self, target: str, command: str) -> None:
         self._vagrant.ssh(machine(service_of(target)), command)
 
@@ -188,17 +150,3 @@ class VagrantPlatform:
             return int(self._values["RABBITMQ_PORT"])
         found = next(process for process in PROCESSES if process.name == target)
         return int(self._values[found.port_variable])
-
-
-def machine(service: str) -> str:
-    """The machine that a service runs on."""
-    return f"{service}-vm"
-
-
-def service_of(target: str) -> str:
-    """The service that a process or server belongs to."""
-    if target == "rabbitmq":
-        return "billing"
-    if target.startswith("postgresql-"):
-        return target.removeprefix("postgresql-")
-    return next(process.service for process in PROCESSES if process.name == target)

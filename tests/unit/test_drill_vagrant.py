@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from local import variables
-from local.drill import faults, machine_commands
+from local.drill import faults, machine_commands, machine_disk_commands
 from local.drill.platform import Unsuitable
 from local.drill.scene import Scene
 from local.drill.vagrant import Vagrant
-from local.drill.vagrant_platform import VagrantPlatform, machine, service_of
+from local.drill.vagrant_platform import VagrantPlatform
+from local.drill.vagrant_source import machine, service_of
 from local.errors import StackError
 from local.layout import CHECKOUT, PROCESSES, SERVICES
 
@@ -217,7 +218,7 @@ def test_a_server_is_frozen_and_let_go_with_its_workers(
 def test_a_machine_that_can_not_mount_a_file_is_skipped(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
-    answer("mount -o loop", "", machine_commands.NO_LOOP)
+    answer("mount -o loop", "", machine_disk_commands.NO_LOOP)
     with pytest.raises(Unsuitable, match="can mount a file"), platform.full_disk("rabbitmq"):
         pass
 
@@ -258,8 +259,8 @@ def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
     [
         machine_commands.kill("gateway"),
         machine_commands.freeze("gateway"),
-        machine_commands.small_disk("rabbitmq"),
-        machine_commands.whole_disk("rabbitmq"),
+        machine_disk_commands.small_disk("rabbitmq"),
+        machine_disk_commands.whole_disk("rabbitmq"),
         machine_commands.disturbing("cut", "192.168.56.11", 8080),
         machine_commands.calming("192.168.56.11"),
         machine_commands.logs(0),

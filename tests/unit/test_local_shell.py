@@ -20,6 +20,7 @@ COMMANDS = (
     "pm2 list",
     "server stop x",
     "seed",
+    "drill --list",
     "import x",
 )
 
