@@ -4,7 +4,8 @@ import argparse
 import random
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local.console import say
@@ -19,8 +20,7 @@ from local.lock import alone
 from local.stack import Stack
 
 PLACE = INSTALLED / "drills"
-# whatever ends a drill, it undoes first what it did
-UNDOING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LARGEST_SEED = 1_000_000
 
 
@@ -41,11 +41,9 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
         say(catalogue.listing())
         return 0
     chosen = catalogue.chosen(options.names)
-    for sign in UNDOING:
-        signal.signal(sign, signal.default_int_handler)
     seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed
     load = Load(options.seconds, options.rate, seed)
-    with alone(stack.home):
+    with alone(stack.home), _undoing():
         results = _run_all(chosen, _platform(stack, options), load)
     say(f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second, --seed {seed}")
     say(table.describe(results))
@@ -53,6 +51,17 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
         options.report.write_text(page.render(results, load))
         say(f"The report is in {options.report}")
     return 0 if all(result.good for result in results) else 1
+
+
+@contextmanager
+def _undoing() -> Iterator[None]:
+    """Have whatever ends the block raise KeyboardInterrupt, so that what it did is undone."""
+    before = {sign: signal.signal(sign, signal.default_int_handler) for sign in ENDING}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 def _platform(stack: Stack, options: argparse.Namespace) -> Platform:
