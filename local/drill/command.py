@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local.console import say
 from local.drill import catalogue, page, table
-from local.drill.course import Load
+from local.drill.load import Load
 from local.drill.platform import Platform
 from local.drill.result import Result
 from local.drill.run import run

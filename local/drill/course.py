@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from local.drill import goods, poison
 from local.drill.catalogue import Drill
@@ -12,6 +11,7 @@ from local.drill.faults import Fault
 from local.drill.findings import WRONG, Finding
 from local.drill.judge import Judge, once
 from local.drill.ledger import Answer, Ledger, Verdict
+from local.drill.load import Load
 from local.drill.mix import Mix
 from local.drill.platform import Platform
 from local.drill.recovery import Recovery, settle
@@ -26,15 +26,6 @@ from provisioning.rabbitmq.definitions import DEAD_LETTERS
 # of the traffic's time: before the fault, and how long it lasts
 BEFORE, DURING = 0.2, 0.5
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Load:
-    """How much traffic: `rate` requests per second for `seconds`, by the chance of `seed`."""
-
-    seconds: float
-    rate: float
-    seed: int
 
 
 class Course:

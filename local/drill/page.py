@@ -5,7 +5,7 @@ from datetime import datetime
 from html import escape
 
 from local.drill import chart, table
-from local.drill.course import Load
+from local.drill.load import Load
 from local.drill.result import Result
 
 STYLE = """\
@@ -16,8 +16,8 @@ STYLE = """\
   --faint: #9aa5b4; --grid: #333b46; --band: #ff8a5033; --mark: #ff8a50; --accepted: #6cb0ff;
   --recorded: #5bd17d; --waiting: #c297ff; --bad: #ff8a80; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--text); background: var(--back);
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-.wide { overflow-x: auto; }
+  max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
+a { color: var(--accepted); } .wide { overflow-x: auto; }
 table { border-collapse: collapse; white-space: nowrap; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: right; border-bottom: 1px solid var(--grid); }
 th:first-child, td:first-child, td[colspan] { text-align: left; }

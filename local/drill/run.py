@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from local.drill import evidence, faults
 from local.drill.catalogue import Drill
-from local.drill.course import Course, Load
+from local.drill.course import Course
+from local.drill.load import Load
 from local.drill.platform import FullDisk, Platform, Unsuitable
 from local.drill.result import Result
 from local.drill.scene import Scene

@@ -89,7 +89,7 @@ class VagrantPlatform(VagrantSource):
         """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
         address = self._values[f"{service_of(target).upper()}_VM_IP"]
         try:
-            self._on(target, commands.disturbing(effect, address, self._port(target)))
+            self._on(target, commands.disturbing(effect, address, self.port(target)))
         except StackError as error:
             raise Unsuitable(f"the machine can't do that: {error}") from None
         try:
@@ -144,9 +144,3 @@ class VagrantPlatform(VagrantSource):
     def _on_each(self, command: Any) -> None:
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             list(pool.map(lambda s: self._vagrant.ssh(machine(s), command(s)), SERVICES))
-
-    def _port(self, target: str) -> int:
-        if target == "rabbitmq":
-            return int(self._values["RABBITMQ_PORT"])
-        found = next(process for process in PROCESSES if process.name == target)
-        return int(self._values[found.port_variable])

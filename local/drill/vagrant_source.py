@@ -47,6 +47,13 @@ class VagrantSource:
         """How many messages wait in each queue, by figures that are up to 5 s old."""
         return self._management.depths()
 
+    def port(self, target: str) -> int:
+        """The port of a process or of rabbitmq."""
+        if target == "rabbitmq":
+            return int(self._values["RABBITMQ_PORT"])
+        found = next(process for process in PROCESSES if process.name == target)
+        return int(self._values[found.port_variable])
+
     def _runs(self, service: str) -> bool:
         try:
             answer = self._vagrant.ssh(machine(service), "pm2 jlist")

@@ -11,7 +11,7 @@ import pytest
 
 from local.databases import connect
 from local.drill import catalogue, faults
-from local.drill.course import Load
+from local.drill.load import Load
 from local.drill.run import run
 from local.drill.scene import Scene
 from local.drill.stack_platform import StackPlatform

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from local.drill import catalogue, chart, evidence, page, table
-from local.drill.course import Load
 from local.drill.findings import LOST, REPEATED, Finding
 from local.drill.ledger import Answer, Request, Verdict
+from local.drill.load import Load
 from local.drill.result import Result, Sample
 from local.errors import StackError
 
