@@ -20,12 +20,18 @@ def kill(name: str) -> str:
 
 def freeze(name: str) -> str:
     """SIGSTOP a process of PM2's and its children."""
-    return f'pid=$(pm2 pid {name}); sudo kill -STOP "$pid" $(pgrep -P "$pid")'
+    return _family("STOP", name)
 
 
 def thaw(name: str) -> str:
     """SIGCONT a process of PM2's and its children."""
-    return f'pid=$(pm2 pid {name}); sudo kill -CONT "$pid" $(pgrep -P "$pid")'
+    return _family("CONT", name)
+
+
+def _family(sign: str, name: str) -> str:
+    # 0 would be the shell's own process group
+    runs = f"pid=$(pm2 pid {name}); [[ ! $pid -gt 0 ]]"
+    return f'{runs} || sudo kill -{sign} "$pid" $(pgrep -P "$pid")'
 
 
 def server(action: str, name: str) -> str:
@@ -57,7 +63,7 @@ def disturbing(effect: str, address: str, port: int) -> str:
     """Disturb what comes to a port of this machine from others, and goes back."""
     if effect == "delayed":
         interface = f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
-        return f"sudo tc qdisc add dev {interface} root netem delay 300ms"
+        return f"sudo tc qdisc replace dev {interface} root netem delay 300ms"
     which = LOSS if effect == "lossy" else ""
     rules = f"""\
 table inet {TABLE} {{

@@ -270,3 +270,15 @@ def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
 def test_what_runs_on_machines_is_bash(script: str) -> None:
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("pid", ["", "0"])
+@pytest.mark.parametrize("act", ["kill", "freeze", "thaw"])
+def test_a_process_that_does_not_run_gets_no_signal(tmp_path: Path, pid: str, act: str) -> None:
+    for name, text in (("pm2", f"echo {pid}"), ("sudo", "echo called")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    command = getattr(machine_commands, act)("gateway")
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", command], env=path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
