@@ -72,6 +72,12 @@ DRILLS = (
         "All connections to each PostgreSQL are terminated, again and again.",
         faults.databases_disconnected,
     ),
+    Drill(
+        "outage-flapping",
+        "billing's PostgreSQL is away, and meanwhile all connections to RabbitMQ are closed, dozens"
+        " of times: RabbitMQ counts each delivery in vain.",
+        faults.outage_flapping,
+    ),
     Drill("services-frozen", "Services are frozen (SIGSTOP) and let go.", faults.services_frozen),
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")

@@ -8,7 +8,7 @@ from local.drill import goods, poison
 from local.drill.catalogue import Drill
 from local.drill.client import Client
 from local.drill.faults import Fault
-from local.drill.findings import WRONG, Finding
+from local.drill.findings import BROKEN, Finding
 from local.drill.judge import Judge, once
 from local.drill.ledger import Answer, Ledger, Verdict
 from local.drill.load import Load
@@ -89,7 +89,7 @@ class Course:
         try:
             fault(Scene(self._platform, chance, self._run, seconds, self._note, self._tell))
         except StackError as error:
-            self.result.findings = [Finding(WRONG, "the fault itself", str(error))]
+            self.result.findings = [Finding(BROKEN, "the fault itself", str(error))]
         self.result.band = began, self._second()
 
     def _wait_until(self, second: float) -> None:

@@ -74,6 +74,18 @@ def broker_disconnected(scene: Scene) -> None:
         scene.pause(1, 6)
 
 
+def outage_flapping(scene: Scene) -> None:
+    """billing's database is away, and all AMQP connections are closed again and again."""
+    try:
+        scene.platform.act_on_server("stop", "postgresql-billing")
+        scene.note("the database of billing is away")
+        while scene.goes_on():
+            scene.platform.disconnect_broker()
+            scene.pause(0.1, 0.4)
+    finally:
+        scene.platform.act_on_server("start", "postgresql-billing")
+
+
 def broker_alarmed(scene: Scene) -> None:
     """RabbitMQ believes that its disk is full, and blocks publishers."""
     try:

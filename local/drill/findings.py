@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-LOST, REPEATED, WRONG = "lost", "repeated", "wrong"
+# the last of the drill itself, which then says nothing about the platform
+LOST, REPEATED, WRONG, BROKEN = "lost", "repeated", "wrong", "broken drill"
 
 
 class Finding(NamedTuple):

@@ -57,8 +57,8 @@ class Management:
         data = None if body is None else json.dumps(body)
         try:
             answer = self._session.request(method, f"{self._url}/api/{path}", data=data, timeout=10)
-            # one that has gone meanwhile need not be closed
-            if method == "DELETE" and answer.status_code == requests.codes.not_found:
+            # a connection that goes at the same moment is a 404, or even a 500
+            if method == "DELETE" and not answer.ok:
                 return None
             answer.raise_for_status()
             return answer.json() if answer.content else None
