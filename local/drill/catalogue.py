@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from local.drill import faults, poison
+from local.drill import faults, poison, surroundings
 from local.drill.faults import Fault
 from local.errors import StackError
 
@@ -28,7 +28,7 @@ class Drill:
 
 
 def _network(effect: str) -> Fault:
-    return partial(faults.network_disturbed, effect=effect)
+    return partial(surroundings.network_disturbed, effect=effect)
 
 
 DRILLS = (
@@ -109,7 +109,7 @@ DRILLS = (
     Drill(
         "machines-halted",
         "Each machine is halted and started (with --vagrant).",
-        faults.machines_halted,
+        surroundings.machines_halted,
         cuts_clients_off=True,
     ),
 )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from local.drill.platform import FullDisk, Unsuitable
 from local.drill.scene import Scene
 from local.layout import PROCESSES, SERVICES
 
@@ -12,7 +11,6 @@ NAMES = tuple(process.name for process in PROCESSES)
 # so many that each has its turn
 KILLS = 1.5 * len(NAMES)
 FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "orders-relay")
-TARGETS = ("inventory-api", "rabbitmq")
 
 
 def consumer_stopped(scene: Scene) -> None:
@@ -107,42 +105,10 @@ def services_frozen(scene: Scene) -> None:
             scene.platform.thaw_process(name)
 
 
-def network_disturbed(scene: Scene, effect: str) -> None:
-    """The network to inventory-api, then that to RabbitMQ, is cut, slow or lossy."""
-    for target in TARGETS:
-        with scene.platform.disturb(effect, target):
-            scene.note(f"the network to {target} is {effect}")
-            scene.hold(1 / len(TARGETS))
-
-
-def disk_filled(scene: Scene, disk: FullDisk) -> None:
-    """Not a byte is left on a server's disk."""
-    try:
-        disk.fill()
-        scene.note("the disk is full")
-        scene.hold()
-    finally:
-        disk.free()
-
-
 def all_restarted(scene: Scene) -> None:
     """Every server and every process is restarted at once."""
     scene.note("everything is restarted")
     scene.platform.restart_all()
-
-
-def machines_halted(scene: Scene) -> None:
-    """Machines are halted in turn, and started again."""
-    machines = scene.platform.machines()
-    if not machines:
-        raise Unsuitable("needs machines: --vagrant")
-    for machine in scene.shuffled(machines):
-        try:
-            scene.platform.halt(machine)
-            scene.note(f"{machine} is halted")
-            scene.hold(1 / len(machines))
-        finally:
-            scene.platform.boot(machine)
 
 
 DATABASES = tuple(f"postgresql-{service}" for service in SERVICES)

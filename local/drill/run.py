@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from local.drill import evidence, faults
+from local.drill import evidence, faults, surroundings
 from local.drill.catalogue import Drill
 from local.drill.course import Course
 from local.drill.load import Load
@@ -41,7 +41,7 @@ def _stage(drill: Drill, platform: Platform, say: Say) -> AbstractContextManager
 
 def _fault(drill: Drill, disk: FullDisk | None) -> faults.Fault:
     if disk:
-        return partial(faults.disk_filled, disk=disk)
+        return partial(surroundings.disk_filled, disk=disk)
     return drill.fault or _nothing
 
 

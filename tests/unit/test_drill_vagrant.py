@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import variables
-from local.drill import faults, machine_commands, machine_disk_commands
+from local.drill import faults, machine_commands, machine_disk_commands, surroundings
 from local.drill.platform import Unsuitable
 from local.drill.scene import Scene
 from local.drill.vagrant import Vagrant
@@ -179,7 +179,7 @@ def test_a_machine_without_netem_is_skipped(platform: VagrantPlatform, answer: A
 def test_machines_are_halted_in_turn_and_started_again(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
-    faults.machines_halted(_quick(platform))
+    surroundings.machines_halted(_quick(platform))
     acts = [call[1:3] for call in calls.all() if call[0] == "vagrant"]
     assert sorted(acts) == sorted(
         [act, name] for act in ("halt", "up") for name in platform.machines()
@@ -227,7 +227,7 @@ def test_a_disk_that_was_filled_is_whole_again_afterwards(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
     with platform.full_disk("postgresql-billing") as disk:
-        faults.disk_filled(_quick(platform), disk)
+        surroundings.disk_filled(_quick(platform), disk)
     moved, filled, freed, whole = (command for _machine, command, _text in calls.on_machines())
     assert "/var/lib/postgresql" in moved
     assert "dd if=/dev/zero of=/var/lib/postgresql/filler" in filled
