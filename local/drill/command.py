@@ -15,6 +15,7 @@ from local.drill.platform import Platform
 from local.drill.result import Result
 from local.drill.run import run
 from local.drill.stack_platform import StackPlatform
+from local.errors import StackError
 from local.layout import INSTALLED
 from local.lock import alone
 from local.stack import Stack
@@ -41,6 +42,8 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
         say(catalogue.listing())
         return 0
     chosen = catalogue.chosen(options.names)
+    if options.report:
+        _check_writable(options.report)
     seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed
     load = Load(options.seconds, options.rate, seed)
     with alone(stack.home), _undoing():
@@ -51,6 +54,14 @@ def drill(stack: Stack, options: argparse.Namespace) -> int:
         options.report.write_text(page.render(results, load))
         say(f"The report is in {options.report}")
     return 0 if all(result.good for result in results) else 1
+
+
+def _check_writable(report: Path) -> None:
+    """Say now, and not after a quarter of an hour, that a report can't be written."""
+    try:
+        report.open("a").close()
+    except OSError as error:
+        raise StackError(f"{report} can't be written: {error.strerror}.") from None
 
 
 @contextmanager

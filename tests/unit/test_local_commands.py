@@ -88,6 +88,14 @@ def test_drills_are_listed_without_a_stack_that_runs(
     assert "broker-killed" in capsys.readouterr().out
 
 
+def test_a_report_that_can_not_be_written_is_refused_before_anything_is_broken(
+    tmp_path: Path,
+) -> None:
+    words = ["drill", "broker-killed", "--report", str(tmp_path / "nowhere" / "drills.html")]
+    with pytest.raises(StackError, match=r"drills\.html can't be written: No such file"):
+        drills.drill(Stack.private(tmp_path), commands.parser().parse_args(words))
+
+
 @pytest.mark.parametrize("words", [["--rate", "0"], ["--seconds", "nan"], ["--rate", "x"]])
 def test_a_load_that_is_none_is_refused(words: list[str]) -> None:
     with pytest.raises(SystemExit):
