@@ -13,7 +13,7 @@ from local.drill import catalogue, page, table
 from local.drill.load import Load
 from local.drill.platform import Platform
 from local.drill.result import Result
-from local.drill.run import run
+from local.drill.run import Runner
 from local.drill.stack_platform import StackPlatform
 from local.errors import StackError
 from local.layout import INSTALLED
@@ -85,9 +85,10 @@ def _platform(stack: Stack, options: argparse.Namespace) -> Platform:
 
 def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) -> list[Result]:
     platform.check()
+    runner = Runner(platform, load, PLACE, progress)
     results = []
     for one in chosen:
-        result = run(one, platform, load, PLACE, progress)
+        result = runner.run(one)
         progress("")
         say(table.line(result))
         results.append(result)

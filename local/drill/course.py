@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from uuid import uuid4
 
 from local.drill import goods, poison
 from local.drill.catalogue import Drill
@@ -34,20 +35,32 @@ class Course:
     Raises StackError if the drill can't begin.
     """
 
-    def __init__(self, drill: Drill, platform: Platform, load: Load, run: str, say: Say) -> None:
+    def __init__(
+        self, drill: Drill, platform: Platform, load: Load, dead: Mapping[str, int], say: Say
+    ) -> None:
+        """Make what the drill needs.
+
+        Args:
+            drill: which one.
+            platform: what it acts on.
+            load: how much traffic.
+            dead: how many messages were among the dead letters before.
+            say: is told what goes on, again and again.
+        """
         self.ledger = Ledger()
         self.result = Result(drill.name)
         self._drill = drill
         self._platform = platform
         self._load = load
-        self._run = run
+        self._run = uuid4().hex[:8]
         self._say = say
         self._phase = "before the fault"
-        client = Client(platform.url, platform.token)
-        own, stock = goods.make(client, run)
-        self._judge = Judge(platform, own, stock, self._dead_letters())
+        self._client = Client(platform.url, platform.token)
+        own, stock = goods.make(self._client, self._run)
+        bills = poison.QUEUE + DEAD_LETTERS
+        belong = {**dead, bills: dead.get(bills, 0) + drill.dead_letters}
+        self._judge = Judge(platform, own, stock, belong)
         self._mix = Mix(own, random.Random(load.seed))
-        self._client = client
 
     def run(self, fault: Fault) -> Result:
         """Run it to its end. Raises Unsuitable."""
@@ -57,16 +70,19 @@ class Course:
         try:
             self._with_traffic(fault)
             self._to("judging")
-            self.result.findings = [
-                *self.result.findings,
-                *settle(self._judge, self.ledger, self._tell),
-            ]
+            self._found(settle(self._judge, self.ledger, self._tell))
         finally:
             timeline.stop()
             self.result.samples = timeline.samples
-        self._count()
-        self._clean()
+        try:
+            self._count()
+            self._clean()
+        except StackError as error:
+            self._found([Finding(BROKEN, "the end", str(error))])
         return self.result
+
+    def _found(self, findings: Sequence[Finding]) -> None:
+        self.result.findings = [*self.result.findings, *findings]
 
     def _with_traffic(self, fault: Fault) -> None:
         traffic = Traffic(self._client, self._mix, self.ledger, self._load.rate)
@@ -89,7 +105,7 @@ class Course:
         try:
             fault(Scene(self._platform, chance, self._run, seconds, self._note, self._tell))
         except StackError as error:
-            self.result.findings = [Finding(BROKEN, "the fault itself", str(error))]
+            self._found([Finding(BROKEN, "the fault itself", str(error))])
         self.result.band = began, self._second()
 
     def _wait_until(self, second: float) -> None:
@@ -126,14 +142,6 @@ class Course:
     def _is_improper(self, answer: Answer) -> bool:
         silent = answer.verdict is Verdict.UNANSWERED and not self._drill.cuts_clients_off
         return silent or answer.verdict is Verdict.IMPROPER
-
-    def _dead_letters(self) -> dict[str, int]:
-        depths = self._platform.depths().items()
-        there = {name: depth for name, depth in depths if name.endswith(DEAD_LETTERS)}
-        there[poison.QUEUE + DEAD_LETTERS] = (
-            there.get(poison.QUEUE + DEAD_LETTERS, 0) + self._drill.dead_letters
-        )
-        return there
 
     def _clean(self) -> None:
         """Leave the platform as the next drill wants it."""

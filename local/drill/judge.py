@@ -10,6 +10,7 @@ from local.drill.ledger import Entry
 from local.drill.mix import Goods
 from local.drill.platform import Source
 from local.layout import SERVICES
+from provisioning.rabbitmq.definitions import DEAD_LETTERS
 
 Recorded = Mapping[str, Sequence[str]]
 """The ids under which each name is in the databases."""
@@ -106,6 +107,15 @@ class Judge:
             if there != wanted:
                 words = f"{queue} has {there} messages, where {wanted} belong"
                 yield Finding(LOST if there is None or there < wanted else WRONG, queue, words)
+
+
+def dead_letters(source: Source) -> dict[str, int]:
+    """How many messages are in each dead-letter queue.
+
+    To be asked of a broker that was not restarted just before: for some seconds it may say 0.
+    """
+    depths = source.depths().items()
+    return {name: depth for name, depth in depths if name.endswith(DEAD_LETTERS)}
 
 
 def compare(entries: Sequence[Entry], recorded: Recorded) -> list[Finding]:

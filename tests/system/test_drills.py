@@ -12,7 +12,8 @@ import pytest
 from local.databases import connect
 from local.drill import catalogue, faults
 from local.drill.load import Load
-from local.drill.run import run
+from local.drill.result import Result
+from local.drill.run import Runner
 from local.drill.scene import Scene
 from local.drill.stack_platform import StackPlatform
 from local.stack import Stack
@@ -30,6 +31,10 @@ def platform(stack: Stack) -> StackPlatform:
     return platform
 
 
+def _run(drill: catalogue.Drill, platform: StackPlatform, place: Path) -> Result:
+    return Runner(platform, LOAD, place, lambda _words: None).run(drill)
+
+
 @pytest.mark.parametrize(
     "name", ["consumer-stopped", "databases-disconnected", "broker-disconnected", "poison-flood"]
 )
@@ -37,7 +42,7 @@ def test_a_drill_costs_nothing_and_leaves_nothing(
     platform: StackPlatform, tmp_path: Path, name: str
 ) -> None:
     [drill] = catalogue.chosen([name])
-    result = run(drill, platform, LOAD, tmp_path, lambda _words: None)
+    result = _run(drill, platform, tmp_path)
     assert result.good, result
     assert result.accepted == result.once > 0
     assert result.band[1] > result.band[0] > 0
@@ -91,7 +96,7 @@ def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
 ) -> None:
     # what is gone does not come back
     monkeypatch.setattr("local.drill.recovery.LIMIT_SECONDS", 5)
-    result = run(replace(QUIET, fault=fault), platform, LOAD, tmp_path, lambda _words: None)
+    result = _run(replace(QUIET, fault=fault), platform, tmp_path)
     assert not result.good
     [directory] = tmp_path.iterdir()
     assert result.left == str(directory)
@@ -118,9 +123,9 @@ def test_an_interrupted_drill_undoes_what_it_did(platform: StackPlatform, tmp_pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(replace(QUIET, fault=interrupted), platform, LOAD, tmp_path, lambda _words: None)
+        _run(replace(QUIET, fault=interrupted), platform, tmp_path)
     assert platform.is_whole()
-    result = run(QUIET, platform, LOAD, tmp_path, lambda _words: None)
+    result = _run(QUIET, platform, tmp_path)
     assert result.good, result
 
 
