@@ -1,12 +1,14 @@
 """What drills say: the table, the page, the evidence, the choice of drills."""
 
+import io
 import json
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from local.drill import catalogue, chart, evidence, page, table
+from local.drill import catalogue, chart, command, evidence, page, table
 from local.drill.findings import LOST, REPEATED, Finding
 from local.drill.ledger import Answer, Request, Verdict
 from local.drill.load import Load
@@ -138,3 +140,16 @@ def test_without_a_name_all_drills_are_chosen() -> None:
 
 def test_each_drill_has_a_fault_or_a_disk_to_fill() -> None:
     assert all(bool(drill.fault) != bool(drill.small_disk) for drill in catalogue.DRILLS)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_a_line_written_over_and_on_a_terminal_alone(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(written, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stderr", written)
+    command.progress("broker-killed  3.0 s")
+    command.progress("")
+    wanted = "\r\x1b[Kbroker-killed  3.0 s\r\x1b[K" if is_terminal else ""
+    assert written.getvalue() == wanted
