@@ -22,7 +22,6 @@ from chassis.delivery import Delivery, Handler, ItemT
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
-OnMessage = Callable[[Channel, pika.spec.Basic.Deliver, pika.BasicProperties, bytes], None]
 PREFETCH = 200
 ALONE_ABOVE = 20  # deliveries of one message
 logger = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ class Consumer(Generic[ItemT]):
         if channel is None or channel is self._consuming or not self._batches.can_begin():
             return
         self._consuming = channel
-        self._call(lambda: _consume(channel, self._queue, self._deliver))
+        self._call(lambda: self._consume(channel))
 
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
@@ -151,6 +150,10 @@ class Consumer(Generic[ItemT]):
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         self._channel = channel
 
+    def _consume(self, channel: Channel) -> None:
+        if channel.is_open:
+            channel.basic_consume(self._queue, self._deliver)
+
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""
         self._channel = None
@@ -175,11 +178,6 @@ def _ack(channel: Channel, tags: Sequence[int], multiple: bool) -> None:
         return
     for tag in tags:
         channel.basic_ack(tag, multiple=multiple)
-
-
-def _consume(channel: Channel, queue: str, deliver: OnMessage) -> None:
-    if channel.is_open:
-        channel.basic_consume(queue, deliver)
 
 
 def _cancel(channel: Channel, then: Callable[[], None]) -> None:
