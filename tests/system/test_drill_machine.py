@@ -14,7 +14,6 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     invariant,
-    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -81,15 +80,18 @@ class Faults(RuleBasedStateMachine):
             self._send(request)
 
     @rule(target=orders)
-    def order(self) -> object:
+    def order(self) -> Request:
         """Order something that is there."""
-        accepted = self._send(self.mix.probe())
-        return multiple() if accepted is None else accepted
+        order = self.mix.probe()
+        self._send(order)
+        return order
 
     @rule(order=orders)
-    def cancel(self, order: str) -> None:
-        """Cancel an order, perhaps too late."""
-        self._send(self.mix.cancellation(order))
+    def cancel(self, order: Request) -> None:
+        """Cancel an order if it was taken, perhaps too late."""
+        for entry in self.ledger.accepted():
+            if entry.request == order:
+                self._send(self.mix.cancellation(min(entry.ids)))
 
     @rule(name=st.sampled_from(WORKERS))
     def stop(self, name: str) -> None:
@@ -148,12 +150,11 @@ class Faults(RuleBasedStateMachine):
         marker = f"SELECT order_pk FROM order_lines WHERE product_id = {self.judge.goods.marker}"
         assert {o.status for o in saga.placed(self.platform, f"id IN ({marker})")} <= {*saga.FINAL}
 
-    def _send(self, request: Request) -> str | None:
+    def _send(self, request: Request) -> None:
         answer = self.client.send(request)
         self.ledger.add(answer)
         # the gateway may just be killed
         assert answer.verdict is not Verdict.IMPROPER, answer
-        return answer.id
 
 
 def test_whatever_is_broken_and_mended_what_was_promised_is_there_once(stack: Stack) -> None:
