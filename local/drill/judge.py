@@ -91,6 +91,8 @@ class Judge:
             yield Finding(LOST, "events", f"{row['untold']} events are not delivered")
         yield from self._uncopied_customers()
         yield from self._dead_letters()
+        for stray in self.source.strays():
+            yield Finding(WRONG, stray, f"{stray} works on, although its parent is gone")
 
     def _uncopied_customers(self) -> Iterator[Finding]:
         """The directory of orders, which follows the customers by their events."""

@@ -54,6 +54,11 @@ def disk_limit(limit: str) -> str:
     return f"sudo rabbitmqctl -q set_disk_free_limit {limit}"
 
 
+def orphans() -> str:
+    """Show the services' processes whose parent is gone: number and name; PM2 itself is one."""
+    return "ps --ppid 1 -o pid=,comm=,user= | awk '$NF == \"app\"'"
+
+
 def mails() -> str:
     """Name all mails in the Maildir."""
     return "sudo find /var/lib/crud-master/processes/mail/{new,cur} -type f -printf '%f\\n'"

@@ -39,6 +39,9 @@ class Source(Protocol):
     def depths(self) -> Mapping[str, int]:
         """How many messages wait in each queue; nothing if the broker does not say."""
 
+    def strays(self) -> list[str]:
+        """Processes of PM2's that have outlived their parents, and work on beside the new ones."""
+
 
 class Platform(Source, Protocol):
     """Everything that can be broken and looked at.

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg2
 
+from local import processes
 from local.databases import connect
 from local.drill.platform import Row, as_json
 from local.errors import StackError
@@ -29,6 +30,13 @@ class StackSource:
         """Whether all processes are ready."""
         with ThreadPoolExecutor(len(PROCESSES)) as pool:
             return all(pool.map(self.stack.is_ready, PROCESSES))
+
+    def strays(self) -> list[str]:
+        """Processes that were started by PM2, and belong to it no more."""
+        pm2 = self.stack.process_manager
+        orphans = [pid for pid in pm2.pids() if processes.parent(pid) == 1]
+        strays = [pid for pid in orphans if pid != pm2.daemon()]
+        return [f"{processes.environment(pid).get('name')} ({pid})" for pid in strays]
 
     def rows(self, service: str, select: str) -> list[Row]:
         """What a service's database answers. Raises StackError."""

@@ -31,6 +31,11 @@ class VagrantSource:
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             return all(pool.map(self._runs, SERVICES))
 
+    def strays(self) -> list[str]:
+        """Processes of the services' account that have outlived their parents."""
+        found = [self._vagrant.ssh(machine(service), commands.orphans()) for service in SERVICES]
+        return [line for answer in found for line in answer.splitlines() if " PM2" not in line]
+
     def rows(self, service: str, select: str) -> list[Row]:
         """What a service's database answers. Raises StackError."""
         database = self._values[f"{service.upper()}_DB_NAME"]

@@ -29,6 +29,7 @@ class Shown:
         self.shown = rows
         self.written: list[str] = []
         self.waiting: dict[str, int] = {}
+        self.outlived: list[str] = []
 
     def rows(self, service: str, select: str) -> list[Row]:
         """The rows of the first word that is in `select`; of a count, none are to be counted."""
@@ -41,6 +42,10 @@ class Shown:
     def mails(self) -> Counter[str]:
         """What was written."""
         return Counter(self.written)
+
+    def strays(self) -> list[str]:
+        """What has outlived its parent."""
+        return self.outlived
 
     def depths(self) -> Mapping[str, int]:
         """What waits."""
@@ -195,6 +200,13 @@ def test_what_is_still_on_its_way_is_found(what: str) -> None:
         source = Shown(customers__copies=[{"unsent": 0, "untold": 0, "copies": 1}])
     found = Judge(source, GOODS, {}, {}).findings([])
     assert [finding.verdict for finding in found] == [LOST]
+
+
+def test_a_worker_that_has_outlived_its_master_is_found() -> None:
+    source = Shown()
+    source.outlived = ["gateway (28102)"]
+    [finding] = Judge(source, GOODS, {}, {}).findings([])
+    assert finding.words == "gateway (28102) works on, although its parent is gone"
 
 
 def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed() -> None:

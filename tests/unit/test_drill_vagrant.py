@@ -265,6 +265,7 @@ def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
         machine_commands.calming("192.168.56.11"),
         machine_commands.logs(0),
         machine_commands.mails(),
+        machine_commands.orphans(),
     ],
 )
 def test_what_runs_on_machines_is_bash(script: str) -> None:
