@@ -69,6 +69,10 @@ class BillHandler:
         for item in items:
             _log(item, new.pop(item.message_id, None))
 
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        self._database.check()
+
     def is_outage(self, error: Exception) -> bool:
         """A database that is away, or not as it should be, is no message's fault."""
         return database.is_outage(error)

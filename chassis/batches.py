@@ -42,6 +42,19 @@ class BatchProcessor(Generic[ItemT]):
         for outcome in ("applied", "refused"):
             CONSUMED.labels(queue, outcome)
 
+    def can_begin(self) -> bool:
+        """Tell whether the handler can do its part; if not, it is not asked again at once."""
+        try:
+            self._handler.check()
+        except Exception as error:
+            if not self._handler.is_outage(error):
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            logger.warning("waiting for the database", extra={"reason": reason})
+            self._stop.wait(_LONGEST_PAUSE)
+            return False
+        return True
+
     def process(self, deliveries: Sequence[Delivery]) -> list[Refused] | None:
         """Apply what is good and return what is not; None if told to stop before it is done."""
         good, refused = self._sort(deliveries)

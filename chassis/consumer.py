@@ -53,6 +53,7 @@ class Consumer(Generic[ItemT]):
         self._aside: list[Refused] = []
         self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._channel: Channel | None = None
+        self._consuming: Channel | None = None
         self._connection = Connection(settings, name, topology, self)
 
     def run(self) -> None:
@@ -61,6 +62,7 @@ class Consumer(Generic[ItemT]):
         self._dead_letters.start()
         done = True
         while not self._stop.is_set():
+            self._begin()
             done = self._take_and_process(wait=0.2)
         self._cancel()
         # an ack of all up to a later message would take with it what could not be done
@@ -73,6 +75,18 @@ class Consumer(Generic[ItemT]):
         """Raise what is wrong if no message can arrive now."""
         if self._channel is None:
             raise BrokerUnavailableError("RabbitMQ is away")
+
+    def _begin(self) -> None:
+        """Ask a new channel for messages, once they can be applied.
+
+        A broker counts each message that it delivers and gets back, and counted too often it is a
+        dead letter: during an outage no restart and no lost connection must count.
+        """
+        channel = self._channel
+        if channel is None or channel is self._consuming or not self._batches.can_begin():
+            return
+        self._consuming = channel
+        self._call(lambda: self._consume(channel))
 
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
@@ -136,12 +150,15 @@ class Consumer(Generic[ItemT]):
     # What follows runs on the connection's thread.
 
     def opened(self, channel: Channel) -> None:
-        """Ask for messages."""
+        """Have the working thread ask for messages."""
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.add_on_cancel_callback(lambda _frame: channel.close())
-        channel.basic_consume(self._queue, self._deliver)
         self._channel = channel
         self._in_flight.set(0)
+
+    def _consume(self, channel: Channel) -> None:
+        if channel.is_open:
+            channel.basic_consume(self._queue, self._deliver)
 
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""

@@ -51,5 +51,8 @@ class Handler(Protocol[ItemT]):
     def apply(self, items: Sequence[ItemT]) -> None:
         """Apply all of `items` in one transaction, and commit it; what was applied before, not."""
 
+    def check(self) -> None:
+        """Raise what is wrong if no message can be applied now, whatever it is."""
+
     def is_outage(self, error: Exception) -> bool:
         """Tell whether to wait and try again, since the message is not at fault."""

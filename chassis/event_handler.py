@@ -121,6 +121,10 @@ class EventHandler:
                 _react(connection, item)
             connection.commit()
 
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        self._database.check()
+
     def is_outage(self, error: Exception) -> bool:
         """A database that is away, or not as it should be, is no message's fault."""
         return database.is_outage(error)

@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from typing import NoReturn
 
 from chassis import logs, metrics
@@ -14,6 +16,7 @@ from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
 HEADER_SECONDS = 10  # longer than chassis.kept_connections keeps one idle
 _PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -63,14 +66,30 @@ def _options(server: ServerSettings, port: PortSettings) -> list[str]:
     return [f"--{name}={value}" for name, value in options.items()] + flags
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this worker when its master is gone, even by kill -9 (prctl(2)).
+def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
+    """Have this worker end when its master is gone, even by kill -9 (prctl(2)).
 
     Without it such a worker goes on accepting connections beside the new master's workers.
+
+    Args:
+        grace_seconds: for requests in flight; after it the worker is killed.
     """
+    # forked, it has the master's handler, by which SIGTERM is lost until it has its own
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    master = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() == 1:
+    if master == 1 or os.getppid() != master:
         logger.warning("the master ended while this worker started")
         sys.exit(0)
+    watch = (master, grace_seconds)
+    threading.Thread(target=_outlive_no_master, args=watch, name="master", daemon=True).start()
+
+
+def _outlive_no_master(master: int, grace_seconds: float) -> None:
+    """Kill this worker if the kernel's SIGTERM came too early for it, before it served."""
+    while os.getppid() == master:
+        time.sleep(_LOOK_SECONDS)
+    time.sleep(grace_seconds)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local import homes, memory, status, trace
 from local.console import say
+from local.drill import command as drills
 from local.errors import StackError
 from local.events import Output, follow
 from local.layout import CHECKOUT, PROCESSES, SERVICES
@@ -187,6 +188,7 @@ def parser() -> argparse.ArgumentParser:
     named = add("server", server)
     named.add_argument("action", choices=ACTIONS)
     named.add_argument("name")
+    drills.add_options(add("drill", drills.drill))
     return root
 
 

@@ -13,6 +13,7 @@ from local.waiting import wait_until
 STOP_SECONDS = 60.0
 KEEP_PID = 'echo $$ >"$0" && exec "$@"'
 LOG_LINES = 5
+LOOK_SECONDS = 0.5
 
 
 class Daemon:
@@ -63,8 +64,14 @@ class Daemon:
 
     def check(self) -> None:
         """Raise StackError with the end of the log if the server has ended."""
-        if self.pid_file.read_text().strip() and not self.running():
-            raise StackError(f"{self.name} ended at once. {self.log} says: {self.last_lines()}")
+        if not self.pid_file.read_text().strip():
+            return
+        try:
+            # /proc does not show a process that is just replaced by its program, for a moment
+            wait_until(self.running, LOOK_SECONDS, self.name)
+        except StackError:
+            said = f"{self.name} ended at once. {self.log} says: {self.last_lines()}"
+            raise StackError(said) from None
 
     def last_lines(self) -> str:
         """The end of the log, on one line."""

@@ -4,10 +4,12 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pika
 import pytest
+import requests
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
@@ -18,6 +20,7 @@ from chassis.broker import Queue
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
+from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
@@ -300,6 +303,51 @@ def test_a_stop_while_the_database_is_away_loses_nothing(
         10,
         "recorded and waiting messages to add up",
     )
+
+
+def test_no_lost_connection_counts_against_a_message_while_the_database_is_away(
+    channel: BlockingChannel,
+    billing_db: Database,
+    billing_settings: Settings,
+    postgres: Postgres,
+    rabbitmq: RabbitMQ,
+    consume: Callable[[], threading.Event],
+) -> None:
+    consume()
+    wait_until(lambda: consumers(channel) == 1, 10, "a consumer")
+    postgres.stop()
+    try:
+        post(channel, GOOD, "m")
+        wait_until(lambda: waiting(channel, QUEUE) == 0, 10, "the bill to be in hand")
+        for _ in range(3):
+            wait_until(lambda: bool(connections(rabbitmq)), 30, "the consumer to be connected")
+            close(rabbitmq, connections(rabbitmq))
+            wait_until(lambda: waiting(channel, QUEUE) == 1, 10, "the bill to be in the queue")
+        method, properties, _body = channel.basic_get(QUEUE)
+        assert method is not None and properties is not None and properties.headers is not None
+        assert properties.headers["x-delivery-count"] == 1
+        channel.basic_reject(method.delivery_tag or 0, requeue=True)
+    finally:
+        postgres.start()
+    wait_for_rows(billing_db, 1)
+
+
+def consumers(channel: BlockingChannel) -> int:
+    """How many consume the bills."""
+    return int(channel.queue_declare(QUEUE, passive=True).method.consumer_count)
+
+
+def connections(rabbitmq: RabbitMQ) -> list[str]:
+    """The consumer's connections."""
+    found = rabbitmq.ask("/api/connections").json()
+    return [c["name"] for c in found if c["user_provided_name"] == "test consumer"]
+
+
+def close(rabbitmq: RabbitMQ, names: list[str]) -> None:
+    """Close connections, as somebody does in the management UI."""
+    for name in names:
+        url = f"http://{rabbitmq.host}:{rabbitmq.management_port}/api/connections/{quote(name)}"
+        requests.delete(url, auth=rabbitmq.credentials, timeout=10)
 
 
 @pytest.mark.parametrize("count", ["abc", 100])

@@ -7,25 +7,13 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 import pika
-import psycopg2
 import requests
 
+from local.databases import connect as connect
 from local.stack import Stack
 from local.waiting import wait_until
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
-
-
-def connect(stack: Stack, service: str) -> "psycopg2.extensions.connection":
-    """Connect to a service's database, as the service does."""
-    prefix = f"{service.upper()}_DB_"
-    return psycopg2.connect(
-        host=stack.variables[f"{prefix}HOST"],
-        port=stack.variables[f"{prefix}PORT"],
-        dbname=stack.variables[f"{prefix}NAME"],
-        user=stack.variables[f"{prefix}USER"],
-        password=stack.variables[f"{prefix}PASSWORD"],
-    )
 
 
 class Bills:

@@ -7,12 +7,18 @@ from contextlib import closing
 import psycopg2
 import pytest
 import requests
+from hypothesis import settings
 
+from local.databases import connect
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.client import Bills, connect
+from tests.system.client import Bills
 from tests.system.orders import Orders
+
+LONG = "long"
+# pytest --hypothesis-profile long
+settings.register_profile(LONG, max_examples=1000, stateful_step_count=30)
 
 
 @pytest.fixture

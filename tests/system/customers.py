@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import requests
 
+from local.databases import connect
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.client import connect
 from tests.system.listener import Listener
 
 STEPS = 4

@@ -2,40 +2,27 @@
 
 import random
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import requests
 
 from local.amqp import connect as connect_to_broker
+from local.databases import connect
+from local.drill import saga
+from local.drill.stack_platform import StackPlatform
 from local.errors import StackError
 from local.stack import Stack
 from local.status import queue_depths
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
-from tests.system.client import connect
 
-FINAL = ("completed", "cancelled")
 OUTBOXES = ("orders", "inventory", "billing")
-HISTORIES = (
-    ["pending", "processing", "completed"],
-    ["pending", "cancelled"],
-    ["pending", "processing", "cancelled"],
-)
 MANY = 1_000_000
 Answer = dict[str, Any]
-
-
-class Placed(NamedTuple):
-    """An order with items, as orders_db has it."""
-
-    uid: str
-    id: int
-    status: str
 
 
 class Orders:
@@ -51,6 +38,7 @@ class Orders:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self._source = StackPlatform(stack)
         self.url = f"{stack.url}/api/orders"
         self.headers = {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
         self.customer = self._make_customer()
@@ -187,94 +175,23 @@ class Orders:
     def faults(self) -> list[str]:
         """What is not as it has to be once all orders are settled."""
         rows = self.rows()
-        return [
-            *self._open(rows),
-            *self._wrong_histories(rows),
-            *self._wrong_stock(rows),
-            *self._wrong_bills(rows),
-            *self._wrong_mails(rows),
-        ]
+        uids = {row.uid for row in rows}
+        found = [finding.words for finding in saga.findings(self._source, rows, self.stock)]
+        statement = "SELECT message_id FROM orders WHERE user_id = %s"
+        bills = {uid for (uid,) in self.query("billing", statement, self.customer)}
+        return found + [f"the bill {message_id} is of no order" for message_id in bills - uids]
 
-    def rows(self) -> list[Placed]:
+    def rows(self) -> list[saga.Placed]:
         """The customer's orders in orders_db; those that were answered, and a few unsure ones."""
-        statement = "SELECT uid::text, id, status FROM orders WHERE customer_id = %s"
-        rows = [Placed(*row) for row in self.query("orders", statement, self.customer)]
+        rows = saga.placed(self._source, f"customer_id = '{self.customer}'")
         ids = {row.id for row in rows}
         assert ids >= {order["id"] for order in self.placed}
         assert len(ids) - len(self.placed) <= self.unsure
         return rows
 
-    def _open(self, rows: Sequence[Placed]) -> list[str]:
-        return [f"{row.uid} is {row.status}" for row in rows if row.status not in FINAL]
-
-    def _wrong_histories(self, rows: Sequence[Placed]) -> list[str]:
-        statement = (
-            "SELECT order_pk, to_status FROM order_history WHERE order_pk = ANY(%s) ORDER BY id"
-        )
-        passed: dict[int, list[str]] = defaultdict(list)
-        for key, status in self.query("orders", statement, [row.id for row in rows]):
-            passed[key].append(status)
-        wrong = [row for row in rows if row.status in FINAL and passed[row.id] not in HISTORIES]
-        return [f"{row.uid} was {passed[row.id]}" for row in wrong]
-
-    def _wrong_stock(self, rows: Sequence[Placed]) -> list[str]:
-        """What is there and what completed orders have taken is what there was."""
-        taken = self._quantities(row.id for row in rows if row.status == "completed")
-        reserved = self._reserved()
-        statement = "SELECT id, stock FROM products WHERE id = ANY(%s)"
-        there = dict(self.query("inventory", statement, list(self.stock)))
-        return [
-            f"product {product}: {there[product]} there, {reserved[product]} reserved,"
-            f" {taken[product]} in completed orders, {stock} at first"
-            for product, stock in self.stock.items()
-            if there[product] + reserved[product] != stock or reserved[product] != taken[product]
-        ]
-
-    def _quantities(self, ids: Iterator[int]) -> Counter[int]:
-        statement = """
-            SELECT product_id, sum(quantity)::int FROM order_lines
-            WHERE order_pk = ANY(%s) GROUP BY product_id
-        """
-        return Counter(dict(self.query("orders", statement, list(ids))))
-
-    def _reserved(self) -> Counter[int]:
-        statement = """
-            SELECT product_id, sum(quantity)::int FROM reservation_lines
-            JOIN reservations USING (uid)
-            WHERE state = 'reserved' AND product_id = ANY(%s) GROUP BY product_id
-        """
-        return Counter(dict(self.query("inventory", statement, list(self.stock))))
-
-    def _wrong_bills(self, rows: Sequence[Placed]) -> list[str]:
-        """A completed order has one bill; a cancelled one has none that is not void."""
-        statement = "SELECT message_id, voided_at FROM orders WHERE user_id = %s"
-        bills: dict[str, list[bool]] = defaultdict(list)
-        for message_id, voided_at in self.query("billing", statement, self.customer):
-            bills[message_id].append(voided_at is None)
-        good = {"completed": ([True],), "cancelled": ([], [False])}
-        own = [(row, bills.pop(row.uid, [])) for row in rows]
-        wrong = [
-            f"{row.uid} is {row.status} with the bills {found}"
-            for row, found in own
-            if row.status in good and found not in good[row.status]
-        ]
-        return wrong + [f"the bill {message_id} is of no order" for message_id in bills]
-
-    def _wrong_mails(self, rows: Sequence[Placed]) -> list[str]:
-        """There is one mail of each kind: that we have the order, and how it ended."""
-        ended = [row for row in rows if row.status in FINAL]
-        uids = {row.uid for row in ended}
-        wanted = Counter(f"{row.uid}.{step}" for row in ended for step in ("created", row.status))
-        mails = self.mails().items()
-        there = Counter({name: count for name, count in mails if name.partition(".")[0] in uids})
-        wrong = (wanted - there) + (there - wanted)
-        return [f"{there[name]} mails {name}" for name in wrong]
-
     def mails(self) -> Counter[str]:
-        """The names of the mails in the Maildir, whether a mail reader has moved them or not."""
-        maildir = Path(self.stack.variables["STATE_DIR"]) / "mail"
-        files = (file for box in ("new", "cur") for file in maildir.glob(f"{box}/*"))
-        return Counter(file.name.partition(":")[0] for file in files)
+        """The names of the mails in the Maildir."""
+        return self._source.mails()
 
     def query(self, service: str, statement: str, *values: object) -> list[Any]:
         """Ask a service's database."""

@@ -7,12 +7,12 @@ import pytest
 import requests
 
 from local import variables
+from local.drill.victims import kill
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.conftest import ready
 from tests.system.customers import Customers
-from tests.system.faults import kill
 from tests.system.listener import Listener
 
 API = next(process for process in PROCESSES if process.name == "customers-api")

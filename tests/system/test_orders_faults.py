@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from local.drill.victims import kill
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.faults import kill
 from tests.system.orders import Orders
 
 Evidence = Callable[[Orders], bool]

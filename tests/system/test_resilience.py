@@ -11,11 +11,11 @@ import pytest
 import requests
 
 from local import processes
+from local.drill.victims import kill, pid
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.client import GOOD, Bills
-from tests.system.faults import kill, pid
 
 
 def kill_while_progressing(bills: Bills, stack: Stack, name: str, goal: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from local import __main__ as commands
 from local import status
+from local.drill import command as drills
 from local.errors import StackError
 from local.layout import PROCESSES
 from local.pm2 import Entry
@@ -71,6 +72,34 @@ def test_sample_data_for_a_gateway_that_is_down_are_a_sentence(tmp_path: Path) -
     stack = Stack.private(tmp_path)
     with pytest.raises(StackError, match=r"^The gateway does not answer: \./stack up starts it\.$"):
         commands.seed(stack, Namespace())
+
+
+def test_drills_of_a_stack_that_does_not_run_are_a_sentence(tmp_path: Path) -> None:
+    options = commands.parser().parse_args(["drill", "broker-killed"])
+    with pytest.raises(StackError, match=r"does not run, or not all of it: \./stack up starts it"):
+        drills.drill(Stack.private(tmp_path), options)
+
+
+def test_drills_are_listed_without_a_stack_that_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = commands.parser().parse_args(["drill", "--list"])
+    assert drills.drill(Stack.private(tmp_path), options) == 0
+    assert "broker-killed" in capsys.readouterr().out
+
+
+def test_a_report_that_can_not_be_written_is_refused_before_anything_is_broken(
+    tmp_path: Path,
+) -> None:
+    words = ["drill", "broker-killed", "--report", str(tmp_path / "nowhere" / "drills.html")]
+    with pytest.raises(StackError, match=r"drills\.html can't be written: No such file"):
+        drills.drill(Stack.private(tmp_path), commands.parser().parse_args(words))
+
+
+@pytest.mark.parametrize("words", [["--rate", "0"], ["--seconds", "nan"], ["--rate", "x"]])
+def test_a_load_that_is_none_is_refused(words: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        commands.parser().parse_args(["drill", *words])
 
 
 def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:

@@ -20,6 +20,7 @@ COMMANDS = (
     "pm2 list",
     "server stop x",
     "seed",
+    "drill --list",
     "import x",
     "postman",
 )
@@ -67,6 +68,21 @@ def test_a_file_to_import_is_looked_for_where_the_caller_is(
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
     words = ["-m", "local", "run", "orders", "import", "--dry-run", f"{here}/my orders.csv"]
     assert done.stdout.splitlines() == [str(checkout), *words]
+
+
+@pytest.mark.parametrize("words", [["--report", "a b.html"], ["--report=a b.html"]])
+def test_a_report_is_written_where_the_caller_is(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, words: list[str]
+) -> None:
+    python = checkout / ".stack" / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    here = tmp_path_factory.mktemp("somewhere else")
+    command = [str(checkout / "stack"), "drill", "broker-killed", *words]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
+    expected = ["-m", "local", "drill", "broker-killed", "--report", f"{here}/a b.html"]
+    assert done.stdout.splitlines() == expected
 
 
 def test_a_link_leads_to_the_checkout(

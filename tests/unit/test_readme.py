@@ -2,6 +2,7 @@
 
 import re
 
+from local.drill.catalogue import DRILLS
 from local.layout import CHECKOUT, PROCESSES
 
 README = (CHECKOUT / "README.md").read_text()
@@ -33,6 +34,13 @@ def test_its_table_has_the_commands_of_stack() -> None:
 def test_its_picture_has_every_process() -> None:
     picture = README.split("```")[1]
     assert all(process.name in picture for process in PROCESSES)
+
+
+def test_its_table_has_every_drill() -> None:
+    section = README.partition("## Drills that judge themselves\n")[2].partition("\n## ")[0]
+    table = section.partition("| drill | what is broken |")[2]
+    named = set(re.findall(r"`([a-z]+-[a-z-]+)`", table.partition("\n\n")[0]))
+    assert named == {drill.name for drill in DRILLS}
 
 
 def test_its_links_and_files_exist() -> None:

@@ -1,0 +1,129 @@
+"""Which drills there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from local.drill import faults, poison, surroundings
+from local.drill.faults import Fault
+from local.errors import StackError
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault under traffic.
+
+    Attributes:
+        cuts_clients_off: whether requests without an answer are to be expected.
+        dead_letters: how many messages belong into the dead letters of the bills.
+        small_disk: the server that is at home on a small file system, which is filled.
+    """
+
+    name: str
+    sentence: str
+    fault: Fault | None = None
+    cuts_clients_off: bool = False
+    dead_letters: int = 0
+    small_disk: str = ""
+
+
+def _network(effect: str) -> Fault:
+    return partial(surroundings.network_disturbed, effect=effect)
+
+
+DRILLS = (
+    Drill("consumer-stopped", "billing-consumer is stopped and started.", faults.consumer_stopped),
+    Drill(
+        "processes-killed",
+        "Each process is killed with -9 at random moments, again and again.",
+        faults.processes_killed,
+        cuts_clients_off=True,
+    ),
+    Drill(
+        "gateway-killed",
+        "The gateway is killed with -9 while it answers.",
+        faults.gateway_killed,
+        cuts_clients_off=True,
+    ),
+    Drill("broker-stopped", "RabbitMQ is stopped and started.", faults.broker_stopped),
+    Drill("broker-killed", "RabbitMQ is killed with -9 and started.", faults.broker_killed),
+    Drill(
+        "broker-alarmed",
+        "RabbitMQ is out of disk by its own reckoning, and blocks publishers.",
+        faults.broker_alarmed,
+    ),
+    Drill(
+        "broker-disconnected",
+        "All connections to RabbitMQ are closed over its management API, again and again.",
+        faults.broker_disconnected,
+    ),
+    Drill(
+        "databases-restarted",
+        "The PostgreSQL of each service is restarted.",
+        faults.databases_restarted,
+    ),
+    Drill(
+        "databases-killed",
+        "The PostgreSQL of each service is killed with -9 and started.",
+        faults.databases_killed,
+    ),
+    Drill(
+        "databases-disconnected",
+        "All connections to each PostgreSQL are terminated, again and again.",
+        faults.databases_disconnected,
+    ),
+    Drill(
+        "outage-flapping",
+        "billing's PostgreSQL is away, and meanwhile all connections to RabbitMQ are closed, dozens"
+        " of times: RabbitMQ counts each delivery in vain.",
+        faults.outage_flapping,
+    ),
+    Drill("services-frozen", "Services are frozen (SIGSTOP) and let go.", faults.services_frozen),
+    Drill(
+        "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")
+    ),
+    Drill("network-delayed", "It is slower by 300 ms each way.", _network("delayed")),
+    Drill("network-lossy", "It loses 5 % of all packets.", _network("lossy")),
+    Drill(
+        "broker-disk-full",
+        "RabbitMQ's disk is full (a small one, of a stack of its own).",
+        small_disk="rabbitmq",
+    ),
+    Drill(
+        "database-disk-full",
+        "The disk of billing's PostgreSQL is full (a small one, of a stack of its own).",
+        small_disk="postgresql-billing",
+    ),
+    Drill(
+        "poison-flood",
+        "Hundreds of messages that are no bills come into billing_queue.",
+        poison.flood,
+        dead_letters=poison.COUNT,
+    ),
+    Drill(
+        "all-restarted",
+        "Every server and every process is restarted at once.",
+        faults.all_restarted,
+        cuts_clients_off=True,
+    ),
+    Drill(
+        "machines-halted",
+        "Each machine is halted and started (with --vagrant).",
+        surroundings.machines_halted,
+        cuts_clients_off=True,
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Drill]:
+    """The drills of these names, all of them without any. Raises StackError for a wrong one."""
+    known = {drill.name: drill for drill in DRILLS}
+    if unknown := [name for name in names if name not in known]:
+        raise StackError(f"There is no drill {', '.join(unknown)}. There are:\n{listing()}")
+    return [known[name] for name in names] or list(DRILLS)
+
+
+def listing() -> str:
+    """A line for each drill."""
+    width = max(len(drill.name) for drill in DRILLS)
+    return "\n".join(f"  {drill.name:<{width}}  {drill.sentence}" for drill in DRILLS)

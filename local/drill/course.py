@@ -1,0 +1,150 @@
+"""The course of one drill: traffic, a fault in its middle, the recovery, and the judgement."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from uuid import uuid4
+
+from local.drill import goods, poison
+from local.drill.catalogue import Drill
+from local.drill.client import Client
+from local.drill.faults import Fault
+from local.drill.findings import BROKEN, Finding
+from local.drill.judge import Judge, once
+from local.drill.ledger import Answer, Ledger, Verdict
+from local.drill.load import Load
+from local.drill.mix import Mix
+from local.drill.platform import Platform
+from local.drill.recovery import Recovery, settle
+from local.drill.result import LIMIT_SECONDS, Result
+from local.drill.scene import Scene
+from local.drill.timeline import Timeline
+from local.drill.traffic import Traffic
+from local.errors import StackError
+from local.waiting import wait_until
+from provisioning.rabbitmq.definitions import DEAD_LETTERS
+
+# of the traffic's time: before the fault, and how long it lasts
+BEFORE, DURING = 0.2, 0.5
+Say = Callable[[str], None]
+
+
+class Course:
+    """One run of a drill on a platform; what goes on is told to `say`.
+
+    Raises StackError if the drill can't begin.
+    """
+
+    def __init__(
+        self, drill: Drill, platform: Platform, load: Load, dead: Mapping[str, int], say: Say
+    ) -> None:
+        """Make what the drill needs.
+
+        Args:
+            drill: which one.
+            platform: what it acts on.
+            load: how much traffic.
+            dead: how many messages were among the dead letters before.
+            say: is told what goes on, again and again.
+        """
+        self.ledger = Ledger()
+        self.result = Result(drill.name)
+        self._drill = drill
+        self._platform = platform
+        self._load = load
+        self._run = uuid4().hex[:8]
+        self._say = say
+        self._phase = "before the fault"
+        self._client = Client(platform.url, platform.token)
+        own, stock = goods.make(self._client, self._run)
+        bills = poison.QUEUE + DEAD_LETTERS
+        belong = {**dead, bills: dead.get(bills, 0) + drill.dead_letters}
+        self._judge = Judge(platform, own, stock, belong)
+        self._mix = Mix(own, random.Random(load.seed))
+
+    def run(self, fault: Fault) -> Result:
+        """Run it to its end. Raises Unsuitable."""
+        self.result.began = time.monotonic()
+        timeline = Timeline(self._judge, self.ledger, self.result.began)
+        timeline.start()
+        try:
+            self._with_traffic(fault)
+            self._to("judging")
+            self._found(settle(self._judge, self.ledger, self._tell))
+        finally:
+            timeline.stop()
+            self.result.samples = timeline.samples
+        try:
+            self._count()
+            self._clean()
+        except StackError as error:
+            self._found([Finding(BROKEN, "the end", str(error))])
+        return self.result
+
+    def _found(self, findings: Sequence[Finding]) -> None:
+        self.result.findings = [*self.result.findings, *findings]
+
+    def _with_traffic(self, fault: Fault) -> None:
+        traffic = Traffic(self._client, self._mix, self.ledger, self._load.rate)
+        traffic.start()
+        try:
+            self._wait_until(BEFORE * self._load.seconds)
+            self._break(fault)
+            self._to("recovering")
+            probe = self._mix.probe()
+            recovery = Recovery(self._judge, self.ledger, lambda: self._client.send(probe))
+            self.result.recovery = recovery.wait(self._tell)
+            self._wait_until(self._load.seconds)
+        finally:
+            traffic.stop()
+
+    def _break(self, fault: Fault) -> None:
+        began = self._second()
+        chance = random.Random(f"{self._load.seed} {self._drill.name}")
+        seconds = DURING * self._load.seconds
+        try:
+            fault(Scene(self._platform, chance, self._run, seconds, self._note, self._tell))
+        except StackError as error:
+            self._found([Finding(BROKEN, "the fault itself", str(error))])
+        self.result.band = began, self._second()
+
+    def _wait_until(self, second: float) -> None:
+        while (left := second - self._second()) > 0:
+            self._tell()
+            time.sleep(min(left, 0.2))
+
+    def _second(self) -> float:
+        return time.monotonic() - self.result.began
+
+    def _to(self, phase: str) -> None:
+        self._phase = phase
+        self._tell()
+
+    def _note(self, words: str) -> None:
+        self.result.marks.append((self._second(), words))
+        self._to(words)
+
+    def _tell(self) -> None:
+        counts = self.ledger.counts()
+        figures = ", ".join(f"{counts[v]} {v.value}" for v in Verdict if counts[v])
+        self._say(f"{self._drill.name} {self._second():5.1f} s  {self._phase}  {figures}")
+
+    def _count(self) -> None:
+        result, answers, entries = self.result, self.ledger.answers(), self.ledger.entries()
+        counts = self.ledger.counts()
+        result.accepted = sum(bool(entry.ids) for entry in entries)
+        result.once = once(entries, self._judge.recorded())
+        result.refused = counts[Verdict.REFUSED]
+        result.unanswered = counts[Verdict.UNANSWERED]
+        result.improper = sum(map(self._is_improper, answers))
+        result.worst = max((a.seconds for a in answers if a.status), default=0.0)
+
+    def _is_improper(self, answer: Answer) -> bool:
+        silent = answer.verdict is Verdict.UNANSWERED and not self._drill.cuts_clients_off
+        return silent or answer.verdict is Verdict.IMPROPER
+
+    def _clean(self) -> None:
+        """Leave the platform as the next drill wants it."""
+        if self._drill.dead_letters:
+            self._platform.command("billing", "dlq", "discard", *poison.ids(self._run))
+        wait_until(self._platform.is_whole, LIMIT_SECONDS, "the platform to be whole", poll=0.5)

@@ -1,0 +1,102 @@
+"""A relay for TCP connections that holds back each piece for a while, each way."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+# by it the relay's own connections are told from those that are led into it
+MARK = 77
+CHUNK = 65536
+LOCAL = "127.0.0.1"
+Piece = tuple[float, bytes]
+
+
+@contextmanager
+def delayed(address: tuple[str, int], seconds: float) -> Iterator[int]:
+    """Relay to `address` while the block runs; gives the local port to connect to."""
+    relay = _Relay(address, seconds)
+    thread = threading.Thread(target=relay.run, name="delay", daemon=True)
+    thread.start()
+    relay.started.wait()
+    try:
+        yield relay.port
+    finally:
+        relay.stop()
+        thread.join()
+
+
+class _Relay:
+    def __init__(self, address: tuple[str, int], seconds: float) -> None:
+        self.port = 0
+        self.started = threading.Event()
+        self._address = address
+        self._seconds = seconds
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+
+    def run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._connected, LOCAL, 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self.started.set()
+        await self._stop.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # as a handshake over such a line would
+        await asyncio.sleep(self._seconds)
+        try:
+            far_reader, far_writer = await self._connect()
+        except OSError:
+            writer.transport.abort()
+            return
+        try:
+            await asyncio.gather(
+                self._pass_on(reader, far_writer), self._pass_on(far_reader, writer)
+            )
+        finally:
+            writer.transport.abort()
+            far_writer.transport.abort()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        near = socket.socket()
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, MARK)
+        near.setblocking(False)
+        try:
+            await self._loop.sock_connect(near, self._address)
+        except OSError:
+            near.close()
+            raise
+        return await asyncio.open_connection(sock=near)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        writing = asyncio.create_task(self._write(pieces, writer))
+        with suppress(ConnectionError):
+            while data := await reader.read(CHUNK):
+                pieces.put_nowait((self._loop.time() + self._seconds, data))
+        pieces.put_nowait((self._loop.time() + self._seconds, b""))
+        await writing
+
+    async def _write(self, pieces: "asyncio.Queue[Piece]", writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while True:
+                due, data = await pieces.get()
+                await asyncio.sleep(due - self._loop.time())
+                if not data:
+                    writer.write_eof()
+                    return
+                writer.write(data)
+                await writer.drain()

@@ -1,0 +1,118 @@
+"""The faults: each begins, holds, and is undone, whatever happens meanwhile."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from local.drill.scene import Scene
+from local.layout import PROCESSES, SERVICES
+
+Fault = Callable[[Scene], None]
+NAMES = tuple(process.name for process in PROCESSES)
+# so many that each has its turn
+KILLS = 1.5 * len(NAMES)
+FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "orders-relay")
+
+
+def consumer_stopped(scene: Scene) -> None:
+    """PM2 stops billing-consumer and starts it again."""
+    try:
+        scene.platform.stop_process("billing-consumer")
+        scene.note("billing-consumer is stopped")
+        scene.hold()
+    finally:
+        scene.platform.start_process("billing-consumer")
+
+
+def processes_killed(scene: Scene) -> None:
+    """Each process is killed with -9, at random moments, again and again."""
+    while True:
+        for name in scene.shuffled(NAMES):
+            scene.hold(scene.chance.uniform(0.2, 1.8) / KILLS)
+            if not scene.goes_on():
+                return
+            scene.platform.kill_process(name)
+            scene.note(f"{name} is killed")
+
+
+def gateway_killed(scene: Scene) -> None:
+    """The gateway is killed with -9 while it answers."""
+    while scene.goes_on():
+        scene.platform.kill_process("gateway")
+        scene.note("the gateway is killed")
+        scene.pause(3, 6)
+
+
+def server_away(scene: Scene, action: str, servers: Sequence[str]) -> None:
+    """Servers go away in turn, each for its share of the time, and are started again."""
+    for name in scene.shuffled(servers):
+        try:
+            scene.platform.act_on_server(action, name)
+            scene.note(f"{name}: {action}")
+            scene.hold(0.5 / len(servers))
+        finally:
+            scene.platform.act_on_server("start", name)
+        scene.note(f"{name} is back")
+        scene.hold(0.5 / len(servers))
+
+
+def databases_disconnected(scene: Scene) -> None:
+    """All connections to each database are terminated, again and again."""
+    while scene.goes_on():
+        for service in scene.shuffled(SERVICES):
+            scene.platform.disconnect_database(service)
+            scene.note(f"connections to the database of {service} are terminated")
+            scene.pause(0.2, 1)
+
+
+def broker_disconnected(scene: Scene) -> None:
+    """All AMQP connections are closed over the management API, again and again."""
+    while scene.goes_on():
+        scene.platform.disconnect_broker()
+        scene.note("all connections to RabbitMQ are closed")
+        scene.pause(1, 6)
+
+
+def outage_flapping(scene: Scene) -> None:
+    """billing's database is away, and all AMQP connections are closed again and again."""
+    try:
+        scene.platform.act_on_server("stop", "postgresql-billing")
+        scene.note("the database of billing is away")
+        while scene.goes_on():
+            scene.platform.disconnect_broker()
+            scene.pause(0.1, 0.4)
+    finally:
+        scene.platform.act_on_server("start", "postgresql-billing")
+
+
+def broker_alarmed(scene: Scene) -> None:
+    """RabbitMQ believes that its disk is full, and blocks publishers."""
+    try:
+        scene.platform.alarm_broker(True)
+        scene.note("RabbitMQ blocks publishers")
+        scene.hold()
+    finally:
+        scene.platform.alarm_broker(False)
+
+
+def services_frozen(scene: Scene) -> None:
+    """Processes are frozen (SIGSTOP) in turn, and let go."""
+    for name in scene.shuffled(FROZEN):
+        try:
+            scene.platform.freeze_process(name)
+            scene.note(f"{name} is frozen")
+            scene.hold(1 / len(FROZEN))
+        finally:
+            scene.platform.thaw_process(name)
+
+
+def all_restarted(scene: Scene) -> None:
+    """Every server and every process is restarted at once."""
+    scene.note("everything is restarted")
+    scene.platform.restart_all()
+
+
+DATABASES = tuple(f"postgresql-{service}" for service in SERVICES)
+broker_stopped: Fault = partial(server_away, action="stop", servers=["rabbitmq"])
+broker_killed: Fault = partial(server_away, action="kill", servers=["rabbitmq"])
+databases_restarted: Fault = partial(server_away, action="restart", servers=DATABASES)
+databases_killed: Fault = partial(server_away, action="kill", servers=DATABASES)

@@ -1,0 +1,148 @@
+"""The platform of ./stack, to be broken."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+from local.drill import evidence, full_disk, victims
+from local.drill.management import Management
+from local.drill.network import Network
+from local.drill.platform import FullDisk, disconnect
+from local.drill.stack_source import StackSource
+from local.errors import StackError
+from local.layout import CHECKOUT, PROCESSES
+from local.stack import Stack
+from local.waiting import wait_until
+
+# RabbitMQ's default; more than any disk has
+LIMIT, NEVER_MET = "50000000", "1000000000000000"
+
+
+class StackPlatform(StackSource):
+    """Acts on a running stack of this machine."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self.url = stack.url
+        self.token = stack.variables["API_TOKEN"]
+        self._pm2 = stack.process_manager
+        broker = stack.rabbitmq
+        address = f"http://{broker.host}:{broker.management_port}"
+        self._management = Management(address, broker.credentials, broker.vhost)
+        self._network = Network(f"crud_master_drill_{stack.variables['GATEWAY_PORT']}")
+
+    def check(self) -> None:
+        """Undo what a drill that was killed has left; raise StackError if it is not whole then."""
+        self._undo()
+        if not self.is_whole():
+            raise StackError("The stack does not run, or not all of it: ./stack up starts it.")
+
+    def stop_process(self, name: str) -> None:
+        """Have PM2 stop a process."""
+        self._pm2.call("stop", name)
+
+    def start_process(self, name: str) -> None:
+        """Have PM2 start a process that was stopped."""
+        self._pm2.call("start", name)
+
+    def kill_process(self, name: str) -> None:
+        """Kill -9 a process, if it runs just now."""
+        victims.signal_all([victims.pid(self.stack, name)], signal.SIGKILL)
+
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP a process and its children."""
+        frozen = victims.family(victims.pid(self.stack, name))
+        victims.signal_all(frozen, signal.SIGSTOP)
+
+    def thaw_process(self, name: str) -> None:
+        """SIGCONT what was frozen."""
+        frozen = victims.family(victims.pid(self.stack, name))
+        victims.signal_all(frozen, signal.SIGCONT)
+
+    def act_on_server(self, action: str, name: str) -> None:
+        """Stop, start, restart or kill (-9) a server."""
+        getattr(self.stack.servers()[name], action)()
+
+    def disconnect_database(self, service: str) -> None:
+        """Terminate all connections to a service's database."""
+        self.rows(service, disconnect())
+
+    def disconnect_broker(self) -> None:
+        """Close all AMQP connections, over the management API."""
+        self._management.close_connections()
+
+    def alarm_broker(self, on: bool) -> None:
+        """Have RabbitMQ believe that its disk is full, or not any more."""
+        self.stack.rabbitmq.control("set_disk_free_limit", NEVER_MET if on else LIMIT)
+
+    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
+        """Publish messages into a queue, past the gateway; their bodies by their ids."""
+        self._management.publish(queue, bodies)
+
+    def command(self, service: str, *words: str) -> None:
+        """Run a command of a service. Raises StackError."""
+        done = subprocess.run(
+            [sys.executable, "-m", service, *words],
+            cwd=CHECKOUT,
+            env=self._pm2.environment(),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise StackError(f"{service} {' '.join(words[:2])} failed: {done.stderr.strip()}")
+
+    def disturb(self, effect: str, target: str) -> AbstractContextManager[None]:
+        """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
+        return self._network.disturbed(effect, self._address(target))
+
+    def restart_all(self) -> None:
+        """Restart every server and every process at once."""
+        acts: list[Callable[[], object]] = [s.restart for s in self.stack.servers().values()]
+        acts.append(partial(self._pm2.call, "restart", "all"))
+        with ThreadPoolExecutor(len(acts)) as pool:
+            list(pool.map(lambda act: act(), acts))
+
+    def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
+        """A stack of its own whose `server` is at home on a small file system."""
+        return full_disk.stack_with_small_disk(server)
+
+    def machines(self) -> Sequence[str]:
+        """None: it is all on this one."""
+        return ()
+
+    def halt(self, machine: str) -> None:
+        """There is no machine to halt."""
+        raise StackError(f"There is no {machine} here.")
+
+    boot = halt
+
+    def repair(self) -> None:
+        """Undo whatever an interrupted drill may have left, and wait until all is ready."""
+        self._undo()
+        self.stack.up()
+        wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)
+
+    def keep_logs(self, directory: Path, began: float, ended: float) -> None:
+        """Write what all logs say of a window (seconds since 1970) into `directory`."""
+        evidence.keep_window(self._pm2.logs, directory, began, ended)
+        for name, server in self.stack.servers().items():
+            files = [server.home / "server.log", *sorted((server.home / "log").glob("*.log"))]
+            evidence.keep_ends(name, files, directory)
+
+    def _undo(self) -> None:
+        self._network.calm()
+        victims.signal_all(self._pm2.pids(), signal.SIGCONT)
+        if self.stack.rabbitmq.running():
+            self.alarm_broker(False)
+
+    def _address(self, target: str) -> tuple[str, int]:
+        if target == "rabbitmq":
+            return self.stack.rabbitmq.host, self.stack.rabbitmq.port
+        process = next(process for process in PROCESSES if process.name == target)
+        variables = self.stack.variables
+        return variables[process.bind_variable], int(variables[process.port_variable])

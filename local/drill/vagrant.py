@@ -1,0 +1,79 @@
+"""Vagrant's machines from their host: `vagrant ssh`, `halt`, `up`."""
+
+import os
+import shlex
+import subprocess
+import threading
+from pathlib import Path
+
+from local.errors import StackError
+from local.layout import CHECKOUT, INSTALLED
+
+# what ssh says when it is ssh that has failed
+NO_CONNECTION = 255
+SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
+Result = subprocess.CompletedProcess[str]
+
+
+class Vagrant:
+    """The machines of one project directory.
+
+    Commands go to a machine by ssh itself, as `vagrant ssh-config` says, since it starts at once.
+    """
+
+    def __init__(self, project: Path = CHECKOUT, state: Path = INSTALLED / "drills") -> None:
+        self._project = project
+        self._state = state
+        self._lock = threading.Lock()
+
+    def run(self, *arguments: str, seconds: float = 900) -> str:
+        """Run a command of Vagrant's and return what it says. Raises StackError."""
+        done = self._call("vagrant", *arguments, seconds=seconds)
+        if done.returncode:
+            said = " ".join((done.stdout + done.stderr).split())[-500:]
+            raise StackError(f"vagrant {' '.join(arguments)} failed: {said}")
+        return done.stdout
+
+    def ssh(self, machine: str, command: str, text: str = "", seconds: float = 120) -> str:
+        """Run a command on a machine with `text` as its input; returns its output.
+
+        Raises StackError.
+        """
+        done = self._ssh(machine, command, text, seconds)
+        if done.returncode == NO_CONNECTION:
+            # a machine that was started anew may have another address
+            self._configuration(machine).unlink(missing_ok=True)
+            done = self._ssh(machine, command, text, seconds)
+        if done.returncode:
+            said = " ".join((done.stdout + done.stderr).split())[-500:]
+            raise StackError(f"{machine}: {command[:80]} failed: {said}")
+        return done.stdout
+
+    def _ssh(self, machine: str, command: str, text: str, seconds: float) -> Result:
+        with self._lock:
+            file = self._configuration(machine)
+            if not file.exists():
+                self._state.mkdir(parents=True, exist_ok=True)
+                file.write_text(self.run("ssh-config", machine, seconds=seconds))
+        login = f"bash -lc {shlex.quote(command)}"
+        return self._call("ssh", "-F", str(file), *SSH, machine, login, text=text, seconds=seconds)
+
+    def _configuration(self, machine: str) -> Path:
+        return self._state / f"ssh-config-{machine}"
+
+    def _call(self, *command: str, text: str = "", seconds: float) -> Result:
+        try:
+            return subprocess.run(
+                command,
+                cwd=self._project,
+                env={**os.environ, "VAGRANT_CWD": str(self._project)},
+                input=text,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=seconds,
+            )
+        except FileNotFoundError:
+            raise StackError(f"{command[0]} is not installed.") from None
+        except subprocess.TimeoutExpired:
+            raise StackError(f"{command[0]} has not ended within {seconds:g} s.") from None

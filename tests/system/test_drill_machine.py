@@ -1,0 +1,175 @@
+"""Any sequence of calls, faults and recoveries: whatever it is, what was promised is there once.
+
+By hand as long as you like: `./stack test tests/system/test_drill_machine.py
+--hypothesis-profile long`, and `--hypothesis-seed N` for the sequences of another run.
+"""
+
+import random
+from collections.abc import Callable
+from uuid import uuid4
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from local.drill import goods, saga
+from local.drill.client import Client
+from local.drill.judge import Judge, compare
+from local.drill.ledger import Ledger, Request, Verdict
+from local.drill.mix import Mix
+from local.drill.recovery import settle
+from local.drill.stack_platform import StackPlatform
+from local.errors import StackError
+from local.layout import SERVICES
+from local.stack import Stack
+from local.waiting import wait_until
+from provisioning.rabbitmq.definitions import DEAD_LETTERS
+from tests.system.conftest import LONG
+
+WORKERS = (
+    "billing-consumer",
+    "orders-consumer",
+    "inventory-consumer",
+    "gateway-relay",
+    "orders-relay",
+    "inventory-relay",
+    "billing-relay",
+    "mail-worker",
+)
+APIS = ("gateway", "inventory-api", "billing-api", "orders-api", "customers-api")
+SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
+SHORT = settings(max_examples=2, stateful_step_count=8)
+
+
+class Faults(RuleBasedStateMachine):
+    """A client, somebody who breaks things, and somebody who mends them."""
+
+    requests = Bundle("requests")
+    orders = Bundle("orders")
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__()
+        self.platform = StackPlatform(stack)
+        wait_until(self.platform.is_whole, 60, "the stack to be whole", poll=0.5)
+        self.client = Client(self.platform.url, self.platform.token)
+        self.ledger = Ledger()
+        own, stock = goods.make(self.client, uuid4().hex[:8])
+        self.stock = stock
+        self.mix = Mix(own, random.Random(5))
+        dead = {q: n for q, n in self.platform.depths().items() if q.endswith(DEAD_LETTERS)}
+        self.judge = Judge(self.platform, own, stock, dead)
+        self.mending: list[Callable[[], object]] = []
+
+    @rule(target=requests)
+    def ask(self) -> Request:
+        """Ask for something, whatever it is."""
+        request = self.mix.next()
+        self._send(request)
+        return request
+
+    @rule(request=requests)
+    def ask_again(self, request: Request) -> None:
+        """Repeat a request that has a key."""
+        if request.key:
+            self._send(request)
+
+    @rule(target=orders)
+    def order(self) -> Request:
+        """Order something that is there."""
+        order = self.mix.probe()
+        self._send(order)
+        return order
+
+    @rule(order=orders)
+    def cancel(self, order: Request) -> None:
+        """Cancel an order if it was taken, perhaps too late."""
+        for entry in self.ledger.accepted():
+            if entry.request == order:
+                self._send(self.mix.cancellation(min(entry.ids)))
+
+    @rule(name=st.sampled_from(WORKERS))
+    def stop(self, name: str) -> None:
+        """Have PM2 stop a process."""
+        self.platform.stop_process(name)
+        self.mending.append(lambda: self.platform.start_process(name))
+
+    @rule(name=st.sampled_from(WORKERS + APIS))
+    def kill(self, name: str) -> None:
+        """Kill a process; PM2 starts it again."""
+        self.platform.kill_process(name)
+
+    @rule(name=st.sampled_from(WORKERS))
+    def freeze(self, name: str) -> None:
+        """Freeze a process."""
+        self.platform.freeze_process(name)
+        self.mending.append(lambda: self.platform.thaw_process(name))
+
+    @rule(name=st.sampled_from(SERVERS), action=st.sampled_from(["stop", "kill"]))
+    def end(self, name: str, action: str) -> None:
+        """Stop or kill a server."""
+        self.platform.act_on_server(action, name)
+        self.mending.append(lambda: self.platform.act_on_server("start", name))
+
+    @rule(service=st.sampled_from(SERVICES))
+    def disconnect(self, service: str) -> None:
+        """Terminate the connections to a database, if it runs."""
+        if self.platform.stack.postgres[service].running():
+            self.platform.disconnect_database(service)
+
+    @rule()
+    def mend(self) -> None:
+        """Mend all that is broken."""
+        while self.mending:
+            self.mending.pop()()
+
+    @invariant()
+    def nothing_is_there_twice_and_no_stock_below_zero(self) -> None:
+        """What has to be true at any time, as far as databases answer."""
+        try:
+            recorded = self.judge.recorded()
+            products = ", ".join(map(str, self.stock))
+            select = f"SELECT id FROM products WHERE stock < 0 AND id IN ({products})"
+            below = self.platform.rows("inventory", select)
+        except StackError:
+            return
+        assert [f for f in compare(self.ledger.entries(), recorded) if f.verdict != "lost"] == []
+        assert below == []
+
+    def teardown(self) -> None:
+        """Mend all, and see that all is as it has to be."""
+        self.mend()
+        found = settle(self.judge, self.ledger, lambda: None)
+        wait_until(self.platform.is_whole, 60, "the stack to be whole", poll=0.5)
+        assert list(found) == []
+        marker = f"SELECT order_pk FROM order_lines WHERE product_id = {self.judge.goods.marker}"
+        assert {o.status for o in saga.placed(self.platform, f"id IN ({marker})")} <= {*saga.FINAL}
+
+    def _send(self, request: Request) -> None:
+        answer = self.client.send(request)
+        self.ledger.add(answer)
+        # the gateway may just be killed
+        assert answer.verdict is not Verdict.IMPROPER, answer
+
+
+def test_whatever_is_broken_and_mended_what_was_promised_is_there_once(stack: Stack) -> None:
+    long = settings.get_current_profile_name() == LONG
+    chosen = settings(
+        settings() if long else SHORT,
+        deadline=None,
+        database=None,
+        # an example takes many seconds, and a smaller one may well pass
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+    class Here(Faults):
+        def __init__(self) -> None:
+            super().__init__(stack)
+
+    run_state_machine_as_test(Here, settings=chosen)

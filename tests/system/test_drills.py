@@ -1,0 +1,142 @@
+"""Drills on a stack that runs: what they find, what they leave, and that they undo what they do."""
+
+import json
+import os
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local.databases import connect
+from local.drill import catalogue, faults
+from local.drill.load import Load
+from local.drill.result import Result
+from local.drill.run import Runner
+from local.drill.scene import Scene
+from local.drill.stack_platform import StackPlatform
+from local.stack import Stack
+from local.waiting import wait_until
+
+LOAD = Load(seconds=6, rate=10, seed=5)
+QUIET = catalogue.Drill("quiet", "Nothing happens.", lambda scene: scene.hold())
+
+
+@pytest.fixture
+def platform(stack: Stack) -> StackPlatform:
+    """The stack, whole."""
+    platform = StackPlatform(stack)
+    wait_until(platform.is_whole, 60, "the stack to be whole", poll=0.5)
+    return platform
+
+
+def _run(drill: catalogue.Drill, platform: StackPlatform, place: Path) -> Result:
+    return Runner(platform, LOAD, place, lambda _words: None).run(drill)
+
+
+@pytest.mark.parametrize(
+    "name", ["consumer-stopped", "databases-disconnected", "broker-disconnected", "poison-flood"]
+)
+def test_a_drill_costs_nothing_and_leaves_nothing(
+    platform: StackPlatform, tmp_path: Path, name: str
+) -> None:
+    [drill] = catalogue.chosen([name])
+    result = _run(drill, platform, tmp_path)
+    assert result.good, result
+    assert result.accepted == result.once > 0
+    assert result.band[1] > result.band[0] > 0
+    assert any(sample.recorded for sample in result.samples)
+    assert list(tmp_path.iterdir()) == []
+    assert platform.is_whole()
+    assert platform.depths()["billing_queue.dlq"] == 0
+
+
+def _forget_a_bill(scene: Scene) -> None:
+    """Delete a bill, as no service ever would."""
+    scene.hold()
+    delete = "DELETE FROM orders WHERE user_id LIKE %s AND order_id IS NULL"
+    with closing(connect(_stack(scene), "billing")) as connection, connection:
+        connection.cursor().execute(delete, (f"drill-{scene.run}-%",))
+
+
+def _write_twice(scene: Scene) -> None:
+    """Write a mail once more, under another number of its Maildir."""
+    maildir = Path(_stack(scene).variables["STATE_DIR"]) / "mail"
+
+    def newest() -> list[Path]:
+        own = scene.platform.rows("orders", f"SELECT uid::text FROM orders WHERE id IN ({orders})")
+        uids = {row["uid"] for row in own}
+        return [mail for mail in (maildir / "new").iterdir() if mail.name[:36] in uids]
+
+    marker = f"SELECT id FROM products WHERE name = 'drill-{scene.run}-marker'"
+    [row] = scene.platform.rows("inventory", marker)
+    orders = f"SELECT order_pk FROM order_lines WHERE product_id = {row['id']}"
+    wait_until(lambda: bool(newest()), 30, "a mail")
+    mail = newest()[0]
+    shutil.copy(mail, maildir / "cur" / f"{mail.name}:2,S")
+
+
+def _stack(scene: Scene) -> Stack:
+    assert isinstance(scene.platform, StackPlatform)
+    return scene.platform.stack
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "words"),
+    [(_forget_a_bill, "lost", "is not there"), (_write_twice, "repeated", "2 mails")],
+)
+def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
+    platform: StackPlatform,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: faults.Fault,
+    verdict: str,
+    words: str,
+) -> None:
+    # what is gone does not come back
+    monkeypatch.setattr("local.drill.recovery.LIMIT_SECONDS", 5)
+    result = _run(replace(QUIET, fault=fault), platform, tmp_path)
+    assert not result.good
+    [directory] = tmp_path.iterdir()
+    assert result.left == str(directory)
+    kept = json.loads((directory / "findings.json").read_text())
+    assert kept[verdict] > 0
+    assert any(words in finding["what"] for finding in kept["findings"])
+    lost = {finding["of"] for finding in kept["findings"] if finding["verdict"] == verdict}
+    answers = (directory / "answers.jsonl").read_text()
+    if verdict == "lost":
+        assert all(name in answers for name in lost)
+    assert (
+        "bill recorded"
+        in (directory / "billing-consumer-out.log").read_text()
+        + (directory / "billing-consumer-error.log").read_text()
+    )
+
+
+def test_an_interrupted_drill_undoes_what_it_did(platform: StackPlatform, tmp_path: Path) -> None:
+    def interrupted(scene: Scene) -> None:
+        scene.platform.stop_process("billing-consumer")
+        scene.platform.freeze_process("inventory-api")
+        scene.platform.act_on_server("kill", "postgresql-customers")
+        scene.platform.alarm_broker(True)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(replace(QUIET, fault=interrupted), platform, tmp_path)
+    assert platform.is_whole()
+    result = _run(QUIET, platform, tmp_path)
+    assert result.good, result
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("nft"), reason="the network is disturbed by nft, as root"
+)
+@pytest.mark.parametrize("effect", ["cut", "delayed", "lossy"])
+def test_a_disturbed_network_is_whole_again_afterwards(
+    platform: StackPlatform, effect: str
+) -> None:
+    with platform.disturb(effect, "inventory-api"):
+        if effect == "cut":
+            wait_until(lambda: not platform.is_whole(), 30, "inventory-api to be away")
+    wait_until(platform.is_whole, 30, "the network to be whole")

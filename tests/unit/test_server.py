@@ -1,0 +1,49 @@
+"""Workers and their master."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local import processes
+from local.layout import CHECKOUT
+from local.waiting import wait_until
+
+# as granian's master has it, its handler only notes the signal, and its workers inherit that
+MASTER = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)
+if os.fork() == 0:
+    from chassis import server
+    server.die_with_parent(0.5)
+    if sys.argv[1] == "serving":
+        signal.signal(signal.SIGTERM, lambda *_: None)
+    print(os.getpid(), flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def pids(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """A master and its worker, which is loading its code or serving."""
+    command = [sys.executable, "-c", MASTER, request.param]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as master:
+        assert master.stdout
+        worker = int(master.stdout.readline())
+        yield master.pid, worker
+        for pid in (master.pid, worker):
+            if processes.alive(pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("pids", ["loading", "serving"], indirect=True)
+def test_a_worker_ends_with_its_killed_master_whatever_it_does_with_sigterm(
+    pids: tuple[int, int],
+) -> None:
+    master, worker = pids
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: not processes.alive(worker), 20, "the worker to end")
