@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,8 @@ def main(words: Sequence[str]) -> int:
     """Parse, measure, write; an expected failure is one sentence and exit status 1."""
     options = parser().parse_args(words)
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # nothing that was started may go on
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         done = run(options)
     except StackError as error:

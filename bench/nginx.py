@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench.programs import Program
 from bench.stage import Stage
 from local import ports
 
@@ -44,7 +45,7 @@ def configuration(home: Path, port: int, upstream: str) -> str:
 @contextmanager
 def gateway(stage: Stage) -> Iterator[str]:
     """Run nginx before inventory-api; lends its address."""
-    program, port = stage.program("nginx"), ports.free_port()
+    program, port = Program(stage, "nginx"), ports.free_port()
     file = program.home / "nginx.conf"
     file.write_text(configuration(program.home, port, stage.upstream))
     command = [PROGRAM, "-p", str(program.home), "-e", str(program.home / "error.log")]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.programs import Program
 from bench.stage import Stage
 from local import ports
 from local.layout import LOOPBACK
@@ -15,12 +16,8 @@ def naive_gateway(stage: Stage) -> Iterator[str]:
     port = ports.free_port()
     command = [sys.executable, "-m", "flask", "--app", "bench.rivals.naive_gateway"]
     command += ["run", "--host", LOOPBACK, "--port", str(port)]
-    variables = {
-        "INVENTORY_URL": stage.upstream,
-        "RABBITMQ_URL": stage.broker_url,
-        "RABBITMQ_QUEUE": stage.stack.rabbitmq.queue,
-    }
-    with stage.program("naive gateway").serving(command, port, **variables) as address:
+    program = Program(stage, "naive gateway")
+    with program.serving(command, port, INVENTORY_URL=stage.upstream) as address:
         yield address
 
 
@@ -30,5 +27,5 @@ def plain_flask(stage: Stage) -> Iterator[str]:
     port, variables = ports.free_port(), stage.stack.variables
     sizes = [variables["GATEWAY_WORKERS"], variables["GATEWAY_THREADS"]]
     command = [sys.executable, "-m", "bench.rivals.plain", LOOPBACK, str(port), *sizes]
-    with stage.program("Flask on granian").serving(command, port) as address:
+    with Program(stage, "Flask on granian").serving(command, port) as address:
         yield address

@@ -2,22 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from pathlib import Path
-from signal import SIGTERM
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
 import psycopg2
 
 from bench.sizes import Sizes
-from bench.usage import RIVALS
-from local import ports, variables
+from local import variables
 from local.amqp import connect
 from local.console import Report
-from local.daemon import Daemon
-from local.layout import CHECKOUT, LOOPBACK, PROCESSES
+from local.layout import CHECKOUT, PROCESSES
 from local.stack import Stack
 from local.status import queue_depths
 from local.waiting import wait_until
@@ -26,7 +21,6 @@ from provisioning.rabbitmq.definitions import consumed_queues
 # set where the platform knows them: a load generator is one client, and would be limited
 UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
 SETTLE_SECONDS = 300.0
-START_SECONDS = 30.0
 
 
 def overrides() -> dict[str, str]:
@@ -97,9 +91,9 @@ class Stage:
     def environment(self, **more: str) -> dict[str, str]:
         """What programs of the benchmark get to see: the stack's variables by ENV_FILE."""
         own = self.stack.process_manager.environment()
-        kept = {name: own[name] for name in ("PATH", "HOME", "LANG", "ENV_FILE")}
-        state = {"STATE_DIR": str(self.stack.home / "bench-state")}
-        return kept | state | {"PYTHONPATH": str(CHECKOUT)} | more
+        kept = {name: own[name] for name in ("PATH", "HOME", "LANG", "ENV_FILE", "PM2_HOME")}
+        queue = {"RABBITMQ_URL": self.broker_url, "RABBITMQ_QUEUE": self.stack.rabbitmq.queue}
+        return kept | queue | {"PYTHONPATH": str(CHECKOUT)} | more
 
     def run(self, *words: str, **environment: str) -> str:
         """Run a Python program to its end and return what it says.
@@ -111,39 +105,3 @@ class Stage:
             command, cwd=CHECKOUT, env=own, check=True, capture_output=True, text=True
         )
         return done.stdout
-
-    def program(self, name: str) -> "Program":
-        """A program beside the stack, which shows up by this name."""
-        return Program(self, name)
-
-
-class Program:
-    """A program that runs in the background for a while."""
-
-    def __init__(self, stage: Stage, name: str) -> None:
-        self._stage = stage
-        self.home: Path = stage.stack.home / RIVALS / name
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._daemon = Daemon(name, self.home, self.home / "pid", self.home / "log")
-
-    def start(self, command: Sequence[str], **environment: str) -> None:
-        """Start it."""
-        self._daemon.start(command, self._stage.environment(**environment))
-
-    def stop(self) -> None:
-        """Have it end, and wait until it has."""
-        self._daemon.end(SIGTERM)
-
-    @contextmanager
-    def serving(self, command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
-        """Run it for a block, from when its port accepts connections; lends its address."""
-        self.start(command, **environment)
-        try:
-            wait_until(lambda: self._accepts(port), START_SECONDS, f"{self.home.name} to listen")
-            yield f"http://{LOOPBACK}:{port}"
-        finally:
-            self.stop()
-
-    def _accepts(self, port: int) -> bool:
-        self._daemon.check()
-        return ports.accepts(port)

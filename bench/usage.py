@@ -11,8 +11,6 @@ from local import processes
 from local.stack import Stack
 
 GENERATOR = "load generator"
-RIVALS = "rivals"
-"""The directory below a stack's home in which each rival has one of its own."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -36,13 +34,12 @@ class Meter:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._cpu = cpu_seconds(stack)
-        self._busy = _busy_seconds()
-        self._began = time.monotonic()
+        self._began, self._busy = time.monotonic(), _busy_seconds()
 
     def read(self) -> Usage:
         """What was used since."""
-        seconds = time.monotonic() - self._began
-        now, busy = cpu_seconds(self._stack), _busy_seconds() - self._busy
+        seconds, busy = time.monotonic() - self._began, _busy_seconds() - self._busy
+        now = cpu_seconds(self._stack)
         # of a process that has ended, nothing is left to be read
         cpu = {name: max(used - self._cpu.get(name, 0.0), 0.0) for name, used in now.items()}
         others = max(busy - sum(cpu.values()), 0.0) / seconds if seconds else 0.0
@@ -82,14 +79,11 @@ def memory(stack: Stack) -> dict[str, int]:
 def names(stack: Stack) -> dict[int, str]:
     """What each process of a stack is called: as PM2, a server or a rival."""
     servers = {pid: name for name, server in stack.servers().items() for pid in server.pids()}
-    rivals = (stack.home / RIVALS).resolve()
-    return {pid: servers.get(pid) or _name(pid, rivals) for pid in stack.pids()}
+    return {pid: servers.get(pid) or _name(pid) for pid in stack.pids()}
 
 
-def _name(pid: int, rivals: Path) -> str:
-    place = processes.directory(pid)
-    if place is not None and place.parent == rivals:
-        return place.name
+def _name(pid: int) -> str:
+    # in the environment stands what PM2, or the benchmark, started it as
     return processes.environment(pid).get("name") or processes.name(pid).split(" ")[0]
 
 

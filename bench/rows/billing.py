@@ -90,7 +90,7 @@ def until_recorded(stage: Stage, accepted: int) -> int:
 def _limit(stage: Stage) -> Rival:
     def run() -> Sample:
         words = ("-m", "bench.rivals.window", LIMIT_QUEUE, str(stage.sizes.window))
-        seconds = float(stage.run(*words, RABBITMQ_URL=stage.broker_url))
+        seconds = float(stage.run(*words))
         return Sample(stage.sizes.window / seconds)
 
     return Rival(LIMIT, WORDS[LIMIT], run, lambda: limit_queue(stage))
