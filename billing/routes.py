@@ -4,7 +4,7 @@ from flask import Blueprint, Response, jsonify
 
 from billing import bills
 from billing.schemas import MESSAGE_ID, BillQuery
-from chassis import parsing
+from chassis import parsing, quiet
 from chassis.database import Database
 from chassis.paging import page
 
@@ -15,6 +15,7 @@ def bill_routes(database: Database) -> Blueprint:
 
     @routes.get("")
     def list_bills() -> Response:
+        quiet.if_watched()
         query = parsing.query(BillQuery)
         with database.read() as connection:
             found = bills.find(

@@ -7,7 +7,9 @@ from typing import Generic
 
 from prometheus_client import Counter, Histogram
 
+from chassis.backoff import Backoff
 from chassis.delivery import Delivery, Handler, ItemT, RejectedError
+from chassis.errors import first_line
 
 CONSUMED = Counter(
     "messages_consumed_total", "Messages taken from a queue, by outcome", ["queue", "outcome"]
@@ -19,7 +21,7 @@ CONSUMED_BATCH = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
 DEAD_LETTER_ABOVE = 40  # deliveries of one message
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts while the database is away
+_LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
 Refused = tuple[Delivery, str]  # and why
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ class BatchProcessor(Generic[ItemT]):
         self._queue = queue
         self._handler = handler
         self._stop = stop
+        # from the start: for Prometheus a counter that begins with 1 has not increased
+        for outcome in ("applied", "refused"):
+            CONSUMED.labels(queue, outcome)
 
     def process(self, deliveries: Sequence[Delivery]) -> list[Refused] | None:
         """Apply what is good and return what is not; None if told to stop before it is done."""
@@ -85,7 +90,7 @@ class BatchProcessor(Generic[ItemT]):
 
     def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
         """Apply `items`, waiting for the database as long as it takes; False if told to stop."""
-        pause = _FIRST_PAUSE
+        backoff = Backoff(longest=_LONGEST_PAUSE)
         while True:
             try:
                 self._handler.apply(items)
@@ -93,11 +98,9 @@ class BatchProcessor(Generic[ItemT]):
             except Exception as error:
                 if not self._handler.is_outage(error):
                     raise
-                reason = str(error).strip().partition("\n")[0]
-                logger.warning("waiting for the database", extra={"reason": reason})
-            if self._stop.wait(pause):
+                logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            if self._stop.wait(backoff.next()):
                 return False
-            pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _named(error: Exception) -> str:

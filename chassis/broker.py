@@ -94,6 +94,17 @@ def now() -> int:
     return int(time.time())
 
 
+def reason(error: object) -> str:
+    """Say what lies at the bottom of pika's nested errors, such as that nobody listens."""
+    nested = (*getattr(error, "exceptions", ()), getattr(error, "exception", None))
+    for inner in (*nested, *getattr(error, "args", ())):
+        if isinstance(inner, Exception):
+            return reason(inner)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
+
+
 def dead_letter_queue(queue: str) -> str:
     """Return the name of the queue for what can't be processed."""
     return f"{queue}.dlq"

@@ -9,10 +9,11 @@ from pika import SelectConnection
 from pika.channel import Channel
 
 from chassis import broker
+from chassis.backoff import Backoff
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts
+_LONGEST_PAUSE = 2.0  # seconds between attempts
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +44,7 @@ class Connection:
         self._topology = list(topology)
         self._user = user
         self._closing = threading.Event()
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(longest=_LONGEST_PAUSE)
         self._connection: SelectConnection | None = None
         self._reason = "not connected yet"
         self._channel_reason = ""
@@ -83,9 +84,7 @@ class Connection:
         while not self._closing.is_set():
             self._connect_once()
             self._user.lost(self._reason)
-            if self._closing.wait(self._pause):
-                break
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._closing.wait(self._backoff.next())
 
     def _connect_once(self) -> None:
         self._channel_reason = ""
@@ -120,7 +119,7 @@ class Connection:
         broker.declare(self._topology, channel, lambda: self._ready(channel))
 
     def _ready(self, channel: Channel) -> None:
-        self._pause = _FIRST_PAUSE
+        self._backoff.reset()
         self._said = ""
         logger.info("connected to the broker", extra={"connection": self._name})
         self._user.opened(channel)
@@ -137,7 +136,7 @@ class Connection:
             connection.close(reply_text="channel lost")
 
     def _ended(self, connection: SelectConnection, reason: object) -> None:
-        self._reason = self._channel_reason or str(reason) or type(reason).__name__
+        self._reason = self._channel_reason or broker.reason(reason)
         if not self._closing.is_set() and self._said != self._reason:
             self._said = self._reason
             extra = {"connection": self._name, "reason": self._reason}

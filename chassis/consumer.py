@@ -13,6 +13,7 @@ from typing import Generic
 
 import pika
 from pika.channel import Channel
+from prometheus_client import Gauge
 
 from chassis import broker
 from chassis.batches import BatchProcessor, Refused
@@ -22,6 +23,9 @@ from chassis.delivery import Delivery, Handler, ItemT
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
+IN_FLIGHT = Gauge(
+    "messages_in_flight", "Messages that were delivered and are not acknowledged yet", ["queue"]
+)
 PREFETCH = 200
 ALONE_ABOVE = 20  # deliveries of one message
 logger = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class Consumer(Generic[ItemT]):
         """Prepare a consumer of `settings.queue`; nothing is connected before `run`."""
         self.name = "rabbitmq"
         self._queue = settings.queue
+        self._in_flight = IN_FLIGHT.labels(settings.queue)
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
         self._batches = BatchProcessor(settings.queue, handler, stop)
@@ -111,8 +116,8 @@ class Consumer(Generic[ItemT]):
         if not deliveries:
             return
         tags = [deliveries[-1].tag] if everything else [delivery.tag for delivery in deliveries]
-        channel = deliveries[-1].channel
-        self._call(lambda: _ack(channel, tags, everything))
+        channel, count = deliveries[-1].channel, len(deliveries)
+        self._call(lambda: self._ack(channel, tags, everything, count))
 
     def _cancel(self) -> None:
         """Have the broker deliver nothing more, and wait until it has said so."""
@@ -136,10 +141,12 @@ class Consumer(Generic[ItemT]):
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         channel.basic_consume(self._queue, self._deliver)
         self._channel = channel
+        self._in_flight.set(0)
 
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""
         self._channel = None
+        self._in_flight.set(0)
 
     def blocked(self, reason: str | None) -> None:
         """Publishers are blocked; a consumer is not."""
@@ -151,16 +158,18 @@ class Consumer(Generic[ItemT]):
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
+        self._in_flight.inc()
         self._arrived.put(
             Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
         )
 
-
-def _ack(channel: Channel, tags: Sequence[int], multiple: bool) -> None:
-    if not channel.is_open:
-        return
-    for tag in tags:
-        channel.basic_ack(tag, multiple=multiple)
+    def _ack(self, channel: Channel, tags: Sequence[int], multiple: bool, count: int) -> None:
+        """Acknowledge `count` messages, by one tag for all of them or a tag each."""
+        if not channel.is_open:
+            return
+        for tag in tags:
+            channel.basic_ack(tag, multiple=multiple)
+        self._in_flight.dec(count)
 
 
 def _cancel(channel: Channel, then: Callable[[], None]) -> None:

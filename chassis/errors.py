@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+def first_line(error: Exception) -> str:
+    """Return what an exception says, without the explanations that drivers put below it."""
+    return str(error).strip().partition("\n")[0]
+
+
 class SettingsError(Exception):
     """A variable is missing or malformed."""
 
@@ -29,6 +34,20 @@ class InvalidError(ValueError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__("; ".join(f"{error.field}: {error.detail}" for error in errors))
         self.errors = list(errors)
+
+
+class TooManyRequestsError(Exception):
+    """The client has sent more than it may.
+
+    Attributes:
+        retry_after: seconds after which it may send again.
+    """
+
+    cause = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class UnavailableError(Exception):

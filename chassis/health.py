@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import metrics
+from chassis import metrics, quiet
+from chassis.errors import first_line
 
 
 class Check(Protocol):
@@ -26,6 +27,7 @@ def routes(process: str, ready: Sequence[Check]) -> Blueprint:
         ready: what it can't work without; each is tried at each call of `/ready`.
     """
     blueprint = Blueprint("health", __name__)
+    blueprint.before_request(quiet.this_request)
 
     @blueprint.get("/live")
     def live() -> Response:
@@ -56,7 +58,7 @@ def _result(check: Check) -> dict[str, Any]:
     try:
         check.check()
     except Exception as error:
-        failure = {"status": "down", "detail": str(error).strip().partition("\n")[0]}
+        failure = {"status": "down", "detail": first_line(error)}
     else:
         failure = {"status": "up"}
     return {**failure, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}

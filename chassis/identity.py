@@ -4,6 +4,7 @@ from flask import request
 
 HEADER = "X-Caller"
 ANONYMOUS = "anonymous"
+WATCH = "gateway-watch"  # the gateway itself, as it watches the platform
 
 
 def caller() -> str:

@@ -39,3 +39,15 @@ class Pool(urllib3.HTTPConnectionPool):
         if conn is not None:
             conn.given_back = time.monotonic()
         super()._put_conn(conn)
+
+
+def cause(error: Exception) -> str:
+    """Tell a port that nobody listens on from a machine that is away.
+
+    Args:
+        error: urllib3's for a connection that could not be made, or requests', which holds it.
+    """
+    held = error.args[0] if error.args else None
+    reason = getattr(held, "reason", error)
+    refused = isinstance(getattr(reason, "__cause__", None), ConnectionRefusedError)
+    return "connection_refused" if refused else "unreachable"

@@ -27,10 +27,15 @@ def empty_directory(directory: Path) -> None:
     os.environ[DIRECTORY_VARIABLE] = str(directory)
 
 
-def render() -> bytes:
+def registry() -> CollectorRegistry:
     """Return all metrics of this process, or of all workers of its server."""
     if DIRECTORY_VARIABLE not in os.environ:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)
-    return generate_latest(registry)
+        return REGISTRY
+    added_up = CollectorRegistry()
+    MultiProcessCollector(added_up)
+    return added_up
+
+
+def render() -> bytes:
+    """Write all of them as text."""
+    return generate_latest(registry())

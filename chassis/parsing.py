@@ -68,8 +68,11 @@ def whole_body() -> bytes:
 
     Raises:
         RequestEntityTooLarge: it is longer than the application takes.
+        BadRequest: it ended before its Content-Length.
     """
     data = request.get_data()
+    if len(data) < (request.content_length or 0):
+        raise BadRequest("The body is shorter than its Content-Length.")
     # of a chunked body werkzeug gives the first `max_content_length` bytes and says nothing
     if request.content_length is None and len(data) == request.max_content_length:
         raise RequestEntityTooLarge

@@ -17,9 +17,11 @@ from chassis.errors import (
     ConflictError,
     InvalidError,
     NotFoundError,
+    TooManyRequestsError,
     UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
+    first_line,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -61,12 +63,17 @@ def _unavailable(error: UnavailableError) -> Problem:
     return Problem(503, str(error), headers, {"cause": error.cause})
 
 
+def _too_many(error: TooManyRequestsError) -> Problem:
+    headers = {"Retry-After": str(error.retry_after)}
+    return Problem(429, str(error), headers, {"cause": error.cause})
+
+
 def _upstream(status: int, error: UpstreamError) -> Problem:
     return Problem(status, str(error), extensions={"cause": error.cause})
 
 
 def _database_unavailable(error: Exception) -> Problem:
-    logger.error("database unavailable", extra={"error": str(error).strip().splitlines()[0]})
+    logger.error("database unavailable", extra={"error": first_line(error)})
     detail = "The database does not answer; nothing was changed unless a later read shows it."
     return Problem(503, detail, {"Retry-After": "1"}, {"cause": "database_unavailable"})
 
@@ -92,6 +99,7 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
     (InvalidError, _invalid),
     (NotFoundError, lambda error: Problem(404, str(error.args[0]))),
     (ConflictError, lambda error: Problem(409, str(error))),
+    (TooManyRequestsError, _too_many),
     (UnavailableError, _unavailable),
     (UpstreamTimeoutError, lambda error: _upstream(504, error)),
     (UpstreamError, lambda error: _upstream(502, error)),

@@ -21,6 +21,7 @@ from chassis import outbox, worker
 from chassis.broker import Topology
 from chassis.database import CONNECT_TIMEOUT, is_outage
 from chassis.dispatch import Dispatch
+from chassis.errors import first_line
 from chassis.housekeeping import Housekeeping, Task
 from chassis.publisher import Publisher
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
@@ -143,8 +144,7 @@ class Relay:
                 # LISTEN is psycopg2's own, and so are its errors
                 if not is_outage(error) and not isinstance(error, psycopg2.Error):
                     raise
-                reason = str(error).strip().partition("\n")[0]
-                logger.warning("waiting for the database", extra={"reason": reason})
+                logger.warning("waiting for the database", extra={"reason": first_line(error)})
             finally:
                 self._connected = False
                 self._engine.dispose()

@@ -12,6 +12,7 @@ from chassis import logs, metrics
 from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 
 GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
+HEADER_SECONDS = 10  # longer than chassis.kept_connections keeps one idle
 _PR_SET_PDEATHSIG = 1
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,12 @@ def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
         "workers": server.workers,
         "blocking-threads": server.threads,
         "backlog": 1024,
+        # connections of a worker, idle ones included; the others wait in the backlog
+        "backpressure": 512,
+        # for the headers of a request, and for the next request on a connection that is kept
+        "http1-header-read-timeout": HEADER_SECONDS * 1000,
+        # of a connection; longer headers are refused
+        "http1-buffer-size": 64 * 1024,
         "workers-kill-timeout": GRACE_SECONDS,
         # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped
         "respawn-interval": 6,

@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest
 
 from chassis import parsing, trace
 from chassis.errors import NotFoundError, UnavailableError, UpstreamError, UpstreamTimeoutError
-from chassis.kept_connections import Pool
+from chassis.kept_connections import Pool, cause
 from chassis.settings import Upstream
 
 CONNECT_SECONDS, READ_SECONDS = 1.0, 5.0
@@ -51,7 +51,7 @@ class ServiceClient:
         except requests.ReadTimeout as error:
             raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
         except requests.ConnectionError as error:
-            raise UnavailableError(f"{self.name} can't be reached.", cause=_cause(error)) from error
+            raise UnavailableError(f"{self.name} can't be reached.", cause=cause(error)) from error
         except requests.RequestException as error:
             raise UpstreamError(f"{self.name} has not given a whole answer.") from error
 
@@ -89,10 +89,3 @@ class ServiceClient:
         session = self._local.session
         assert isinstance(session, requests.Session)
         return session
-
-
-def _cause(error: requests.ConnectionError) -> str:
-    """Tell a port that nobody listens on from a machine that is away."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    refused = isinstance(getattr(reason, "__cause__", None), ConnectionRefusedError)
-    return "connection_refused" if refused else "unreachable"

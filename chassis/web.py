@@ -10,18 +10,19 @@ from flask import Blueprint, Flask, Response, g, request
 from flask.json.provider import JSONProvider
 from prometheus_client import Histogram
 
-from chassis import health, metrics, problems, trace
+from chassis import hardening, health, metrics, problems, trace
 from chassis.encoding import encode
+from chassis.routing import AnyPath, Other
 
+DURATION = "http_request_duration_seconds"
 REQUESTS = Histogram(
-    "http_request_duration_seconds",
+    DURATION,
     "Time to answer a request, by method, route and status",
     ["method", "route", "status"],
     buckets=metrics.SECONDS,
 )
 MAX_BODY = 1024 * 1024  # bytes
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
-QUIET = {"/live", "/ready", "/metrics"}
 logger = logging.getLogger(__name__)
 
 
@@ -56,10 +57,12 @@ def create_app(
     app.json = Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.url_map.converters.update(path=AnyPath, other=Other)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     problems.init_app(app)
     app.before_request(_begin)
     app.after_request(_end)
+    app.after_request(hardening.harden)
     for blueprint in (health.routes(process, ready), *routes):
         app.register_blueprint(blueprint)
     return app
@@ -78,7 +81,7 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
     REQUESTS.labels(method, route, response.status_code).observe(seconds)
-    if request.path not in QUIET:
+    if not g.get("quiet"):
         _log(response.status_code, seconds)
     return response
 

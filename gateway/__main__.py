@@ -1,6 +1,7 @@
 """The gateway's commands: serve, relay, migrate, token."""
 
 from chassis import cli, logs, server, worker
+from gateway import limits
 from gateway.settings import load
 from gateway.token_commands import token
 
@@ -8,6 +9,8 @@ from gateway.token_commands import token
 def serve() -> None:
     """Serve HTTP (PM2 process gateway)."""
     settings = load()
+    logs.configure("gateway")
+    limits.prepare(settings.counters, settings.server.workers)
     server.run("gateway", "gateway.wsgi:app", settings.server, settings.port)
 
 

@@ -6,40 +6,76 @@ from chassis import web
 from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
+from gateway import admission, cors
 from gateway.auth import Guard
 from gateway.bills import BillDesk
+from gateway.bodies import Bodies
+from gateway.clients import Clients
+from gateway.docs import docs_routes
 from gateway.event_routes import event_routes
+from gateway.limits import Limiter
+from gateway.order_details import OrderDetails
+from gateway.pages import page_routes
 from gateway.proxy import Proxy
-from gateway.routes import bill_routes, passed_on
+from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
+from gateway.upstream import IN_FLIGHT, UpstreamClient
+from gateway.watch.routes import status_routes
+from gateway.watch.survey import Places
+from gateway.watch.watch import Watch
 
 PROCESS = "gateway"
+# most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
+DATABASE_CONNECTIONS = 16
 
 
 def create_app(settings: Settings, publisher: Publisher) -> Flask:
     """Build the gateway's HTTP application on a started publisher."""
-    database = Database(settings.database, settings.server.threads)
-    guard = Guard(settings.auth.auth_protected, Tokens(database, settings.auth.api_token))
-    connections = settings.server.threads
-    inventory = Proxy(settings.inventory, connections)
-    billing = Proxy(settings.billing, connections)
-    customers = Proxy(settings.customers, connections)
-    orders = Proxy(settings.orders, connections)
+    database = Database(settings.database, DATABASE_CONNECTIONS)
+    tokens = Tokens(database, settings.auth.api_token)
+    limiter = Limiter(settings.edge.reads, settings.edge.writes, settings.counters)
+    guard = Guard(settings.auth.auth_protected, tokens, limiter)
+    at_once = in_flight(settings.server.threads)
+    inventory = UpstreamClient(settings.inventory, at_once)
+    billing = UpstreamClient(settings.billing, at_once)
+    customers = UpstreamClient(settings.customers, at_once)
+    orders = UpstreamClient(settings.orders, at_once)
+    details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
+    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
     routes = [
-        guard.over("movies", passed_on("movies", inventory)),
-        guard.over("products", passed_on("products", inventory)),
-        guard.over("products", passed_on("produits", inventory)),
-        guard.over("customers", passed_on("customers", customers)),
-        guard.over("customers", passed_on("clients", customers)),
-        guard.over("orders", passed_on("orders", orders)),
-        guard.over("orders", passed_on("commandes", orders)),
-        guard.over("billing", bill_routes(bills, settings.broker.queue, billing)),
+        guard.over("movies", passed_on("movies", Proxy(inventory))),
+        guard.over("products", passed_on("products", Proxy(inventory))),
+        guard.over("products", passed_on("produits", Proxy(inventory))),
+        guard.over("customers", passed_on("customers", Proxy(customers))),
+        guard.over("customers", passed_on("clients", Proxy(customers))),
+        guard.over("orders", detail_routes("orders", details, Proxy(orders))),
+        guard.over("orders", detail_routes("commandes", details, Proxy(orders))),
+        guard.over("orders", passed_on("orders", Proxy(orders))),
+        guard.over("orders", passed_on("commandes", Proxy(orders))),
+        guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
+        limiter.over("pages", status_routes(watch, guard)),
+        limiter.over("pages", docs_routes(settings.docs.swagger_ui_dir)),
+        limiter.over("pages", page_routes(watch.summary)),
     ]
-    return web.create_app(PROCESS, ready=[database], routes=routes)
+    return edged(web.create_app(PROCESS, ready=[database], routes=routes), settings)
+
+
+def edged(app: Flask, settings: Settings) -> Flask:
+    """Return `app` with what stands before all of its routes."""
+    app.before_request(admission.check)
+    cors.init_app(app, settings.edge.cors_origins)
+    bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 2))
+    app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]
+    return app
+
+
+def in_flight(threads: int) -> int:
+    """Return how many calls an upstream gets at once: with few threads not all of them, either."""
+    return max(1, min(IN_FLIGHT, threads // 2))
 
 
 def bill_topology(settings: Settings) -> list[Queue]:

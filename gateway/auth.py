@@ -3,6 +3,7 @@
 Source: RFC 6750 (Bearer tokens), RFC 9110, section 11 (challenges).
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -11,11 +12,14 @@ from typing import Any
 from flask import Blueprint, g, request
 from werkzeug.exceptions import HTTPException
 
+from chassis.database import is_outage
 from chassis.identity import ANONYMOUS
 from gateway import scopes
+from gateway.limits import Limiter
 from gateway.tokens import Holder, Tokens
 
 REALM = "crud-master"
+logger = logging.getLogger(__name__)
 _CREDENTIALS = re.compile(r"bearer +([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
 
 
@@ -34,17 +38,38 @@ class ChallengeError(HTTPException):
 
 
 class Guard:
-    """Stands before the routes of protected classes; the others it does not touch."""
+    """Stands before the routes: limits all, and asks for tokens where the class is protected."""
 
-    def __init__(self, protected: Iterable[str], tokens: Tokens) -> None:
+    def __init__(self, protected: Iterable[str], tokens: Tokens, limiter: Limiter) -> None:
         self._protected = frozenset(protected)
         self._tokens = tokens
+        self._limiter = limiter
 
     def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
-        """Return `routes`, guarded if their class is protected."""
+        """Return `routes`, limited, and guarded if their class is protected.
+
+        The limit comes first, so that tokens can't be guessed at any rate.
+        """
+        self._limiter.over(resource_class, routes)
         if resource_class in self._protected:
             routes.before_request(lambda: self._admit(resource_class))
         return routes
+
+    def permits(self, resource_class: str) -> bool:
+        """Tell whether the current request may read a class; for what shows a part of it."""
+        if resource_class not in self._protected:
+            return True
+        try:
+            return scopes.needed(resource_class, "GET") in self._holder().scopes
+        except ChallengeError:
+            return False
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            logger.warning(
+                "a token can't be looked up", extra={"reason": str(error).partition("\n")[0]}
+            )
+            return False
 
     def _admit(self, resource_class: str) -> None:
         """Note who calls.

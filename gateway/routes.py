@@ -1,17 +1,23 @@
-"""What the gateway answers: `POST /api/billing` itself, everything else by passing it on."""
+"""What the gateway answers: bills and details of orders itself, all else by passing it on."""
 
 from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify
 from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
 from chassis import idempotency, parsing, trace
 from chassis.broker import Message
 from gateway import auth
 from gateway.bills import BillDesk
-from gateway.proxy import Proxy
+from gateway.order_details import OrderDetails
+from gateway.proxy import Proxy, passed_back
 from gateway.schemas import NewBill
+from gateway.upstream import Answer
+
+# under /api/orders, what goes before an id of another kind
+_LISTINGS = ("customer", "order", "status")
 
 
 def passed_on(name: str, proxy: Proxy) -> Blueprint:
@@ -20,6 +26,25 @@ def passed_on(name: str, proxy: Proxy) -> Blueprint:
     _any_method(routes, "", "collection", proxy.forward)
     _any_method(routes, "/<path:rest>", "resource", lambda rest: proxy.forward())
     return routes
+
+
+def detail_routes(name: str, details: OrderDetails, proxy: Proxy) -> Blueprint:
+    """Return `/api/<name>/ID/details`, put together here; orders knows nothing of it."""
+    routes = Blueprint(f"{name}_details", __name__, url_prefix=f"/api/{name}")
+
+    @routes.get("/<order_id>/details")
+    def get_details(order_id: str) -> Response:
+        if order_id in _LISTINGS:
+            return proxy.forward()
+        found = details.fetch(order_id, auth.caller())
+        return passed_back(found) if isinstance(found, Answer) else jsonify(found)
+
+    _any_method(routes, "/<order_id>/details", "not_read", _only_read)
+    return routes
+
+
+def _only_read(order_id: str) -> Response:
+    raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
 
 
 def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:

@@ -1,7 +1,8 @@
 """Which variables the gateway reads."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr
@@ -10,18 +11,23 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from chassis.settings import (
+    AddressSettings,
     BrokerSettings,
     DatabaseSettings,
     Group,
     PortSettings,
+    ProcessSettings,
     ServerSettings,
     Upstream,
     read,
     read_broker,
     read_upstream,
 )
+from gateway.edge_settings import EdgeSettings
 from gateway.scopes import CLASSES, EVERY_CLASS, words
+from gateway.watch.platform import SERVICES, Machine, Platform, Process, queues_of
 
+COUNTERS = "gateway/requests.counters"  # below STATE_DIR
 NO_CLASS = "none"
 _API_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
 
@@ -62,9 +68,25 @@ class AuthSettings(Group):
     api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
 
 
+class DocsSettings(Group):
+    """Where the npm package swagger-ui-dist is; None if it is not installed."""
+
+    swagger_ui_dir: Path | None = None
+
+
+class DatabaseName(Group):
+    """What a service's database is called."""
+
+    name: str
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The gateway's configuration."""
+    """The gateway's configuration.
+
+    Attributes:
+        counters: the file in which its workers count requests; None to count in each for itself.
+    """
 
     server: ServerSettings
     port: PortSettings
@@ -76,23 +98,45 @@ class Settings:
     customers: Upstream
     orders: Upstream
     auth: AuthSettings
+    edge: EdgeSettings = field(default_factory=EdgeSettings)
+    counters: Path | None = None
+    docs: DocsSettings = field(default_factory=DocsSettings)
+    platform: Platform = field(default_factory=Platform)
 
 
 def load() -> Settings:
-    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and where the others are.
+    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and where all processes are.
 
     Raises:
         SettingsError: a variable is missing or malformed.
     """
+    broker = read_broker()
     return Settings(
         server=read(ServerSettings, "GATEWAY_"),
         port=read(PortSettings, "GATEWAY_"),
         relay_port=read(PortSettings, "GATEWAY_RELAY_"),
         database=read(DatabaseSettings, "GATEWAY_DB_"),
-        broker=read_broker(),
+        broker=broker,
         inventory=read_upstream("inventory"),
         billing=read_upstream("billing"),
         customers=read_upstream("customers"),
         orders=read_upstream("orders"),
         auth=read(AuthSettings),
+        edge=read(EdgeSettings),
+        counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
+        docs=read(DocsSettings),
+        platform=Platform(tuple(_machine(service, broker.queue) for service in SERVICES)),
     )
+
+
+def _machine(service: str, bills: str) -> Machine:
+    prefix = f"{service.upper()}_"
+    address = read(AddressSettings, prefix).vm_ip
+    processes = (_process(name, address, bills) for name in SERVICES[service])
+    database = read(DatabaseName, f"{prefix}DB_").name
+    return Machine(f"{service}-vm", address, database, tuple(processes))
+
+
+def _process(name: str, address: str, bills: str) -> Process:
+    port = read(PortSettings, f"{name.upper().replace('-', '_')}_").port
+    return Process(name, address, port, queues_of(name, bills))

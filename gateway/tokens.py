@@ -18,12 +18,12 @@ from sqlalchemy.exc import IntegrityError
 
 from chassis.database import Database
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
-from chassis.identity import ANONYMOUS
+from chassis.identity import ANONYMOUS, WATCH
 from gateway.models import Token
 from gateway.scopes import EVERY_SCOPE
 
 BOOTSTRAP = "bootstrap"
-RESERVED = (ANONYMOUS, BOOTSTRAP)
+RESERVED = (ANONYMOUS, BOOTSTRAP, WATCH)
 PREFIX = "crud_"  # by which scanners for leaked secrets know one
 _RANDOM_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

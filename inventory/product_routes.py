@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from chassis import parsing
+from chassis.conditional import tagged
 from chassis.database import Database
 from chassis.paging import page
 from chassis.parsing import BIGINT
@@ -20,7 +21,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
         sought = query.model_dump() | {"limit": query.limit + 1}
         with database.read() as connection:
             found = products.find(connection, **sought)
-        return page(found, query.limit)
+        return tagged(page(found, query.limit))
 
     @routes.post("")
     def create_product() -> tuple[Response, int, dict[str, str]]:
@@ -34,7 +35,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def get_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         with database.read() as connection:
-            return jsonify(dict(products.get(connection, key)))
+            return tagged(jsonify(dict(products.get(connection, key))))
 
     @routes.put("/<product_id>")
     def change_product(product_id: str) -> Response:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, jsonify
 
 from chassis import parsing
+from chassis.conditional import tagged
 from chassis.database import Database
 from chassis.fields import Schema
 from chassis.paging import page
@@ -22,7 +23,7 @@ def movie_routes(database: Database) -> Blueprint:
             found = movies.find(
                 connection, title=query.title, after=query.after, limit=query.limit + 1
             )
-        return page(found, query.limit)
+        return tagged(page(found, query.limit))
 
     @routes.post("")
     def create_movie() -> tuple[Response, int, dict[str, str]]:
@@ -44,7 +45,7 @@ def movie_routes(database: Database) -> Blueprint:
     def get_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
         with database.read() as connection:
-            return jsonify(dict(movies.get(connection, key)))
+            return tagged(jsonify(dict(movies.get(connection, key))))
 
     @routes.put("/<movie_id>")
     def change_movie(movie_id: str) -> Response:

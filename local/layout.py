@@ -5,6 +5,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = CHECKOUT / ".stack"
+SWAGGER_UI = INSTALLED / "swagger-ui" / "node_modules" / "swagger-ui-dist"
 SERVICES = ("gateway", "inventory", "billing", "customers", "orders")
 LOOPBACK = "127.0.0.1"
 

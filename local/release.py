@@ -11,7 +11,7 @@ ENDINGS = (".py", ".js", ".mako", ".sql")
 
 
 def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
-    """A digest of the services' sources, of the lock file and of the variables' text."""
+    """A digest of the services' sources, the lock file, openapi.yaml and the variables' text."""
     digest = hashlib.sha256(variables.encode())
     for path in _sources(checkout):
         digest.update(str(path.relative_to(checkout)).encode())
@@ -20,6 +20,6 @@ def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
 
 
 def _sources(checkout: Path) -> Iterator[Path]:
-    yield checkout / "requirements.lock"
+    yield from (checkout / "requirements.lock", checkout / "openapi.yaml")
     for package in PACKAGES:
         yield from sorted(p for p in (checkout / package).rglob("*") if p.suffix in ENDINGS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 from local.errors import StackError
-from local.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES
+from local.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES, SWAGGER_UI
 
 # every service on an address of its own, as on machines; the gateway where people look for it
 ADDRESSES = {
@@ -158,6 +158,7 @@ def resolve(
     variable; `state` is where processes keep what they share.
     """
     machine = {"RABBITMQ_HOST": LOOPBACK, "STATE_DIR": str(state)}
+    machine["SWAGGER_UI_DIR"] = str(SWAGGER_UI)
     for service, address in addresses.items():
         prefix = service.upper()
         machine |= {f"{prefix}_VM_IP": address, f"{prefix}_BIND": address}

@@ -1,3 +1,1 @@
 """orders: what is bought, over HTTP, and the saga that brings each order to its end."""
-
-VERSION = "0.1.0"

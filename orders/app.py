@@ -2,10 +2,9 @@
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from chassis import health, web
+from chassis import VERSION, health, web
 from chassis.database import Database
 from chassis.service_client import ServiceClient
-from orders import VERSION
 from orders.desk import Desk
 from orders.orders import Orders
 from orders.routes import PROCESS, order_routes

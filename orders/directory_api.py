@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, false, func, null, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
-from werkzeug.exceptions import BadRequest
 
 from chassis import parsing
 from chassis.database import Database
@@ -31,17 +30,10 @@ def ask(client: ServiceClient, customer_id: str) -> CustomerData | None:
     if number is None:
         return None
     try:
-        answer = _get(client, f"/api/customers/{number}")
+        answer = client.get(f"/api/customers/{number}")
     except NotFoundError:
         return None
     return _answered(answer)
-
-
-def _get(client: ServiceClient, path: str, **query: str) -> Any:
-    try:
-        return client.get(path, **query)
-    except BadRequest as error:
-        raise UpstreamError(f"customers-api has not answered in JSON: {error}") from None
 
 
 def _answered(answer: Any) -> CustomerData:
@@ -87,7 +79,7 @@ def _pages(client: ServiceClient) -> Iterator[Sequence[CustomerData]]:
     after: int | None = None
     while True:
         query = {"limit": str(_PAGE)} | ({} if after is None else {"after": str(after)})
-        answer = _get(client, "/api/customers", **query)
+        answer = client.get("/api/customers", **query)
         if not isinstance(answer, list):
             raise UpstreamError("customers-api has answered with no list.")
         page = [_answered(item) for item in answer]

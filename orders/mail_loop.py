@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from chassis import database
+from chassis.errors import first_line
 
 _POLL_SECONDS = 1.0
 _FIRST_SECONDS, _LONGEST_SECONDS, _JITTER = 0.5, 60.0, 0.25
@@ -41,8 +42,7 @@ def _done(work: Callable[[], bool], stop: threading.Event) -> bool:
         return work()
     except Exception as error:
         if database.is_outage(error):
-            reason = str(error).strip().partition("\n")[0]
-            logger.warning("waiting for the database", extra={"reason": reason})
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
         else:
             logger.exception("a mail can't be worked on")
         stop.wait(_POLL_SECONDS)

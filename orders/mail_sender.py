@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from itertools import product
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter, Gauge
@@ -15,14 +16,16 @@ from sqlalchemy import Connection
 from chassis import broker, database, dead_letters, outbox, trace
 from chassis.broker import Message
 from chassis.database import Database
+from chassis.errors import first_line
 from chassis.events import event
 from orders import mails
 from orders.mail_loop import pause
-from orders.mail_text import compose, name_of
+from orders.mail_text import STEPS, compose, name_of
 from orders.mail_transport import DeferredError, Letter, RefusedError, Transport
 from orders.mails import Mail
 
 MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
+OUTCOMES = ("sent", "deferred", "refused")
 OPEN = Gauge("mails_open", "Mails that are not sent yet, by state", ["state"])
 GIVE_UP = timedelta(days=5)
 """RFC 5321, section 4.5.4.1."""
@@ -58,6 +61,9 @@ class Sender:
         self._stop = stop
         self._claims: set[UUID] = set()
         self._lock = threading.Lock()
+        # from the start: for Prometheus a counter that begins with 1 has not increased
+        for step, outcome in product(STEPS, OUTCOMES):
+            MAILS.labels(step, outcome)
 
     def work(self) -> bool:
         """Claim a mail and send it; False if none is due."""
@@ -192,4 +198,4 @@ def _extra(mail: Mail) -> dict[str, object]:
 
 
 def _reason(error: Exception) -> dict[str, str]:
-    return {"reason": str(error).strip().partition("\n")[0]}
+    return {"reason": first_line(error)}

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import idempotency, identity, parsing, trace
+from chassis import idempotency, identity, parsing, quiet, trace
 from chassis.paging import page
 from chassis.parsing import BIGINT
 from orders import finding
@@ -59,10 +59,11 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
     @routes.get("/stats")
     def get_stats() -> Response:
+        quiet.if_watched()
         with database.read() as connection:
             return jsonify(finding.stats(connection))
 
-    @routes.get("/<order_pk>")
+    @routes.get("/<other(stats):order_pk>")
     def get_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.read() as connection:
@@ -74,7 +75,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         with database.read() as connection:
             return jsonify([dict(change) for change in finding.history(connection, key)])
 
-    @routes.put("/<order_pk>")
+    @routes.put("/<other(stats):order_pk>")
     def change_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         change = parsing.body(OrderChange).model_dump(exclude_unset=True)
@@ -86,7 +87,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         status = status_change(parsing.decoded(parsing.raw_body()))
         return jsonify(_shown(orders.move(key, status, _cause())))
 
-    @routes.delete("/<order_pk>")
+    @routes.delete("/<other(stats):order_pk>")
     def delete_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         return jsonify(_shown(orders.remove(key, _cause())))

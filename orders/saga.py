@@ -27,16 +27,7 @@ _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 logger = logging.getLogger(__name__)
 
 
-class SagaData(EventData):
-    """What an event of the saga is about."""
-
-    @property
-    def order_uid(self) -> UUID | None:
-        """The order, None if it is about no order."""
-        raise NotImplementedError
-
-
-class StockReserved(SagaData):
+class StockReserved(EventData):
     """All that an order needs is put aside."""
 
     uid: UUID
@@ -53,7 +44,7 @@ class StockRejected(StockReserved):
     reason: str
 
 
-class BillRecorded(SagaData):
+class BillRecorded(EventData):
     """A bill is recorded: that of an order has the order's uid for its id."""
 
     id: str
@@ -62,6 +53,9 @@ class BillRecorded(SagaData):
     def order_uid(self) -> UUID | None:
         """The order, None if the id can't be one's."""
         return UUID(self.id) if _UID.fullmatch(self.id) else None
+
+
+SagaData = StockReserved | BillRecorded
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ firewall() {
   local machines
   mapfile -t machines < <(machine_addresses)
   open_port "$BILLING_API_PORT" "$GATEWAY_VM_IP"
+  open_workers "$BILLING_CONSUMER_PORT" "$BILLING_RELAY_PORT"
   open_port "$RABBITMQ_PORT" "${machines[@]}"
   open_forwarded_port "$RABBITMQ_MANAGEMENT_PORT"
   set_firewall

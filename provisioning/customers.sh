@@ -20,6 +20,7 @@ workers=(customers-relay)
 
 firewall() {
   open_port "$CUSTOMERS_API_PORT" "$GATEWAY_VM_IP" "$ORDERS_VM_IP"
+  open_workers "$CUSTOMERS_RELAY_PORT"
   set_firewall
 }
 

@@ -19,6 +19,7 @@ workers=(inventory-consumer inventory-relay)
 
 firewall() {
   open_port "$INVENTORY_API_PORT" "$GATEWAY_VM_IP" "$ORDERS_VM_IP"
+  open_workers "$INVENTORY_CONSUMER_PORT" "$INVENTORY_RELAY_PORT"
   set_firewall
 }
 

@@ -23,6 +23,7 @@ workers=(orders-consumer orders-relay mail-worker)
 
 firewall() {
   open_port "$ORDERS_API_PORT" "$GATEWAY_VM_IP"
+  open_workers "$ORDERS_CONSUMER_PORT" "$ORDERS_RELAY_PORT" "$MAIL_WORKER_PORT"
   set_firewall
 }
 

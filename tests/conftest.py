@@ -21,7 +21,17 @@ DATABASES = {
     "orders": ("orders_db", "orders_user"),
 }
 # how the names of all variables begin that are no service's own
-OTHERS = ("RABBITMQ_", "EVENT", "API_TOKEN", "AUTH_", "SMTP_", "MAIL_")
+OTHERS = (
+    "RABBITMQ_",
+    "EVENT",
+    "API_TOKEN",
+    "AUTH_",
+    "SMTP_",
+    "MAIL_",
+    "RATE_LIMIT_",
+    "TRUSTED_",
+    "CORS_",
+)
 
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)

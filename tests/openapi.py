@@ -1,89 +1,12 @@
-"""openapi.yaml as the tests read it: without references, one operation at a time."""
+"""openapi.yaml as the tests read it, and what checks a value against its schemas."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from openapi_schema_validator import OAS30Validator
-from openapi_spec_validator.readers import read_from_filename
 
-FILE = Path(__file__).parent.parent / "openapi.yaml"
-METHODS = ("get", "put", "post", "delete", "patch")
+from postman.document import FILE, METHODS, Operation, examples, operations, raw, resolved
 
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation; its parameters include those of its path.
-
-    Attributes:
-        protected: whether it needs a token.
-    """
-
-    path: str
-    method: str
-    id: str
-    parameters: list[Any]
-    bodies: dict[str, Any]
-    responses: dict[str, Any]
-    protected: bool
-
-
-@cache
-def raw() -> dict[str, Any]:
-    """The document as it is written; nobody may change it."""
-    document, _url = read_from_filename(str(FILE))
-    return dict(document)
-
-
-def resolved(part: Any, document: dict[str, Any]) -> Any:
-    """`part` of `document` with each `$ref` replaced by what it points to."""
-    if isinstance(part, list):
-        return [resolved(item, document) for item in part]
-    if not isinstance(part, dict):
-        return part
-    if "$ref" in part:
-        return resolved(_target(part["$ref"], document), document)
-    return {name: resolved(item, document) for name, item in part.items()}
-
-
-def _target(reference: str, document: dict[str, Any]) -> Any:
-    found: Any = document
-    for name in reference.removeprefix("#/").split("/"):
-        found = found[name]
-    return found
-
-
-def operations() -> list[Operation]:
-    """All operations, without references."""
-    document = raw()
-    return list(_operations(resolved(document["paths"], document), document["security"]))
-
-
-def _operations(paths: dict[str, Any], security: list[Any]) -> Iterator[Operation]:
-    for path, item in paths.items():
-        for method in filter(item.__contains__, METHODS):
-            said = item[method]
-            parameters = item.get("parameters", []) + said.get("parameters", [])
-            bodies = said.get("requestBody", {}).get("content", {})
-            ways_in = said.get("security", security)
-            yield Operation(
-                path,
-                method,
-                said["operationId"],
-                parameters,
-                bodies,
-                said["responses"],
-                protected=bool(ways_in) and {} not in ways_in,
-            )
-
-
-def examples(holder: dict[str, Any]) -> dict[str, Any]:
-    """The examples of a media type or a parameter by their names; a single one has none."""
-    if "example" in holder:
-        return {"": holder["example"]}
-    return {name: example["value"] for name, example in holder.get("examples", {}).items()}
+__all__ = ["FILE", "METHODS", "Operation", "examples", "operations", "raw", "resolved", "validator"]
 
 
 def validator(schema: dict[str, Any]) -> OAS30Validator:

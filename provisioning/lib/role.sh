@@ -28,8 +28,8 @@ source "$provisioning/lib/steps.sh"
 source "$provisioning/lib/packages.sh"
 # shellcheck source=provisioning/lib/python.sh
 source "$provisioning/lib/python.sh"
-# shellcheck source=provisioning/lib/pm2.sh
-source "$provisioning/lib/pm2.sh"
+# shellcheck source=provisioning/lib/npm.sh
+source "$provisioning/lib/npm.sh"
 # shellcheck source=provisioning/lib/files.sh
 source "$provisioning/lib/files.sh"
 # shellcheck source=provisioning/steps/packages.sh

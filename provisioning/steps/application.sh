@@ -1,11 +1,13 @@
 # shellcheck shell=bash disable=SC2154
 # A release of the role's service: laid beside the old one, migrated, switched to, taken over.
-# The role's script sets `servers` and `workers` to the names of its PM2 processes.
+# The role's script sets `servers` and `workers` to the names of its PM2 processes, and `documents` to the
+# files beside its packages that it serves.
 
 readonly current=$home/current
 readonly releases_kept=3
 servers=()
 workers=()
+documents=()
 
 # write_variables NAME...: what the services of this machine get to know, for them alone
 write_variables() {
@@ -17,7 +19,7 @@ write_variables() {
 
 release_files() {
   (cd "$source_root" &&
-    find chassis "$role" requirements.lock -type f ! -path '*/__pycache__/*' | LC_ALL=C sort)
+    find chassis "$role" requirements.lock "${documents[@]}" -type f ! -path '*/__pycache__/*' | LC_ALL=C sort)
 }
 
 # a release is named after its content
@@ -62,7 +64,7 @@ revision() {
 runtime() {
   stamp_of "$source_root/requirements.lock" | sed 's, .*,,'
   sha256sum "$(variables_file)" "$configuration/pm2.env" /etc/systemd/system/crud-master.service \
-    "$pm2_source/package-lock.json" "$current/chassis/server.py" "$current/$role/__main__.py" \
+    "$provisioning/pm2/package-lock.json" "$current/chassis/server.py" "$current/$role/__main__.py" \
     "$current/chassis/ecosystem.js" "$current/$role/ecosystem.config.js" | sed 's, .*,,'
 }
 

@@ -2,6 +2,7 @@
 # The firewall: nothing gets in but SSH and what the role opens.
 #
 #   open_port PORT ADDRESS...      for these machines
+#   open_workers PORT...           health and metrics of workers, for gateway-vm, which watches them
 #   open_entrance PORT             for everybody but the project's own machines
 #   open_forwarded_port PORT       from where the provider's NAT brings forwarded ports
 
@@ -11,6 +12,15 @@ open_port() {
   local port=$1
   shift
   openings+=("ip saddr $(nft_set "$@") tcp dport $port accept")
+}
+
+# further instances of a worker (pm2 scale) take the next free ports, up to the 15th after the first
+open_workers() {
+  local port last
+  for port; do
+    last=$((port + 15 > 65535 ? 65535 : port + 15))
+    openings+=("ip saddr $(nft_set "$GATEWAY_VM_IP") tcp dport $port-$last accept")
+  done
 }
 
 # an interface of the NAT's own is only for what the provider forwards

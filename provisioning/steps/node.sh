@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Node.js, PM2, the unit that runs it, and `pm2` for the people on this machine.
+# Node.js, PM2, the unit that runs it, Swagger UI, and `pm2` for the people on this machine.
 
 readonly tools=$home/tools
 
@@ -15,12 +15,11 @@ install_python_packages() {
 }
 
 install_pm2() {
-  local venv
-  venv=$(venv_of_lock)
-  [[ $(readlink "$tools/bin/node") == "$venv"/* ]] || rm -f "$tools/pm2/installed"
-  mkdir -p "$tools"
-  make_pm2 "$tools" "$venv"
+  link_node "$tools" "$(venv_of_lock)"
+  install_npm "$tools" "$provisioning/pm2"
 }
+
+install_swagger_ui() { install_npm "$tools" "$provisioning/swagger-ui"; }
 
 install_pm2_service() {
   local unit=/etc/systemd/system/crud-master.service

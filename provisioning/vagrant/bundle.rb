@@ -11,15 +11,19 @@ module CrudMaster
     FileUtils.mkdir_p(File.dirname(path))
     # under a name of our own first: an upload may be reading the old one, another Vagrant writing it
     new = "#{path}.#{Process.pid}"
-    File.binwrite(new, archive(root, files(root, ["chassis", role, "provisioning"])))
+    File.binwrite(new, archive(root, files(root, role)))
     File.rename(new, path)
     path
   end
 
-  def self.files(root, directories)
-    found = Dir.glob("{#{directories.join(',')}}/**/*", base: root).sort
+  # What a role serves besides its packages.
+  DOCUMENTS = {"gateway" => ["openapi.yaml"]}.freeze
+
+  def self.files(root, role)
+    found = Dir.glob("{chassis,#{role},provisioning}/**/*", base: root).sort
     found = found.select { |name| File.file?(File.join(root, name)) }
-    found.reject { |name| name.match?(%r{/__pycache__/|\.pyc\z|\.tmp\z}) } + ["requirements.lock"]
+    found = found.reject { |name| name.match?(%r{/__pycache__/|\.pyc\z|\.tmp\z}) }
+    found + ["requirements.lock", *DOCUMENTS[role]]
   end
 
   def self.archive(root, names)

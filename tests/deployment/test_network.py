@@ -20,10 +20,17 @@ CALLED = {
     "gateway-vm": ("inventory-vm", "billing-vm", "customers-vm", "orders-vm"),
     "orders-vm": ("inventory-vm", "customers-vm"),
 }
+# the workers that gateway-vm watches
+WATCHED = {
+    "inventory-vm": {9105, 9106},
+    "billing-vm": {9102, 9104},
+    "customers-vm": {9103},
+    "orders-vm": {9107, 9110, 9120},
+}
 
 
 @pytest.mark.parametrize("caller", MACHINES)
-def test_a_machine_reaches_ssh_and_amqp_and_what_it_calls_and_nothing_else(
+def test_a_machine_reaches_ssh_amqp_what_it_calls_or_watches_and_nothing_else(
     platform: Platform, caller: str
 ) -> None:
     others = [machine for machine in MACHINES if machine != caller]
@@ -38,6 +45,9 @@ def test_a_machine_reaches_ssh_and_amqp_and_what_it_calls_and_nothing_else(
         wanted["billing-vm", ADDRESSES["billing-vm"]].add(5672)
     for machine in CALLED.get(caller, ()):
         wanted[machine, ADDRESSES[machine]].add(8080)
+    if caller == "gateway-vm":
+        for machine, ports in WATCHED.items():
+            wanted[machine, ADDRESSES[machine]] |= ports
     assert opened == wanted
 
 

@@ -1,7 +1,5 @@
 """What the tests of mails and of the directory have in common."""
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,14 +16,15 @@ from flask import Flask
 from pika.adapters.blocking_connection import BlockingChannel
 from werkzeug.serving import make_server
 
-from chassis import broker, events
+from chassis import events
 from chassis.delivery import Delivery
 from chassis.event_handler import EventHandler
 from chassis.settings import BrokerSettings
 from local.waiting import wait_until
 from orders.settings import Settings
+from tests.service.amqp import connect
+from tests.service.process import ROOT, Process, environment
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -84,10 +83,7 @@ def order_data(**changed: Any) -> dict[str, Any]:
 @contextmanager
 def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """Lend a channel beside the service's, with publisher confirms."""
-    parameters = broker.parameters(settings, "test")
-    # nobody answers them while a test waits for something else
-    parameters.heartbeat = 0
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(settings) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         yield channel
@@ -102,72 +98,37 @@ def publish(channel: BlockingChannel, type: str, data: Any, id: UUID | None = No
     channel.basic_publish("order_events", type, message.body, properties)
 
 
-class Process:
-    """A process of orders, as PM2 would run it."""
+def variables_of(settings: Settings, home: Path, **more: str) -> dict[str, str]:
+    """What the processes and commands of orders read."""
+    return environment(
+        "orders",
+        settings,
+        home,
+        ORDERS_API_PORT=settings.port.port,
+        ORDERS_CONSUMER_PORT=settings.consumer_port.port,
+        ORDERS_RELAY_PORT=settings.relay_port.port,
+        MAIL_WORKER_PORT=settings.mail_port.port,
+        INVENTORY_VM_IP=settings.inventory.host,
+        INVENTORY_API_PORT=settings.inventory.port,
+        CUSTOMERS_VM_IP=settings.customers.host,
+        CUSTOMERS_API_PORT=settings.customers.port,
+        MAIL_DIR=settings.mail.mail_dir,
+        **more,
+    )
 
-    def __init__(self, command: str, settings: Settings, home: Path, **variables: str) -> None:
-        database, rabbit = settings.database, settings.broker
-        self._command = [sys.executable, "-m", "orders", command]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "STATE_DIR": str(home / "state"),
-            "ORDERS_BIND": settings.server.bind,
-            "ORDERS_API_PORT": str(settings.port.port),
-            "ORDERS_CONSUMER_PORT": str(settings.consumer_port.port),
-            "ORDERS_RELAY_PORT": str(settings.relay_port.port),
-            "MAIL_WORKER_PORT": str(settings.mail_port.port),
-            "ORDERS_DB_HOST": database.host,
-            "ORDERS_DB_PORT": str(database.port),
-            "ORDERS_DB_NAME": database.name,
-            "ORDERS_DB_USER": database.user,
-            "ORDERS_DB_PASSWORD": database.password.get_secret_value(),
-            "RABBITMQ_HOST": rabbit.host,
-            "RABBITMQ_PORT": str(rabbit.port),
-            "RABBITMQ_USER": rabbit.user,
-            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-            "RABBITMQ_VHOST": rabbit.vhost,
-            "RABBITMQ_QUEUE": rabbit.queue,
-            "INVENTORY_VM_IP": settings.inventory.host,
-            "INVENTORY_API_PORT": str(settings.inventory.port),
-            "CUSTOMERS_VM_IP": settings.customers.host,
-            "CUSTOMERS_API_PORT": str(settings.customers.port),
-            "MAIL_DIR": str(settings.mail.mail_dir),
-            **variables,
-        }
-        self._log = home / f"{uuid4()}.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it; it writes its log into a file."""
-        with open(self._log, "ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
-
-    def kill(self) -> None:
-        """Take it away, with no warning."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
-
-    def log(self) -> str:
-        """What it has said so far."""
-        return self._log.read_text() if self._log.exists() else ""
+def worker_process(settings: Settings, home: Path, **more: str) -> Process:
+    """A mail-worker, not started yet."""
+    variables, port = variables_of(settings, home, **more), settings.mail_port.port
+    return Process("orders", "mail-worker", variables, home, port)
 
 
 def run_command(settings: Settings, home: Path, *arguments: str, **variables: str) -> str:
     """Run a command of orders to its end; return what it writes, its status last."""
-    process = Process("", settings, home, **variables)
     done = subprocess.run(
         [sys.executable, "-m", "orders", *arguments],
         cwd=ROOT,
-        env=process._environment,
+        env=variables_of(settings, home, **variables),
         capture_output=True,
         text=True,
         timeout=120,

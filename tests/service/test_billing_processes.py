@@ -1,10 +1,7 @@
 """billing-consumer and billing-relay as PM2 runs them: two queues, one topic, faults in between."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +13,6 @@ from uuid import UUID, uuid4
 
 import pika
 import pytest
-import requests
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
@@ -33,8 +29,9 @@ from local.ports import free_port
 from local.postgres import Postgres
 from local.waiting import wait_until
 from tests.conftest import DATABASES, PASSWORD
+from tests.service.amqp import connect
+from tests.service.process import Process, environment
 
-ROOT = Path(__file__).parents[2]
 QUEUE, INBOX, LISTENER = "billing_queue", "billing_inbox", "debug-billing-events"
 GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
 SECONDS = 30.0
@@ -95,10 +92,7 @@ class Wire:
 @pytest.fixture
 def wire(billing_settings: Settings) -> Iterator[Wire]:
     """All of billing's queues empty, and one that listens to `billing_events`."""
-    parameters = broker.parameters(billing_settings.broker, "test")
-    # a test that waits for the database sends none
-    parameters.heartbeat = 0
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(billing_settings.broker) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         channel.exchange_declare("order_events", "topic", durable=True)
@@ -114,67 +108,36 @@ def wire(billing_settings: Settings) -> Iterator[Wire]:
 
 def variables(settings: Settings, home: Path) -> dict[str, str]:
     """The environment of billing's processes."""
-    database, rabbit = settings.database, settings.broker
-    return {
-        "PATH": os.environ["PATH"],
-        "STATE_DIR": str(home / "state"),
-        "BILLING_BIND": settings.server.bind,
-        "BILLING_CONSUMER_PORT": str(settings.consumer_port.port),
-        "BILLING_RELAY_PORT": str(settings.relay_port.port),
-        "BILLING_DB_HOST": database.host,
-        "BILLING_DB_PORT": str(database.port),
-        "BILLING_DB_NAME": database.name,
-        "BILLING_DB_USER": database.user,
-        "BILLING_DB_PASSWORD": database.password.get_secret_value(),
-        "RABBITMQ_HOST": rabbit.host,
-        "RABBITMQ_PORT": str(rabbit.port),
-        "RABBITMQ_USER": rabbit.user,
-        "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-        "RABBITMQ_VHOST": rabbit.vhost,
-        "RABBITMQ_QUEUE": rabbit.queue,
-    }
+    return environment(
+        "billing",
+        settings,
+        home,
+        BILLING_CONSUMER_PORT=settings.consumer_port.port,
+        BILLING_RELAY_PORT=settings.relay_port.port,
+    )
 
 
-class Process:
-    """A process of billing, to be started, killed and started again."""
+class Billing(Process):
+    """A process of billing."""
 
-    def __init__(self, command: str, environment: dict[str, str], url: str) -> None:
-        self._command = [sys.executable, "-m", "billing", command]
-        self._environment = environment
-        self._url = url
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, command: str, variables: dict[str, str], home: Path, port: int) -> None:
+        super().__init__("billing", command, variables, home, port)
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL
-        )
-        wait_until(lambda: self.checks() is not None, SECONDS, self._command[-1])
+        super().start()
+        wait_until(self.is_ready, SECONDS, self.url)
 
-    def checks(self) -> dict[str, Any] | None:
-        """What `/ready` names; None unless it is ready."""
-        try:
-            response = requests.get(f"{self._url}/ready", timeout=5)
-        except requests.RequestException:
-            return None
-        checks: dict[str, Any] = response.json()["checks"]
-        return checks if response.status_code == 200 else None
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """End it, if it runs, and return its exit status."""
-        if self._process is None:
-            return None
-        self._process.send_signal(number)
-        status = self._process.wait(SECONDS)
-        self._process = None
-        return status
+    def checks(self) -> set[str]:
+        """What `/ready` names."""
+        response = self.request("GET", "/ready")
+        return set(response.json()["checks"]) if response is not None else set()
 
 
 @contextmanager
-def process(command: str, settings: Settings, port: int, home: Path) -> Iterator[Process]:
+def process(command: str, settings: Settings, port: int, home: Path) -> Iterator[Billing]:
     """Lend a process, not started yet."""
-    url = f"http://{settings.server.bind}:{port}"
-    lent = Process(command, variables(settings, home), url)
+    lent = Billing(command, variables(settings, home), home, port)
     try:
         yield lent
     finally:
@@ -182,7 +145,7 @@ def process(command: str, settings: Settings, port: int, home: Path) -> Iterator
 
 
 @pytest.fixture
-def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
     """billing-consumer, not started yet."""
     port = billing_settings.consumer_port.port
     with process("consume", billing_settings, port, tmp_path) as lent:
@@ -190,7 +153,7 @@ def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def relay(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Process]:
+def relay(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
     """billing-relay, not started yet."""
     with process("relay", billing_settings, billing_settings.relay_port.port, tmp_path) as lent:
         yield lent
@@ -204,7 +167,7 @@ def voided(database: Database) -> dict[str, bool]:
 
 
 def test_each_bill_is_told_of_exactly_once_on_the_wire_as_the_api_shows_it(
-    wire: Wire, consumer: Process, relay: Process, billing: FlaskClient
+    wire: Wire, consumer: Billing, relay: Billing, billing: FlaskClient
 ) -> None:
     consumer.start()
     relay.start()
@@ -223,7 +186,7 @@ def test_each_bill_is_told_of_exactly_once_on_the_wire_as_the_api_shows_it(
 
 
 def test_the_event_of_a_bill_carries_the_ids_of_its_request(
-    wire: Wire, consumer: Process, relay: Process
+    wire: Wire, consumer: Billing, relay: Billing
 ) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"X-Request-ID": "one", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
@@ -244,7 +207,7 @@ def test_the_event_of_a_bill_carries_the_ids_of_its_request(
 
 
 def test_cancellations_void_bills_that_came_before_and_bills_that_come_after(
-    wire: Wire, consumer: Process, billing_db: Database, billing: FlaskClient
+    wire: Wire, consumer: Billing, billing_db: Database, billing: FlaskClient
 ) -> None:
     before, after, valid = (str(uuid4()) for _ in range(3))
     consumer.start()
@@ -277,7 +240,7 @@ def notes(database: Database) -> int:
     ],
 )
 def test_poison_in_either_queue_goes_to_its_own_dead_letters_and_stops_nothing(
-    wire: Wire, consumer: Process, billing_db: Database, poison: bytes, reason: str
+    wire: Wire, consumer: Billing, billing_db: Database, poison: bytes, reason: str
 ) -> None:
     uids = [str(uuid4()) for _ in range(4)]
     for number, uid in enumerate(uids):
@@ -333,11 +296,11 @@ def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable
     assert "the queues are billing_queue, billing_inbox" in command("--queue", "other", "list")
 
 
-def test_both_queues_are_named_by_ready(consumer: Process, relay: Process) -> None:
+def test_both_queues_are_named_by_ready(consumer: Billing, relay: Billing) -> None:
     consumer.start()
     relay.start()
-    assert set(consumer.checks() or ()) == {"billing_db", QUEUE, INBOX}
-    assert set(relay.checks() or ()) == {"billing_db", "rabbitmq"}
+    assert consumer.checks() == {"billing_db", QUEUE, INBOX}
+    assert relay.checks() == {"billing_db", "rabbitmq"}
 
 
 @pytest.fixture
@@ -387,7 +350,7 @@ def test_with_the_database_killed_in_between_nothing_is_lost_or_done_twice(
 
 
 def test_two_consumers_killed_in_between_record_void_and_tell_once(
-    wire: Wire, consumer: Process, relay: Process, billing_settings: Settings, tmp_path: Path
+    wire: Wire, consumer: Billing, relay: Billing, billing_settings: Settings, tmp_path: Path
 ) -> None:
     port = billing_settings.consumer_port.port
     database = Database(billing_settings.database, connections=1)
@@ -411,7 +374,7 @@ def test_two_consumers_killed_in_between_record_void_and_tell_once(
 
 
 def test_told_to_stop_it_ends_both_in_good_order(
-    wire: Wire, consumer: Process, billing_db: Database
+    wire: Wire, consumer: Billing, billing_db: Database
 ) -> None:
     consumer.start()
     uids = [str(uuid4()) for _ in range(400)]

@@ -20,6 +20,7 @@ from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
 
 QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -28,8 +29,7 @@ GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 @pytest.fixture
 def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumer's, with both queues empty."""
-    parameters = broker.parameters(billing_settings.broker, "test")
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(billing_settings.broker) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         for name in (QUEUE, DEAD):
@@ -248,7 +248,7 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
     consume()
     rabbitmq.kill()
     rabbitmq.start()
-    with pika.BlockingConnection(broker.parameters(billing_settings.broker, "test")) as connection:
+    with connect(billing_settings.broker) as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
         post(channel, GOOD, "after")

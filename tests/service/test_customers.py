@@ -22,7 +22,7 @@ from chassis.database import Database
 from customers.customers import Customers
 from customers.models import Customer
 from local.waiting import wait_until
-from tests.service.test_movies import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem
+from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem
 
 CUSTOMERS, CLIENTS = "/api/customers", "/api/clients"
 BOTH = pytest.mark.parametrize("path", [CUSTOMERS, CLIENTS])

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,6 @@ from uuid import UUID
 
 import pika
 import pytest
-import requests
 from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
@@ -33,12 +30,13 @@ from customers.events import EXCHANGE, create_publisher
 from customers.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
+from tests.service.answers import content, problem
 from tests.service.conftest import SERVER, port
-from tests.service.test_movies import content, problem
+from tests.service.process import Process, environment
 
 CUSTOMERS = "/api/customers"
 QUEUE = "debug-customer-events"
-ROOT = Path(__file__).parents[2]
 BEN: dict[str, Any] = {
     "name": "Benjamin",
     "email": "ben@kawa.fr",
@@ -64,7 +62,7 @@ def configured(
 @contextmanager
 def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """Lend a channel beside the service's."""
-    with pika.BlockingConnection(broker.parameters(settings, "test")) as connection:
+    with connect(settings) as connection:
         yield connection.channel()
 
 
@@ -124,59 +122,12 @@ def taken(broker_settings: BrokerSettings, bound: None) -> Taken:
     return Taken(broker_settings)
 
 
-class Process:
-    """A process of customers, as PM2 would run it."""
-
-    def __init__(self, command: str, settings: Settings, home: Path, **variables: str) -> None:
-        database, rabbit = settings.database, settings.broker
-        self._command = [sys.executable, "-m", "customers", command]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "STATE_DIR": str(home / "state"),
-            "CUSTOMERS_BIND": settings.server.bind,
-            "CUSTOMERS_WORKERS": "1",
-            "CUSTOMERS_API_PORT": str(settings.port.port),
-            "CUSTOMERS_RELAY_PORT": str(settings.relay_port.port),
-            "CUSTOMERS_DB_HOST": database.host,
-            "CUSTOMERS_DB_PORT": str(database.port),
-            "CUSTOMERS_DB_NAME": database.name,
-            "CUSTOMERS_DB_USER": database.user,
-            "CUSTOMERS_DB_PASSWORD": database.password.get_secret_value(),
-            "RABBITMQ_HOST": rabbit.host,
-            "RABBITMQ_PORT": str(rabbit.port),
-            "RABBITMQ_USER": rabbit.user,
-            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-            "RABBITMQ_VHOST": rabbit.vhost,
-            "RABBITMQ_QUEUE": rabbit.queue,
-            **variables,
-        }
-        self._log = home / f"{command}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
-            )
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it, if it runs."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(SECONDS)
-            self._process = None
-
-    def logged(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        lines = self._log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-
 @pytest.fixture
 def relay(configured: Settings, tmp_path: Path, bound: None) -> Iterator[Process]:
     """customers-relay, not started yet."""
-    process = Process("relay", configured, tmp_path)
+    port = configured.relay_port.port
+    variables = environment("customers", configured, tmp_path, CUSTOMERS_RELAY_PORT=port)
+    process = Process("customers", "relay", variables, tmp_path, port)
     yield process
     process.end()
 
@@ -184,21 +135,15 @@ def relay(configured: Settings, tmp_path: Path, bound: None) -> Iterator[Process
 class Api(Process):
     """customers-api, as it is served."""
 
-    def __init__(self, settings: Settings, home: Path, **variables: str) -> None:
-        super().__init__("serve", settings, home, **variables)
-        self.url = f"http://{settings.server.bind}:{settings.port.port}"
+    def __init__(self, settings: Settings, home: Path, **more: str) -> None:
+        port = settings.port.port
+        variables = environment("customers", settings, home, CUSTOMERS_API_PORT=port, **more)
+        super().__init__("customers", "serve", variables, home, port)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         super().start()
         wait_until(lambda: self.request("GET", "/live") is not None, SECONDS, "customers-api")
-
-    def request(self, method: str, path: str, body: object = None) -> requests.Response | None:
-        """Ask it; None if it gives no answer."""
-        try:
-            return requests.request(method, self.url + path, json=body, timeout=15)
-        except requests.RequestException:
-            return None
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
-import pika
 import pytest
 from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
@@ -23,6 +22,7 @@ from gateway.settings import AuthSettings, Settings
 from local.ports import free_port
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
 from tests.service.conftest import SERVER
 
 QUEUE = "billing_queue"
@@ -61,7 +61,7 @@ def gateway(settings: Settings, publisher: Publisher) -> FlaskClient:
 @pytest.fixture
 def empty_queue(broker_settings: BrokerSettings) -> None:
     """The queue is there, and empty."""
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+    with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
         channel.queue_purge(QUEUE)
@@ -70,7 +70,7 @@ def empty_queue(broker_settings: BrokerSettings) -> None:
 @pytest.fixture
 def channel(broker_settings: BrokerSettings, empty_queue: None) -> Iterator[BlockingChannel]:
     """A channel beside the gateway's."""
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+    with connect(broker_settings) as connection:
         yield connection.channel()
 
 
@@ -192,7 +192,7 @@ def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_b
     finally:
         rabbitmq.start()
     wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+    with connect(broker_settings) as connection:
         assert set(taken(connection.channel())) == set(ids)
 
 

@@ -37,6 +37,7 @@ from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
 from tests.service.conftest import SERVER
 from tests.service.gateway import variables
 
@@ -135,7 +136,7 @@ def relay_process(configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def channel_to(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """Lend a channel."""
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+    with connect(broker_settings) as connection:
         yield connection.channel()
 
 

@@ -14,7 +14,8 @@ from flask.testing import FlaskClient
 
 from local.ports import free_port
 from orders.import_files import check
-from tests.service.mailing import ROOT, served
+from tests.service.mailing import served
+from tests.service.process import ROOT
 from tests.service.raw_upstream import RawUpstream, answering
 
 SAMPLES = ROOT / "sample-data"

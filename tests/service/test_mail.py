@@ -29,14 +29,15 @@ from orders.settings import Settings
 from tests.service.conftest import port
 from tests.service.mailing import (
     EPOCH,
-    Process,
     channel_of,
     eventually,
     order_data,
     publish,
     run_command,
     served,
+    worker_process,
 )
+from tests.service.process import Process
 
 QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
 STEPS = ("created", "completed", "cancelled")
@@ -273,11 +274,11 @@ def workers(orders_settings: Settings, tmp_path: Path) -> Iterator[list[Process]
     both = []
     for _ in range(2):
         settings = replace(orders_settings, mail_port=port())
-        both.append(Process("mail-worker", settings, tmp_path))
+        both.append(worker_process(settings, tmp_path))
         both[-1].start()
     yield both
     for one in both:
-        one.stop()
+        one.end()
 
 
 def test_killed_at_any_moment_two_workers_file_each_mail_once(

@@ -33,7 +33,14 @@ from orders.mail_text import OrderData, compose
 from orders.mail_transport import DeferredError, Letter, RefusedError
 from orders.settings import Settings
 from tests.service.conftest import port
-from tests.service.mailing import EPOCH, Process, eventually, order_data, publish, run_command
+from tests.service.mailing import (
+    EPOCH,
+    eventually,
+    order_data,
+    publish,
+    run_command,
+    worker_process,
+)
 from tests.service.test_mail import QUEUE, channel, rows, wait_for_states, working
 
 __all__ = ["channel"]
@@ -296,7 +303,7 @@ def test_killed_between_sending_and_marking_a_worker_repeats_one_mail_at_most(
         "MAIL_FROM": "shop@kawa.fr",
     }
     first, second = (
-        Process("mail-worker", replace(smtp_settings, mail_port=port()), tmp_path, **variables)
+        worker_process(replace(smtp_settings, mail_port=port()), tmp_path, **variables)
         for _ in range(2)
     )
     # the server has taken the mail, and nobody is left to hear of it
@@ -312,7 +319,7 @@ def test_killed_between_sending_and_marking_a_worker_repeats_one_mail_at_most(
         late = "UPDATE mails SET next_attempt_at = next_attempt_at - interval '1 minute'"
         connection.execute(text(late))
     wait_for_states(orders_db, sent=2)
-    second.stop()
+    second.end()
     assert postman.recipients() == ["ben@kawa.fr", "ada@kawa.fr", "ben@kawa.fr"]
     assert postman.ids()[0] == postman.ids()[2]
 

@@ -14,14 +14,15 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
+from chassis import VERSION
 from chassis.database import Database
-from orders import VERSION, finding
+from orders import finding
 from orders.finding import FoundOrder
 from orders.models import Order
 from orders.moves import Cause
 from orders.orders import Orders
 from orders.states import STATUSES
-from tests.service.test_movies import JSON, NO_IDS, NO_JSON, content, fields, problem
+from tests.service.answers import JSON, NO_IDS, NO_JSON, content, fields, problem
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
 BOTH = pytest.mark.parametrize("path", [ORDERS, COMMANDES])
@@ -780,7 +781,9 @@ def test_filters_choose_and_can_be_combined(
     assert "".join(names(assorted.get(f"{ORDERS}{target}"))) == expected
 
 
-@pytest.mark.parametrize("order_id", ["CMD001", "A B", "2024/09/001", "Zoë", "stats", "50%", "1"])
+@pytest.mark.parametrize(
+    "order_id", ["CMD001", "A B", "2024/09/001", "Zoë", "stats", "50%", "1", "a\nb/c\nd"]
+)
 def test_an_order_is_found_by_its_name(orders: FlaskClient, order_id: str) -> None:
     order = create(orders, order_id=order_id)
     create(orders, order_id="another")
@@ -885,6 +888,8 @@ def test_every_route_answers_with_a_trailing_slash_too(orders: FlaskClient, path
         ("/1", "POST", "GET HEAD OPTIONS PUT DELETE"),
         ("/1/status", "GET", "PUT OPTIONS"),
         ("/1/history", "DELETE", "GET HEAD OPTIONS"),
+        ("/stats", "PUT", "GET HEAD OPTIONS"),
+        ("/stats/", "DELETE", "GET HEAD OPTIONS"),
     ],
 )
 def test_a_method_that_does_not_exist_is_a_405_with_allow(
@@ -893,6 +898,16 @@ def test_a_method_that_does_not_exist_is_a_405_with_allow(
     response = orders.open(f"{path}{below}", method=method, json=BARE)
     problem(response, 405)
     assert set(response.headers["Allow"].split(", ")) == set(allowed.split())
+
+
+def test_options_name_the_methods_of_the_figures_alone(orders: FlaskClient) -> None:
+    allowed = orders.options(f"{ORDERS}/stats").headers["Allow"]
+    assert set(allowed.split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_orders_of_a_customer_with_a_line_feed_in_the_id_are_found(orders: FlaskClient) -> None:
+    order = create(orders, customer_id="a\nb")
+    assert orders.get(f"{ORDERS}/customer/{quote(order['customer_id'])}").json == [order]
 
 
 def test_the_root_says_what_this_is_and_how_it_is(orders: FlaskClient) -> None:

@@ -15,8 +15,8 @@ from chassis.database import Database
 from local.waiting import wait_until
 from orders.app import create_app
 from orders.settings import Settings
+from tests.service.answers import content, fields, problem
 from tests.service.shop import Shop
-from tests.service.test_movies import content, fields, problem
 from tests.service.test_orders_api import announced, stored
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"

@@ -1,12 +1,9 @@
 """orders-consumer and orders-relay as processes, on a real broker; the test plays the others."""
 
 import json
-import os
 import random
 import secrets
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,12 +26,13 @@ from local.waiting import wait_until
 from orders.app import create_app
 from orders.consumer import QUEUE
 from orders.settings import Settings
+from tests.service.amqp import connect
+from tests.service.answers import content
+from tests.service.process import Process, environment
 from tests.service.shop import Shop
-from tests.service.test_movies import content
 from tests.service.test_orders_api import ORDERS, create_with_items
 from tests.service.test_orders_saga import body_of
 
-ROOT = Path(__file__).parents[2]
 SECONDS = 60.0
 BILLS, DEAD, LISTENER = "billing_queue", f"{QUEUE}.dlq", "debug-order-events"
 EXCHANGES = {
@@ -45,65 +43,10 @@ EXCHANGES = {
 }
 
 
-class Process:
-    """A process of orders, as PM2 would run it."""
-
-    def __init__(self, command: str, settings: Settings, home: Path, port: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        database, rabbit = settings.database, settings.broker
-        self._command = [sys.executable, "-m", "orders", command]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "STATE_DIR": str(home / "state"),
-            "ORDERS_BIND": "127.0.0.1",
-            "ORDERS_CONSUMER_PORT": str(settings.consumer_port.port),
-            "ORDERS_RELAY_PORT": str(settings.relay_port.port),
-            "ORDERS_DB_HOST": database.host,
-            "ORDERS_DB_PORT": str(database.port),
-            "ORDERS_DB_NAME": database.name,
-            "ORDERS_DB_USER": database.user,
-            "ORDERS_DB_PASSWORD": database.password.get_secret_value(),
-            "INVENTORY_VM_IP": "127.0.0.1",
-            "CUSTOMERS_VM_IP": "127.0.0.1",
-            "RABBITMQ_HOST": rabbit.host,
-            "RABBITMQ_PORT": str(rabbit.port),
-            "RABBITMQ_USER": rabbit.user,
-            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-            "RABBITMQ_VHOST": rabbit.vhost,
-            "RABBITMQ_QUEUE": rabbit.queue,
-        }
-        self._log = home / f"{command}-{uuid4().hex}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
-            )
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """End it, if it runs; return its exit status."""
-        if self._process is None:
-            return None
-        process, self._process = self._process, None
-        process.send_signal(number)
-        return process.wait(SECONDS)
-
-    def is_ready(self) -> bool:
-        """Whether it says that it is."""
-        try:
-            return requests.get(f"{self.url}/ready", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
-
 @contextmanager
 def channel_of(settings: Settings) -> Iterator[BlockingChannel]:
     """Lend a channel beside the processes'."""
-    parameters = broker.parameters(settings.broker, "test")
-    parameters.heartbeat = 0  # a test that waits for something else does not answer them
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(settings.broker) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         yield channel
@@ -132,11 +75,23 @@ Make = Callable[[str], Process]
 @pytest.fixture
 def process(orders_settings: Settings, tmp_path: Path) -> Iterator[Make]:
     """Make a process, not started yet."""
-    ports = {"consume": orders_settings.consumer_port, "relay": orders_settings.relay_port}
+    ports = {
+        "consume": orders_settings.consumer_port.port,
+        "relay": orders_settings.relay_port.port,
+    }
+    variables = environment(
+        "orders",
+        orders_settings,
+        tmp_path,
+        ORDERS_CONSUMER_PORT=ports["consume"],
+        ORDERS_RELAY_PORT=ports["relay"],
+        INVENTORY_VM_IP="127.0.0.1",
+        CUSTOMERS_VM_IP="127.0.0.1",
+    )
     made: list[Process] = []
 
     def make(command: str) -> Process:
-        made.append(Process(command, orders_settings, tmp_path, str(ports[command].port)))
+        made.append(Process("orders", command, variables, tmp_path, ports[command]))
         return made[-1]
 
     yield make

@@ -30,7 +30,7 @@ from orders.finding import FoundOrder
 from orders.moves import Cause
 from orders.orders import Orders
 from orders.settings import Settings
-from tests.service.test_movies import content
+from tests.service.answers import content
 from tests.service.test_orders_api import ORDERS, create, create_with_items
 
 API = Cause("orders-api", "api", "request-1")

@@ -19,17 +19,8 @@ from werkzeug.test import TestResponse
 from chassis.database import Database
 from inventory import products
 from inventory.models import Product
-from tests.service.test_movies import (
-    JSON,
-    MOVIES,
-    NO_IDS,
-    NO_JSON,
-    NO_OBJECT,
-    SIGNS,
-    content,
-    fields,
-    problem,
-)
+from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem
+from tests.service.test_movies import MOVIES, SIGNS
 from tests.service.test_movies import create as create_movie
 
 PRODUCTS, PRODUITS = "/api/products", "/api/produits"

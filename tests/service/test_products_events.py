@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import pika
 import pytest
 from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
@@ -21,7 +20,9 @@ from chassis.settings import BrokerSettings
 from inventory import relay
 from inventory.settings import Settings
 from local.waiting import wait_until
-from tests.service.test_movies import MOVIES, content, problem
+from tests.service.amqp import connect
+from tests.service.answers import content, problem
+from tests.service.test_movies import MOVIES
 from tests.service.test_movies import create as create_movie
 from tests.service.test_products import DVD, PRODUCTS, PRODUITS, adjust, create, stored
 
@@ -146,7 +147,7 @@ def test_without_its_event_a_change_does_not_count(
 @contextmanager
 def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """Lend a channel beside the service's."""
-    with pika.BlockingConnection(broker.parameters(settings, "test")) as connection:
+    with connect(settings) as connection:
         yield connection.channel()
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
@@ -16,6 +15,7 @@ from chassis.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
 
 QUEUE = "publisher-test"
 
@@ -23,8 +23,7 @@ QUEUE = "publisher-test"
 @pytest.fixture
 def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """A channel beside the publisher's, with the queue empty."""
-    parameters = broker.parameters(broker_settings, "test")
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
         channel.queue_purge(QUEUE)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 
-import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
@@ -23,6 +22,7 @@ from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.service.amqp import connect
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
 TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
@@ -58,7 +58,7 @@ def database(
 @pytest.fixture
 def bound(broker_settings: BrokerSettings) -> None:
     """QUEUE is bound and empty, and LATER not there."""
-    with pika.BlockingConnection(broker.parameters(broker_settings, "test")) as connection:
+    with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_delete(LATER)
         channel.queue_delete(QUEUE)
@@ -70,10 +70,7 @@ def bound(broker_settings: BrokerSettings) -> None:
 @pytest.fixture
 def channel(broker_settings: BrokerSettings, bound: None) -> Iterator[BlockingChannel]:
     """A channel beside the relay's, for tests that leave the broker alone."""
-    parameters = broker.parameters(broker_settings, "test")
-    # a test that waits for something else answers none
-    parameters.heartbeat = 0
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(broker_settings) as connection:
         yield connection.channel()
 
 
@@ -178,7 +175,7 @@ def taken(channel: BlockingChannel, queue: str = QUEUE) -> list[str]:
 
 def taken_anew(settings: BrokerSettings) -> list[str]:
     """Take all messages on a connection made for it, the broker having been away."""
-    with pika.BlockingConnection(broker.parameters(settings, "test")) as connection:
+    with connect(settings) as connection:
         return taken(connection.channel())
 
 

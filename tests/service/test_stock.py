@@ -1,11 +1,8 @@
 """inventory-consumer: stock that orders reserve, all or nothing, and that is given back once."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,12 +30,13 @@ from chassis.settings import DatabaseSettings
 from inventory import consumer
 from inventory.settings import Settings
 from local.waiting import wait_until
+from tests.service.amqp import connect
+from tests.service.process import Process, environment
 from tests.service.test_products import MOST, PRODUCTS, adjust, create
 
 EXCHANGE, QUEUE, DEAD = "order_events", "inventory_inbox", "inventory_inbox.dlq"
 CREATED, CANCELLED = "order.created", "order.cancelled"
 SECONDS = 60.0
-ROOT = Path(__file__).parents[2]
 Lines = Sequence[tuple[int, int]]
 
 
@@ -526,8 +524,7 @@ def test_orders_that_are_made_and_cancelled_at_once_never_wait_for_each_other(
 @pytest.fixture
 def channel(inventory_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumer's; the exchange is there, the queues are empty."""
-    parameters = broker.parameters(inventory_settings.broker, "test")
-    with pika.BlockingConnection(parameters) as connection:
+    with connect(inventory_settings.broker) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
@@ -628,56 +625,12 @@ def test_poison_goes_to_the_dead_letters_and_stops_no_order(
     assert stocks(movies_db) == {1: 0}
 
 
-class Process:
-    """inventory-consumer, as PM2 would run it."""
-
-    def __init__(self, settings: Settings, home: Path) -> None:
-        database, rabbit = settings.database, settings.broker
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "STATE_DIR": str(home / "state"),
-            "INVENTORY_BIND": settings.server.bind,
-            "INVENTORY_CONSUMER_PORT": str(settings.consumer_port.port),
-            "INVENTORY_DB_HOST": database.host,
-            "INVENTORY_DB_PORT": str(database.port),
-            "INVENTORY_DB_NAME": database.name,
-            "INVENTORY_DB_USER": database.user,
-            "INVENTORY_DB_PASSWORD": database.password.get_secret_value(),
-            "RABBITMQ_HOST": rabbit.host,
-            "RABBITMQ_PORT": str(rabbit.port),
-            "RABBITMQ_USER": rabbit.user,
-            "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-            "RABBITMQ_VHOST": rabbit.vhost,
-            "RABBITMQ_QUEUE": "billing_queue",
-        }
-        self._log = home / "consumer.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it."""
-        command = [sys.executable, "-m", "inventory", "consume"]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
-            )
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it, if it runs."""
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(SECONDS)
-            self._process = None
-
-    def logged(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        lines = self._log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-
 @pytest.fixture
 def process(inventory_settings: Settings, tmp_path: Path) -> Iterator[Process]:
     """inventory-consumer as a process, not started yet."""
-    process = Process(inventory_settings, tmp_path)
+    port = inventory_settings.consumer_port.port
+    variables = environment("inventory", inventory_settings, tmp_path, INVENTORY_CONSUMER_PORT=port)
+    process = Process("inventory", "consume", variables, tmp_path, port)
     yield process
     process.end()
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "server stop x",
     "seed",
     "import x",
+    "postman",
 )
 
 

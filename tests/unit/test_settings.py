@@ -137,11 +137,14 @@ def test_the_gateway_finds_the_other_services_by_their_machines_and_ports(
 ) -> None:
     for name, value in DATABASE.items():
         variables.setenv(name.replace("INVENTORY", "GATEWAY"), value)
+    variables.setenv("GATEWAY_VM_IP", "127.0.0.1")
     variables.setenv("INVENTORY_VM_IP", "127.0.0.11")
     variables.setenv("INVENTORY_API_PORT", "8081")
     variables.setenv("BILLING_VM_IP", "127.0.0.12")
     variables.setenv("CUSTOMERS_VM_IP", "127.0.0.13")
     variables.setenv("ORDERS_VM_IP", "127.0.0.14")
+    for service in ("BILLING", "CUSTOMERS", "ORDERS"):
+        variables.setenv(f"{service}_DB_NAME", f"{service.lower()}_db")
     settings = gateway.settings.load()
     found = settings.inventory
     assert (found.name, found.host, found.port) == ("inventory-api", "127.0.0.11", 8081)

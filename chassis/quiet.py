@@ -1,0 +1,16 @@
+"""Requests that come every second, as somebody watches: too many for the log."""
+
+from flask import g
+
+from chassis import identity
+
+
+def this_request() -> None:
+    """Do not log that the current request was answered."""
+    g.quiet = True
+
+
+def if_watched() -> None:
+    """Do not log it if it is the gateway's own, as it watches the platform."""
+    if identity.caller() == identity.WATCH:
+        this_request()

@@ -1,0 +1,47 @@
+"""Requests that could mean one thing to the gateway and another to a service are refused.
+
+The server hands over the path decoded, once: `%2F` is a slash here, and as the path is encoded anew
+for the service, there too. What decides who may pass, and what the service sees, is one path.
+Source: RFC 9112, sections 3.2 (target and Host) and 6.1 (codings); RFC 3986, section 5.2.4 (dots).
+"""
+
+import re
+
+from flask import request
+from werkzeug.exceptions import BadRequest
+
+from gateway.clients import HOST
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check() -> None:
+    """Look at the current request before anything is done with it.
+
+    Raises:
+        BadRequest: its target, Host or Transfer-Encoding is ambiguous.
+    """
+    _check_path(request.environ.get("PATH_INFO", ""))
+    _check_host(request.environ.get("HTTP_HOST", ""))
+    coding = request.headers.get("Transfer-Encoding", "chunked")
+    if coding.strip().lower() != "chunked":
+        raise BadRequest("The body may be chunked; no other Transfer-Encoding is taken.")
+
+
+def _check_path(path: str) -> None:
+    if not path.startswith("/"):
+        raise BadRequest("The target must be a path.")
+    if "\\" in path or _CONTROL.search(path):
+        raise BadRequest("The path may hold no backslash and no control character.")
+    if any(segment in (".", "..") for segment in path.split("/")):
+        raise BadRequest("The path may hold no dot segment (. or ..).")
+    try:
+        path.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The path is not encoded in UTF-8.") from None
+
+
+def _check_host(host: str) -> None:
+    missing = not host and request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+    if not missing and not HOST.fullmatch(host):
+        raise BadRequest("There must be one Host, a name or an address with or without a port.")

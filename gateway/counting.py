@@ -1,0 +1,143 @@
+"""Counters of requests that the gateway's worker processes share, in a memory-mapped file.
+
+Each worker counts in a lane of its own, so that none waits for another, and adds up all lanes. A
+lane is a table of fixed size in which a key has two places (a count-min sketch): where two keys
+meet in one place, the other place tells. Each number holds the end of its window and its count, so
+that one write changes both. Source of the interface: `limits`, "Custom storage backends".
+"""
+
+import fcntl
+import mmap
+import os
+import threading
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+from limits.storage import Storage
+
+PLACES = 1 << 15  # of a lane; a quarter of a megabyte
+_WORD = 8  # bytes: the end of the window in seconds since 1970, 32 bits, and the count, 32 bits
+_MOST = (1 << 32) - 1
+
+
+def prepare(path: Path, workers: int) -> None:
+    """Make the file anew, before the workers start; its blocks are taken from the disk now.
+
+    There are lanes for twice the workers, as there are during a deployment.
+
+    Raises:
+        OSError: it can't be made, or the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, 2 * workers * PLACES * _WORD)
+    finally:
+        os.close(descriptor)
+
+
+class SharedCounters(Storage):
+    """Counts per key and window; windows begin at multiples of their length."""
+
+    STORAGE_SCHEME = None
+
+    def __init__(self, path: Path | None) -> None:
+        """Take a lane of the file; without a file, count for this process alone.
+
+        Raises:
+            OSError: the file is missing or cut off, or all of its lanes are taken.
+        """
+        super().__init__()
+        self._lock = threading.Lock()
+        self._descriptor = None if path is None else os.open(path, os.O_RDWR)
+        lanes, own = (1, 0) if self._descriptor is None else _take_lane(self._descriptor)
+        size = lanes * PLACES * _WORD
+        self._words = memoryview(mmap.mmap(self._descriptor or -1, size)).cast("Q")
+        self._lanes = range(0, lanes * PLACES, PLACES)
+        self._own = own * PLACES
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What a failing storage raises."""
+        return OSError
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Add `amount` in the current window of `expiry` seconds; return the window's count."""
+        end = window_end(expiry)
+        places = _places(key)
+        with self._lock:
+            for place in places:
+                word = self._words[self._own + place]
+                count = (word & _MOST) if word >> 32 == end else 0
+                self._words[self._own + place] = end << 32 | min(count + amount, _MOST)
+        return self._count(places, end)
+
+    def get(self, key: str) -> int:
+        """Return the count in the key's window; 0 if that is over."""
+        return self._count(_places(key), int(self.get_expiry(key)))
+
+    def get_expiry(self, key: str) -> float:
+        """Return when the key's window ends, in seconds since 1970; now if there is none."""
+        ends = [
+            max(self._words[lane + place] >> 32 for lane in self._lanes) for place in _places(key)
+        ]
+        return max(float(min(ends)), time.time())
+
+    def check(self) -> bool:
+        """Tell that it works: what is mapped can be read and written."""
+        return True
+
+    def reset(self) -> int | None:
+        """Forget everything."""
+        for lane in self._lanes:
+            self._forget(lane, range(PLACES))
+        return None
+
+    def clear(self, key: str) -> None:
+        """Forget a key."""
+        for lane in self._lanes:
+            self._forget(lane, _places(key))
+
+    def _count(self, places: tuple[int, int], end: int) -> int:
+        return min(
+            sum(
+                word & _MOST
+                for lane in self._lanes
+                if (word := self._words[lane + place]) >> 32 == end
+            )
+            for place in places
+        )
+
+    def _forget(self, lane: int, places: Iterable[int]) -> None:
+        with self._lock:
+            for place in places:
+                self._words[lane + place] = 0
+
+
+def window_end(seconds: int) -> int:
+    """Return when the current window of so many seconds ends, in seconds since 1970."""
+    return (int(time.time()) // seconds + 1) * seconds
+
+
+def _places(key: str) -> tuple[int, int]:
+    digest = blake2b(key.encode(), digest_size=4).digest()
+    number = int.from_bytes(digest, "big")
+    return number % PLACES, number // PLACES % PLACES
+
+
+def _take_lane(descriptor: int) -> tuple[int, int]:
+    """Lock the first lane that no living process has; return how many there are, and which it is.
+
+    What its last owner has counted stays: a deployment or a crash resets no limit.
+    """
+    lanes = os.fstat(descriptor).st_size // (PLACES * _WORD)
+    for lane in range(lanes):
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, lane)
+            return lanes, lane
+        except BlockingIOError:
+            continue
+    raise OSError(f"none of its {lanes} lanes is free")

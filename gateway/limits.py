@@ -1,0 +1,104 @@
+"""How many requests a client may send, per class of resources, reads and writes apart.
+
+Source for the headers: draft-ietf-httpapi-ratelimit-headers-10, "RateLimit header fields for HTTP".
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_network
+from pathlib import Path
+
+from flask import Blueprint, Response, g, request
+from limits import RateLimitItem
+
+from chassis.errors import TooManyRequestsError
+from gateway import counting
+from gateway.counting import SharedCounters, window_end
+
+_READING = ("GET", "HEAD", "OPTIONS")
+_NETWORK_BITS = 64  # of an IPv6 address; who has one of a network has all of them
+Limits = Mapping[str, RateLimitItem | None]
+logger = logging.getLogger(__name__)
+
+
+def prepare(counters: Path | None, workers: int) -> None:
+    """Make the file that the workers share anew, before they start; say so if that fails."""
+    try:
+        if counters is not None:
+            counting.prepare(counters, workers)
+    except OSError as error:
+        _say_unlimited(error)
+
+
+class Limiter:
+    """Stands before routes and counts; what it can't count, it lets pass."""
+
+    def __init__(
+        self, reads: RateLimitItem | None, writes: RateLimitItem | None, counters: Path | None
+    ) -> None:
+        """Prepare to count.
+
+        Args:
+            reads: how many GET, HEAD and OPTIONS; None for any number.
+            writes: how many of all other methods; None for any number.
+            counters: the file that the workers share; None to count in this process alone.
+        """
+        self._limits: Limits = {"reads": reads, "writes": writes}
+        self._counter = _counter(counters)
+
+    def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
+        """Return `routes`, limited; to be called before whatever else stands before them."""
+        if self._counter is not None:
+            routes.before_request(lambda: self._admit(resource_class))
+            routes.after_request(_tell)
+        return routes
+
+    def _admit(self, resource_class: str) -> None:
+        """Count the request.
+
+        Raises:
+            TooManyRequestsError: the client has sent too many.
+        """
+        action = "reads" if request.method in _READING else "writes"
+        limit = self._limits[action]
+        if limit is None or self._counter is None:
+            return
+        period = limit.get_expiry()
+        name = f"{resource_class}-{action}"
+        count = self._counter.incr(limit.key_for(_client(), name), period)
+        wait = max(1, round(window_end(period) - time.time()))
+        left = max(0, limit.amount - count)
+        g.rate_limit = {
+            "RateLimit-Policy": f'"{name}";q={limit.amount};w={period}',
+            "RateLimit": f'"{name}";r={left};t={wait}',
+        }
+        if count > limit.amount:
+            detail = f"More than {limit.amount} {action} of {resource_class} in {period} s."
+            raise TooManyRequestsError(detail, retry_after=wait)
+
+
+def _counter(path: Path | None) -> SharedCounters | None:
+    try:
+        return SharedCounters(path)
+    except OSError as error:
+        _say_unlimited(error)
+        return None
+
+
+def _say_unlimited(error: OSError) -> None:
+    logger.error("requests are not limited", extra={"error": str(error)})
+
+
+def _tell(response: Response) -> Response:
+    response.headers.update(g.get("rate_limit", {}))
+    return response
+
+
+def _client() -> str:
+    """Return whom to count for: an IPv4 address, or the network of an IPv6 address."""
+    address = request.remote_addr or "unknown"
+    if ":" not in address:
+        return address
+    network = ip_network((IPv6Address(address), _NETWORK_BITS), strict=False)
+    return str(network.network_address)

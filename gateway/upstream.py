@@ -1,0 +1,182 @@
+"""Calls to an upstream: over kept connections, with time limits, no more than it should have.
+
+Before each call stand a bulkhead and a circuit breaker. To the breaker an answer of any status
+shows that the upstream is there. What can't be connected to is away, and so is what has not
+answered within `READ_SECONDS`. An answer that is broken, or not there when a caller with less
+patience gives up, tells nothing; nor does whatever a client may have caused.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import urllib3
+from prometheus_client import Histogram
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from chassis import metrics
+from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis.kept_connections import Pool, cause
+from chassis.settings import Upstream
+from gateway import exchange
+from gateway.breaker import CircuitBreaker
+from gateway.bulkhead import Bulkhead
+
+UPSTREAM = Histogram(
+    "upstream_request_duration_seconds",
+    "Time that an upstream took to answer, by upstream and outcome",
+    ["upstream", "outcome"],
+    buckets=metrics.SECONDS,
+)
+CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
+IN_FLIGHT = 32
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is asked of an upstream; `target` is a path with its query, both encoded."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Answer(NamedTuple):
+    """What an upstream has answered."""
+
+    status: int
+    headers: urllib3.HTTPHeaderDict
+    data: bytes
+
+
+class UpstreamClient:
+    """Calls one upstream, `in_flight` times at once at most; all threads of a process share it."""
+
+    def __init__(self, upstream: Upstream, in_flight: int = IN_FLIGHT) -> None:
+        """Make no connection before one is needed."""
+        self.name = upstream.name
+        self.breaker = CircuitBreaker(upstream.name)
+        self._bulkhead = Bulkhead(upstream.name, in_flight)
+        self._pool = Pool(upstream.host, upstream.port, maxsize=in_flight, retries=False)
+        self._pool.ConnectionCls = exchange.Connection
+
+    def call(self, call: Call, seconds: float | None = None) -> Answer:
+        """Call the upstream; GET and HEAD once more if the connection is closed without an answer.
+
+        Args:
+            call: what to ask.
+            seconds: how much time it has, `READ_SECONDS` unless given.
+
+        Raises:
+            UnavailableError: it can't be reached, or is not asked (503).
+            UpstreamTimeoutError: it takes too long (504).
+            UpstreamError: its answer is broken (502).
+        """
+        started, outcome = time.perf_counter(), "error"
+        try:
+            answer = self._guarded(call, READ_SECONDS if seconds is None else seconds)
+            outcome = f"{answer.status // 100}xx"
+            return answer
+        except (UnavailableError, UpstreamError) as error:
+            outcome = error.cause
+            raise
+        finally:
+            UPSTREAM.labels(self.name, outcome).observe(time.perf_counter() - started)
+
+    def _guarded(self, call: Call, limit: float) -> Answer:
+        with self._bulkhead.permit(), self._judged(limit), exchange.within(call.target, limit):
+            return self._answer(call)
+
+    @contextmanager
+    def _judged(self, limit: float) -> Iterator[None]:
+        """Let the breaker decide about a call, and learn how it ends."""
+        admitted, reached = self.breaker.admit(), None
+        try:
+            yield
+            reached = True
+        except UnavailableError:
+            reached = False
+            raise
+        except UpstreamTimeoutError:
+            reached = False if limit >= READ_SECONDS else None
+            raise
+        finally:
+            self.breaker.record(admitted, reached)
+
+    def _answer(self, call: Call) -> Answer:
+        try:
+            return self._attempt(call)
+        except ConnectionClosedError:
+            if call.method not in ("GET", "HEAD"):
+                raise
+            return self._attempt(call)
+
+    def _attempt(self, call: Call) -> Answer:
+        try:
+            return _whole(self._send(call))
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise UnavailableError(f"{self.name} can't be reached.", cause=cause(error)) from error
+        except (ReadTimeoutError, TimeoutError) as error:
+            raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
+        except (HTTPError, OSError, ValueError) as error:
+            raise UpstreamError(f"{self.name} has not given a whole answer.") from error
+
+    def _send(self, call: Call) -> urllib3.BaseHTTPResponse:
+        connect = min(CONNECT_SECONDS, exchange.seconds_left())
+        try:
+            return self._pool.urlopen(
+                call.method,
+                call.target,
+                body=call.body or None,
+                headers=call.headers,
+                timeout=urllib3.Timeout(connect=connect, read=READ_SECONDS),
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except ProtocolError as error:
+            raise self._meant(error) from error
+
+    def _meant(self, error: ProtocolError) -> Exception:
+        """Return what urllib3 means by an aborted connection."""
+        reason = error.args[-1]
+        if isinstance(reason, TimeoutError):
+            return reason
+        if isinstance(reason, ConnectionError):
+            detail = f"{self.name} closed the connection before it answered."
+            return ConnectionClosedError(detail)
+        return error
+
+
+class ConnectionClosedError(UpstreamError):
+    """The connection, kept from an earlier request perhaps, was closed before any answer."""
+
+    cause = "connection_closed"
+
+
+def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
+    """Read the body, and give the connection back, or close it if it is not whole."""
+    try:
+        if not _says_its_length(response):
+            raise ProtocolError("no way to see whether the answer is whole")
+        data = response.read(decode_content=False)
+    except BaseException:
+        response.close()
+        raise
+    response.release_conn()
+    return Answer(response.status, response.headers, data)
+
+
+def _says_its_length(response: urllib3.BaseHTTPResponse) -> bool:
+    """Tell whether an end that comes too early would be noticed (RFC 9112, section 6.3)."""
+    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+    return chunked or response.length_remaining is not None

@@ -1,0 +1,62 @@
+"""What `GET /api/status` shows, made of a survey."""
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+from chassis import VERSION
+from gateway.watch import machines, messages
+from gateway.watch.platform import EVENTS_QUEUE, Platform
+from gateway.watch.survey import Survey
+from gateway.watch.traffic import Rate
+
+NAME = "crud-master"
+Document = dict[str, Any]
+
+
+def document(platform: Platform, survey: Survey) -> Document:
+    """Write down what was found; what is not known is None, and named in `unavailable`."""
+    shown = {
+        "machines": [machines.shown(machine, survey) for machine in platform.machines],
+        "gateway": _gateway(survey),
+        "rabbitmq": messages.rabbitmq(survey),
+        "queues": list(messages.queues(platform, survey)),
+        "outboxes": list(messages.outboxes(platform, survey)),
+        "orders": survey.orders.value,
+        "bills": survey.bills.value,
+    }
+    unavailable = sorted(_unavailable(shown))
+    status = "degraded" if unavailable or not all(_wells(shown)) else "up"
+    about = {"name": NAME, "version": VERSION, "at": _now(), "platform": platform.kind}
+    return {**about, "status": status, **shown, "unavailable": unavailable}
+
+
+def _gateway(survey: Survey) -> Document:
+    rate = survey.traffic.value or Rate(0.0, 0.0, 0.0, [])
+    return dict(rate._asdict())
+
+
+def _unavailable(shown: Document) -> Iterator[str]:
+    for name in ("orders", "bills"):
+        if shown[name] is None:
+            yield name
+    for name in ("queues", "outboxes"):
+        if any(None in _ours(part).values() for part in shown[name]):
+            yield name
+
+
+def _ours(part: Document) -> Document:
+    """What we can know of a queue or an outbox; of the events' queue no more than its length."""
+    return {"ready": part["ready"]} if part.get("name") == EVENTS_QUEUE else part
+
+
+def _wells(shown: Document) -> Iterator[bool]:
+    yield shown["rabbitmq"]["status"] == "up"
+    for machine in shown["machines"]:
+        yield machine["database"]["status"] == "up"
+        for process in machine["processes"]:
+            yield process["status"] == "ready"
+
+
+def _now() -> str:
+    return f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"

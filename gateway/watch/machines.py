@@ -1,0 +1,54 @@
+"""The machines, as a survey found them: their processes and databases."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.watch.platform import Machine, Process
+from gateway.watch.processes import Health
+from gateway.watch.rounds import UNKNOWN
+from gateway.watch.survey import Survey
+
+
+def shown(machine: Machine, survey: Survey) -> dict[str, Any]:
+    """Describe a machine: it is up if any of its processes answers, if only by a refusal."""
+    healths = [(process, health(process, survey)) for process in machine.processes]
+    reached = any(health.reached for _process, health in healths)
+    return {
+        "name": machine.name,
+        "address": machine.address,
+        "status": "up" if reached else "down",
+        "database": {"name": machine.database, "status": _database(machine, survey)},
+        "processes": [_process(process, health) for process, health in healths],
+    }
+
+
+def health(process: Process, survey: Survey) -> Health:
+    """Return how a process is."""
+    found = survey.health.get(process.name, UNKNOWN)
+    if isinstance(found.value, Health):
+        return found.value
+    return Health("down", reached=False, detail=found.failure)
+
+
+def _process(process: Process, health: Health) -> dict[str, Any]:
+    return {
+        "name": process.name,
+        "port": process.port,
+        "status": health.status,
+        "milliseconds": health.milliseconds,
+        "detail": health.detail,
+        "checks": health.checks,
+    }
+
+
+def _database(machine: Machine, survey: Survey) -> str:
+    """`up` if a process reaches it, `down` if none of those that answer does, else `unknown`."""
+    seen = set(_seen(machine, survey))
+    return "up" if "up" in seen else "down" if seen else "unknown"
+
+
+def _seen(machine: Machine, survey: Survey) -> Iterator[str]:
+    for process in machine.processes:
+        check = health(process, survey).checks.get(machine.database)
+        if check:
+            yield check["status"]

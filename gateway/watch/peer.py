@@ -1,0 +1,89 @@
+"""A process of the platform, asked over HTTP, with little patience."""
+
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    TimeoutError,
+)
+from werkzeug.exceptions import BadRequest
+
+from chassis import identity, parsing
+from chassis.kept_connections import Pool
+
+SECONDS = 0.8
+
+
+class AwayError(Exception):
+    """There was no answer that says anything.
+
+    Attributes:
+        reached: whether the machine itself has answered, if only to refuse.
+    """
+
+    def __init__(self, detail: str, reached: bool = True) -> None:
+        super().__init__(detail)
+        self.reached = reached
+
+
+class Peer:
+    """Asks one process; may be used by two threads at once."""
+
+    def __init__(self, address: str, port: int) -> None:
+        patience = urllib3.Timeout(total=SECONDS)
+        self._pool = Pool(address, port, maxsize=2, timeout=patience, retries=False)
+
+    def get(self, path: str) -> urllib3.BaseHTTPResponse:
+        """Return what a path is answered with.
+
+        Raises:
+            AwayError: nothing came, or nothing whole.
+        """
+        try:
+            return self._attempt(path)
+        except NewConnectionError as error:
+            refused = isinstance(error.__cause__, ConnectionRefusedError)
+            raise AwayError(_reason(error, refused), reached=refused) from error
+        except ConnectTimeoutError as error:
+            raise AwayError(f"unreachable within {SECONDS:g} s", reached=False) from error
+        except TimeoutError as error:
+            raise AwayError(f"no answer within {SECONDS:g} s") from error
+        except HTTPError as error:
+            raise AwayError(f"no whole answer: {error}") from error
+
+    def json(self, path: str) -> Any:
+        """Return the JSON at a path, with decimals as `Decimal`.
+
+        Raises:
+            AwayError: nothing came, or another status than 200, or no JSON.
+        """
+        answer = self.get(path)
+        if answer.status != HTTPStatus.OK:
+            raise AwayError(f"answered {answer.status}")
+        try:
+            return parsing.decoded(answer.data)
+        except BadRequest as error:
+            raise AwayError("answered with something else than JSON") from error
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._pool.close()
+
+    def _attempt(self, path: str) -> urllib3.BaseHTTPResponse:
+        headers = {identity.HEADER: identity.WATCH}
+        try:
+            return self._pool.request("GET", path, headers=headers, redirect=False)
+        except ProtocolError as error:
+            if not isinstance(error.args[-1], ConnectionError):
+                raise
+            # a kept connection, perhaps, that the other side has closed meanwhile
+            return self._pool.request("GET", path, headers=headers, redirect=False)
+
+
+def _reason(error: NewConnectionError, refused: bool) -> str:
+    return "connection refused" if refused else str(error.__cause__ or error)

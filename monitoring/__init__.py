@@ -1,0 +1,1 @@
+"""What Prometheus needs to watch the processes, and to say when one needs somebody."""

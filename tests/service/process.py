@@ -1,0 +1,103 @@
+"""A service's process as PM2 would run it, on the tests' servers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import requests
+
+from chassis.settings import BrokerSettings, DatabaseSettings, ServerSettings
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 30.0
+
+
+class Settings(Protocol):
+    """What the settings of all services have."""
+
+    @property
+    def server(self) -> ServerSettings: ...
+    @property
+    def database(self) -> DatabaseSettings: ...
+    @property
+    def broker(self) -> BrokerSettings: ...
+
+
+def environment(service: str, settings: Settings, home: Path, **more: object) -> dict[str, str]:
+    """The environment of a service's processes; `more` are variables of its own, such as ports."""
+    prefix, database, rabbit = service.upper(), settings.database, settings.broker
+    return {
+        "PATH": os.environ["PATH"],
+        "STATE_DIR": str(home / "state"),
+        f"{prefix}_BIND": settings.server.bind,
+        f"{prefix}_WORKERS": "1",
+        f"{prefix}_DB_HOST": database.host,
+        f"{prefix}_DB_PORT": str(database.port),
+        f"{prefix}_DB_NAME": database.name,
+        f"{prefix}_DB_USER": database.user,
+        f"{prefix}_DB_PASSWORD": database.password.get_secret_value(),
+        "RABBITMQ_HOST": rabbit.host,
+        "RABBITMQ_PORT": str(rabbit.port),
+        "RABBITMQ_USER": rabbit.user,
+        "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
+        "RABBITMQ_VHOST": rabbit.vhost,
+        "RABBITMQ_QUEUE": rabbit.queue,
+        **{name: str(value) for name, value in more.items()},
+    }
+
+
+class Process:
+    """A process that is not started yet."""
+
+    def __init__(
+        self, service: str, command: str, environment: dict[str, str], home: Path, port: int
+    ) -> None:
+        self.url = f"http://{environment[f'{service.upper()}_BIND']}:{port}"
+        self._command = [sys.executable, "-m", service, command]
+        self._environment = environment
+        self._log = home / f"{command}-{uuid4().hex}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; it writes its log into a file."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
+            )
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """End it, if it runs, and return its exit status."""
+        if self._process is None:
+            return None
+        process, self._process = self._process, None
+        process.send_signal(number)
+        return process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """Take it away, with no warning."""
+        self.end(signal.SIGKILL)
+
+    def request(self, method: str, path: str, body: object = None) -> requests.Response | None:
+        """Ask it; None if it gives no answer."""
+        try:
+            return requests.request(method, self.url + path, json=body, timeout=15)
+        except requests.RequestException:
+            return None
+
+    def is_ready(self) -> bool:
+        """Whether it says that it is."""
+        response = self.request("GET", "/ready")
+        return response is not None and response.status_code == 200
+
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def logged(self) -> list[dict[str, Any]]:
+        """What it has logged so far, line by line."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]

@@ -1,0 +1,162 @@
+"""Services as their own processes, served by granian, and clients that speak to sockets."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from chassis.settings import DatabaseSettings
+from local.ports import free_port
+from local.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+API_TOKEN = "bootstrap-token-of-the-tests!"
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """All that came back on a connection, and whether the other side closed it."""
+
+    data: bytes
+    closed: bool
+
+    @property
+    def statuses(self) -> list[int]:
+        """The final statuses of all answers, in their order."""
+        found = re.findall(rb"HTTP/1\.[01] ([2-5]\d\d) ", self.data)
+        return [int(status) for status in found]
+
+    @property
+    def head(self) -> bytes:
+        """The first answer's status line and headers, in lower case."""
+        return self.data.partition(b"\r\n\r\n")[0].lower()
+
+
+@dataclass
+class Served:
+    """A service that listens on 127.0.0.1."""
+
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, seconds: float = SECONDS) -> socket.socket:
+        """Open a connection, on which nothing lasts longer than so many seconds."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
+
+    def exchange(self, *parts: bytes, end: bool = False, patience: float = SECONDS) -> Reply:
+        """Send bytes and read until the other side closes or is silent for `patience` seconds.
+
+        `end` closes the sending side after the last byte.
+        """
+        with self.connect(patience) as connection:
+            with suppress(ConnectionError):
+                for part in parts:
+                    connection.sendall(part)
+            if end:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+            return received(connection)
+
+
+def received(connection: socket.socket) -> Reply:
+    """Read all that comes."""
+    data = b""
+    try:
+        while part := connection.recv(65536):
+            data += part
+    except TimeoutError:
+        return Reply(data, closed=False)
+    except ConnectionError:
+        return Reply(data, closed=True)
+    return Reply(data, closed=True)
+
+
+@contextmanager
+def serving(service: str, variables: Mapping[str, str], home: Path) -> Iterator[Served]:
+    """Serve a service for a block, as PM2 would."""
+    port, log = free_port(), home / f"{service}.log"
+    name = service.upper() if service == "gateway" else f"{service.upper()}_API"
+    own = {"PATH": os.environ["PATH"], "STATE_DIR": str(home / "state"), f"{name}_PORT": str(port)}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", service, "serve"],
+            cwd=ROOT,
+            env={**own, f"{service.upper()}_BIND": "127.0.0.1", **variables},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    served = Served(port, log, process)
+    try:
+        wait_until(lambda: _answers(served), SECONDS, f"{service} to answer: {log.read_text()}")
+        yield served
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+
+
+def _answers(served: Served) -> bool:
+    assert served.process.poll() is None, served.log.read_text()
+    with suppress(requests.RequestException):
+        return requests.get(f"{served.url}/live", timeout=5).status_code == 200
+    return False
+
+
+def database_variables(service: str, settings: DatabaseSettings) -> dict[str, str]:
+    """Where a service's database is."""
+    prefix = f"{service.upper()}_DB_"
+    return {
+        f"{prefix}HOST": settings.host,
+        f"{prefix}PORT": str(settings.port),
+        f"{prefix}NAME": settings.name,
+        f"{prefix}USER": settings.user,
+        f"{prefix}PASSWORD": settings.password.get_secret_value(),
+    }
+
+
+def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str, str]:
+    """What the gateway reads, before upstreams at these ports; its broker and others are away."""
+    ports = {name: free_port() for name in ("inventory", "billing", "customers", "orders")}
+    places = {f"{n.upper()}_API_PORT": str(port) for n, port in (ports | upstreams).items()}
+    addresses = {f"{name.upper()}_VM_IP": "127.0.0.1" for name in ports}
+    return {
+        **database_variables("gateway", database),
+        **places,
+        **addresses,
+        **_no_broker(),
+        "API_TOKEN": API_TOKEN,
+    }
+
+
+def inventory_variables(database: DatabaseSettings) -> dict[str, str]:
+    """What inventory reads; its broker is away."""
+    return {
+        **database_variables("inventory", database),
+        **_no_broker(),
+        "BILLING_VM_IP": "127.0.0.1",
+    }
+
+
+def _no_broker() -> dict[str, str]:
+    return {
+        "RABBITMQ_HOST": "127.0.0.1",
+        "RABBITMQ_PORT": str(free_port()),
+        "RABBITMQ_USER": "nobody",
+        "RABBITMQ_PASSWORD": "nothing",
+        "RABBITMQ_VHOST": "nowhere",
+        "RABBITMQ_QUEUE": "billing_queue",
+    }

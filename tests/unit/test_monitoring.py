@@ -1,0 +1,109 @@
+"""monitoring/ watches what there is: each process at its address, and no metric that nobody has."""
+
+import json
+import re
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+
+from chassis.batches import BatchProcessor
+from local import variables
+from local.layout import CHECKOUT, PROCESSES, SERVICES
+from monitoring.targets import render
+from orders.mail_sender import Sender
+
+HOME = CHECKOUT / "monitoring"
+EXAMPLE = variables.parse(CHECKOUT / ".env.example")
+README = (CHECKOUT / "README.md").read_text()
+# what Prometheus and its Python client say of any process
+OF_ANY_PROCESS = {"up", "process_start_time_seconds"}
+PLACES = {
+    "machines": EXAMPLE,
+    "stack": variables.resolve(EXAMPLE, variables.ADDRESSES, {}, Path("/tmp")),
+}
+
+
+def parsed(name: str) -> Any:
+    """A YAML file of monitoring/."""
+    return yaml.safe_load((HOME / name).read_text())
+
+
+def rules() -> list[dict[str, Any]]:
+    """All alerts."""
+    return [rule for group in parsed("alerts.yml")["groups"] for rule in group["rules"]]
+
+
+def metrics() -> dict[str, tuple[str, ...]]:
+    """Kind and labels of each metric of the code, by its name."""
+    files = (file for part in ("chassis", *SERVICES) for file in (CHECKOUT / part).glob("*.py"))
+    makers = (file for file in files if "from prometheus_client" in file.read_text())
+    modules = (import_module(f"{file.parent.name}.{file.stem}") for file in makers)
+    made = (thing for module in modules for thing in vars(module).values())
+    return dict(map(_described, filter(lambda thing: isinstance(thing, MetricWrapperBase), made)))
+
+
+def _described(metric: MetricWrapperBase) -> tuple[str, tuple[str, ...]]:
+    [said] = metric.describe()
+    name = f"{said.name}_total" if said.type == "counter" else said.name
+    return name, (said.type, *metric._labelnames)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_targets_are_the_processes_at_their_addresses(place: str) -> None:
+    text = (HOME / f"{place}.json").read_text()
+    assert text == render(PLACES[place])
+    found = [target["labels"]["process"] for target in json.loads(text)]
+    assert found == [process.name for process in PROCESSES]
+
+
+def test_another_port_is_another_target() -> None:
+    first = json.loads(render(EXAMPLE | {"GATEWAY_PORT": "9000"}))[0]
+    assert first["targets"] == ["192.168.56.10:9000"]
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"].keys() == {"summary", "description"}
+
+
+def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    fires: dict[str, set[bool]] = {rule["alert"]: set() for rule in rules()}
+    for test in parsed("tests.yml")["tests"]:
+        for case in test["alert_rule_test"]:
+            fires[case["alertname"]].add(bool(case.get("exp_alerts")))
+    assert {name for name, cases in fires.items() if cases != {True, False}} == set()
+
+
+def test_alerts_use_metrics_that_there_are() -> None:
+    known = set(metrics()) | OF_ANY_PROCESS
+    for rule in rules():
+        used = re.findall(r"\b([a-z_]+)\{", rule["expr"])
+        names = {re.sub("_(bucket|count|sum)$", "", name) for name in used}
+        assert names and names <= known, rule["alert"]
+
+
+def test_the_readme_has_every_metric_with_its_kind_and_labels() -> None:
+    section = README.partition("## Monitoring\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", section, re.MULTILINE)
+    documented = {name: (kind, *re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
+    assert documented == metrics()
+
+
+def test_counters_of_what_is_refused_begin_with_nothing_so_that_the_first_is_an_increase() -> None:
+    stop = threading.Event()
+    BatchProcessor("tests-queue", Mock(), stop)
+    Sender(Mock(), Mock(), "orders@localhost", "tests-queue.dlq", stop)
+    refused = {"outcome": "refused"}
+    for name, own in (
+        ("messages_consumed_total", {"queue": "tests-queue"}),
+        ("mails_total", {"step": "created"}),
+    ):
+        assert REGISTRY.get_sample_value(name, refused | own) == 0
