@@ -54,7 +54,7 @@ def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
         "backpressure": 512,
         # for the headers of a request, and for the next request on a connection that is kept
         "http1-header-read-timeout": HEADER_SECONDS * 1000,
-        # of a connection; longer headers are refused
+        # of a connection; headers of twice that are refused (431)
         "http1-buffer-size": 64 * 1024,
         "workers-kill-timeout": GRACE_SECONDS,
         # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped

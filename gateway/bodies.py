@@ -6,7 +6,6 @@ no number of them keeps all threads, and reading goes on, the others are turned 
 
 import threading
 from collections.abc import Iterable
-from io import RawIOBase
 from typing import TYPE_CHECKING, Any
 
 from chassis.errors import UnavailableError
@@ -28,11 +27,13 @@ class Bodies:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if length != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
         return self._app(environ, start_response)
 
 
-class _Body(RawIOBase):
+class _Body:
     """A body that is read while a place is taken."""
 
     def __init__(self, body: Any, places: threading.BoundedSemaphore) -> None:

@@ -5,6 +5,7 @@ Source: RFC 7239, section 8.1 (integrity of forwarding information).
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,13 @@ if TYPE_CHECKING:
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
-_SAID = ("HTTP_FORWARDED", "HTTP_X_REAL_IP")
-_SAID_PREFIX = "HTTP_X_FORWARDED_"
+_FOR, _PROTO, _HOST = (f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST"))
+_OTHERS = ("BY", "PORT", "PREFIX", "PROTOCOL", "SCHEME", "SERVER", "SSL")
+_SAID = (
+    *(_FOR, _PROTO, _HOST),
+    *(f"HTTP_X_FORWARDED_{name}" for name in _OTHERS),
+    *("HTTP_FORWARDED", "HTTP_X_REAL_IP"),
+)
 HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
@@ -34,15 +40,15 @@ class Clients:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        said = {name: environ.pop(name) for name in list(environ) if _is_said(name)}
-        peer = _address(environ.get("REMOTE_ADDR", ""))
+        said = {name: environ.pop(name) for name in _SAID if name in environ}
+        peer = _peer(environ.get("REMOTE_ADDR", ""))
         if peer is not None:
             way = [peer]
             if self._trusts(peer):
-                way = self._way(said.get(f"{_SAID_PREFIX}FOR", ""), peer)
+                way = self._way(said.get(_FOR, ""), peer)
                 _see(environ, said)
             environ["REMOTE_ADDR"] = str(way[0])
-            environ[f"{_SAID_PREFIX}FOR"] = ", ".join(map(str, way))
+            environ[_FOR] = ", ".join(map(str, way))
         return self._app(environ, start_response)
 
     def _way(self, said: str, peer: Address) -> list[Address]:
@@ -56,10 +62,6 @@ class Clients:
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
-
-
-def _is_said(name: str) -> bool:
-    return name.startswith(_SAID_PREFIX) or name in _SAID
 
 
 def _from_the_right(said: str) -> Iterator[Address]:
@@ -81,10 +83,15 @@ def _address(text: str) -> Address | None:
     return None if address.scope_id else address.ipv4_mapped or address
 
 
+@lru_cache(maxsize=1024)
+def _peer(text: str) -> Address | None:
+    return _address(text)
+
+
 def _see(environ: "WSGIEnvironment", said: dict[str, str]) -> None:
     """Take over the scheme and host that the client used, as a trusted proxy says."""
-    scheme = said.get(f"{_SAID_PREFIX}PROTO", "").lower()
+    scheme = said.get(_PROTO, "").lower()
     if scheme in ("http", "https"):
         environ["wsgi.url_scheme"] = scheme
-    if HOST.fullmatch(host := said.get(f"{_SAID_PREFIX}HOST", "")):
+    if HOST.fullmatch(host := said.get(_HOST, "")):
         environ["HTTP_HOST"] = host

@@ -77,14 +77,12 @@ class SharedCounters(Storage):
 
     def get(self, key: str) -> int:
         """Return the count in the key's window; 0 if that is over."""
-        return self._count(_places(key), int(self.get_expiry(key)))
+        end = self._end(key)
+        return self._count(_places(key), end) if end > time.time() else 0
 
     def get_expiry(self, key: str) -> float:
         """Return when the key's window ends, in seconds since 1970; now if there is none."""
-        ends = [
-            max(self._words[lane + place] >> 32 for lane in self._lanes) for place in _places(key)
-        ]
-        return max(float(min(ends)), time.time())
+        return max(float(self._end(key)), time.time())
 
     def check(self) -> bool:
         """Tell that it works: what is mapped can be read and written."""
@@ -100,6 +98,11 @@ class SharedCounters(Storage):
         """Forget a key."""
         for lane in self._lanes:
             self._forget(lane, _places(key))
+
+    def _end(self, key: str) -> int:
+        return min(
+            max(self._words[lane + place] >> 32 for lane in self._lanes) for place in _places(key)
+        )
 
     def _count(self, places: tuple[int, int], end: int) -> int:
         return min(

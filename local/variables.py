@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from io import StringIO
+from ipaddress import ip_network
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
@@ -28,8 +29,13 @@ SWITCHES = ("EVENTS_STRICT",)
 SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30}
 PROTECTED = ("movies", "products", "billing", "customers", "orders", "events")
 ENCRYPTIONS = ("none", "starttls", "tls")
-# a mail server's: without a default, but from the environment, too
-OPTIONAL = ("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD")
+# without a default, but from the environment, too
+OPTIONAL = (
+    *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD"),
+    *("TRUSTED_PROXIES", "CORS_ORIGINS"),
+)
+LIMITS = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES")
+ORIGIN = r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?"
 Variables = dict[str, str]
 
 
@@ -96,6 +102,7 @@ def _check(values: Variables) -> None:
             )
     _check_events(values)
     _check_tokens(values)
+    _check_edge(values)
     _check_mail(values)
     _check_lines(values)
 
@@ -121,6 +128,34 @@ def _check_tokens(values: Variables) -> None:
     # what it is, nobody else should read
     if not re.fullmatch(r"[\x21-\x7e]{8,512}", values["API_TOKEN"]):
         raise StackError("API_TOKEN has to be 8 to 512 visible ASCII characters, without a blank.")
+
+
+def _check_edge(values: Variables) -> None:
+    for name in LIMITS:
+        limit = r"\s*(none|[1-9][0-9]{0,8}/(second|minute|hour|day))\s*"
+        if not re.fullmatch(limit, values[name], re.ASCII | re.IGNORECASE):
+            raise StackError(
+                f"{name} has to be none, or NUMBER/second, /minute, /hour or /day,"
+                f" and is {values[name]!r}."
+            )
+    proxies, origins = values.get("TRUSTED_PROXIES"), values.get("CORS_ORIGINS")
+    if proxies and not all(_is_network(word.strip()) for word in proxies.split(",")):
+        raise StackError(
+            f"TRUSTED_PROXIES has to be a list of addresses and networks, and is {proxies!r}."
+        )
+    if origins and origins.strip() != "*" and not all(map(_is_origin, origins.split(","))):
+        raise StackError(f"CORS_ORIGINS has to be * or a list of origins, and is {origins!r}.")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(ip_network(text))
+    except ValueError:
+        return False
+
+
+def _is_origin(text: str) -> bool:
+    return bool(re.fullmatch(ORIGIN, text.strip(), re.ASCII | re.IGNORECASE))
 
 
 def _check_mail(values: Variables) -> None:

@@ -16,9 +16,11 @@ readonly variables=(
   GATEWAY_PORT GATEWAY_RELAY_PORT GATEWAY_DB_NAME GATEWAY_DB_USER GATEWAY_DB_PASSWORD
   GATEWAY_WORKERS GATEWAY_THREADS
   RABBITMQ_USER RABBITMQ_PASSWORD RABBITMQ_VHOST RABBITMQ_QUEUE RABBITMQ_PORT
-  API_TOKEN AUTH_PROTECTED
+  API_TOKEN AUTH_PROTECTED RATE_LIMIT_READS RATE_LIMIT_WRITES
 )
+readonly of_edge=(TRUSTED_PROXIES CORS_ORIGINS)
 need "${variables[@]}"
+take "${of_edge[@]}"
 servers=(gateway)
 workers=(gateway-relay)
 # shellcheck disable=SC2034
@@ -42,7 +44,7 @@ step 'Swagger UI' install_swagger_ui
 step 'PM2 service' install_pm2_service
 step 'log rotation' rotate_logs
 step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST GATEWAY_BIND \
-  SWAGGER_UI_DIR "${of_machine[@]}"
+  SWAGGER_UI_DIR "${of_edge[@]}" "${of_machine[@]}"
 step 'release' lay_release
 step 'migrations' migrate "$GATEWAY_DB_NAME"
 step 'processes' take_over

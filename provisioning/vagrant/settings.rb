@@ -19,8 +19,10 @@ module CrudMaster
   class Settings
     LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
     SECRET = /_(PASSWORD|TOKEN)\z/
-    # a mail server's: without a default, but from the environment, too
-    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD].freeze
+    # without a default, but from the environment, too
+    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD TRUSTED_PROXIES CORS_ORIGINS].freeze
+    LIMIT = %r{\A\s*(?:none|[1-9]\d{0,8}/(?:second|minute|hour|day))\s*\z}i
+    ORIGIN = %r{\Ahttps?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?\z}i
     PROTECTED = %w[movies products billing customers orders events].freeze
 
     def self.read(root)
@@ -77,6 +79,7 @@ module CrudMaster
       named(/_STRICT\z/).each { |name, value| check_switch(name, value) }
       named(/_SECONDS\z/).each { |name, value| check_seconds(name, value) }
       check_tokens
+      check_edge
       check_mail
       check_distinct(addresses, "address")
       check_distinct(named(/_FORWARDED_PORT\z/), "port")
@@ -120,6 +123,28 @@ module CrudMaster
       refuse what + PROTECTED.join(",") unless good
       good = @values["API_TOKEN"].match?(/\A[\x21-\x7e]{8,512}\z/)
       refuse "has an API_TOKEN that is not 8 to 512 visible ASCII characters" unless good
+    end
+
+    def check_edge
+      named(/\ARATE_LIMIT_/).each do |name, value|
+        refuse "has #{name}=#{value}, which is neither none nor NUMBER/second, /minute, /hour or /day" unless value.match?(LIMIT)
+      end
+      words = words_of("TRUSTED_PROXIES")
+      refuse "has TRUSTED_PROXIES=#{words.join(',')}, which is no list of addresses and networks" unless words.all? { |word| network?(word) }
+      words = words_of("CORS_ORIGINS")
+      good = words == ["*"] || words.all? { |word| word.match?(ORIGIN) }
+      refuse "has CORS_ORIGINS=#{words.join(',')}, which is neither * nor a list of origins" unless good
+    end
+
+    def words_of(name)
+      @values[name].split(",", -1).map(&:strip)
+    end
+
+    def network?(word)
+      network = IPAddr.new(word)
+      !word.include?("%") && (!word.include?("/") || network.to_s == word.split("/").first.downcase)
+    rescue IPAddr::Error
+      false
     end
 
     def check_mail

@@ -45,6 +45,12 @@ def project(tmp_path: Path) -> Project:
             "AUTH_PROTECTED=order, which is neither all nor none nor a list",
         ),
         ("API_TOKEN=short\n", "an API_TOKEN that is not 8 to 512 visible ASCII characters"),
+        (
+            "RATE_LIMIT_READS=many\n",
+            "RATE_LIMIT_READS=many, which is neither none nor NUMBER/second",
+        ),
+        ("TRUSTED_PROXIES=10.0.0.1/8\n", "10.0.0.1/8, which is no list of addresses and networks"),
+        ("CORS_ORIGINS=a.example\n", "CORS_ORIGINS=a.example, which is neither * nor a list"),
         ("SMTP_PORT=smtp\n", "SMTP_PORT=smtp, which is no port from 1 to 65535"),
         ("SMTP_TLS=yes\n", "SMTP_TLS=yes, which is neither none nor starttls nor tls"),
         ("SMTP_USER=me\n", "only one of SMTP_USER and SMTP_PASSWORD"),

@@ -197,3 +197,34 @@ def test_what_is_rendered_reads_back_as_it_was(tmp_path: Path) -> None:
     file = tmp_path / "services.env"
     file.write_text(variables.render(values))
     assert dotenv_values(file) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATE_LIMIT_READS", "none"),
+        ("RATE_LIMIT_WRITES", "10/second"),
+        ("TRUSTED_PROXIES", "192.0.2.1, 10.0.0.0/8,fd00::/8"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "http://localhost:3000, https://a.example"),
+    ],
+)
+def test_what_the_gateway_takes_from_outside_is_read(checkout: Path, name: str, value: str) -> None:
+    assert variables.read(checkout, {name: value})[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATE_LIMIT_READS", "many"),
+        ("RATE_LIMIT_WRITES", "0/second"),
+        ("RATE_LIMIT_WRITES", "10/week"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.1,"),
+        ("CORS_ORIGINS", "example.org"),
+        ("CORS_ORIGINS", "*,https://a.example"),
+    ],
+)
+def test_what_the_gateway_can_not_take_is_named(checkout: Path, name: str, value: str) -> None:
+    with pytest.raises(StackError, match=f"^{name} has to be .*, and is '"):
+        variables.read(checkout, {name: value})

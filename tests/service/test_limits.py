@@ -1,0 +1,240 @@
+"""Rate limits: per client and class, over all workers, and never in the way when they fail."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import limits
+import pytest
+import requests
+from flask.testing import FlaskClient
+from limits.strategies import FixedWindowRateLimiter
+
+from chassis import logs
+from chassis.publisher import Publisher
+from chassis.settings import DatabaseSettings, PortSettings, Upstream, read
+from gateway import counting
+from gateway import limits as gateway_limits
+from gateway.app import create_app
+from gateway.counting import SharedCounters
+from gateway.edge_settings import EdgeSettings
+from gateway.settings import AuthSettings, Settings
+from local.ports import free_port
+from tests.service.conftest import NOWHERE, SERVER
+from tests.service.raw_upstream import RawUpstream
+from tests.service.served import API_TOKEN, gateway_variables, serving
+
+Make = Callable[..., FlaskClient]
+TOKEN = {"Authorization": f"Bearer {API_TOKEN}"}
+PATHS = {
+    "/api/movies": "movies",
+    "/api/products": "products",
+    "/api/produits": "products",
+    "/api/billing": "billing",
+    "/api/customers": "customers",
+    "/api/clients": "customers",
+    "/api/orders": "orders",
+    "/api/commandes": "orders",
+    "/api/events": "events",
+}
+
+
+@pytest.fixture
+def upstream() -> Iterator[RawUpstream]:
+    """An upstream that answers with an empty array."""
+    server = RawUpstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def make(
+    upstream: RawUpstream, gateway_db: object, database_settings: Callable[[str], DatabaseSettings]
+) -> Make:
+    """Make a client of a gateway with these limits."""
+
+    def client(counters: Path | None = None, **limits: str) -> FlaskClient:
+        behind = Upstream("the service", "127.0.0.1", upstream.port)
+        port, database = PortSettings(port=free_port()), database_settings("gateway")
+        auth = read(AuthSettings, api_token=API_TOKEN)
+        upstreams = (behind, behind, behind, behind)
+        plain = Settings(SERVER, port, port, database, NOWHERE, *upstreams, auth)
+        settings = replace(plain, edge=read(EdgeSettings, **limits), counters=counters)
+        return create_app(settings, Publisher(NOWHERE, "idle", [])).test_client(use_cookies=False)
+
+    return client
+
+
+def statuses(client: FlaskClient, path: str, count: int, address: str = "192.0.2.1") -> list[int]:
+    """What so many reads of one client are answered."""
+    place = {"REMOTE_ADDR": address}
+    answers = [client.get(path, headers=TOKEN, environ_overrides=place) for _ in range(count)]
+    return [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_over_the_limit_the_answer_is_429_and_says_when_to_try_again(
+    make: Make, upstream: RawUpstream, path: str
+) -> None:
+    client = make(rate_limit_reads="2/day")
+    assert statuses(client, path, 2) == [200, 200]
+    heard = len(upstream.requests)
+    answer = client.get(path, headers=TOKEN, environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+    assert (answer.status_code, answer.content_type) == (429, "application/problem+json")
+    document = json.loads(answer.data)
+    assert (document["title"], document["cause"]) == ("Too Many Requests", "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 86400
+    wait, name = answer.headers["Retry-After"], f'"{PATHS[path]}-reads"'
+    assert answer.headers["RateLimit"] == f"{name};r=0;t={wait}"
+    assert answer.headers["RateLimit-Policy"] == f"{name};q=2;w=86400"
+    assert len(upstream.requests) == heard
+
+
+def test_each_answer_says_how_many_are_left(make: Make) -> None:
+    client = make(rate_limit_reads="9/day", rate_limit_writes="5/day")
+    for answer, expected in (
+        (client.get("/api/movies"), '"movies-reads";r=8;t='),
+        (client.get("/api/movies/7"), '"movies-reads";r=7;t='),
+        (client.head("/api/movies"), '"movies-reads";r=6;t='),
+        (client.options("/api/movies"), '"movies-reads";r=5;t='),
+        (client.delete("/api/movies"), '"movies-writes";r=4;t='),
+        (client.open("/api/movies", method="BREW"), '"movies-writes";r=3;t='),
+        (client.get("/api/orders"), '"orders-reads";r=8;t='),
+        (client.post("/api/billing", json=[]), '"billing-writes";r=4;t='),
+    ):
+        assert answer.headers["RateLimit"].startswith(expected)
+
+
+def test_clients_and_classes_are_counted_apart_and_both_names_of_a_class_together(
+    make: Make,
+) -> None:
+    client = make(rate_limit_reads="1/day")
+    assert statuses(client, "/api/products", 1) == [200]
+    assert statuses(client, "/api/produits", 1) == [429]
+    assert statuses(client, "/api/movies", 1) == [200]
+    assert statuses(client, "/api/products", 1, "192.0.2.2") == [200]
+    assert statuses(client, "/api/products", 1, "2001:db8::1") == [200]
+    assert statuses(client, "/api/products", 1, "2001:db8::ffff:1") == [429]
+    assert statuses(client, "/api/products", 1, "2001:db8:0:1::1") == [200]
+    assert client.delete("/api/products", headers=TOKEN).status_code == 200
+
+
+def test_tokens_can_be_guessed_no_faster(make: Make) -> None:
+    client = make(rate_limit_reads="3/day")
+    guesses = [{"Authorization": f"Bearer guess-{number}"} for number in range(5)]
+    answers = [client.get("/api/orders", headers=guess) for guess in guesses]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[0].headers["RateLimit"].startswith('"orders-reads";r=2;t=')
+
+
+def test_who_claims_to_be_another_is_counted_all_the_same(make: Make) -> None:
+    client = make(rate_limit_reads="1/day")
+    answers = [client.get("/api/movies", headers={"X-Forwarded-For": f"1.1.1.{n}"}) for n in "12"]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_behind_a_trusted_proxy_its_clients_are_counted(make: Make) -> None:
+    client = make(rate_limit_reads="1/day", trusted_proxies="127.0.0.0/8")
+    answers = [client.get("/api/movies", headers={"X-Forwarded-For": f"1.1.1.{n}"}) for n in "121"]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
+def test_health_is_not_limited_and_without_limits_nothing_is(make: Make) -> None:
+    client = make(rate_limit_reads="1/day")
+    for path in ("/live", "/ready", "/metrics"):
+        assert [client.get(path).status_code for _ in range(3)] == [200] * 3
+    free = make(rate_limit_reads="none")
+    assert statuses(free, "/api/movies", 5) == [200] * 5
+    assert "RateLimit" not in free.get("/api/movies").headers
+
+
+@pytest.mark.parametrize("size", [None, 0, 4096])
+def test_without_its_file_requests_pass_and_one_line_says_so(
+    make: Make, tmp_path: Path, size: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("gateway")
+    if size is not None:
+        (tmp_path / "counters").write_bytes(b"x" * size)
+    client = make(counters=tmp_path / "counters", rate_limit_reads="1/day")
+    assert statuses(client, "/api/movies", 5) == [200] * 5
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len([line for line in lines if line["message"] == "requests are not limited"]) == 1
+
+
+def test_that_its_file_can_not_be_made_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("gateway")
+    (tmp_path / "file").touch()
+    gateway_limits.prepare(tmp_path / "file" / "counters", 2)
+    assert json.loads(capsys.readouterr().out)["message"] == "requests are not limited"
+
+
+def test_limits_hold_over_all_workers(
+    upstream: RawUpstream,
+    database_settings: Callable[[str], DatabaseSettings],
+    tmp_path: Path,
+) -> None:
+    variables = gateway_variables(database_settings("gateway"), inventory=upstream.port)
+    variables |= {"GATEWAY_WORKERS": "2", "RATE_LIMIT_READS": "50/day"}
+    with serving("gateway", variables, tmp_path) as gateway:
+
+        def ask(_: int) -> int:
+            return requests.get(f"{gateway.url}/api/movies", timeout=30).status_code
+
+        with ThreadPoolExecutor(8) as clients:
+            found = list(clients.map(ask, range(90)))
+    assert (found.count(200), found.count(429)) == (50, 40)
+
+
+def test_processes_count_together_and_lose_nothing(tmp_path: Path) -> None:
+    path, item = tmp_path / "counters", limits.parse("1000000/day")
+    counting.prepare(path, 2)
+    children = [_count_in_a_child(path, item) for _ in range(3)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    counter = FixedWindowRateLimiter(SharedCounters(path))
+    assert counter.get_window_stats(item, "192.0.2.1").remaining == 1_000_000 - 3 * 4 * 500
+
+
+def _count_in_a_child(path: Path, item: limits.RateLimitItem) -> int:
+    child = os.fork()
+    if child:
+        return child
+    counter = FixedWindowRateLimiter(SharedCounters(path))
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(lambda: [counter.hit(item, "192.0.2.1") for _ in range(500)])
+    os._exit(0)
+
+
+def test_the_file_is_emptied_when_the_gateway_starts(tmp_path: Path) -> None:
+    path, item = tmp_path / "counters", limits.parse("5/day")
+    counting.prepare(path, 1)
+    FixedWindowRateLimiter(SharedCounters(path)).hit(item, "192.0.2.1")
+    counting.prepare(path, 1)
+    fresh = FixedWindowRateLimiter(SharedCounters(path))
+    assert fresh.get_window_stats(item, "192.0.2.1").remaining == 5
+
+
+def test_a_window_ends_and_a_new_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    counters, now = SharedCounters(None), 1_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert [counters.incr("k", 60) for _ in range(3)] == [1, 2, 3]
+    assert (counters.get("k"), counters.get_expiry("k")) == (3, 1_000_020)
+    now = 1_000_020.0
+    assert (counters.get("k"), counters.get_expiry("k")) == (0, now)
+    assert (counters.incr("k", 60), counters.get_expiry("k")) == (1, 1_000_080)
+
+
+def test_many_clients_do_not_count_for_each_other() -> None:
+    counters = SharedCounters(None)
+    found = [counters.incr(f"192.0.2.{number}/movies-reads", 86400) for number in range(2000)]
+    assert found.count(1) > 1980
+    counters.clear("192.0.2.7/movies-reads")
+    assert counters.get("192.0.2.7/movies-reads") == 0
+    counters.reset()
+    assert counters.get("192.0.2.8/movies-reads") == 0

@@ -1,0 +1,99 @@
+"""Slow senders and idle connections: they are cut off, or keep nobody else out."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+import requests
+
+from chassis.server import HEADER_SECONDS
+from chassis.settings import DatabaseSettings
+from tests.service.raw_upstream import RawUpstream
+from tests.service.served import SECONDS, Served, gateway_variables, received, serving
+
+GET = b"GET /api/movies HTTP/1.1\r\nHost: h\r\n\r\n"
+THREADS, CONNECTIONS = 4, 512
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    database_settings: Callable[[str], DatabaseSettings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A gateway of one process with few threads, before an inventory that answers at once."""
+    upstream = RawUpstream()
+    variables = gateway_variables(database_settings("gateway"), inventory=upstream.port)
+    variables |= {"GATEWAY_WORKERS": "1", "GATEWAY_THREADS": str(THREADS)}
+    with serving("gateway", variables, tmp_path_factory.mktemp("slow")) as served:
+        yield served
+    upstream.close()
+
+
+def test_who_sends_its_headers_one_byte_a_second_is_cut_off(gateway: Served) -> None:
+    with gateway.connect() as connection:
+        started, ended = time.monotonic(), threading.Event()
+
+        def dribble() -> None:
+            with suppress(OSError):
+                for byte in GET[:-2] + b"X-Slow: " + b"a" * int(SECONDS):
+                    connection.sendall(bytes([byte]))
+                    if ended.wait(1):
+                        return
+
+        sender = threading.Thread(target=dribble)
+        sender.start()
+        reply = received(connection)
+        ended.set()
+        sender.join()
+    assert reply.closed and reply.statuses in ([], [408])
+    assert time.monotonic() - started < len(GET)  # seconds, as all of it would have taken
+
+
+@pytest.mark.parametrize("before", [b"", GET])
+def test_an_idle_connection_is_closed(gateway: Served, before: bytes) -> None:
+    reply = gateway.exchange(before)
+    assert reply.closed and reply.statuses == [200] * bool(before)
+
+
+def test_idle_connections_keep_others_out_no_longer_than_they_may_be_idle(gateway: Served) -> None:
+    with ExitStack() as idle:
+        for _ in range(CONNECTIONS + 50):
+            idle.enter_context(gateway.connect())
+        assert requests.get(f"{gateway.url}/live", timeout=SECONDS).status_code == 200
+
+
+def test_slow_bodies_leave_threads_for_requests_without_one(gateway: Served) -> None:
+    with ExitStack() as slow:
+        held = [slow.enter_context(begun(gateway)) for _ in range(THREADS * 5)]
+        turned_away = [answer for connection in held if b"503" in (answer := said(connection))]
+        assert len(turned_away) == len(held) - THREADS // 2
+        assert all(b'"cause":"slow_bodies"' in answer for answer in turned_away)
+        for _ in range(20):
+            assert requests.get(f"{gateway.url}/api/movies", timeout=SECONDS).status_code == 200
+        refused = requests.post(f"{gateway.url}/api/movies", json={}, timeout=SECONDS)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    answered = requests.post(f"{gateway.url}/api/movies", json={}, timeout=SECONDS)
+    assert answered.status_code == 200
+
+
+def begun(gateway: Served) -> socket.socket:
+    """A connection with the beginning of a body, of which nothing more comes."""
+    connection = gateway.connect(seconds=3)
+    connection.sendall(
+        b"POST /api/movies HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 100\r\n\r\n{"
+    )
+    return connection
+
+
+def said(connection: socket.socket) -> bytes:
+    """What the gateway says within a time."""
+    with suppress(TimeoutError, ConnectionError):
+        return connection.recv(65536)
+    return b""
+
+
+def test_headers_have_less_time_than_the_gateway_waits_for_anything_else() -> None:
+    assert HEADER_SECONDS <= 30
