@@ -31,6 +31,7 @@ def registry() -> CollectorRegistry:
     """Return all metrics of this process, or of all workers of its server."""
     if DIRECTORY_VARIABLE not in os.environ:
         return REGISTRY
+    _forget_dead_workers(Path(os.environ[DIRECTORY_VARIABLE]))
     added_up = CollectorRegistry()
     MultiProcessCollector(added_up)
     return added_up
@@ -39,3 +40,11 @@ def registry() -> CollectorRegistry:
 def render() -> bytes:
     """Write all of them as text."""
     return generate_latest(registry())
+
+
+def _forget_dead_workers(directory: Path) -> None:
+    """Remove the gauges that only living processes have, of those that live no more."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            file.unlink(missing_ok=True)

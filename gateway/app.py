@@ -20,7 +20,7 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
-from gateway.upstream import IN_FLIGHT, UpstreamClient
+from gateway.upstream import UpstreamClient
 from gateway.watch.routes import status_routes
 from gateway.watch.survey import Places
 from gateway.watch.watch import Watch
@@ -36,14 +36,14 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     tokens = Tokens(database, settings.auth.api_token)
     limiter = Limiter(settings.edge.reads, settings.edge.writes, settings.counters)
     guard = Guard(settings.auth.auth_protected, tokens, limiter)
-    at_once = in_flight(settings.server.threads)
-    inventory = UpstreamClient(settings.inventory, at_once)
-    billing = UpstreamClient(settings.billing, at_once)
-    customers = UpstreamClient(settings.customers, at_once)
-    orders = UpstreamClient(settings.orders, at_once)
+    inventory = UpstreamClient(settings.inventory)
+    billing = UpstreamClient(settings.billing)
+    customers = UpstreamClient(settings.customers)
+    orders = UpstreamClient(settings.orders)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
-    watch = Watch(Places(settings.platform, settings.broker, settings.orders, settings.billing))
+    platform, broker = settings.platform, settings.broker
+    watch = Watch(Places(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
         guard.over("movies", passed_on("movies", Proxy(inventory))),
         guard.over("products", passed_on("products", Proxy(inventory))),
@@ -71,11 +71,6 @@ def edged(app: Flask, settings: Settings) -> Flask:
     bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 2))
     app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]
     return app
-
-
-def in_flight(threads: int) -> int:
-    """Return how many calls an upstream gets at once: with few threads not all of them, either."""
-    return max(1, min(IN_FLIGHT, threads // 2))
 
 
 def bill_topology(settings: Settings) -> list[Queue]:

@@ -1,12 +1,11 @@
-"""`/docs`: Swagger UI over the description of the API, and the description, as YAML and as JSON."""
+"""`/docs`: Swagger UI over the API's description; and the description itself, as YAML and JSON."""
 
 import json
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 import yaml
-from flask import Blueprint, Response, abort, request
+from flask import Blueprint, Response, abort
 
 from chassis.errors import UnavailableError
 from gateway import files
@@ -45,11 +44,11 @@ def docs_routes(swagger_ui: Path | None) -> Blueprint:
 
     @routes.get("/openapi.yaml")
     def openapi_yaml() -> Response:
-        return _document(description.yaml, "application/yaml")
+        return files.answer(description.yaml, "application/yaml")
 
     @routes.get("/openapi.json")
     def openapi_json() -> Response:
-        return _document(description.json, "application/json")
+        return files.answer(description.json, "application/json")
 
     @routes.get("/docs")
     def docs() -> Response:
@@ -63,14 +62,6 @@ def docs_routes(swagger_ui: Path | None) -> Blueprint:
         return files.send(_installed(swagger_ui), name)
 
     return routes
-
-
-def _document(data: bytes, media_type: str) -> Response:
-    response = Response(data, content_type=media_type)
-    response.set_etag(sha256(data).hexdigest())
-    response.cache_control.no_cache = True
-    response.make_conditional(request)
-    return response
 
 
 def _installed(swagger_ui: Path | None) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
@@ -80,6 +80,12 @@ class DatabaseName(Group):
     name: str
 
 
+class GatewayServerSettings(ServerSettings):
+    """Where the gateway listens; with threads for all four upstreams to hang, and more."""
+
+    threads: Annotated[int, Field(ge=1, le=256)] = 160
+
+
 @dataclass(frozen=True)
 class Settings:
     """The gateway's configuration.
@@ -112,7 +118,7 @@ def load() -> Settings:
     """
     broker = read_broker()
     return Settings(
-        server=read(ServerSettings, "GATEWAY_"),
+        server=read(GatewayServerSettings, "GATEWAY_"),
         port=read(PortSettings, "GATEWAY_"),
         relay_port=read(PortSettings, "GATEWAY_RELAY_"),
         database=read(DatabaseSettings, "GATEWAY_DB_"),

@@ -13,7 +13,7 @@ ABOUT = """What happens to bills while nobody records them, in two parts.
    (202) and wait in the queue; `/api/billing` does not have them yet. `./stack status` shows how
    many wait.
 2. Start it: `./stack pm2 start billing-consumer`, or `pm2 start billing-consumer` on billing-vm.
-   Then run the second folder. It asks until each bill is there, for at most half a minute, and
+   Then run the second folder. It asks until each bill is there, for at most a minute, and
    sees that each was recorded once.
 
 Run each folder with the collection runner, or send its requests one after the other.

@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 
 Script = list[str]
-TRIES, PAUSE = 60, 500  # milliseconds between two tries
+TRIES, PAUSE = 120, 500  # milliseconds between two tries
 
 
 def test(name: str, *lines: str) -> Script:

@@ -82,7 +82,7 @@ def _required(operation: Operation) -> list[str]:
 
 
 def _schema(operation: Operation) -> dict[str, Any]:
-    return next((dict(content["schema"]) for content in operation.content.values()), {})
+    return next((dict(content.get("schema", {})) for content in operation.content.values()), {})
 
 
 def _first(contents: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
+from local.stack import Stack
 
 PASSWORD = "a password of the tests'"
 DATABASES = {
@@ -80,3 +81,15 @@ def rabbitmq(home: Path) -> Iterator[RabbitMQ]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole stack, private to the tests: own servers, own PM2, free ports."""
+    with private_home() as home:
+        stack = Stack.private(home)
+        try:
+            stack.up()
+            yield stack
+        finally:
+            stack.down()

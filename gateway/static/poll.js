@@ -11,6 +11,17 @@ async function fetched(address, signal) {
   return answer.json();
 }
 
+async function attempt(address, controller) {
+  const limit = setTimeout(() => controller.abort(), PATIENCE);
+  try {
+    return { status: await fetched(address, controller.signal) };
+  } catch (error) {
+    return { error };
+  } finally {
+    clearTimeout(limit);
+  }
+}
+
 function reason(error) {
   if (error.name === 'AbortError') return 'it was silent for too long';
   return error instanceof TypeError ? 'no connection' : error.message;
@@ -25,18 +36,15 @@ export function poll(address, shown, away) {
   async function ask() {
     const current = new AbortController();
     const started = performance.now();
-    const limit = setTimeout(() => current.abort(), PATIENCE);
     request = current;
-    try {
-      const status = await fetched(address, current.signal);
-      failures = 0;
-      if (request === current) shown(status);
-    } catch (error) {
-      if (request === current) away(reason(error), pauseAfter(++failures));
-    } finally {
-      clearTimeout(limit);
-      if (request === current) timer = setTimeout(ask, failures ? pauseAfter(failures) : rest(started));
-    }
+    const { status, error } = await attempt(address, current);
+    // given up meanwhile, since nobody looks
+    if (request !== current) return;
+    failures = error ? failures + 1 : 0;
+    const delay = error ? pauseAfter(failures) : rest(started);
+    timer = setTimeout(ask, delay);
+    if (error) away(reason(error), delay);
+    else shown(status);
   }
 
   const rest = (started) => Math.max(0, EVERY - (performance.now() - started));

@@ -32,7 +32,8 @@ export function showQueues(status) {
 function showQueue(element, queue) {
   setText(part(element, 'name'), queue.name);
   for (const name of ['ready', 'in_flight', 'dead_lettered', 'consumers']) {
-    setText(part(element, name), count(queue[name]));
+    // where the rest is known, there is no such thing
+    setText(part(element, name), queue[name] === null && queue.ready !== null ? '–' : count(queue[name]));
     part(element, name).classList.toggle('nothing', !queue[name]);
   }
   part(element, 'ready').classList.toggle('waiting', queue.ready > 0);

@@ -42,9 +42,12 @@ def _process(process: Process, health: Health) -> dict[str, Any]:
 
 
 def _database(machine: Machine, survey: Survey) -> str:
-    """`up` if a process reaches it, `down` if none of those that answer does, else `unknown`."""
+    """`down` if a process misses it, `up` if all that answer have it, `unknown` if none does.
+
+    A relay has it as long as its connection is open, which it is to a frozen one, too.
+    """
     seen = set(_seen(machine, survey))
-    return "up" if "up" in seen else "down" if seen else "unknown"
+    return "down" if "down" in seen else "up" if seen else "unknown"
 
 
 def _seen(machine: Machine, survey: Survey) -> Iterator[str]:

@@ -35,8 +35,7 @@ class Peer:
     """Asks one process; may be used by two threads at once."""
 
     def __init__(self, address: str, port: int) -> None:
-        patience = urllib3.Timeout(total=SECONDS)
-        self._pool = Pool(address, port, maxsize=2, timeout=patience, retries=False)
+        self._pool = Pool(address, port, maxsize=2, retries=False)
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         """Return what a path is answered with.
@@ -48,7 +47,7 @@ class Peer:
             return self._attempt(path)
         except NewConnectionError as error:
             refused = isinstance(error.__cause__, ConnectionRefusedError)
-            raise AwayError(_reason(error, refused), reached=refused) from error
+            raise AwayError(_reason(error), reached=refused) from error
         except ConnectTimeoutError as error:
             raise AwayError(f"unreachable within {SECONDS:g} s", reached=False) from error
         except TimeoutError as error:
@@ -75,15 +74,25 @@ class Peer:
         self._pool.close()
 
     def _attempt(self, path: str) -> urllib3.BaseHTTPResponse:
-        headers = {identity.HEADER: identity.WATCH}
         try:
-            return self._pool.request("GET", path, headers=headers, redirect=False)
+            return self._request(path)
         except ProtocolError as error:
             if not isinstance(error.args[-1], ConnectionError):
                 raise
             # a kept connection, perhaps, that the other side has closed meanwhile
-            return self._pool.request("GET", path, headers=headers, redirect=False)
+            return self._request(path)
+
+    def _request(self, path: str) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            "GET",
+            path,
+            headers={identity.HEADER: identity.WATCH},
+            timeout=urllib3.Timeout(total=SECONDS),
+            redirect=False,
+        )
 
 
-def _reason(error: NewConnectionError, refused: bool) -> str:
-    return "connection refused" if refused else str(error.__cause__ or error)
+def _reason(error: NewConnectionError) -> str:
+    cause = error.__cause__
+    said = cause.strerror if isinstance(cause, OSError) else None
+    return said.lower() if said else str(error)

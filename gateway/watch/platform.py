@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 BILLS = "BILLS"  # stands for the queue that RABBITMQ_QUEUE names
 EVENTS_QUEUE = "events_queue"
+OWN = "gateway"  # the process that watches
 # the services and their PM2 processes, in the order of the picture; the first serves the API
 SERVICES = {
     "gateway": ("gateway", "gateway-relay"),

@@ -12,7 +12,8 @@ from pika.channel import Channel
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
-from gateway.watch.peer import SECONDS, AwayError
+from gateway.watch import peer
+from gateway.watch.peer import AwayError
 
 NAME = "gateway watch"
 
@@ -59,6 +60,7 @@ class QueueWatch:
         self._names = list(names)
         self._changed = threading.Condition()
         self._opened: Channel | None = None
+        self._failed = False  # the last attempt to connect
         self._reason = "not connected yet"
         self._look: _Look | None = None
         self._channels: dict[str, Channel] = {}
@@ -70,7 +72,7 @@ class QueueWatch:
 
     def close(self) -> None:
         """Close the connection; of a broker that does not answer, without waiting for it."""
-        self._connection.close(SECONDS)
+        self._connection.close(peer.SECONDS)
 
     def look(self) -> Depths:
         """Ask the broker for all queues.
@@ -83,14 +85,15 @@ class QueueWatch:
         asked = time.perf_counter()
         look = self._current_look()
         try:
-            queues = look.answer.result(max(0, SECONDS - (time.monotonic() - began)))
+            queues = look.answer.result(max(0, began + peer.SECONDS - time.monotonic()))
         except FutureTimeoutError:
-            raise AwayError(f"no answer within {SECONDS:g} s") from None
+            raise AwayError(f"no answer within {peer.SECONDS:g} s") from None
         return Depths(round((time.perf_counter() - asked) * 1000, 2), queues)
 
     def _wait_for_connection(self) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._opened is not None, SECONDS):
+            self._changed.wait_for(lambda: self._opened or self._failed, peer.SECONDS)
+            if self._opened is None:
                 raise AwayError(self._reason)
 
     def _current_look(self) -> _Look:
@@ -111,13 +114,14 @@ class QueueWatch:
     def opened(self, channel: Channel) -> None:
         """There is a connection."""
         with self._changed:
-            self._opened = channel
+            self._opened, self._failed = channel, False
             self._changed.notify_all()
 
     def lost(self, reason: str) -> None:
         """There is none."""
         with self._changed:
-            self._opened, self._reason = None, reason
+            self._opened, self._failed, self._reason = None, True, reason
+            self._changed.notify_all()
         self._channels.clear()
         if self._look is not None:
             self._look.fail(reason)

@@ -26,20 +26,22 @@ UNKNOWN = Found(failure="not known yet")
 class Rounds:
     """Does the same tasks again and again, each in a thread, and none twice at once."""
 
-    def __init__(self, tasks: Mapping[str, Task]) -> None:
+    def __init__(self, tasks: Mapping[str, Task], seconds: float | None = None) -> None:
+        """Prepare rounds of `tasks`, each of `seconds` at most."""
         self._tasks = tasks
+        self._seconds = seconds or SECONDS
         self._running: dict[str, Future[Any]] = {}
 
     def run(self) -> dict[str, Found]:
-        """Do all tasks, waiting a second at most; who is late is not asked again meanwhile."""
+        """Do all tasks, waiting for them for a while; who is late is not asked again meanwhile."""
         for name in self._tasks.keys() - self._running.keys():
             self._running[name] = _started(name, self._tasks[name])
-        wait(self._running.values(), SECONDS)
+        wait(self._running.values(), self._seconds)
         return {name: self._outcome(name) for name in self._tasks}
 
     def _outcome(self, name: str) -> Found:
         if not self._running[name].done():
-            return Found(failure=f"no answer within {SECONDS:g} s")
+            return Found(failure=f"no answer within {self._seconds:g} s")
         done = self._running.pop(name)
         error = done.exception()
         return Found(done.result()) if error is None else Found(failure=str(error))

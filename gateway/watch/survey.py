@@ -1,15 +1,17 @@
 """One survey after the other of the whole platform, over connections that are kept."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from chassis.broker import dead_letter_queue
+from chassis.health import Check
 from chassis.settings import BrokerSettings, Upstream
 from gateway.watch import gauges, records
 from gateway.watch.gauges import InFlight
+from gateway.watch.own import Own
 from gateway.watch.peer import Peer
-from gateway.watch.platform import EVENTS_QUEUE, Platform
+from gateway.watch.platform import EVENTS_QUEUE, OWN, Platform
 from gateway.watch.processes import health
 from gateway.watch.queues import Depth, QueueWatch
 from gateway.watch.rounds import UNKNOWN, Found, Rounds, Task
@@ -34,12 +36,13 @@ NOTHING = Survey({}, {}, {})
 
 
 class Places(NamedTuple):
-    """Where to look."""
+    """Where to look; `ready` is what the gateway itself can't work without."""
 
     platform: Platform
     broker: BrokerSettings
     orders: Upstream
     billing: Upstream
+    ready: Sequence[Check]
 
 
 class Surveyor:
@@ -51,6 +54,7 @@ class Surveyor:
         self._peers = {p.name: Peer(p.address, p.port) for p in platform.processes()}
         self._relays = {p.name: Peer(p.address, p.port) for p in platform.relays()}
         self._consumers = {p.name: InFlight(p) for p in platform.consumers()}
+        self._own = Own(places.ready)
         self._orders = Peer(places.orders.host, places.orders.port)
         self._billing = Peer(places.billing.host, places.billing.port)
         self._queues = QueueWatch(places.broker, watched_queues(platform))
@@ -80,7 +84,8 @@ class Surveyor:
 
     def _tasks(self) -> Iterator[tuple[str, Task]]:
         for name, peer in self._peers.items():
-            yield f"health {name}", partial(health, name, peer)
+            ask = self._own.health if name == OWN else partial(health, name, peer)
+            yield f"health {name}", ask
         for name, peer in self._relays.items():
             yield f"outbox {name}", partial(gauges.outbox, peer)
         for name, consumer in self._consumers.items():

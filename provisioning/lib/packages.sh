@@ -20,6 +20,14 @@ require_debian() {
     fail "This needs Debian or Ubuntu, and this machine runs $PRETTY_NAME."
 }
 
+# is_debian: Debian itself, and nothing made of it
+is_debian() {
+  local ID=''
+  # shellcheck source=/dev/null
+  [[ -r /etc/os-release ]] && source /etc/os-release
+  [[ $ID == debian ]]
+}
+
 # require_root PACKAGE...: asks for sudo's password here, where a person sees it
 require_root() {
   ((EUID == 0)) || sudo -n true 2>/dev/null || sudo -v 2>/dev/null ||

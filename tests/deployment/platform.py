@@ -1,6 +1,7 @@
 """The platform as its user sees it: localhost:8080, the management UI, `vagrant ssh`."""
 
 import json
+import re
 import shlex
 import threading
 import time
@@ -40,6 +41,8 @@ READ = (
     "/api/orders",
     "/api/events",
 )
+# what a process of the gateway could not reach lately, it does not ask for a few seconds
+OPEN_CIRCUIT = re.compile(r"^upstream_circuit_state\{.*\} [12]", re.MULTILINE)
 Order = dict[str, Any]
 
 
@@ -178,8 +181,9 @@ class Platform:
         return online == set(PROCESSES[machine])
 
     def answers(self) -> bool:
-        """Whether reading works through the gateway, at all services."""
-        return all(_status(f"{URL}{path}", self.token) == 200 for path in READ)
+        """Whether reading works through the gateway, at all services, in all of its processes."""
+        answered = all(_status(f"{URL}{path}", self.token) == 200 for path in READ)
+        return answered and not OPEN_CIRCUIT.search(requests.get(f"{URL}/metrics", timeout=10).text)
 
     @contextmanager
     def requests_running(self) -> Iterator[Counter[str]]:

@@ -35,6 +35,14 @@ def test_the_walk_through_movies(platform: Platform) -> None:
     assert requests.get(one, timeout=10).status_code == 404
 
 
+def test_the_page_and_the_apis_description_are_there(platform: Platform) -> None:
+    page = requests.get(URL, headers={"Accept": "text/html"}, timeout=10)
+    assert "<title>CRUD Master</title>" in page.text
+    files = ("/static/page.js", "/docs", "/docs/swagger-ui-bundle.js")
+    for path in (*files, "/openapi.yaml", "/openapi.json"):
+        assert requests.get(f"{URL}{path}", timeout=10).status_code == 200
+
+
 def test_bills_with_numbers_as_strings_and_a_trailing_slash(platform: Platform) -> None:
     for body in (
         {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97},

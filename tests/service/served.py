@@ -16,6 +16,7 @@ import requests
 from chassis.settings import DatabaseSettings
 from local.ports import free_port
 from local.waiting import wait_until
+from tests.conftest import DATABASES
 
 ROOT = Path(__file__).parents[2]
 API_TOKEN = "bootstrap-token-of-the-tests!"
@@ -132,8 +133,10 @@ def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str,
     """What the gateway reads, before upstreams at these ports; its broker and others are away."""
     ports = {name: free_port() for name in ("inventory", "billing", "customers", "orders")}
     places = {f"{n.upper()}_API_PORT": str(port) for n, port in (ports | upstreams).items()}
-    addresses = {f"{name.upper()}_VM_IP": "127.0.0.1" for name in ports}
+    addresses = {f"{name}_VM_IP": "127.0.0.1" for name in map(str.upper, DATABASES)}
+    names = {f"{name.upper()}_DB_NAME": database for name, (database, _) in DATABASES.items()}
     return {
+        **names,
         **database_variables("gateway", database),
         **places,
         **addresses,

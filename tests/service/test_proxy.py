@@ -391,10 +391,22 @@ def dripping(upstream: RawUpstream, start: bytes, drop: bytes) -> Act:
     return act
 
 
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 2", b"0"),
+    ],
+    ids=["body", "chunks", "a header", "headers", "interim answers", "the status"],
+)
 def test_an_answer_that_drips_beyond_the_limit_is_a_504(
-    gateway: FlaskClient, upstream: RawUpstream
+    gateway: FlaskClient, upstream: RawUpstream, start: bytes, drop: bytes
 ) -> None:
-    upstream.acts = [dripping(upstream, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x")]
+    upstream.acts = [dripping(upstream, start, drop)]
     problem(gateway.get(MOVIES), 504)
 
 

@@ -145,12 +145,8 @@ def test_no_way_of_writing_it_leads_around_the_token(
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("target", [b"*", b"http://evil.example"])
-def test_a_target_that_is_no_path_of_ours_is_refused(
-    gateway: Served, upstream: RawUpstream, target: bytes
-) -> None:
-    reply = gateway.exchange(get(target) + LAST)
-    assert reply.statuses in ([400, 200], [404, 200])
+def test_an_asterisk_is_no_path_of_ours(gateway: Served, upstream: RawUpstream) -> None:
+    assert gateway.exchange(get(b"*") + LAST).statuses == [400, 200]
     assert upstream.requests == []
 
 

@@ -1,5 +1,6 @@
-"""The whole stack, private to the tests: own servers, own PM2, free ports."""
+"""What the tests of the whole stack begin with."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -7,24 +8,11 @@ import psycopg2
 import pytest
 import requests
 
-from local.homes import private_home
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.client import Bills, connect
 from tests.system.orders import Orders
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """A running stack."""
-    with private_home() as home:
-        stack = Stack.private(home)
-        try:
-            stack.up()
-            yield stack
-        finally:
-            stack.down()
 
 
 @pytest.fixture
@@ -46,8 +34,17 @@ def orders(stack: Stack) -> Iterator[Orders]:
 
 
 def ready(stack: Stack) -> bool:
-    """Whether every process says that it is ready."""
-    return all(stack.is_ready(process) for process in PROCESSES)
+    """Whether every process says that it is ready, and the gateway asks all of them."""
+    return all(stack.is_ready(process) for process in PROCESSES) and _passes_on(stack)
+
+
+def _passes_on(stack: Stack) -> bool:
+    """Whether all circuits are closed; a request to each service gives those a chance to close."""
+    headers = {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
+    for name in ("movies", "customers", "orders", "billing"):
+        requests.get(f"{stack.url}/api/{name}?limit=1", headers=headers, timeout=20)
+    metrics = requests.get(f"{stack.url}/metrics", timeout=20).text
+    return not re.search(r"^upstream_circuit_state\{.*\} [12]", metrics, re.MULTILINE)
 
 
 @pytest.fixture

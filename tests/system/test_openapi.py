@@ -115,7 +115,8 @@ def scopeless(stack: Stack) -> str:
 
 def linked(stack: Stack, operation: Operation) -> dict[str, str]:
     """The id of a thing made for this call, by the link that leads from its making to here."""
-    for source in OPERATIONS.values():
+    makers = [operation for operation in WITH_BODY if operation.method == "post"]
+    for source in makers if "{" in operation.path else []:
         for response in source.responses.values():
             for link in response.get("links", {}).values():
                 if link["operationId"] == operation.id:

@@ -6,6 +6,8 @@ from local import trace
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.client import GOOD, Bills
+from tests.system.conftest import ready
+from tests.system.orders import Orders
 
 
 def test_a_movie_is_created_found_changed_and_deleted(movies: str) -> None:
@@ -60,4 +62,22 @@ def test_an_upstream_that_is_stopped_is_503_with_retry_after(movies: str, stack:
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.json()["cause"] == "connection_refused"
-    wait_until(lambda: requests.get(movies, timeout=10).ok, 30, "inventory to be back")
+    wait_until(lambda: ready(stack), 30, "inventory to be back")
+    assert requests.get(movies, timeout=10).ok
+
+
+def test_an_order_shows_its_details_and_what_is_away(orders: Orders, stack: Stack) -> None:
+    order = orders.place((orders.make_product(price=9.9), 2))
+    orders.wait_for_status(order, "completed")
+    details = orders.get(order, "/details")
+    assert (details["bill"]["order_id"], details["unavailable"]) == (order["order_id"], [])
+    assert str(details["customer"]["id"]) == orders.customer
+    assert details["history"] == orders.get(order, "/history")
+    assert details["order"]["items"][0]["product"]["price"] == 9.9
+    stack.pm2("stop", "customers-api", "billing-api")
+    try:
+        details = orders.get(order, "/details")
+    finally:
+        stack.pm2("start", "customers-api", "billing-api")
+    assert (details["customer"], details["bill"]) == (None, None)
+    assert details["unavailable"] == ["bill", "customer"]

@@ -1,0 +1,162 @@
+"""The page of what is true now, in a browser, while parts are broken and mended."""
+
+import logging
+import time
+from datetime import datetime, timedelta
+
+import pytest
+import requests
+from selenium.webdriver.common.keys import Keys
+
+from local.layout import PROCESSES, SERVICES
+from local.stack import Stack
+from local.waiting import wait_until
+from tests.browser import chromium
+from tests.browser.page import Page
+
+CONSUMER = '[data-key^="billing-consumer:"]'
+BROKER = '[data-key="rabbitmq"]'
+BILLS = '[data-key="billing_queue"]'
+logger = logging.getLogger(__name__)
+MARKUP = '<img src="/nothing" alt="x">'
+
+
+def post_bill(stack: Stack, user: str = "usr_123") -> None:
+    """Post a bill."""
+    bill = {"user_id": user, "number_of_items": 3, "total_amount": 99.97}
+    answer = requests.post(f"{stack.url}/api/billing", json=bill, timeout=20)
+    assert answer.status_code == 202, answer.text
+
+
+def test_it_shows_every_part_and_the_console_has_no_error(page: Page, stack: Stack) -> None:
+    for service in SERVICES:
+        page.wait_for(".picture", f"{service}-vm")
+        page.wait_for(".picture", stack.variables[f"{service.upper()}_DB_NAME"])
+    for process in PROCESSES:
+        page.wait_for(f'[data-key^="{process.name}:"] [data-part="status"]', "ready")
+    page.wait_for(f'{BROKER} [data-part="status"]', "up")
+    page.wait_for("#queues", "billing_queue")
+    page.wait_for("#outboxes", "gateway-relay")
+    page.wait_for("#orders", "completed")
+    assert page.errors() == []
+
+
+def test_a_stopped_consumer_is_shown_and_so_is_what_waits_for_it(page: Page, stack: Stack) -> None:
+    stack.pm2("stop", "billing-consumer")
+    stopped = time.monotonic()
+    try:
+        page.wait_for(f'{CONSUMER} [data-part="status"]', "down", 10)
+        logger.info("shown %.1f s after its stop", time.monotonic() - stopped)
+        post_bill(stack, "usr_waiting")
+        page.wait_for(f'{BILLS} [data-part="ready"]', "1", 10)
+        page.wait_for("#summary", "Down: billing-consumer")
+        page.wait_for("#changes", "billing-consumer is down.")
+        page.wait_for("#announcements", "billing-consumer is down.")
+        mend = page.find(f"{CONSUMER} .wanted")
+        assert mend.get_attribute("data-command") == "./stack pm2 start billing-consumer"
+    finally:
+        stack.pm2("start", "billing-consumer")
+    page.wait_for("#bills", "usr_waiting")
+    page.wait_for(f'{BILLS} [data-part="ready"]', "0")
+    page.wait_for("#summary", "Everything is up", 60)
+
+
+def test_without_rabbitmq_it_lives_on_and_says_what_is_unknown(page: Page, stack: Stack) -> None:
+    stack.rabbitmq.stop()
+    try:
+        page.wait_for(f'{BROKER} [data-part="status"]', "down")
+        page.wait_for(f'{BILLS} [data-part="ready"]', "unknown")
+        post_bill(stack)
+        page.wait_for('#outboxes [data-key="gateway-relay"] [data-part="backlog"]', "1")
+    finally:
+        stack.rabbitmq.start()
+    page.wait_for(f'{BILLS} [data-part="ready"]', "0", 60)
+    page.wait_for("#summary", "Everything is up", 60)
+
+
+def test_without_the_gateway_it_says_how_old_it_is(page: Page, stack: Stack) -> None:
+    stack.pm2("stop", "gateway")
+    try:
+        page.wait_for("#away", "The gateway does not answer.")
+        page.wait_for("#away", "What you see is")
+        assert page.find("#away").is_displayed()
+        mend = page.find("#away-drill .wanted")
+        assert mend.get_attribute("data-command") == "./stack pm2 start gateway"
+    finally:
+        stack.pm2("start", "gateway")
+    page.wait_for("#changes", "The gateway answers again", 60)
+    assert not page.find("#away").is_displayed()
+
+
+def test_what_users_write_is_text(page: Page, stack: Stack) -> None:
+    post_bill(stack, MARKUP)
+    page.wait_for("#bills", MARKUP)
+    assert page.driver.execute_script("return document.images.length") == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_nothing_is_wider_than_the_window(page: Page, width: int, scheme: str) -> None:
+    chromium.look(page.driver, width, 800, scheme)
+    assert page.overflow() <= 0
+
+
+def test_dark_mode_is_dark(page: Page) -> None:
+    script = "return getComputedStyle(document.body).backgroundColor"
+    light = page.driver.execute_script(script)
+    chromium.look(page.driver, 1280, 1000, "dark")
+    assert page.driver.execute_script(script) != light
+
+
+def test_a_command_is_copied_by_keyboard_alone(page: Page) -> None:
+    focused = page.driver.switch_to.active_element
+    for _ in range(20):
+        focused.send_keys(Keys.TAB)
+        focused = page.driver.switch_to.active_element
+        if focused.get_attribute("data-command"):
+            break
+    command = focused.get_attribute("data-command")
+    assert command
+    assert command in (focused.get_attribute("aria-label") or "")
+    assert page.text("#console-command") == command
+    focused.send_keys(Keys.ENTER)
+    page.wait_for("#console-result", "Copied.")
+
+
+def test_nothing_is_loaded_from_elsewhere(page: Page, stack: Stack) -> None:
+    loaded = page.loaded()
+    assert loaded
+    assert [name for name in loaded if not name.startswith(f"{stack.url}/")] == []
+
+
+def test_while_nobody_looks_it_asks_nothing(page: Page, stack: Stack) -> None:
+    hide(page, True)
+    # what was on its way is given up
+    let_pass(stack, 1)
+    asked = len(page.loaded())
+    let_pass(stack, 3)
+    assert len(page.loaded()) == asked
+    hide(page, False)
+    wait_until(lambda: len(page.loaded()) > asked, 20, "the page to ask again")
+
+
+def hide(page: Page, hidden: bool) -> None:
+    """Have the page believe that its tab is hidden, or is not."""
+    property_of_document = "{value: arguments[0], configurable: true}"
+    page.driver.execute_script(
+        f"Object.defineProperty(document, 'hidden', {property_of_document});"
+        "document.dispatchEvent(new Event('visibilitychange'))",
+        hidden,
+    )
+
+
+def let_pass(stack: Stack, seconds: float) -> None:
+    """Wait until so much time has passed by the clock of the gateway's looks."""
+    end = looked_at(stack) + timedelta(seconds=seconds)
+    wait_until(lambda: looked_at(stack) > end, 30, f"{seconds} s to pass")
+
+
+def looked_at(stack: Stack) -> datetime:
+    """When the gateway has looked last."""
+    answer = requests.get(f"{stack.url}/api/status", timeout=20)
+    return datetime.fromisoformat(answer.json()["at"].replace("Z", "+00:00"))

@@ -1,0 +1,362 @@
+"""An order with its details: of real services, and of some that are away."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask, Response
+from flask.testing import FlaskClient
+
+from billing import bills
+from billing.app import create_app as create_billing
+from billing.settings import Settings as BillingSettings
+from chassis import web
+from chassis.database import Database
+from chassis.settings import DatabaseSettings, Upstream
+from gateway import inquiry
+from gateway.order_details import OrderDetails
+from gateway.proxy import Proxy
+from gateway.routes import detail_routes, passed_on
+from gateway.upstream import UpstreamClient
+from local.ports import free_port
+from orders.app import create_app as create_orders
+from orders.settings import Settings as OrdersSettings
+from tests.service.conftest import NOWHERE, SERVER, port
+from tests.service.mailing import served
+from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
+from tests.service.test_upstream import silent
+
+Ports = dict[str, int]
+PART, WHOLE = 2.0, 3.0  # seconds that these tests give, of which a busy machine needs many
+LATE = 7.0  # below the ten that an upstream may take
+SERVICES = ("orders", "inventory", "customers", "billing")
+MISSING = {"inventory": "products", "customers": "customer", "billing": "bill"}
+ERROR = answering(b"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\n{}")
+AWAY = answering(b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}")
+NO_JSON = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n<p>")
+OTHER_JSON = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n7")
+
+
+def dripping(connection: Any) -> None:
+    """Send an answer's head a byte at a time."""
+    while True:
+        connection.sendall(b"H")
+        time.sleep(0.05)
+
+
+FAULTS: dict[str, Act | None] = {
+    "refuses": None,
+    "hangs": silent,
+    "drips": dripping,
+    "closes": closing,
+    "answers 500": ERROR,
+    "answers 503": AWAY,
+    "answers no JSON": NO_JSON,
+    "answers other JSON": OTHER_JSON,
+}
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than the gateway does."""
+    monkeypatch.setattr(inquiry, "PART_SECONDS", PART)
+    monkeypatch.setattr(inquiry, "WHOLE_SECONDS", WHOLE)
+
+
+@pytest.fixture
+def ports(
+    inventory: FlaskClient,
+    customers: FlaskClient,
+    billing_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    orders_unconnected: OrdersSettings,
+) -> Iterator[Ports]:
+    """The ports of the four services, which are served."""
+    ports = {name: free_port() for name in SERVICES}
+    shop = Upstream("inventory-api", "127.0.0.1", ports["inventory"])
+    billing = BillingSettings(SERVER, port(), port(), port(), database_settings("billing"), NOWHERE)
+    apps = {
+        "orders": create_orders(replace(orders_unconnected, inventory=shop)),
+        "inventory": inventory.application,
+        "customers": customers.application,
+        "billing": create_billing(billing),
+    }
+    with ExitStack() as stack:
+        for name, app in apps.items():
+            stack.enter_context(served(app, ports[name]))
+        yield ports
+
+
+def gateway_of(ports: Ports) -> FlaskClient:
+    """A client of a gateway before the services at these ports."""
+    clients = {n: UpstreamClient(Upstream(f"{n}-api", "127.0.0.1", ports[n])) for n in ports}
+    orders, inventory, customers, billing = (clients[name] for name in SERVICES)
+    details = OrderDetails(orders, inventory, customers, billing)
+    routes = [
+        blueprint
+        for name in ("orders", "commandes")
+        for blueprint in (
+            detail_routes(name, details, Proxy(clients["orders"])),
+            passed_on(name, Proxy(clients["orders"])),
+        )
+    ]
+    routes += [passed_on("customers", Proxy(clients["customers"]))]
+    routes += [passed_on("products", Proxy(clients["inventory"]))]
+    return web.create_app("gateway", ready=[], routes=routes).test_client()
+
+
+@pytest.fixture
+def gateway(ports: Ports) -> FlaskClient:
+    """A client of a gateway before the four services."""
+    return gateway_of(ports)
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[..., RawUpstream]]:
+    """Make servers that do what the test says."""
+    servers: list[RawUpstream] = []
+
+    def make(*acts: Act) -> RawUpstream:
+        servers.append(RawUpstream(list(acts)))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def broken(ports: Ports, raw: Callable[..., RawUpstream]) -> Callable[..., FlaskClient]:
+    """Make a gateway of whose services some are as `FAULTS` says."""
+
+    def make(fault: str, *names: str) -> FlaskClient:
+        act = FAULTS[fault]
+        other = free_port() if act is None else raw(act).port
+        return gateway_of(ports | dict.fromkeys(names, other))
+
+    return make
+
+
+def made(client: FlaskClient, path: str, body: object) -> Any:
+    """Make something."""
+    answer = client.post(path, json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json
+
+
+@pytest.fixture
+def order(gateway: FlaskClient, billing_db: Database) -> Any:
+    """An order of two products, of a customer, with its bill."""
+    customer = made(gateway, "/api/customers", {"name": "Anna", "email": "anna@kawa.fr"})
+    for name, price in (("The Matrix, DVD", 9.9), ("Tron, Blu-ray", 20)):
+        made(gateway, "/api/products", {"name": name, "price": price, "stock": 5})
+    items = [{"product_id": 2, "quantity": 1}, {"product_id": 1, "quantity": 2}]
+    order = made(gateway, "/api/orders", {"customer_id": customer["id"], "items": items})
+    record_bill(billing_db, order["order_id"])
+    return order
+
+
+def record_bill(database: Database, order_id: str) -> None:
+    """Record a bill for an order."""
+    bill = {"message_id": str(uuid4()), "user_id": "1", "number_of_items": 3, "order_id": order_id}
+    with database.unit_of_work() as connection:
+        bills.record(connection, [bill | {"total_amount": "39.80"}])
+        connection.commit()
+
+
+def details_of(gateway: FlaskClient, order: Any) -> Any:
+    """The details of an order, which have to come."""
+    answer = gateway.get(f"/api/orders/{order['id']}/details")
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def timed(gateway: FlaskClient, path: str) -> tuple[Any, float]:
+    """An answer, and how many seconds it took."""
+    started = time.monotonic()
+    answer = gateway.get(path)
+    return answer, time.monotonic() - started
+
+
+def test_an_order_comes_with_all_that_belongs_to_it(gateway: FlaskClient, order: Any) -> None:
+    details = details_of(gateway, order)
+    assert list(details) == ["order", "customer", "bill", "history", "unavailable"]
+    assert details["order"]["order_id"] == order["order_id"]
+    assert [line["product"]["name"] for line in details["order"]["items"]] == [
+        line["name"] for line in order["items"]
+    ]
+    assert [line["product"]["stock"] for line in details["order"]["items"]] == [5, 5]
+    assert details["customer"]["email"] == "anna@kawa.fr"
+    assert details["bill"]["order_id"] == order["order_id"]
+    assert [change["to_status"] for change in details["history"]] == ["pending"]
+    assert details["unavailable"] == []
+
+
+def test_the_order_is_what_orders_says_but_for_the_products(
+    gateway: FlaskClient, order: Any
+) -> None:
+    shown = details_of(gateway, order)["order"]
+    for line in shown["items"]:
+        del line["product"]
+    assert shown == gateway.get(f"/api/orders/{order['id']}").json
+
+
+def test_money_keeps_its_two_decimals(gateway: FlaskClient, order: Any) -> None:
+    answer = gateway.get(f"/api/commandes/{order['id']}/details/").text
+    assert '"unit_price":9.90' in answer and '"price":20.00' in answer
+    assert answer.count('"total_amount":39.80') == 2
+
+
+def test_what_does_not_exist_is_null_and_not_unavailable(gateway: FlaskClient, order: Any) -> None:
+    gateway.delete("/api/customers/1")
+    gateway.delete("/api/products/1")
+    bare = made(gateway, "/api/orders", {"customer_id": 1, "total_amount": 1})
+    details = details_of(gateway, order)
+    found = {line["product_id"]: line["product"] for line in details["order"]["items"]}
+    assert (found[1], found[2]["name"]) == (None, "Tron, Blu-ray")
+    assert (details["customer"], details["unavailable"]) == (None, [])
+    details = details_of(gateway, bare)
+    assert (details["bill"], details["order"]["items"]) == (None, [])
+    assert details["unavailable"] == []
+
+
+@pytest.mark.parametrize("customer_id", ["CLIENT123", "007", "+1", "9" * 19, "9" * 50, "1/2", "²"])
+def test_a_customer_who_is_not_ours_is_null(
+    broken: Callable[..., FlaskClient], gateway: FlaskClient, order: Any, customer_id: str
+) -> None:
+    bare = made(gateway, "/api/orders", {"customer_id": customer_id, "total_amount": 1})
+    details = details_of(broken("refuses", "customers"), bare)
+    assert (details["customer"], details["unavailable"]) == (None, [])
+
+
+@pytest.mark.parametrize("order_id", ["a&b=c", "a b", "é/%2F#?", "ORD-X"])
+def test_the_bill_is_found_whatever_the_order_is_called(
+    gateway: FlaskClient, billing_db: Database, order_id: str
+) -> None:
+    body = {"customer_id": "x", "order_id": order_id, "total_amount": 1}
+    bare = made(gateway, "/api/orders", body)
+    record_bill(billing_db, order_id)
+    assert details_of(gateway, bare)["bill"]["order_id"] == order_id
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("service", MISSING)
+def test_a_part_that_is_away_is_null_and_named_and_the_others_are_there(
+    broken: Callable[..., FlaskClient], order: Any, service: str, fault: str
+) -> None:
+    answer, seconds = timed(broken(fault, service), f"/api/orders/{order['id']}/details")
+    assert answer.status_code == 200
+    assert answer.json["unavailable"] == [MISSING[service]]
+    there = {
+        "products": answer.json["order"]["items"][0]["product"],
+        "customer": answer.json["customer"],
+        "bill": answer.json["bill"],
+    }
+    assert {name for name, found in there.items() if found is None} == {MISSING[service]}
+    assert seconds < LATE
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_with_all_but_orders_away_the_order_comes_in_time(
+    broken: Callable[..., FlaskClient], order: Any, fault: str
+) -> None:
+    gateway = broken(fault, "inventory", "customers", "billing")
+    answer, seconds = timed(gateway, f"/api/orders/{order['id']}/details")
+    assert answer.status_code == 200
+    assert answer.json["unavailable"] == ["bill", "customer", "products"]
+    assert answer.json["order"]["order_id"] == order["order_id"]
+    assert seconds < LATE
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        *(("refuses", 503), ("hangs", 504), ("drips", 504), ("closes", 502)),
+        *(("answers 500", 500), ("answers 503", 503)),
+        *(("answers no JSON", 502), ("answers other JSON", 502)),
+    ],
+)
+def test_without_orders_there_is_a_problem_in_time(
+    broken: Callable[..., FlaskClient], order: Any, fault: str, status: int
+) -> None:
+    gateway = broken(fault, "orders")
+    answer, seconds = timed(gateway, f"/api/orders/{order['id']}/details")
+    assert answer.status_code == status
+    assert seconds < LATE
+
+
+@pytest.fixture
+def orders_without_history(ports: Ports, order: Any) -> Iterator[int]:
+    """The port of an orders-api whose history hangs."""
+    app, awake, found = Flask("orders"), threading.Event(), free_port()
+    whole = gateway_of(ports).get(f"/api/orders/{order['id']}").data
+    app.add_url_rule("/api/orders/<key>", "order", lambda key: Response(whole))
+    app.add_url_rule("/api/orders/<key>/history", "history", lambda key: str(awake.wait(60)))
+    with served(app, found):
+        yield found
+        awake.set()
+
+
+def test_a_history_that_hangs_is_named_and_the_order_is_there(
+    ports: Ports, order: Any, orders_without_history: int
+) -> None:
+    details = details_of(gateway_of(ports | {"orders": orders_without_history}), order)
+    assert (details["history"], details["unavailable"]) == (None, ["history"])
+    assert details["customer"]["name"] == "Anna"
+
+
+@pytest.mark.parametrize(
+    ("order_id", "status"), [("9223372036854775807", 404), ("x", 422), ("%00", 422), ("0", 422)]
+)
+def test_what_is_no_order_is_what_orders_says_of_it(
+    gateway: FlaskClient, order_id: str, status: int
+) -> None:
+    answer = gateway.get(f"/api/orders/{order_id}/details")
+    expected = gateway.get(f"/api/orders/{order_id}")
+    assert answer.status_code == expected.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert answer.json and expected.json
+    assert answer.json["detail"] == expected.json["detail"]
+
+
+@pytest.mark.parametrize("word", ["customer", "order", "status"])
+def test_an_id_of_another_kind_may_be_called_details(gateway: FlaskClient, word: str) -> None:
+    body = {"customer_id": "details", "order_id": "details", "total_amount": 1}
+    made(gateway, "/api/orders", body)
+    answer = gateway.get(f"/api/orders/{word}/details")
+    assert answer.status_code == {"customer": 200, "order": 200, "status": 422}[word]
+    assert answer.json
+    assert "unavailable" not in answer.json
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_details_are_only_read(gateway: FlaskClient, method: str) -> None:
+    answer = gateway.open("/api/orders/1/details", method=method)
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_each_service_is_told_who_asks_and_in_which_trace(
+    ports: Ports, order: Any, raw: Callable[..., RawUpstream]
+) -> None:
+    servers = [raw(answering(OK)), raw(answering(OK))]
+    names = ("customers", "inventory")
+    gateway = gateway_of(
+        ports | {name: server.port for name, server in zip(names, servers, strict=True)}
+    )
+    headers = {"X-Request-ID": "details-1", "X-Caller": "root", "Authorization": "Bearer x"}
+    gateway.get(f"/api/orders/{order['id']}/details", headers=headers)
+    for server in servers:
+        assert server.values("X-Request-ID") == ["details-1"]
+        assert server.values("X-Caller") == ["anonymous"]
+        assert len(server.values("traceparent")) == 1
+        assert server.values("Authorization") == []
+    assert servers[1].target in (
+        b"/api/products?ids=1,2&limit=1000",
+        b"/api/products?ids=2,1&limit=1000",
+    )

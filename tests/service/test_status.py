@@ -1,0 +1,610 @@
+"""The gateway's watch: what it sees, and what it does not wait for."""
+
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import pika
+import pytest
+from flask.testing import FlaskClient
+from pika.exceptions import AMQPError
+
+from billing import bills
+from billing.app import create_app as create_billing
+from billing.settings import Settings as BillingSettings
+from chassis import broker, identity, web
+from chassis.broker import Queue
+from chassis.consumer import Consumer
+from chassis.database import Database
+from chassis.delivery import Delivery
+from chassis.housekeeping import OUTBOX_BACKLOG, OUTBOX_LAG
+from chassis.publisher import Publisher
+from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
+from gateway import scopes, tokens
+from gateway.app import create_app
+from gateway.settings import AuthSettings, Settings
+from gateway.watch import peer, rounds
+from gateway.watch import watch as watch_module
+from gateway.watch.platform import Machine, Process
+from gateway.watch.queues import QueueWatch
+from gateway.watch.watch import Watch
+from local.ports import free_port
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+from orders.app import create_app as create_orders
+from orders.settings import Settings as OrdersSettings
+from tests.service.conftest import NOWHERE, SERVER
+from tests.service.raw_upstream import RawUpstream, answering
+from tests.service.watched import (
+    Needed,
+    Plant,
+    Server,
+    gauge,
+    machine,
+    nobody,
+    unreachable,
+    watching,
+)
+
+QUEUE, DEAD = "watched_queue", "watched_queue.dlq"
+BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let the watch wait for what is slow and not away; or not, as long as it is told."""
+
+    def wait(seconds: float) -> None:
+        monkeypatch.setattr(peer, "SECONDS", seconds)
+        monkeypatch.setattr(rounds, "SECONDS", seconds * 1.25)
+
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 60)
+    wait(20)
+    return wait
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    """A platform without a broker."""
+    plant = Plant(NOWHERE.model_copy(update={"port": free_port()}))
+    yield plant
+    plant.close()
+
+
+@pytest.fixture
+def with_broker(broker_settings: BrokerSettings) -> Iterator[Plant]:
+    """A platform with one."""
+    plant = Plant(broker_settings)
+    yield plant
+    plant.close()
+
+
+@pytest.fixture
+def hung() -> Iterator[RawUpstream]:
+    """A process that accepts connections and requests, and never answers."""
+    server = RawUpstream([lambda _connection: None])
+    yield server
+    server.close()
+
+
+def test_a_process_that_is_ready_is_shown_with_its_checks_and_its_time(plant: Plant) -> None:
+    assert plant.machine()["status"] == "up"
+    assert plant.machine()["database"] == {"name": "movies_db", "status": "up"}
+    shown = plant.process("inventory-api")
+    assert (shown["status"], shown["port"], shown["detail"]) == ("ready", plant.api.port, None)
+    assert shown["milliseconds"] > 0
+    assert shown["checks"]["movies_db"]["status"] == "up"
+
+
+def test_a_process_that_lacks_something_is_unready_and_says_what(plant: Plant) -> None:
+    plant.database.failure = "refused"
+    shown = plant.process("inventory-api")
+    assert (shown["status"], shown["checks"]["movies_db"]["detail"]) == ("unready", "refused")
+    assert plant.machine()["database"]["status"] == "down"
+    plant.database.failure = ""
+    plant.wait_for("ready", "inventory-api")
+
+
+def test_a_database_that_one_process_can_not_use_is_down(plant: Plant) -> None:
+    other = Needed("a_db", failure="no answer")
+    lacking, having = (
+        Server(web.create_app(name, ready=[check]))
+        for name, check in (("orders-api", other), ("orders-relay", Needed("a_db")))
+    )
+    processes = (
+        Process("orders-api", "127.0.0.1", lacking.port),
+        Process("orders-relay", "127.0.0.1", having.port),
+    )
+    plant.more = [Machine("orders-vm", "127.0.0.1", "a_db", processes)]
+    shown = plant.machine("orders-vm")
+    lacking.stop()
+    having.stop()
+    assert [process["status"] for process in shown["processes"]] == ["unready", "ready"]
+    assert shown["database"]["status"] == "down"
+
+
+def test_a_stopped_process_is_down_on_a_machine_that_is_up(plant: Plant) -> None:
+    plant.wait_for("ready", "inventory-relay")
+    plant.relay.stop()
+    shown = plant.wait_for("down", "inventory-relay")
+    assert (shown["detail"], shown["milliseconds"]) == ("connection refused", None)
+    assert plant.machine()["status"] == "up"
+    assert plant.machine()["database"]["status"] == "up"
+
+
+def test_with_all_processes_stopped_the_machine_is_up_and_the_database_unknown(
+    plant: Plant,
+) -> None:
+    plant.api.stop()
+    plant.relay.stop()
+    status = plant.watch.status()
+    assert status["status"] == "degraded"
+    assert plant.machine()["status"] == "up"
+    assert plant.machine()["database"]["status"] == "unknown"
+    assert status["unavailable"] == ["bills", "orders", "outboxes", "queues"]
+    assert (status["rabbitmq"]["status"], status["orders"], status["bills"]) == ("down", None, None)
+    assert status["rabbitmq"]["detail"] == "connection refused"
+
+
+def test_a_machine_that_is_away_is_down_and_hides_nothing_else(
+    plant: Plant, patience: Callable[[float], None]
+) -> None:
+    patience(0.8)
+    with unreachable() as port:
+        plant.more = [machine("orders-vm", "orders-relay", port)]
+        shown = plant.process("orders-relay", "orders-vm")
+        assert (shown["status"], shown["detail"]) == ("down", "unreachable within 0.8 s")
+        assert plant.machine("orders-vm")["status"] == "down"
+        assert plant.machine("orders-vm")["database"]["status"] == "unknown"
+        plant.wait_for("ready", "inventory-api")
+
+
+def test_a_process_that_hangs_is_down_and_hides_nothing_else(
+    plant: Plant, hung: RawUpstream, patience: Callable[[float], None]
+) -> None:
+    patience(0.8)
+    plant.more = [machine("orders-vm", "orders-relay", hung.port)]
+    plant.orders = plant.billing = Upstream("hung", "127.0.0.1", hung.port)
+    shown = plant.process("orders-relay", "orders-vm")
+    assert (shown["status"], shown["detail"]) == ("down", "no answer within 0.8 s")
+    assert plant.machine("orders-vm")["status"] == "up"
+    plant.wait_for("ready", "inventory-api")
+    assert plant.watch.status()["unavailable"] == ["bills", "orders", "outboxes", "queues"]
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (b'{"process": "another"}', "at its port answers another"),
+        (b"<html>", "at its port answers something else"),
+        (b"[]", "at its port answers something else"),
+    ],
+)
+def test_another_program_at_its_port_is_not_taken_for_it(
+    plant: Plant, said: bytes, detail: str
+) -> None:
+    length = str(len(said)).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + said
+    other = RawUpstream([answering(answer)])
+    plant.more = [machine("orders-vm", "orders-api", other.port)]
+    shown = plant.process("orders-api", "orders-vm")
+    other.close()
+    assert (shown["status"], shown["detail"]) == ("down", detail)
+
+
+def test_an_answer_that_ends_too_early_is_none(plant: Plant) -> None:
+    broken = RawUpstream([answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", close=True)])
+    plant.more = [machine("orders-vm", "orders-api", broken.port)]
+    shown = plant.process("orders-api", "orders-vm")
+    broken.close()
+    assert shown["status"] == "down"
+    assert "no whole answer" in shown["detail"]
+
+
+def test_a_kept_connection_that_was_closed_is_no_fault(plant: Plant) -> None:
+    body = b'{"process": "orders-api", "checks": {}}'
+    length = str(len(body)).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + body
+    closing = RawUpstream([answering(answer, close=True)])
+    plant.more = [machine("orders-vm", "orders-api", closing.port)]
+    seen: set[str] = set()
+    try:
+        while len(closing.requests) < 3:
+            seen.add(plant.process("orders-api", "orders-vm")["status"])
+    finally:
+        closing.close()
+    assert seen == {"ready"}
+
+
+class Frozen:
+    """A database that does not answer before it is thawed."""
+
+    name = "gateway_db"
+
+    def __init__(self) -> None:
+        self.thawed = threading.Event()
+        self.tries = 0
+
+    def check(self) -> None:
+        """Wait."""
+        self.tries += 1
+        self.thawed.wait()
+
+
+def test_the_gateways_own_frozen_database_is_down_and_is_tried_once(
+    plant: Plant, patience: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience(0.5)
+    monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 0.1)
+    frozen = Frozen()
+    plant.own, plant.more = [frozen], [machine("gateway-vm", "gateway", free_port())]
+    looks: set[str] = set()
+    while len(looks) < 4:
+        looks.add(plant.watch.status()["at"])
+        shown = plant.process("gateway", "gateway-vm")
+        assert shown["status"] == "unready"
+        assert shown["checks"]["gateway_db"]["detail"] == "no answer within 0.5 s"
+    assert frozen.tries == 1
+    frozen.thawed.set()
+    wait_until(
+        lambda: plant.process("gateway", "gateway-vm")["status"] == "ready", 20, "it to be ready"
+    )
+
+
+def test_fifty_who_ask_at_once_cause_one_look(plant: Plant) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(lambda _: plant.watch.status(), range(50)))
+    assert len({status["at"] for status in found}) == 1
+    # one each for the two processes
+    assert plant.database.calls == 2
+
+
+def test_who_asks_gets_the_newest_look_while_the_next_one_hangs(
+    plant: Plant, hung: RawUpstream, patience: Callable[[float], None]
+) -> None:
+    patience(0.5)
+    plant.more = [machine("orders-vm", "orders-relay", hung.port)]
+    first = plant.watch.status()
+    patience(60)
+    asked = len(hung.requests)
+    wait_until(lambda: len(hung.requests) > asked or not plant.watch.status(), 20, "a next look")
+    assert plant.watch.status()["at"] == first["at"]
+
+
+def test_when_nobody_asks_nothing_is_asked(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "IDLE_SECONDS", 0.3)
+    assert not plant.watch.is_watching()
+    assert plant.database.calls == 0
+    first = plant.watch.status()
+    wait_until(lambda: not plant.watch.is_watching(), 20, "the watch to rest")
+    wait_until(lambda: not watching(), 20, "its threads to end")
+    calls = plant.database.calls
+    assert plant.watch.status()["at"] > first["at"]
+    assert plant.database.calls > calls
+
+
+def test_while_somebody_asks_the_watch_goes_on(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: set[str] = set()
+    monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 0.1)
+    wait_until(lambda: looks.add(plant.watch.status()["at"]) or len(looks) > 4, 20, "five looks")  # type: ignore[func-returns-value]
+
+
+def test_a_watch_that_fails_says_so_and_is_begun_anew(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(watch_module, "FIRST_SECONDS", 0.1)
+    with monkeypatch.context() as broken:
+        broken.setattr(watch_module, "Surveyor", None)
+        status = plant.watch.status()
+        wait_until(lambda: not plant.watch.is_watching(), 10, "the watch to end")
+    assert status["status"] == "degraded"
+    assert {p["detail"] for p in status["machines"][0]["processes"]} == {"not known yet"}
+    assert "the watch ended unexpectedly" in caplog.text
+    monkeypatch.undo()
+    assert plant.process("inventory-api")["status"] == "ready"
+
+
+def test_the_summary_has_the_services_and_where_to_read_on(plant: Plant) -> None:
+    summary = plant.watch.summary()
+    assert (summary["name"], summary["status"]) == ("crud-master", "degraded")
+    services = summary["services"]
+    assert services.keys() == {
+        *("gateway", "inventory-api", "customers-api", "orders-api", "billing-api")
+    }
+    assert (services["inventory-api"], services["orders-api"]) == ("ready", "down")
+    assert summary["links"]["status"] == "/api/status"
+
+
+@pytest.fixture
+def channel(broker_settings: BrokerSettings) -> Iterator[Any]:
+    """A channel beside the watch's; the queue and its dead letters are there, and empty."""
+    parameters = broker.parameters(broker_settings, "test")
+    connection = pika.BlockingConnection(parameters)
+    channel = connection.channel()
+    for name in (QUEUE, DEAD):
+        channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+        channel.queue_purge(name)
+    yield channel
+    # a test may have had it closed
+    with suppress(AMQPError):
+        connection.close()
+    with pika.BlockingConnection(parameters) as again:
+        for name in (QUEUE, DEAD):
+            again.channel().queue_delete(name)
+
+
+def figures(plant: Plant) -> tuple[Any, ...]:
+    """Ready, in flight, dead-lettered, consumers."""
+    shown = plant.queue(QUEUE)
+    return tuple(shown[name] for name in ("ready", "in_flight", "dead_lettered", "consumers"))
+
+
+def test_what_waits_in_a_queue_and_among_its_dead_letters_is_counted(
+    with_broker: Plant, channel: Any
+) -> None:
+    with_broker.more = [machine("shop-vm", "shop-consumer", free_port(), (QUEUE,))]
+    for queue in (QUEUE, QUEUE, QUEUE, DEAD):
+        channel.basic_publish("", queue, b"{}")
+    wait_until(lambda: figures(with_broker) == (3, 0, 1, 0), 20, "the messages to be seen")
+    rabbitmq = with_broker.watch.status()["rabbitmq"]
+    assert (rabbitmq["status"], rabbitmq["detail"]) == ("up", None)
+    assert rabbitmq["milliseconds"] > 0
+    assert "queues" not in with_broker.watch.status()["unavailable"]
+
+
+class Held:
+    """Applies nothing before it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def parse(self, delivery: Delivery) -> bytes:
+        """Take anything."""
+        return delivery.body
+
+    def apply(self, items: Sequence[bytes]) -> None:
+        """Wait."""
+        self.go.wait()
+
+    def is_outage(self, error: Exception) -> bool:
+        """Nothing is."""
+        return False
+
+
+def test_what_a_consumer_has_in_hand_is_in_flight(
+    with_broker: Plant, channel: Any, broker_settings: BrokerSettings
+) -> None:
+    consumer_process = Server(web.create_app("shop-consumer", ready=[]))
+    with_broker.more = [machine("shop-vm", "shop-consumer", consumer_process.port, (QUEUE,))]
+    for _ in range(5):
+        channel.basic_publish("", QUEUE, b"{}")
+    held, stop = Held(), threading.Event()
+    settings = broker_settings.for_queue(QUEUE)
+    consumer = Consumer(settings, "watched consumer", [Queue(QUEUE), Queue(DEAD)], held, stop)
+    thread = threading.Thread(target=consumer.run)
+    thread.start()
+    try:
+        wait_until(lambda: figures(with_broker) == (0, 5, 0, 1), 20, "five in flight")
+        held.go.set()
+        wait_until(lambda: figures(with_broker) == (0, 0, 0, 1), 20, "none in flight")
+    finally:
+        held.go.set()
+        stop.set()
+        thread.join(20)
+        consumer_process.stop()
+    wait_until(lambda: figures(with_broker) == (0, 0, 0, 0), 20, "no consumer")
+
+
+def test_what_a_consumer_had_in_hand_when_its_connection_broke_is_not_in_flight(
+    channel: Any, broker_settings: BrokerSettings, rabbitmq: RabbitMQ
+) -> None:
+    channel.basic_publish("", QUEUE, b"{}")
+    held, stop = Held(), threading.Event()
+    settings = broker_settings.for_queue(QUEUE)
+    consumer = Consumer(settings, "cut off", [Queue(QUEUE), Queue(DEAD)], held, stop)
+    thread = threading.Thread(target=consumer.run)
+    thread.start()
+    try:
+        wait_until(lambda: gauge("messages_in_flight", queue=QUEUE) == 1, 20, "one in flight")
+        rabbitmq.control("close_all_connections", "--vhost", "billing_vhost", "the test")
+        held.go.set()
+        wait_until(lambda: gauge("messages_in_flight", queue=QUEUE) == 0, 20, "none in flight")
+    finally:
+        held.go.set()
+        stop.set()
+        thread.join(20)
+    assert gauge("messages_in_flight", queue=QUEUE) == 0
+
+
+def test_a_consumer_that_does_not_say_what_it_has_in_hand_leaves_that_unknown(
+    with_broker: Plant, channel: Any
+) -> None:
+    with_broker.more = [machine("shop-vm", "shop-consumer", free_port(), (QUEUE,))]
+    channel.basic_consume(QUEUE, lambda *_: None)
+    wait_until(lambda: figures(with_broker) == (0, None, 0, 1), 20, "a consumer")
+    assert "queues" in with_broker.watch.status()["unavailable"]
+
+
+def test_a_queue_that_is_not_there_hides_no_other(broker_settings: BrokerSettings) -> None:
+    watched = QueueWatch(broker_settings, ["nowhere", "billing_queue"])
+    watched.start()
+    try:
+        for _ in range(3):
+            found = watched.look().queues
+            assert found["nowhere"] is None
+            assert found["billing_queue"] is not None
+    finally:
+        watched.close()
+
+
+def is_up(plant: Plant) -> bool:
+    """Whether the broker is said to be up."""
+    return bool(plant.watch.status()["rabbitmq"]["status"] == "up")
+
+
+def test_a_stopped_broker_is_down_until_it_is_back(
+    with_broker: Plant, rabbitmq: RabbitMQ, patience: Callable[[float], None]
+) -> None:
+    wait_until(lambda: is_up(with_broker), 20, "the broker to be seen")
+    patience(0.8)
+    rabbitmq.stop()
+    try:
+        wait_until(lambda: not is_up(with_broker), 20, "the broker to be missed")
+        status = with_broker.watch.status()
+        assert "queues" in status["unavailable"]
+        assert {queue["ready"] for queue in status["queues"]} == {None}
+        with_broker.wait_for("ready", "inventory-api")
+    finally:
+        rabbitmq.start()
+    wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
+
+
+def test_a_frozen_broker_is_down_until_it_is_back(
+    with_broker: Plant, rabbitmq: RabbitMQ, patience: Callable[[float], None]
+) -> None:
+    wait_until(lambda: is_up(with_broker), 20, "the broker to be seen")
+    patience(0.8)
+    frozen = rabbitmq.pids()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: not is_up(with_broker), 20, "the broker to be missed")
+        assert with_broker.watch.status()["rabbitmq"]["detail"] == "no answer within 0.8 s"
+        with_broker.wait_for("ready", "inventory-api")
+        with_broker.watch.close()
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
+
+
+def test_an_outbox_is_what_its_relay_says_of_it_while_it_sees_its_database(plant: Plant) -> None:
+    OUTBOX_BACKLOG.set(7)
+    OUTBOX_LAG.set(1.5)
+    shown = {"process": "inventory-relay", "backlog": 7, "lag_seconds": 1.5}
+    assert plant.watch.status()["outboxes"] == [shown]
+    plant.database.failure = "refused"
+    unknown = shown | {"backlog": None, "lag_seconds": None}
+    wait_until(lambda: plant.watch.status()["outboxes"] == [unknown], 20, "it to be unknown")
+    assert "outboxes" in plant.watch.status()["unavailable"]
+
+
+def test_orders_by_state_and_the_newest_bills_are_shown(
+    plant: Plant,
+    orders_unconnected: OrdersSettings,
+    billing_settings: BillingSettings,
+    billing_db: Database,
+) -> None:
+    app = create_orders(orders_unconnected)
+    app.test_client().post("/api/orders", json={"customer_id": "1", "total_amount": 5})
+    with billing_db.unit_of_work() as connection:
+        bills.record(
+            connection, [{**BILL, "message_id": f"{n}", "order_id": None} for n in range(12)]
+        )
+        connection.commit()
+    servers = [Server(app), Server(create_billing(billing_settings))]
+    plant.orders = Upstream("orders-api", "127.0.0.1", servers[0].port)
+    plant.billing = Upstream("billing-api", "127.0.0.1", servers[1].port)
+    status = plant.watch.status()
+    for server in servers:
+        server.stop()
+    assert status["orders"] == {"pending": 1, "processing": 0, "completed": 0, "cancelled": 0}
+    assert [bill["id"] for bill in status["bills"]] == [str(n) for n in range(11, 1, -1)]
+    assert str(status["bills"][0]["total_amount"]) == "99.97"
+
+
+def test_the_watchs_own_requests_are_not_logged_and_others_are(
+    billing: FlaskClient, orders: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for client, path in ((billing, "/api/billing"), (orders, "/api/orders/stats")):
+        client.get(path, headers={identity.HEADER: identity.WATCH})
+        assert "request answered" not in caplog.text
+        client.get(path)
+        assert "request answered" in caplog.text
+        caplog.clear()
+
+
+@pytest.fixture
+def protecting(
+    gateway_db: Database, database_settings: Callable[[str], DatabaseSettings]
+) -> Callable[..., FlaskClient]:
+    """Make a gateway that protects these classes, before nothing."""
+
+    def make(protected: str, **changes: object) -> FlaskClient:
+        auth = read(AuthSettings, auth_protected=protected, api_token="a-token-of-the-tests")
+        database = database_settings("gateway").model_copy(update=changes)
+        behind, port = nobody("nobody"), PortSettings(port=free_port())
+        upstreams = (behind, behind, behind, behind)
+        settings = Settings(SERVER, port, port, database, NOWHERE, *upstreams, auth)
+        return create_app(settings, Publisher(NOWHERE, "idle", [])).test_client()
+
+    return make
+
+
+@pytest.fixture
+def known_bill(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A bill that every watch knows of."""
+    status = {"status": "up", "bills": [BILL], "unavailable": []}
+    monkeypatch.setattr(Watch, "status", lambda _watch: status)
+    return status
+
+
+def asked(client: FlaskClient, token: str | None = None) -> Any:
+    """What a client is answered."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = client.get("/api/status", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    return json.loads(answer.data)
+
+
+def test_bills_are_for_everybody_unless_they_are_protected(
+    protecting: Callable[..., FlaskClient], known_bill: dict[str, Any]
+) -> None:
+    assert asked(protecting("orders")) == {**known_bill, "protected": []}
+
+
+def test_protected_bills_are_for_those_who_may_read_them(
+    protecting: Callable[..., FlaskClient], known_bill: dict[str, Any], gateway_db: Database
+) -> None:
+    client = protecting("billing")
+    names = {"billing:read": True, "billing:write": False, "orders:read": False}
+    with gateway_db.unit_of_work() as connection:
+        made = {
+            n: tokens.create(connection, n[:5] + n[-5:].strip(":"), scopes.parse(n), None)
+            for n in names
+        }
+        connection.commit()
+    hidden = {**known_bill, "bills": None, "protected": ["bills"]}
+    for scope, may in names.items():
+        assert asked(client, made[scope]) == ({**known_bill, "protected": []} if may else hidden)
+    assert asked(client) == asked(client, "unknown") == hidden
+    assert asked(client, "a-token-of-the-tests")["bills"] == [BILL]
+
+
+def test_without_the_gateways_database_protected_bills_are_for_the_bootstrap_token_alone(
+    protecting: Callable[..., FlaskClient], known_bill: dict[str, Any]
+) -> None:
+    client = protecting("billing", port=free_port())
+    assert asked(client, str(uuid4()))["protected"] == ["bills"]
+    assert asked(client, "a-token-of-the-tests")["bills"] == [BILL]
+
+
+def test_the_status_itself_needs_no_token_and_is_not_logged(
+    protecting: Callable[..., FlaskClient],
+    known_bill: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert asked(protecting("all"))["status"] == "up"
+    assert "request answered" not in caplog.text

@@ -1,0 +1,168 @@
+"""`GET /api/status` on the whole stack: what it says when all is well, and when it is not."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from local.layout import PROCESSES, Process
+from local.stack import Stack
+from local.waiting import wait_until
+from tests import openapi
+from tests.system.client import Bills, connect
+
+OPERATION = next(one for one in openapi.operations() if one.id == "getStatus")
+SECONDS = 20  # that a page may wait for; on a machine of its own it is three
+
+
+def status(stack: Stack) -> dict[str, Any]:
+    """What the gateway says, which has to fit its description."""
+    answer = requests.get(f"{stack.url}/api/status", timeout=10)
+    assert answer.status_code == 200
+    shown: dict[str, Any] = answer.json()
+    openapi.validator(OPERATION.responses["200"]["content"]["application/json"]["schema"]).validate(
+        shown
+    )
+    return shown
+
+
+def process(shown: dict[str, Any], name: str) -> dict[str, Any]:
+    """What it says of a process."""
+    machines = shown["machines"]
+    return next(p for machine in machines for p in machine["processes"] if p["name"] == name)
+
+
+def queue(shown: dict[str, Any], name: str = "billing_queue") -> dict[str, Any]:
+    """What it says of a queue."""
+    return next(q for q in shown["queues"] if q["name"] == name)
+
+
+def backlog(shown: dict[str, Any]) -> int | None:
+    """What it says of the gateway's outbox."""
+    found = next(o for o in shown["outboxes"] if o["process"] == "gateway-relay")
+    return found["backlog"] if found["backlog"] is None else int(found["backlog"])
+
+
+def wait_for(
+    stack: Stack, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS
+) -> dict[str, Any]:
+    """Wait until the gateway says so, and return all that it said then.
+
+    Each of its workers has looked for itself: the next answer may be another one's, a bit older.
+    """
+    said: list[dict[str, Any]] = []
+
+    def is_so() -> bool:
+        said.append(status(stack))
+        return condition(said[-1])
+
+    wait_until(is_so, seconds, what)
+    return said[-1]
+
+
+@contextmanager
+def locked_bills(stack: Stack) -> Iterator[None]:
+    """Let no bill be recorded meanwhile."""
+    with closing(connect(stack, "billing")) as connection:
+        connection.cursor().execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
+
+
+@pytest.fixture
+def stopped_consumer(stack: Stack, bills: Bills) -> Iterator[None]:
+    """billing-consumer is stopped."""
+    stack.pm2("stop", "billing-consumer")
+    yield
+    stack.pm2("restart", "billing-consumer")
+
+
+def test_all_is_up_when_it_is(stack: Stack, bills: Bills) -> None:
+    shown = wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
+    names = [p["name"] for machine in shown["machines"] for p in machine["processes"]]
+    assert sorted(names) == sorted(process.name for process in PROCESSES)
+    assert (shown["platform"], shown["unavailable"], shown["protected"]) == ("stack", [], [])
+
+
+def test_a_stopped_consumer_is_seen_and_what_waits_for_it(
+    stack: Stack, bills: Bills, stopped_consumer: None
+) -> None:
+    shown = wait_for(
+        stack, lambda said: process(said, "billing-consumer")["status"] == "down", "it to be down"
+    )
+    assert process(shown, "billing-consumer")["detail"] == "connection refused"
+    for _ in range(3):
+        bills.post()
+    waiting = {"ready": 3, "in_flight": 0, "dead_lettered": 0, "consumers": 0}
+    shown = wait_for(stack, lambda said: queue(said).items() >= waiting.items(), "three to wait")
+    assert shown["status"] == "degraded"
+
+
+def test_bills_are_shown_as_they_are_recorded(stack: Stack, bills: Bills) -> None:
+    for _ in range(11):
+        bills.post()
+    bills.wait_until_all_are_recorded()
+    newest = requests.get(f"{stack.url}/api/billing?limit=10", timeout=10).json()
+    wait_for(stack, lambda said: bool(said["bills"] == newest), "the newest to be shown")
+
+
+def test_what_two_consumers_have_in_hand_is_added_up(stack: Stack, bills: Bills) -> None:
+    stack.pm2("scale", "billing-consumer", "2")
+    try:
+        wait_for(stack, lambda said: bool(queue(said)["consumers"] == 2), "two consumers")
+        with locked_bills(stack):
+            # more than one of them takes
+            bills.publish_many([f"held-{number}" for number in range(300)])
+            held = {"ready": 0, "in_flight": 300}
+            wait_for(stack, lambda said: queue(said).items() >= held.items(), "300 in flight")
+    finally:
+        stack.pm2("scale", "billing-consumer", "1")
+    wait_for(stack, lambda said: bool(queue(said)["in_flight"] == 0), "none in flight", 60)
+
+
+def test_without_rabbitmq_its_figures_are_null_and_all_others_are_there(
+    stack: Stack, bills: Bills
+) -> None:
+    stack.rabbitmq.stop()
+    try:
+        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["queues"]), "no figures")
+        assert {q[name] for q in shown["queues"] for name in q if name != "name"} == {None}
+        assert shown["rabbitmq"]["status"] == "down"
+        assert isinstance(shown["orders"], dict) and isinstance(shown["bills"], list)
+        bills.post()
+        wait_for(stack, lambda said: backlog(said) == 1, "a backlog")
+    finally:
+        stack.rabbitmq.start()
+    wait_for(stack, lambda said: backlog(said) == 0, "an empty outbox", 60)
+    wait_for(stack, lambda said: bool(said["unavailable"] == []), "figures", 60)
+
+
+def test_without_the_gateways_own_database_it_answers(stack: Stack, bills: Bills) -> None:
+    stack.postgres["gateway"].kill()
+    try:
+        wait_for(stack, lambda said: process(said, "gateway")["status"] == "unready", "it unready")
+        shown = wait_for(stack, lambda said: "outboxes" in said["unavailable"], "no backlog")
+        assert shown["machines"][0]["database"]["status"] == "down"
+        assert backlog(shown) is None
+    finally:
+        stack.postgres["gateway"].start()
+    wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
+
+
+def test_a_part_that_is_away_is_null_and_named(stack: Stack, bills: Bills) -> None:
+    stack.pm2("stop", "orders-api")
+    try:
+        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["orders"]), "no orders")
+        assert shown["orders"] is None
+    finally:
+        stack.pm2("start", "orders-api")
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_every_process_has_metrics(stack: Stack, process: Process) -> None:
+    answer = requests.get(f"{stack.address(process)}/metrics", timeout=10)
+    assert answer.status_code == 200
+    assert list(text_string_to_metric_families(answer.text))

@@ -1,0 +1,152 @@
+"""The gateway watches all that there is; each round asks everything once, and nothing twice."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import gateway.settings
+from chassis import VERSION, web
+from chassis.settings import BrokerSettings
+from gateway.breaker import FAILURES, CircuitBreaker
+from gateway.watch.peer import AwayError
+from gateway.watch.platform import EVENTS_QUEUE, SERVICES, Machine, Platform
+from gateway.watch.rounds import Found, Rounds
+from gateway.watch.survey import watched_queues
+from gateway.watch.traffic import Traffic
+from local import variables
+from local.layout import CHECKOUT, PROCESSES
+from local.waiting import wait_until
+from provisioning.rabbitmq import definitions
+from tests import openapi
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> gateway.settings.Settings:
+    """The gateway's configuration by .env.example."""
+    for name, value in variables.parse(CHECKOUT / ".env.example").items():
+        monkeypatch.setenv(name, value)
+    return gateway.settings.load()
+
+
+def queues(settings: BrokerSettings) -> set[str]:
+    """All queues that the broker is defined with."""
+    known = {
+        "RABBITMQ_USER": settings.user,
+        "RABBITMQ_PASSWORD": settings.password.get_secret_value(),
+        "RABBITMQ_VHOST": settings.vhost,
+        "RABBITMQ_QUEUE": settings.queue,
+    }
+    return {queue["name"] for queue in definitions.definitions(known, "4.0.5")["queues"]}
+
+
+def test_every_process_is_watched_at_its_port(settings: gateway.settings.Settings) -> None:
+    values = variables.parse(CHECKOUT / ".env.example")
+    found = {process.name: process.port for process in settings.platform.processes()}
+    assert found == {process.name: int(values[process.port_variable]) for process in PROCESSES}
+
+
+def test_every_machine_is_watched_with_its_database(settings: gateway.settings.Settings) -> None:
+    found = {(m.name, m.address, m.database) for m in settings.platform.machines}
+    assert found == {
+        ("gateway-vm", "192.168.56.10", "gateway_db"),
+        ("inventory-vm", "192.168.56.11", "movies_db"),
+        ("customers-vm", "192.168.56.13", "customers_db"),
+        ("orders-vm", "192.168.56.14", "orders_db"),
+        ("billing-vm", "192.168.56.12", "billing_db"),
+    }
+
+
+def test_every_queue_is_watched(settings: gateway.settings.Settings) -> None:
+    assert set(watched_queues(settings.platform)) == queues(settings.broker)
+    assert EVENTS_QUEUE in queues(settings.broker)
+
+
+def test_the_queue_of_the_bills_is_called_as_the_variable_says(
+    monkeypatch: pytest.MonkeyPatch, settings: gateway.settings.Settings
+) -> None:
+    monkeypatch.setenv("RABBITMQ_QUEUE", "factures")
+    assert "factures.dlq" in watched_queues(gateway.settings.load().platform)
+
+
+def test_on_loopback_addresses_it_is_a_stack(settings: gateway.settings.Settings) -> None:
+    assert settings.platform.kind == "machines"
+    here = Platform(tuple(Machine(name, "127.0.0.14", "db", ()) for name in SERVICES))
+    assert here.kind == "stack"
+
+
+def test_the_version_is_said_once_and_the_document_has_it() -> None:
+    assert openapi.raw()["info"]["version"] == VERSION
+    pyproject = (CHECKOUT / "pyproject.toml").read_text()
+    assert 'dynamic = ["version"]' in pyproject
+    assert not re.search(r'^version = "', pyproject, re.MULTILINE)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What a task of a test waits for; set at the end, so that none is left."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_what_fails_in_a_round_loses_nothing_else() -> None:
+    def away() -> None:
+        raise AwayError("connection refused")
+
+    found = Rounds({"away": away, "here": lambda: 7}).run()
+    assert found == {"away": Found(failure="connection refused"), "here": Found(7)}
+
+
+def test_a_fault_of_ours_is_logged_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    empty: dict[str, int] = {}
+    found = Rounds({"wrong": lambda: empty["nothing"]}).run()
+    assert found["wrong"] == Found(failure="'nothing'")
+    assert "can't be watched" in caplog.text
+
+
+def test_who_is_late_holds_up_no_round_and_is_not_asked_twice(gate: threading.Event) -> None:
+    asked: list[str] = []
+
+    def late() -> str:
+        asked.append("late")
+        gate.wait()
+        return "at last"
+
+    repeated = Rounds({"late": late, "here": lambda: 7}, seconds=0.5)
+    for _ in range(3):
+        assert repeated.run()["late"] == Found(failure="no answer within 0.5 s")
+    wait_until(lambda: repeated.run()["here"] == Found(7), 20, "the other")
+    assert asked == ["late"]
+    gate.set()
+    wait_until(lambda: repeated.run()["late"] == Found("at last"), 20, "who was late")
+
+
+def test_traffic_is_what_is_asked_of_the_api_and_how_much_of_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    app = web.create_app("gateway", ready=[])
+    app.add_url_rule("/api/movies", view_func=lambda: "", endpoint="fine")
+    app.add_url_rule("/api/billing", view_func=lambda: str(1 / 0), endpoint="failing")
+    app.add_url_rule("/api/status", view_func=lambda: "", endpoint="status")
+    client, looked = app.test_client(), Traffic()
+    assert looked.rate()[:3] == (0.0, 0.0, 0.0)
+    for path in (*["/api/movies"] * 6, *["/api/billing"] * 2, "/api/status", "/ready", "/metrics"):
+        client.get(path)
+    now += 4
+    assert looked.rate()[:3] == (2.0, 0.25, 4.0)
+    now += 8
+    # the look before the requests is more than ten seconds old
+    assert looked.rate()[:3] == (0.0, 0.0, 8.0)
+
+
+def test_a_circuit_is_shown_as_it_is() -> None:
+    circuit = CircuitBreaker("shown-api")
+    assert {"name": "shown-api", "circuit": "closed"} in Traffic().rate().upstreams
+    for _ in range(FAILURES):
+        circuit.record(circuit.admit(), False)
+    assert {"name": "shown-api", "circuit": "open"} in Traffic().rate().upstreams
