@@ -13,7 +13,14 @@ from typing import TypeVar
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "orders-vm", "gateway-vm")
-COPIED = ("Vagrantfile", "requirements.lock", ".env.example", "provisioning", "chassis")
+COPIED = (
+    "Vagrantfile",
+    "requirements.lock",
+    ".env.example",
+    "openapi.yaml",
+    "provisioning",
+    "chassis",
+)
 SERVICES = ("gateway", "inventory", "billing", "customers", "orders")
 # how provisioning reports a step: machine, title, outcome, seconds
 STEP = re.compile(r"^ +(\S+-vm):  (.{28,}?) (\S.*?) +(\d+\.\d) s$", re.MULTILINE)
