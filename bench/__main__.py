@@ -32,7 +32,12 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("rows", nargs="*", choices=[*ROWS, []], metavar="ROW", help=", ".join(ROWS))
     root.add_argument("--quick", action="store_true", help="smaller numbers, about two minutes")
     root.add_argument("--json", type=Path, metavar="FILE", help="all samples, as JSON")
-    root.add_argument("--markdown", type=Path, metavar="FILE", help="the tables, as Markdown")
+    root.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="the tables, as Markdown",
+    )
     return root
 
 
@@ -89,7 +94,7 @@ def main(words: Sequence[str]) -> int:
     kept = KEPT / f"{done.time.replace(':', '')}.json"
     write(done, kept, *([options.json] if options.json else []))
     if options.markdown:
-        options.markdown.write_text(report.document(done))
+        report.put(options.markdown, report.document(done))
     say(f"\nAll samples: {kept}")
     return 0
 

@@ -1,12 +1,14 @@
 """The figures for people: tables at the terminal, and the same in Markdown."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.document import Run
 from bench.figures import Figure, Ratio, Row
 from local.console import table
 
 HEAD = ("rival", "per s", "p50 ms", "p99 ms", "max ms", "done per s", "failed", "of the first")
+BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 LEAST_CPU = 0.01  # of all CPU seconds, to be mentioned
 Cells = list[tuple[str, ...]]
 
@@ -99,3 +101,11 @@ def document(run: Run) -> str:
     facts = {"time": run.time, **run.facts, "load average before": f"{run.load:.2f}"}
     table_of_facts = _markdown_table([("what", "value"), *facts.items()])
     return "\n\n".join([table_of_facts, *map(markdown, run.rows)]) + "\n"
+
+
+def put(file: Path, figures: str) -> None:
+    """Write figures into a file: between its marks if it has them, else as all that is in it."""
+    old = file.read_text() if file.exists() else ""
+    before, begin, rest = old.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    file.write_text(f"{before}{begin}\n{figures}\n{end}{after}" if end else figures)

@@ -29,7 +29,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=5,
+    rounds=3,
     seconds=4,
     clients=(1, 16, 64),
     drained=100_000,

@@ -75,6 +75,13 @@ class Stage:
         """Wait until nothing is under way any more: no message waits, in outbox or queue."""
         wait_until(self._is_settled, SETTLE_SECONDS, "messages to be delivered", poll=0.2)
 
+    def discard_bills(self) -> None:
+        """Forget all bills, and the events of them that nobody waits for; then settle."""
+        self.query("billing", "TRUNCATE orders, outbox")
+        with closing(connect(self.stack.rabbitmq)) as connection:
+            connection.channel().queue_purge("orders_inbox")
+        self.settle()
+
     def _is_settled(self) -> bool:
         waiting = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
         if any(self.query(service, waiting)[0][0] for service in self.stack.postgres):

@@ -29,7 +29,12 @@ def measure(stage: Stage) -> Row:
     with servers.naive_gateway(stage) as naive:
         addresses = {GATEWAY: stage.stack.url, NAIVE: naive}
         rivals = [
-            Rival(_name(who, clients), _what(who, clients), _turn(stage, address, clients))
+            Rival(
+                _name(who, clients),
+                _what(who, clients),
+                _turn(stage, address, clients),
+                lambda: emptied(stage),
+            )
             for clients in stage.sizes.clients
             for who, address in addresses.items()
         ]
@@ -65,13 +70,19 @@ def _what(who: str, clients: int) -> str:
 
 def _turn(stage: Stage, address: str, clients: int) -> Callable[[], Sample]:
     def run() -> Sample:
-        stage.query("billing", "TRUNCATE orders")
         began = time.monotonic()
         answers = wrk.load(address, REQUEST, clients, stage.sizes.seconds)
         recorded = until_recorded(stage, answers.accepted)
         return answers.sample(done=recorded / (time.monotonic() - began))
 
     return run
+
+
+@contextmanager
+def emptied(stage: Stage) -> Iterator[None]:
+    """Begin without a bill, and with nothing under way that an earlier turn has left."""
+    stage.discard_bills()
+    yield
 
 
 def until_recorded(stage: Stage, accepted: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from bench import document, machine, report
 from bench.document import Run
+from local.layout import CHECKOUT
 from tests.unit.bench_examples import FAST, ROW, SLOW
 
 RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores"}, 0.4, [ROW])
@@ -69,3 +70,23 @@ def test_json_has_every_sample_and_the_medians(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("load", "warns"), [(0.3, False), (1.0, False), (1.01, True)])
 def test_a_busy_machine_is_warned_of(load: float, warns: bool) -> None:
     assert bool(machine.warning(load)) is warns
+
+
+def test_figures_replace_those_between_the_marks_of_a_document(tmp_path: Path) -> None:
+    file = tmp_path / "performance.md"
+    file.write_text(f"How.\n\n{report.BEGIN}\nold\n\n{report.END}\nWhy.\n")
+    for figures in ("new\n", "newest\n"):
+        report.put(file, figures)
+        assert file.read_text() == f"How.\n\n{report.BEGIN}\n{figures}\n{report.END}\nWhy.\n"
+
+
+def test_a_file_without_marks_holds_the_figures_alone(tmp_path: Path) -> None:
+    file = tmp_path / "figures.md"
+    for figures in ("old\n", "new\n"):
+        report.put(file, figures)
+        assert file.read_text() == figures
+
+
+def test_the_document_has_marks_for_its_figures() -> None:
+    text = (CHECKOUT / "docs" / "performance.md").read_text()
+    assert text.index(report.BEGIN) < text.index(report.END)
