@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import requests
 
@@ -67,7 +66,6 @@ def _rival(stage: Stage, address: str, kind: str, movies: int) -> Rival:
 
 
 def _turn(stage: Stage, address: str, asked: str) -> Callable[[], Sample]:
-    answer = requests.get(f"http://{urlsplit(address).netloc}{asked}", timeout=30)
-    answer.raise_for_status()
+    requests.get(f"{address}{asked}", timeout=30).raise_for_status()
     request, seconds = wrk.Request(asked), stage.sizes.page_seconds
     return lambda: wrk.load(address, request, 1, seconds).sample()

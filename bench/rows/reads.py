@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import requests
 
@@ -71,5 +70,7 @@ def _what(name: str) -> str:
 
 def _turn(stage: Stage, address: str) -> Callable[[], Sample]:
     path = REQUEST.path.format(n=1)
-    requests.get(f"http://{urlsplit(address).netloc}{path}", timeout=10).raise_for_status()
+    requests.get(f"{address}{path}", timeout=10).raise_for_status()
+    # threads and connections are made when they are first needed
+    wrk.load(address, REQUEST, CLIENTS, 1)
     return lambda: wrk.load(address, REQUEST, CLIENTS, stage.sizes.seconds).sample()
