@@ -20,7 +20,7 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
-from gateway.upstream import UpstreamClient
+from gateway.upstream import IN_FLIGHT, UpstreamClient
 from gateway.watch.routes import status_routes
 from gateway.watch.survey import Places
 from gateway.watch.watch import Watch
@@ -36,10 +36,12 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     tokens = Tokens(database, settings.auth.api_token)
     limiter = Limiter(settings.edge.reads, settings.edge.writes, settings.counters)
     guard = Guard(settings.auth.auth_protected, tokens, limiter)
-    inventory = UpstreamClient(settings.inventory)
-    billing = UpstreamClient(settings.billing)
-    customers = UpstreamClient(settings.customers)
-    orders = UpstreamClient(settings.orders)
+    # none may take all threads, however few there are
+    at_once = min(IN_FLIGHT, max(1, settings.server.threads // 2))
+    inventory = UpstreamClient(settings.inventory, at_once)
+    billing = UpstreamClient(settings.billing, at_once)
+    customers = UpstreamClient(settings.customers, at_once)
+    orders = UpstreamClient(settings.orders, at_once)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
     platform, broker = settings.platform, settings.broker
@@ -50,8 +52,8 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("products", passed_on("produits", Proxy(inventory))),
         guard.over("customers", passed_on("customers", Proxy(customers))),
         guard.over("customers", passed_on("clients", Proxy(customers))),
-        guard.over("orders", detail_routes("orders", details, Proxy(orders))),
-        guard.over("orders", detail_routes("commandes", details, Proxy(orders))),
+        guard.over("orders", detail_routes("orders", details, guard, Proxy(orders))),
+        guard.over("orders", detail_routes("commandes", details, guard, Proxy(orders))),
         guard.over("orders", passed_on("orders", Proxy(orders))),
         guard.over("orders", passed_on("commandes", Proxy(orders))),
         guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
@@ -68,7 +70,7 @@ def edged(app: Flask, settings: Settings) -> Flask:
     """Return `app` with what stands before all of its routes."""
     app.before_request(admission.check)
     cors.init_app(app, settings.edge.cors_origins)
-    bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 2))
+    bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 8))
     app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]
     return app
 

@@ -13,6 +13,7 @@ from flask import Blueprint, g, request
 from werkzeug.exceptions import HTTPException
 
 from chassis.database import is_outage
+from chassis.errors import first_line
 from chassis.identity import ANONYMOUS
 from gateway import scopes
 from gateway.limits import Limiter
@@ -66,9 +67,7 @@ class Guard:
         except Exception as error:
             if not is_outage(error):
                 raise
-            logger.warning(
-                "a token can't be looked up", extra={"reason": str(error).partition("\n")[0]}
-            )
+            logger.warning("a token can't be looked up", extra={"reason": first_line(error)})
             return False
 
     def _admit(self, resource_class: str) -> None:

@@ -23,11 +23,17 @@ from chassis.errors import UnavailableError
 
 FAILURES = 5
 OPEN_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 4.0
-METRIC = "upstream_circuit_state"
+METRIC, UNTIL_METRIC = "upstream_circuit_state", "upstream_circuit_open_until_seconds"
 # of all workers the worst; one that has ended no longer counts
 STATE = Gauge(
     METRIC,
     "Circuit to an upstream at the last request for it: 0 closed, 1 half-open, 2 open",
+    ["upstream"],
+    multiprocess_mode="livemax",
+)
+OPEN_UNTIL = Gauge(
+    UNTIL_METRIC,
+    "Until when an open circuit refuses calls, in seconds since 1970",
     ["upstream"],
     multiprocess_mode="livemax",
 )
@@ -111,6 +117,7 @@ class CircuitBreaker:
         elif self._failures < FAILURES:
             return
         self._opened_until = self._now() + self._seconds
+        OPEN_UNTIL.labels(self.upstream).set(time.time() + self._seconds)
         self._change(State.OPEN)
 
     def _change(self, state: State) -> None:

@@ -10,19 +10,9 @@ from pathlib import Path
 from flask import Response, abort, request
 from werkzeug.security import safe_join
 
+from chassis.hardening import PAGE_POLICY
+
 STATIC = Path(__file__).parent / "static"
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "connect-src 'self'",
-        "img-src 'self' data:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 
 
 def send(directory: Path, name: str) -> Response:
@@ -36,7 +26,7 @@ def send(directory: Path, name: str) -> Response:
         abort(404)
     media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     response = answer(Path(path).read_bytes(), media_type)
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Content-Security-Policy"] = PAGE_POLICY
     return response
 
 

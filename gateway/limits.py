@@ -11,10 +11,11 @@ from pathlib import Path
 
 from flask import Blueprint, Response, g, request
 from limits import RateLimitItem
+from limits.strategies import FixedWindowRateLimiter
 
 from chassis.errors import TooManyRequestsError
 from gateway import counting
-from gateway.counting import SharedCounters, window_end
+from gateway.counting import SharedCounters
 
 _READING = ("GET", "HEAD", "OPTIONS")
 _NETWORK_BITS = 64  # of an IPv6 address; who has one of a network has all of them
@@ -64,23 +65,23 @@ class Limiter:
         limit = self._limits[action]
         if limit is None or self._counter is None:
             return
-        period = limit.get_expiry()
+        period, client = limit.get_expiry(), _client()
         name = f"{resource_class}-{action}"
-        count = self._counter.incr(limit.key_for(_client(), name), period)
-        wait = max(1, round(window_end(period) - time.time()))
-        left = max(0, limit.amount - count)
+        admitted = self._counter.hit(limit, client, name)
+        end, left = self._counter.get_window_stats(limit, client, name)
+        wait = max(1, round(end - time.time()))
         g.rate_limit = {
             "RateLimit-Policy": f'"{name}";q={limit.amount};w={period}',
             "RateLimit": f'"{name}";r={left};t={wait}',
         }
-        if count > limit.amount:
+        if not admitted:
             detail = f"More than {limit.amount} {action} of {resource_class} in {period} s."
             raise TooManyRequestsError(detail, retry_after=wait)
 
 
-def _counter(path: Path | None) -> SharedCounters | None:
+def _counter(path: Path | None) -> FixedWindowRateLimiter | None:
     try:
-        return SharedCounters(path)
+        return FixedWindowRateLimiter(SharedCounters(path))
     except OSError as error:
         _say_unlimited(error)
         return None

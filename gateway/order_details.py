@@ -5,7 +5,7 @@ products, bill. A part that is away is missing, and costs no more than its time.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,13 @@ from chassis.fields import MAX_BIGINT
 from gateway.inquiry import Inquiry, decoded
 from gateway.upstream import IN_FLIGHT, Answer, UpstreamClient
 
+# of an order, and the class of resources that each belongs to
+PARTS = {
+    "bill": "billing",
+    "customer": "customers",
+    "history": "orders",
+    "products": "products",
+}
 _REQUIRED = ("order_id", "customer_id", "items")
 logger = logging.getLogger(__name__)
 
@@ -35,12 +42,15 @@ class OrderDetails:
     billing: UpstreamClient
     _threads: ThreadPoolExecutor = field(default_factory=_threads)
 
-    def fetch(self, order_id: str, caller: str) -> dict[str, Any] | Answer:
+    def fetch(
+        self, order_id: str, caller: str, permitted: Collection[str]
+    ) -> dict[str, Any] | Answer:
         """Return an order with its parts, or what orders answers if that is no order.
 
         Args:
             order_id: the id, as it came.
             caller: who asks, for the services.
+            permitted: the `PARTS` that the caller may read; history always is.
 
         Raises:
             UnavailableError: orders can't be reached, or is not asked.
@@ -54,17 +64,22 @@ class OrderDetails:
         if answer.status != 200:
             return answer
         order = _order(decoded(answer))
-        parts = {"history": history, **self._led_to(order, inquiry)}
-        return _put_together(order, inquiry.answers(parts))
+        parts = {"history": history, **self._led_to(order, inquiry, permitted)}
+        shown = _put_together(order, inquiry.answers(parts))
+        return {**shown, "protected": sorted(PARTS.keys() - set(permitted) - {"history"})}
 
-    def _led_to(self, order: Mapping[str, Any], inquiry: Inquiry) -> dict[str, "Future[Any]"]:
-        """Ask for what an order names; what it can't have is not asked for."""
-        bills = urlencode({"order_id": order["order_id"], "limit": 1})
-        parts = {"bill": inquiry.ask(self.billing, f"/api/billing?{bills}", _first)}
-        if _is_key(order["customer_id"]):
+    def _led_to(
+        self, order: Mapping[str, Any], inquiry: Inquiry, permitted: Collection[str]
+    ) -> dict[str, "Future[Any]"]:
+        """Ask for what an order names; not for what it can't have or the caller may not read."""
+        parts = {}
+        if "bill" in permitted:
+            bills = urlencode({"order_id": order["order_id"], "limit": 1})
+            parts["bill"] = inquiry.ask(self.billing, f"/api/billing?{bills}", _first)
+        if "customer" in permitted and _is_key(order["customer_id"]):
             path = f"/api/customers/{order['customer_id']}"
             parts["customer"] = inquiry.ask(self.customers, path, _object)
-        if order["items"]:
+        if "products" in permitted and order["items"]:
             ids = ",".join(str(item["product_id"]) for item in order["items"])
             path = f"/api/products?ids={ids}&limit=1000"
             parts["products"] = inquiry.ask(self.inventory, path, _by_id)

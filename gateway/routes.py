@@ -10,8 +10,9 @@ from werkzeug.routing import Rule
 from chassis import idempotency, parsing, trace
 from chassis.broker import Message
 from gateway import auth
+from gateway.auth import Guard
 from gateway.bills import BillDesk
-from gateway.order_details import OrderDetails
+from gateway.order_details import PARTS, OrderDetails
 from gateway.proxy import Proxy, passed_back
 from gateway.schemas import NewBill
 from gateway.upstream import Answer
@@ -28,15 +29,19 @@ def passed_on(name: str, proxy: Proxy) -> Blueprint:
     return routes
 
 
-def detail_routes(name: str, details: OrderDetails, proxy: Proxy) -> Blueprint:
-    """Return `/api/<name>/ID/details`, put together here; orders knows nothing of it."""
+def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) -> Blueprint:
+    """Return `/api/<name>/ID/details`, put together here; orders knows nothing of it.
+
+    Who may read orders may not read everything: what else is shown, `guard` decides.
+    """
     routes = Blueprint(f"{name}_details", __name__, url_prefix=f"/api/{name}")
 
     @routes.get("/<order_id>/details")
     def get_details(order_id: str) -> Response:
         if order_id in _LISTINGS:
             return proxy.forward()
-        found = details.fetch(order_id, auth.caller())
+        parts = {part for part, of_class in PARTS.items() if guard.permits(of_class)}
+        found = details.fetch(order_id, auth.caller(), parts)
         return passed_back(found) if isinstance(found, Answer) else jsonify(found)
 
     _any_method(routes, "/<order_id>/details", "not_read", _only_read)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from chassis.errors import first_line
 from chassis.health import Check
 from gateway.watch import peer
 from gateway.watch.peer import AwayError
@@ -37,7 +38,7 @@ def _try(check: Check) -> None:
     try:
         check.check()
     except Exception as error:
-        raise AwayError(str(error).strip().partition("\n")[0]) from error
+        raise AwayError(first_line(error)) from error
 
 
 def _check(found: Found, milliseconds: float) -> dict[str, Any]:

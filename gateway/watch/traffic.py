@@ -70,10 +70,18 @@ def _answered(families: Iterable[Metric]) -> Answered:
 
 
 def _circuits(families: Iterable[Metric]) -> Iterator[dict[str, str]]:
-    samples = (s for family in families if family.name == breaker.METRIC for s in family.samples)
-    for sample in sorted(samples, key=lambda s: s.labels["upstream"]):
-        state = breaker.State(int(sample.value))
-        yield {"name": sample.labels["upstream"], "circuit": state.label}
+    gauges = {
+        (sample.name, sample.labels["upstream"]): sample.value
+        for family in families
+        if family.name in (breaker.METRIC, breaker.UNTIL_METRIC)
+        for sample in family.samples
+    }
+    for _metric, upstream in sorted(key for key in gauges if key[0] == breaker.METRIC):
+        state = breaker.State(int(gauges[breaker.METRIC, upstream]))
+        # a circuit learns that its time is over when it is asked for the next call
+        if state is breaker.State.OPEN and gauges[breaker.UNTIL_METRIC, upstream] < time.time():
+            state = breaker.State.HALF_OPEN
+        yield {"name": upstream, "circuit": state.label}
 
 
 def _is_counted(route: str) -> bool:

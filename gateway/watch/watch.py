@@ -12,7 +12,7 @@ from gateway.watch.survey import NOTHING, Places, Surveyor
 
 INTERVAL_SECONDS = 1.0
 IDLE_SECONDS = 10.0
-FIRST_SECONDS = 1.5  # that whoever asks first waits at most
+FIRST_SECONDS = 5.0  # that whoever asks first waits at most; a survey takes one
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +29,7 @@ class Watch:
     def status(self) -> Document:
         """Return the newest state, at once unless nobody has asked for a while.
 
-        What is not known after 1.5 s is said to be unknown.
+        What is not known even then is said to be down.
         """
         with self._changed:
             self._asked_at = time.monotonic()

@@ -94,9 +94,12 @@ def test_while_one_service_hangs_no_request_for_another_waits(
         asked = [clients.submit(ask, number) for number in range(3 * ALL)]
         wait_until(lambda: len(hanging.requests) == ALL, 9, "all permits to be taken")
         movies = [requests.get(f"{url}/api/movies", timeout=60) for _ in range(100)]
+        # all of it while the others hang, ten seconds long: nothing has waited for one of them
+        hung = ALL - sum(one.done() and one.result().status_code == 504 for one in asked)
         refused = ask()
         answers = [one.result() for one in asked]
     assert {answer.status_code for answer in movies} == {200}
+    assert hung == ALL
     assert len(quick.requests) == 100
     assert refused.status_code == 503
     assert refused.json()["cause"] in ("upstream_busy", "circuit_open")

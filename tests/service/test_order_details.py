@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 
 from billing import bills
 from billing.app import create_app as create_billing
@@ -18,10 +19,14 @@ from billing.settings import Settings as BillingSettings
 from chassis import web
 from chassis.database import Database
 from chassis.settings import DatabaseSettings, Upstream
-from gateway import inquiry
+from gateway import inquiry, tokens
+from gateway.auth import Guard
+from gateway.limits import Limiter
 from gateway.order_details import OrderDetails
 from gateway.proxy import Proxy
 from gateway.routes import detail_routes, passed_on
+from gateway.scopes import CLASSES
+from gateway.tokens import Tokens
 from gateway.upstream import UpstreamClient
 from local.ports import free_port
 from orders.app import create_app as create_orders
@@ -60,6 +65,8 @@ FAULTS: dict[str, Act | None] = {
     "answers other JSON": OTHER_JSON,
 }
 
+NO_DATABASE = DatabaseSettings(name="none", user="none", password=SecretStr("none"), port=1)
+
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +99,9 @@ def ports(
         yield ports
 
 
-def gateway_of(ports: Ports) -> FlaskClient:
-    """A client of a gateway before the services at these ports."""
+def gateway_of(ports: Ports, guard: Guard | None = None) -> FlaskClient:
+    """A client of a gateway before the services at these ports; nothing needs a token by itself."""
+    guard = guard or guard_of(Database(NO_DATABASE))
     clients = {n: UpstreamClient(Upstream(f"{n}-api", "127.0.0.1", ports[n])) for n in ports}
     orders, inventory, customers, billing = (clients[name] for name in SERVICES)
     details = OrderDetails(orders, inventory, customers, billing)
@@ -101,13 +109,18 @@ def gateway_of(ports: Ports) -> FlaskClient:
         blueprint
         for name in ("orders", "commandes")
         for blueprint in (
-            detail_routes(name, details, Proxy(clients["orders"])),
+            guard.over("orders", detail_routes(name, details, guard, Proxy(clients["orders"]))),
             passed_on(name, Proxy(clients["orders"])),
         )
     ]
     routes += [passed_on("customers", Proxy(clients["customers"]))]
     routes += [passed_on("products", Proxy(clients["inventory"]))]
     return web.create_app("gateway", ready=[], routes=routes).test_client()
+
+
+def guard_of(database: Database, *protected: str) -> Guard:
+    """A guard over what is protected, with the tokens of this database."""
+    return Guard(protected, Tokens(database, None), Limiter(None, None, None))
 
 
 @pytest.fixture
@@ -185,7 +198,7 @@ def timed(gateway: FlaskClient, path: str) -> tuple[Any, float]:
 
 def test_an_order_comes_with_all_that_belongs_to_it(gateway: FlaskClient, order: Any) -> None:
     details = details_of(gateway, order)
-    assert list(details) == ["order", "customer", "bill", "history", "unavailable"]
+    assert list(details) == ["order", "customer", "bill", "history", "unavailable", "protected"]
     assert details["order"]["order_id"] == order["order_id"]
     assert [line["product"]["name"] for line in details["order"]["items"]] == [
         line["name"] for line in order["items"]
@@ -232,6 +245,48 @@ def test_a_customer_who_is_not_ours_is_null(
     bare = made(gateway, "/api/orders", {"customer_id": customer_id, "total_amount": 1})
     details = details_of(broken("refuses", "customers"), bare)
     assert (details["customer"], details["unavailable"]) == (None, [])
+
+
+PROTECTED = ["bill", "customer", "products"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "hidden"),
+    [
+        (["orders:read"], PROTECTED),
+        (["orders:read", "customers:read"], ["bill", "products"]),
+        (["orders:read", "billing:write"], PROTECTED),
+        (["orders:read", "billing:read", "customers:read", "products:read"], []),
+    ],
+)
+def test_who_may_read_orders_sees_of_the_rest_what_the_token_allows(
+    ports: Ports, gateway_db: Database, order: Any, scopes: list[str], hidden: list[str]
+) -> None:
+    with gateway_db.unit_of_work() as connection:
+        token = tokens.create(connection, "reader", scopes, None)
+        connection.commit()
+    gateway = gateway_of(ports, guard_of(gateway_db, *CLASSES))
+    path = f"/api/orders/{order['id']}/details"
+    assert gateway.get(path).status_code == 401
+    answer: Any = gateway.get(path, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json["protected"]) == (200, hidden)
+    shown = {
+        "products": answer.json["order"]["items"][0]["product"],
+        "customer": answer.json["customer"],
+        "bill": answer.json["bill"],
+    }
+    assert [name for name in PROTECTED if shown[name] is None] == hidden
+    assert (answer.json["history"] is None, answer.json["unavailable"]) == (False, [])
+
+
+def test_without_a_token_what_is_protected_is_not_shown_by_an_order_that_is_not(
+    ports: Ports, gateway_db: Database, order: Any
+) -> None:
+    gateway = gateway_of(ports, guard_of(gateway_db, "customers", "billing"))
+    answer: Any = gateway.get(f"/api/orders/{order['id']}/details")
+    assert answer.status_code == 200
+    assert (answer.json["customer"], answer.json["bill"]) == (None, None)
+    assert answer.json["protected"] == ["bill", "customer"]
 
 
 @pytest.mark.parametrize("order_id", ["a&b=c", "a b", "é/%2F#?", "ORD-X"])

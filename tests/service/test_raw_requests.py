@@ -122,8 +122,9 @@ def test_what_the_gateway_decides_on_is_what_the_service_sees(
 
 def test_a_line_end_in_a_path_adds_no_header(gateway: Served, upstream: RawUpstream) -> None:
     reply = gateway.exchange(get(b"/api/movies/1%0d%0aX-Evil:%201") + LAST)
-    assert reply.statuses in ([200, 200], [404, 200])
-    assert all(b" /api/movies/1%0D%0AX-Evil:%201 " in request for request in upstream.requests)
+    assert reply.statuses == [200, 200]
+    [request] = upstream.requests
+    assert b" /api/movies/1%0D%0AX-Evil:%201 " in request
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_chunks_that_are_none_end_the_connection(
     reply = gateway.exchange(post(b"Transfer-Encoding: chunked", body=smuggled) + LAST, end=True)
     assert reply.closed and len(reply.statuses) <= 1
     assert all(request.startswith(b"POST /api/movies ") for request in upstream.requests)
-    assert BODY not in upstream.requests
+    assert not any(BODY in request for request in upstream.requests)
 
 
 def test_a_body_that_nobody_reads_is_not_taken_for_a_request(

@@ -9,7 +9,6 @@ from contextlib import ExitStack, suppress
 import pytest
 import requests
 
-from chassis.server import HEADER_SECONDS
 from chassis.settings import DatabaseSettings
 from tests.service.raw_upstream import RawUpstream
 from tests.service.served import SECONDS, Served, gateway_variables, received, serving
@@ -93,7 +92,3 @@ def said(connection: socket.socket) -> bytes:
     with suppress(TimeoutError, ConnectionError):
         return connection.recv(65536)
     return b""
-
-
-def test_headers_have_less_time_than_the_gateway_waits_for_anything_else() -> None:
-    assert HEADER_SECONDS <= 30

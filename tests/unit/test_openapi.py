@@ -196,6 +196,8 @@ def test_every_problem_that_can_come_is_named(operation: openapi.Operation) -> N
     expected = {"503"} if needs_peers else set()
     expected |= {"400", "413", "415", "422"} if operation.bodies else set()
     expected |= {"422"} if places & {"path", "query"} else set()
+    expected |= {"400"} if "path" in places else set()
+    expected |= {"429"} if operation.path not in ("/live", "/ready", "/metrics") else set()
     assert expected <= operation.responses.keys()
 
 
