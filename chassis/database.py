@@ -1,11 +1,13 @@
 """A service's own PostgreSQL: engine, reads, units of work, and whether it answers."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg2.errors import ProgramLimitExceeded
-from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from chassis.settings import DatabaseSettings
@@ -17,8 +19,8 @@ STATEMENT_TIMEOUT = 10_000  # milliseconds
 class Database:
     """A pool of connections to one database.
 
-    Connections are tested when they are taken from the pool, so that a restarted PostgreSQL costs
-    no request its answer.
+    A connection that its server has closed is replaced when it is taken from the pool, so that a
+    restarted PostgreSQL costs no request its answer.
     """
 
     def __init__(self, settings: DatabaseSettings, connections: int = 16) -> None:
@@ -28,18 +30,17 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,
-            pool_pre_ping=True,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT,
                 "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT}",
             },
         )
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self._engine, "checkout", _check_open)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Lend a connection for single statements: no transaction, so no round trip for one."""
-        with self._autocommit.connect() as connection:
+        with self._engine.connect() as connection, _autocommit(connection):
             yield connection
 
     @contextmanager
@@ -56,6 +57,37 @@ class Database:
     def close(self) -> None:
         """Close the pool's connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """Have each statement be a transaction; SQLAlchemy's own way costs a round trip to undo."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+def _check_open(driver: Any, *_pool: object) -> None:
+    """Have a connection replaced that its server has closed.
+
+    Of such a one there is the end to read. The kernel knows, without a round trip to the server.
+
+    Raises:
+        DisconnectionError: it is closed.
+    """
+    if driver.closed or _has_something_to_read(driver.fileno()):
+        raise DisconnectionError
+
+
+def _has_something_to_read(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def is_outage(error: Exception) -> bool:

@@ -5,34 +5,44 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonEncoder
 
 from chassis import trace
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 
 
-class Formatter(JsonFormatter):
-    """Adds time, level, process and the current trace to each record."""
+_NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
+_ENCODER = JsonEncoder(ensure_ascii=False)
+
+
+class Formatter(logging.Formatter):
+    """Writes a record as one line, with time, level, process and the current trace.
+
+    The same as python-json-logger's, which makes a new encoder for each line.
+    """
 
     def __init__(self, process: str = "") -> None:
-        super().__init__("%(message)s", json_ensure_ascii=False)
+        super().__init__()
         self.process = process
 
-    def add_fields(
-        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
-    ) -> None:
-        """Fill one line; what the caller passed as `extra` comes last."""
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one line; what the caller passed as `extra` comes last."""
         time = datetime.fromtimestamp(record.created, timezone.utc)
-        log_data["timestamp"] = time.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        log_data["level"] = record.levelname.lower()
-        log_data["process"] = self.process
-        log_data["message"] = record.message
+        line: dict[str, Any] = {
+            "timestamp": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "process": self.process,
+            "message": record.getMessage(),
+        }
         current = trace.current()
         if current is not None:
-            log_data["request_id"] = current.request_id
-            log_data["trace_id"] = current.trace_id
-        super().add_fields(log_data, record, message_dict)
+            line |= {"request_id": current.request_id, "trace_id": current.trace_id}
+        if record.exc_info:
+            line["exc_info"] = self.formatException(record.exc_info)
+        extra = ((n, v) for n, v in record.__dict__.items() if n not in _NO_FIELDS)
+        return _ENCODER.encode(line | dict(extra))
 
 
 def configure(process: str) -> None:

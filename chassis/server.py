@@ -37,13 +37,14 @@ def run(process: str, target: str, server: ServerSettings, port: PortSettings) -
     metrics.empty_directory(state / "metrics")
     log_config = state / "logging.json"
     log_config.write_text(json.dumps(logs.granian_config(process)))
-    options = [*_options(server, port), "--log-config", str(log_config)]
+    options = [*options_of(server, port), "--log-config", str(log_config)]
     options += ["--working-dir", str(place.code_dir.absolute())]
     os.chdir("/")
     os.execv(sys.executable, [sys.executable, "-m", "granian", *options, target])
 
 
-def _options(server: ServerSettings, port: PortSettings) -> list[str]:
+def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
+    """Return granian's options, of which the benchmark's own server has the same."""
     options = {
         "interface": "wsgi",
         "http": "1",

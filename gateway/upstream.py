@@ -135,7 +135,7 @@ class UpstreamClient:
         try:
             return self._pool.urlopen(
                 call.method,
-                call.target,
+                "/",  # the connection sends the call's own target
                 body=call.body or None,
                 headers=call.headers,
                 timeout=urllib3.Timeout(connect=connect, read=READ_SECONDS),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 GONE = " (deleted)"
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -79,3 +80,9 @@ def pss(pid: int) -> int:
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time in seconds of the process and of its children that have ended (proc_pid_stat(5))."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return sum(map(int, fields[11:15])) / TICKS

@@ -1,0 +1,1 @@
+"""What the platform is measured against: programs written for the benchmark alone."""

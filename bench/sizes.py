@@ -1,0 +1,50 @@
+"""How much is measured: enough for figures to quote, or a quick look."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How long and how much.
+
+    Attributes:
+        rounds: how often each rival has its turn.
+        seconds: how long a turn under load takes.
+        clients: how many post bills at once.
+        drained: how many bills wait for the consumers.
+        drained_singly: how many wait for the one-by-one consumer, which is slower.
+        window: how many messages the client with a window of confirms publishes.
+        movies: how many there are to list and search, the fewest first.
+        page_seconds: how long each page is asked for in a turn.
+    """
+
+    rounds: int
+    seconds: float
+    clients: tuple[int, ...]
+    drained: int
+    drained_singly: int
+    window: int
+    movies: tuple[int, ...]
+    page_seconds: float
+
+
+FULL = Sizes(
+    rounds=3,
+    seconds=4,
+    clients=(1, 16, 64),
+    drained=100_000,
+    drained_singly=5_000,
+    window=30_000,
+    movies=(1_000, 100_000, 1_000_000),
+    page_seconds=2,
+)
+QUICK = Sizes(
+    rounds=2,
+    seconds=1,
+    clients=(1, 16, 64),
+    drained=5_000,
+    drained_singly=300,
+    window=5_000,
+    movies=(1_000, 10_000, 100_000),
+    page_seconds=0.5,
+)

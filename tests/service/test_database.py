@@ -1,0 +1,95 @@
+"""A service's connections to its database: what they cost, and what they survive."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import psycopg2
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from chassis.database import Database
+from chassis.settings import DatabaseSettings
+
+PID = text("SELECT pg_backend_pid()")
+
+
+@pytest.fixture
+def settings(database_settings: Callable[[str], DatabaseSettings]) -> DatabaseSettings:
+    """Where inventory's database is."""
+    return database_settings("inventory")
+
+
+@pytest.fixture
+def database(settings: DatabaseSettings) -> Iterator[Database]:
+    """A pool of two connections."""
+    database = Database(settings, connections=2)
+    yield database
+    database.close()
+
+
+def end(settings: DatabaseSettings, *pids: int) -> None:
+    """Have the server close these connections, and wait until it has."""
+    password = settings.password.get_secret_value()
+    connection = psycopg2.connect(
+        host=settings.host,
+        port=settings.port,
+        dbname=settings.name,
+        user=settings.user,
+        password=password,
+    )
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", [list(pids)])
+        assert cursor.fetchall() == [(True,)] * len(pids)
+
+
+def backend(connection: Connection) -> int:
+    """Who answers at the other end of a connection."""
+    pid = connection.execute(PID).scalar_one()
+    assert isinstance(pid, int)
+    return pid
+
+
+def test_connections_that_the_server_has_closed_cost_no_request_its_answer(
+    database: Database, settings: DatabaseSettings
+) -> None:
+    with database.read() as one, database.unit_of_work() as other:
+        before = {backend(one), backend(other)}
+    end(settings, *before)
+    with database.unit_of_work() as one, database.read() as other:
+        assert not before & {backend(one), backend(other)}
+
+
+def test_a_connection_that_lives_is_used_again(database: Database) -> None:
+    with database.read() as connection:
+        first = backend(connection)
+    with database.unit_of_work() as connection:
+        assert backend(connection) == first
+
+
+def test_a_connection_that_is_closed_while_it_is_lent_is_an_outage_and_then_replaced(
+    database: Database, settings: DatabaseSettings
+) -> None:
+    with pytest.raises(OperationalError), database.read() as connection:
+        end(settings, backend(connection))
+        connection.execute(PID)
+    with database.read() as connection:
+        assert backend(connection)
+
+
+def test_a_unit_of_work_after_a_read_is_rolled_back_unless_committed(database: Database) -> None:
+    with database.read() as connection:
+        backend(connection)
+    with database.unit_of_work() as connection:
+        connection.execute(text("CREATE TABLE never (id int)"))
+    with database.read() as connection:
+        assert connection.execute(text("SELECT to_regclass('never')")).scalar() is None
+
+
+def test_a_read_that_fails_leaves_a_connection_that_can_be_used(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.read() as connection:
+        backend(connection)
+        raise ZeroDivisionError
+    with database.unit_of_work() as connection:
+        assert connection.in_transaction() is False
+        assert backend(connection)

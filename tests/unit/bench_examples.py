@@ -1,0 +1,16 @@
+"""Figures as the benchmark makes them, for tests of what it says of them."""
+
+from bench.figures import Figure, Row, Sample, at_least, ratio
+from bench.usage import Usage
+
+USAGE = Usage({"gateway": 4.0, "mail-worker": 0.001}, {"gateway": 140_000_000}, 0.25)
+FAST = Figure("gateway", "wrk -c16", [Sample(1200.0, 8.0, 20.0, 31.5)] * 2, USAGE)
+SLOW = Figure("naive gateway", "flask run", [Sample(100.0, 80.0, 200.0, 315.0, failed=3)], USAGE)
+ROW = Row(
+    "reads",
+    "GET /api/movies/{id}",
+    [FAST, SLOW],
+    [at_least(8, "gateway : naive gateway", 1200, 100), ratio("gateway : nginx", 1200, 2400)],
+    {"start": "9.5 s"},
+    load=0.5,
+)

@@ -1,0 +1,92 @@
+"""What the benchmark says: tables, Markdown and JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import document, machine, report
+from bench.document import Run
+from local.layout import CHECKOUT
+from tests.unit.bench_examples import FAST, ROW, SLOW
+
+RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores"}, 0.4, [ROW])
+
+
+def test_a_table_has_a_line_for_each_rival_and_compares_it_with_the_first() -> None:
+    lines = report.cells([FAST, SLOW])
+    assert [line[0] for line in lines] == ["rival", "gateway", "naive gateway"]
+    assert [line[-1] for line in lines] == ["of the first", "1.00", "0.08"]
+
+
+def test_columns_that_nobody_has_a_figure_for_are_left_out() -> None:
+    head = report.cells([FAST])[0]
+    assert "done per s" not in head
+    assert "failed" not in head
+    assert "p99 ms" in head
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (12345.6, "12,346"), (99.94, "99.9"), (0.123, "0.123")]
+)
+def test_figures_have_three_digits(value: float | None, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_a_text_says_what_was_run_what_it_used_and_whether_the_aims_are_met() -> None:
+    said = report.text(ROW)
+    for part in ("load average 0.50", "wrk -c16", "gateway 4.0 (140)", "0.25 cores", "9.5 s"):
+        assert part in said
+    assert "12.00  ≥ 8  met" in said
+    assert "mail-worker" not in said
+
+
+def test_markdown_has_the_same_figures_in_tables() -> None:
+    said = report.markdown(ROW)
+    assert "| gateway | 1,200 | 8 | 20 | 31.5 |  | 1.00 |" in said
+    assert "| gateway : naive gateway | 12.00 | ≥ 8 | met |" in said
+
+
+def test_a_whole_run_says_on_what_and_how_quiet_it_was() -> None:
+    said = report.document(RUN)
+    for part in ("2026-11-22T11:20:00Z", "one, 2 cores", "| load average before | 0.40 |"):
+        assert part in said
+
+
+def test_json_has_every_sample_and_the_medians(tmp_path: Path) -> None:
+    file = tmp_path / "made" / "run.json"
+    document.write(RUN, file)
+    written = json.loads(file.read_text())
+    [row] = written["rows"]
+    assert written["load_average_before"] == 0.4
+    assert [figure["rival"] for figure in row["figures"]] == ["gateway", "naive gateway"]
+    assert row["figures"][0]["medians"]["p99"] == 20.0
+    assert len(row["figures"][0]["samples"]) == 2
+    assert row["figures"][1]["failed"] == 3
+    assert row["figures"][0]["memory_bytes"] == {"gateway": 140_000_000}
+    assert row["ratios"][0]["met"] is True
+
+
+@pytest.mark.parametrize(("load", "warns"), [(0.3, False), (1.0, False), (1.01, True)])
+def test_a_busy_machine_is_warned_of(load: float, warns: bool) -> None:
+    assert bool(machine.warning(load)) is warns
+
+
+def test_figures_replace_those_between_the_marks_of_a_document(tmp_path: Path) -> None:
+    file = tmp_path / "performance.md"
+    file.write_text(f"How.\n\n{report.BEGIN}\nold\n\n{report.END}\nWhy.\n")
+    for figures in ("new\n", "newest\n"):
+        report.put(file, figures)
+        assert file.read_text() == f"How.\n\n{report.BEGIN}\n{figures}\n{report.END}\nWhy.\n"
+
+
+def test_a_file_without_marks_holds_the_figures_alone(tmp_path: Path) -> None:
+    file = tmp_path / "figures.md"
+    for figures in ("old\n", "new\n"):
+        report.put(file, figures)
+        assert file.read_text() == figures
+
+
+def test_the_document_has_marks_for_its_figures() -> None:
+    text = (CHECKOUT / "docs" / "performance.md").read_text()
+    assert text.index(report.BEGIN) < text.index(report.END)

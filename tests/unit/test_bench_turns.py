@@ -1,0 +1,116 @@
+"""Rivals take turns, and each row compares what it should."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bench import nginx
+from bench.__main__ import parser
+from bench.figures import Figure, Sample
+from bench.measure import Rival, interleaved
+from bench.rows import ROWS, billing, drain, pages, reads
+from bench.stage import UNLIMITED, overrides
+from bench.usage import Usage
+from local import variables
+from local.layout import CHECKOUT
+from local.stack import Stack
+
+
+def figure(rival: str, rate: float, p: float) -> Figure:
+    """A figure of one sample, with the same time throughout."""
+    return Figure(rival, "", [Sample(rate, p, p, p)], Usage({}, {}, 0.0))
+
+
+def test_rivals_take_turns_in_each_round(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def rival(name: str) -> Rival:
+        def run() -> Sample:
+            order.append(name)
+            return Sample(float(len(order)))
+
+        return Rival(name, "", run)
+
+    figures = interleaved(Stack.private(tmp_path), [rival("A"), rival("B")], rounds=3)
+    assert order == ["A", "B"] * 3
+    assert [[s.rate for s in f.samples] for f in figures] == [[1, 3, 5], [2, 4, 6]]
+
+
+def test_what_is_around_a_turn_is_there_in_each(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        seen.append("before")
+        yield
+        seen.append("after")
+
+    def run() -> Sample:
+        seen.append("turn")
+        return Sample(1)
+
+    interleaved(Stack.private(tmp_path), [Rival("A", "", run, around)], rounds=2)
+    assert seen == ["before", "turn", "after"] * 2
+
+
+def test_reads_are_compared_with_the_naive_gateway_and_with_flask_alone() -> None:
+    rates = {reads.GATEWAY: 800, reads.NAIVE: 100, reads.PLAIN: 2000}
+    rates |= {reads.DIRECT: 1600, reads.NGINX: 1200}
+    found = reads.ratios([figure(name, rate, 1) for name, rate in rates.items()])
+    assert [(r.value, r.met) for r in found[:2]] == [(8.0, True), (0.4, False)]
+
+
+def test_bills_are_compared_at_each_number_of_clients() -> None:
+    figures = [
+        figure("gateway, 1 client", 80, 10),
+        figure("naive gateway, 1 client", 10, 9),
+        figure("gateway, 16 clients", 900, 20),
+        figure("naive gateway, 16 clients", 100, 40),
+        figure(billing.LIMIT, 9000, 0),
+    ]
+    found = billing.ratios(figures, (1, 16))
+    assert [r.met for r in found] == [True, False, True, True, None]
+    assert found[-1].value == pytest.approx(0.1)
+
+
+def test_one_consumer_is_compared_with_the_one_by_one_consumer() -> None:
+    rates = {drain.ONE: 2500, drain.TWO: 3000, drain.SINGLY: 100}
+    first, *_ = drain.ratios([figure(name, rate, 0) for name, rate in rates.items()])
+    assert (first.value, first.met) == (25, True)
+
+
+def test_pages_are_compared_by_their_time_over_the_most_and_the_fewest_movies() -> None:
+    sizes = (1_000, 1_000_000)
+    figures = [
+        figure(f"{kind}, {n:,}", 1, 3 if n > 1_000 else 1) for kind in pages.KINDS for n in sizes
+    ]
+    found = pages.ratios(figures, sizes)
+    assert [(r.value, r.met) for r in found] == [(3, False)] * 4
+
+
+@pytest.mark.parametrize("movies", [1_000, 1_000_000])
+def test_a_deep_page_is_a_full_one(movies: int) -> None:
+    after = int(pages.path(pages.DEEP, movies).partition("after=")[2])
+    assert movies * 0.7 < after <= movies - 100
+
+
+def test_nginx_keeps_its_connections_and_its_files_to_itself(tmp_path: Path) -> None:
+    text = nginx.configuration(tmp_path, 18080, "http://127.0.0.1:19000")
+    assert "server 127.0.0.1:19000; keepalive 64;" in text
+    assert "listen 127.0.0.1:18080;" in text
+    assert text.count(str(tmp_path)) == 8
+
+
+def test_limits_that_the_platform_knows_are_off_and_no_unknown_variable_is_set() -> None:
+    known = variables.parse(CHECKOUT / ".env.example")
+    assert overrides() == {n: v for n, v in UNLIMITED.items() if n in known}
+
+
+def test_rows_are_chosen_by_name() -> None:
+    assert parser().parse_args(["reads", "memory", "--quick"]).rows == ["reads", "memory"]
+    assert parser().parse_args([]).rows == []
+    with pytest.raises(SystemExit):
+        parser().parse_args(["nosuch"])
+    assert list(ROWS)[-1] == "memory"
