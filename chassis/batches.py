@@ -49,8 +49,7 @@ class BatchProcessor(Generic[ItemT]):
         except Exception as error:
             if not self._handler.is_outage(error):
                 raise
-            reason = str(error).strip().partition("\n")[0]
-            logger.warning("waiting for the database", extra={"reason": reason})
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
             self._stop.wait(_LONGEST_PAUSE)
             return False
         return True

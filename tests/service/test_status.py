@@ -375,6 +375,9 @@ class Held:
         """Wait."""
         self.go.wait()
 
+    def check(self) -> None:
+        """It can begin."""
+
     def is_outage(self, error: Exception) -> bool:
         """Nothing is."""
         return False
