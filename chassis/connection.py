@@ -145,7 +145,8 @@ class Connection:
 
 
 def _close(connection: SelectConnection) -> None:
-    if connection.is_open:
-        connection.close()
-    else:
+    if connection.is_closing or connection.is_closed:
         connection.ioloop.stop()
+    else:
+        # one that is opening, too, so that its socket is closed
+        connection.close()

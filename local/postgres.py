@@ -19,7 +19,7 @@ ACCESS = "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n"
 INITDB_OPTIONS = ("--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust")
 SETTINGS = {
     "shared_buffers": "16MB",
-    "max_connections": "60",
+    "max_connections": "200",
     "max_wal_size": "256MB",
     "max_wal_senders": "0",
     "wal_level": "minimal",

@@ -10,13 +10,14 @@ from gateway.watch.survey import Survey
 
 
 def shown(machine: Machine, survey: Survey) -> dict[str, Any]:
-    """Describe a machine: it is up if any of its processes answers, if only by a refusal."""
+    """Describe a machine: it is up if its SSH server or any of its processes answers."""
     healths = [(process, health(process, survey)) for process in machine.processes]
-    reached = any(health.reached for _process, health in healths)
+    answers = any(health.status != "down" for _process, health in healths)
+    is_up = machine.is_this or answers or survey.ssh.get(machine.name, UNKNOWN).value
     return {
         "name": machine.name,
         "address": machine.address,
-        "status": "up" if reached else "down",
+        "status": "up" if is_up else "down",
         "database": {"name": machine.database, "status": _database(machine, survey)},
         "processes": [_process(process, health) for process, health in healths],
     }
@@ -27,7 +28,7 @@ def health(process: Process, survey: Survey) -> Health:
     found = survey.health.get(process.name, UNKNOWN)
     if isinstance(found.value, Health):
         return found.value
-    return Health("down", reached=False, detail=found.failure)
+    return Health("down", detail=found.failure)
 
 
 def _process(process: Process, health: Health) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class Machine:
     database: str
     processes: tuple[Process, ...]
 
+    @property
+    def is_this(self) -> bool:
+        """Whether it is the machine that everything runs on."""
+        return self.address.startswith("127.")
+
 
 @dataclass(frozen=True)
 class Platform:
@@ -63,8 +68,7 @@ class Platform:
     @property
     def kind(self) -> str:
         """`stack`, all of it on this machine, or `machines`."""
-        own = all(machine.address.startswith("127.") for machine in self.machines)
-        return "stack" if own else "machines"
+        return "stack" if all(machine.is_this for machine in self.machines) else "machines"
 
     def processes(self) -> Iterator[Process]:
         """All processes."""

@@ -20,14 +20,12 @@ class Health:
 
     Attributes:
         status: `ready`, `unready` or `down`.
-        reached: whether its machine has answered, if only to refuse.
         milliseconds: how long it took to answer; None if it is down.
         detail: why it is down.
         checks: what it can't work without, each with its status.
     """
 
     status: str
-    reached: bool = True
     milliseconds: float | None = None
     detail: str | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +38,7 @@ def health(name: str, peer: Peer) -> Health:
         answer = peer.get("/ready")
         checks = _checks(name, answer)
     except AwayError as error:
-        return Health("down", error.reached, detail=str(error))
+        return Health("down", detail=str(error))
     milliseconds = round((time.perf_counter() - began) * 1000, 2)
     return Health(STATUSES[answer.status], milliseconds=milliseconds, checks=checks)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from chassis.broker import dead_letter_queue
 from chassis.health import Check
 from chassis.settings import BrokerSettings, Upstream
-from gateway.watch import gauges, records
+from gateway.watch import gauges, records, ssh
 from gateway.watch.gauges import InFlight
 from gateway.watch.own import Own
 from gateway.watch.peer import Peer
@@ -26,13 +26,14 @@ class Survey(NamedTuple):
     health: Part
     outboxes: Part
     in_flight: Part
+    ssh: Part
     queues: Found = UNKNOWN
     orders: Found = UNKNOWN
     bills: Found = UNKNOWN
     traffic: Found = UNKNOWN
 
 
-NOTHING = Survey({}, {}, {})
+NOTHING = Survey({}, {}, {}, {})
 
 
 class Places(NamedTuple):
@@ -54,6 +55,7 @@ class Surveyor:
         self._peers = {p.name: Peer(p.address, p.port) for p in platform.processes()}
         self._relays = {p.name: Peer(p.address, p.port) for p in platform.relays()}
         self._consumers = {p.name: InFlight(p) for p in platform.consumers()}
+        self._machines = {m.name: m.address for m in platform.machines if not m.is_this}
         self._own = Own(places.ready)
         self._orders = Peer(places.orders.host, places.orders.port)
         self._billing = Peer(places.billing.host, places.billing.port)
@@ -71,6 +73,7 @@ class Surveyor:
             {name: found[f"health {name}"] for name in self._peers},
             {name: found[f"outbox {name}"] for name in self._relays},
             {name: found[f"in flight {name}"] for name in self._consumers},
+            {name: found[f"ssh {name}"] for name in self._machines},
             *(found[part] for part in ("queues", "orders", "bills", "traffic")),
         )
 
@@ -90,6 +93,8 @@ class Surveyor:
             yield f"outbox {name}", partial(gauges.outbox, peer)
         for name, consumer in self._consumers.items():
             yield f"in flight {name}", partial(self._in_flight, consumer)
+        for name, address in self._machines.items():
+            yield f"ssh {name}", partial(ssh.is_up, address)
         yield "queues", self._queues.look
         yield "orders", partial(records.orders, self._orders)
         yield "bills", partial(records.bills, self._billing)

@@ -67,7 +67,7 @@ def test_slow_bodies_leave_threads_for_requests_without_one(gateway: Served) -> 
     with ExitStack() as slow:
         held = [slow.enter_context(begun(gateway)) for _ in range(THREADS * 5)]
         turned_away = [answer for connection in held if b"503" in (answer := said(connection))]
-        assert len(turned_away) == len(held) - THREADS // 2
+        assert len(turned_away) == len(held) - max(1, THREADS // 8)
         assert all(b'"cause":"slow_bodies"' in answer for answer in turned_away)
         for _ in range(20):
             assert requests.get(f"{gateway.url}/api/movies", timeout=SECONDS).status_code == 200

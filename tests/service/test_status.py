@@ -153,7 +153,7 @@ def test_with_all_processes_stopped_the_machine_is_up_and_the_database_unknown(
     assert status["rabbitmq"]["detail"] == "connection refused"
 
 
-def test_a_machine_that_is_away_is_down_and_hides_nothing_else(
+def test_a_process_that_is_out_of_reach_is_down_and_hides_nothing_else(
     plant: Plant, patience: Callable[[float], None]
 ) -> None:
     patience(0.8)
@@ -161,7 +161,6 @@ def test_a_machine_that_is_away_is_down_and_hides_nothing_else(
         plant.more = [machine("orders-vm", "orders-relay", port)]
         shown = plant.process("orders-relay", "orders-vm")
         assert (shown["status"], shown["detail"]) == ("down", "unreachable within 0.8 s")
-        assert plant.machine("orders-vm")["status"] == "down"
         assert plant.machine("orders-vm")["database"]["status"] == "unknown"
         plant.wait_for("ready", "inventory-api")
 

@@ -191,7 +191,7 @@ def test_an_unknown_field_is_the_problem_that_is_documented(
 
 
 @pytest.mark.parametrize("operation", WITH_ID, ids=lambda operation: operation.id)
-@pytest.mark.parametrize(("key", "status"), [("9223372036854775807", 404), ("%00", 422)])
+@pytest.mark.parametrize(("key", "status"), [("9223372036854775807", 404), ("%00", 400)])
 def test_an_id_of_nothing_is_the_problem_that_is_documented(
     stack: Stack, operation: Operation, key: str, status: int
 ) -> None:
@@ -211,7 +211,7 @@ def test_a_wrong_query_is_the_problem_that_is_documented(
     expect(operation, call(stack, operation, None, path=path, query=query), 422)
 
 
-@pytest.mark.parametrize(("key", "status"), [("nobody/1", 404), ("%00", 422)])
+@pytest.mark.parametrize(("key", "status"), [("nobody/1", 404), ("%00", 400)])
 def test_an_order_id_of_nothing_is_the_problem_that_is_documented(
     stack: Stack, key: str, status: int
 ) -> None:

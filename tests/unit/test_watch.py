@@ -1,6 +1,7 @@
 """The gateway watches all that there is; each round asks everything once, and nothing twice."""
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import gateway.settings
 from chassis import VERSION, web
 from chassis.settings import BrokerSettings
 from gateway.breaker import FAILURES, CircuitBreaker
+from gateway.watch import machines, ssh
 from gateway.watch.peer import AwayError
-from gateway.watch.platform import EVENTS_QUEUE, SERVICES, Machine, Platform
+from gateway.watch.platform import EVENTS_QUEUE, SERVICES, Machine, Platform, Process
+from gateway.watch.processes import Health
 from gateway.watch.rounds import Found, Rounds
-from gateway.watch.survey import watched_queues
+from gateway.watch.survey import NOTHING, watched_queues
 from gateway.watch.traffic import Traffic
 from local import variables
 from local.layout import CHECKOUT, PROCESSES
@@ -150,3 +153,31 @@ def test_a_circuit_is_shown_as_it_is() -> None:
     for _ in range(FAILURES):
         circuit.record(circuit.admit(), False)
     assert {"name": "shown-api", "circuit": "open"} in Traffic().rate().upstreams
+
+
+@pytest.mark.parametrize(
+    ("address", "healths", "ssh_answers", "status"),
+    [
+        ("192.168.56.14", {}, Found(), "down"),
+        ("192.168.56.14", {}, Found(failure="connection refused"), "down"),
+        ("192.168.56.14", {"orders-api": Found(Health("down"))}, Found(), "down"),
+        ("192.168.56.14", {}, Found(True), "up"),
+        ("192.168.56.14", {"orders-api": Found(Health("unready"))}, Found(), "up"),
+        ("127.0.0.14", {}, Found(), "up"),
+    ],
+)
+def test_a_machine_is_up_if_its_ssh_server_or_a_process_answers(
+    address: str, healths: dict[str, Found], ssh_answers: Found, status: str
+) -> None:
+    process = Process("orders-api", address, 8080)
+    machine = Machine("orders-vm", address, "orders_db", (process,))
+    survey = NOTHING._replace(health=healths, ssh={"orders-vm": ssh_answers})
+    assert machines.shown(machine, survey)["status"] == status
+
+
+def test_an_ssh_server_is_there_or_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(ssh, "PORT", server.getsockname()[1])
+        assert ssh.is_up("127.0.0.1")
+    with pytest.raises(AwayError, match="refused"):
+        ssh.is_up("127.0.0.1")
