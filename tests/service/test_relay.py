@@ -26,7 +26,8 @@ from tests.service.amqp import connect
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
 TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
-SECONDS = 30.0
+# longer than the longest pause of a relay, and the time that a broker takes to start
+SECONDS = 90.0
 
 
 def relay_until(
