@@ -102,8 +102,8 @@ def empty(stack: Stack) -> None:
 def store_event(stack: Stack, uid: UUID) -> None:
     """Store the event that the document has as an example: its uid is the gateway's choice."""
     with closing(connect(stack, "gateway")) as connection, connection:
-        names = "uid, solution, model, action, data, event_timestamp"
-        values = "%s, 'ecommerce', 'order', 'create', '{}', now()"
+        names = "uid, solution, model, action, data, event_timestamp, delivered_at"
+        values = "%s, 'ecommerce', 'order', 'create', '{}', now(), now()"
         statement = f"INSERT INTO events ({names}) VALUES ({values})"
         connection.cursor().execute(statement, (str(uid),))
 
