@@ -413,7 +413,7 @@ def test_connections_that_the_database_has_cut_cost_no_request(
     with movies_db.read() as connection:
         cut = connection.execute(
             text(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         ).scalar()
