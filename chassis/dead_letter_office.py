@@ -19,6 +19,7 @@ from chassis.dead_letters import REASON, TIME, carried
 from chassis.settings import BrokerSettings
 
 _BLOCKED_SECONDS = 5  # that a broker may refuse to take messages before a command gives up
+_ACKS = 16  # of which a quorum queue has more under way, it may drop when the channel is closed
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,21 @@ class DeadLetterOffice:
     def _each(self, ids: set[str], act: Act) -> int:
         with self._channel() as channel:
             chosen = [letter for letter in self._held(channel) if not ids or letter.id in ids]
-            for letter in chosen:
+            for number, letter in enumerate(chosen, start=1):
                 act(channel, letter)
                 channel.basic_ack(letter.tag)
+                if number % _ACKS == 0 or number == len(chosen):
+                    self._wait_until_settled(channel)
         return len(chosen)
+
+    def _wait_until_settled(self, channel: BlockingChannel) -> None:
+        """Return when the queue has taken the acknowledgements; the broker answers none of them.
+
+        A get is answered by the queue itself, after all that came before it. Of acknowledgements
+        that a closing channel has not handed on, the messages return to the queue:
+        https://github.com/rabbitmq/rabbitmq-server/issues/10327
+        """
+        channel.basic_get(self._queue)
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:

@@ -292,6 +292,19 @@ def test_dead_letters_of_each_queue_are_listed_and_requeued_apart(
     assert [wire.waiting(f"{queue}.dlq") for queue in (QUEUE, INBOX)] == [0, 0]
 
 
+@pytest.mark.parametrize("action", ["discard", "requeue"])
+def test_many_dead_letters_leave_the_queue_for_good(
+    wire: Wire, command: Callable[..., str], action: str
+) -> None:
+    for number in range(400):
+        wire.publish("", f"{QUEUE}.dlq", b"{}", f"dead-{number}")
+    chosen = [f"dead-{number}" for number in range(0, 400, 2)]
+    assert command(action, *chosen).endswith("ed 200\n")
+    left = {line.split()[0] for line in command("list").splitlines()}
+    assert left == {f"dead-{number}" for number in range(1, 400, 2)}
+    assert wire.waiting(QUEUE) == (200 if action == "requeue" else 0)
+
+
 def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable[..., str]) -> None:
     assert "the queues are billing_queue, billing_inbox" in command("--queue", "other", "list")
 
