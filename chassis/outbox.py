@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     any_,
+    bindparam,
     cast,
     delete,
     func,
@@ -78,6 +79,15 @@ _held_by = (
 )
 _UNTRIED = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
 
+_ADDED = (
+    *("message_id", "exchange", "routing_key", "content_type", "mandatory"),
+    *("headers", "body", "aggregate"),
+)
+# a row of values for each message would be another statement for each number of them
+_ADD_ALL = outbox.insert().from_select(
+    _ADDED, select(*(func.unnest(bindparam(n, type_=ARRAY(outbox.c[n].type))) for n in _ADDED))
+)
+
 Announce = Callable[[Connection, Message, str | None], None]
 """How a service tells of a change in the change's own transaction: `add`, or `strict.Strict`."""
 
@@ -101,8 +111,9 @@ def add_all(connection: Connection, messages: Sequence[Message]) -> None:
         connection: in the transaction of the changes that the messages tell of.
         messages: what is to be delivered, in any order; may be empty.
     """
-    if messages:
-        connection.execute(outbox.insert(), [_row(message, None) for message in messages])
+    rows = [_row(message, None) for message in messages]
+    if rows:
+        connection.execute(_ADD_ALL, {name: [row[name] for row in rows] for name in _ADDED})
 
 
 def _row(message: Message, aggregate: str | None) -> dict[str, Any]:
