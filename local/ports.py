@@ -10,8 +10,10 @@ from pathlib import Path
 from local import processes
 from local.errors import StackError
 
+FREE_PORTS = "FREE_PORTS"
+"""Variable that says where free ports are looked for, so that runs side by side share none."""
 # below the range that outgoing connections take their ports from
-RANGE = range(15000, 32000)
+DEFAULT = "15000-31999"
 LISTEN = "0A"
 # ::ffff:0:0/96 in words of the machine's byte order
 MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
@@ -33,10 +35,13 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A port of `host` that nobody listens on. Raises StackError if there is none."""
-    for port in random.sample(RANGE, 1000):
+    limits = os.environ.get(FREE_PORTS, DEFAULT)
+    first, last = map(int, limits.split("-"))
+    places = range(first, last + 1)
+    for port in random.sample(places, min(len(places), 1000)):
         if is_free(port, host):
             return port
-    raise StackError(f"No free port on {host} between {RANGE.start} and {RANGE.stop}.")
+    raise StackError(f"No free port on {host} between {first} and {last}.")
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local import ports
 from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
@@ -33,6 +34,27 @@ OTHERS = (
     "TRUSTED_",
     "CORS_",
 )
+
+# of memory that each of the processes side by side may need for servers and a stack, in bytes
+MEMORY = 3 * 1024**3
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes `-n auto` starts: one more than cores, since tests wait a lot."""
+    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return max(1, min((os.cpu_count() or 1) + 1, available // MEMORY))
+
+
+def own_ports(process: int, processes: int) -> str:
+    """The part of the ports that one of the processes side by side may take."""
+    first, last = map(int, ports.DEFAULT.split("-"))
+    share = (last + 1 - first) // processes
+    return f"{first + process * share}-{first + (process + 1) * share - 1}"
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.environ[ports.FREE_PORTS] = own_ports(number, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)

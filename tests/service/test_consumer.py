@@ -379,5 +379,6 @@ def test_poison_stops_no_other_message_while_the_broker_blocks_publishers(
         wait_for_rows(billing_db, 500)
     finally:
         rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1GB")
-    wait_until(lambda: waiting(channel, DEAD) == 1, 20, "the dead letter")
-    assert waiting(channel, QUEUE) == 0
+    # twice where the first copy's confirm came too late
+    wait_until(lambda: waiting(channel, DEAD) > 0, 20, "the dead letter")
+    wait_until(lambda: waiting(channel, QUEUE) == 0, 20, "an empty queue")

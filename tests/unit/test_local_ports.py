@@ -14,6 +14,7 @@ from local.errors import StackError
 from local.layout import CHECKOUT
 from local.variables import ADDRESSES, PORTS, Variables, read, resolve
 from local.waiting import wait_until
+from tests.conftest import own_ports
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -60,6 +61,27 @@ def test_free_ports_are_different_and_free() -> None:
     found = ports.free_ports(20)
     assert len(set(found)) == 20
     assert all(ports.is_free(port) for port in found)
+
+
+def test_a_run_beside_others_takes_its_ports_from_its_own_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = [own_ports(number, 3) for number in range(3)]
+    assert parts[0].startswith("15000-")
+    for part in parts:
+        monkeypatch.setenv(ports.FREE_PORTS, part)
+        first, last = map(int, part.split("-"))
+        assert all(first <= port <= last for port in ports.free_ports(20))
+    assert len({bound for part in parts for bound in part.split("-")}) == 6
+
+
+def test_without_a_free_port_the_range_is_named(
+    monkeypatch: pytest.MonkeyPatch, server: socket.socket
+) -> None:
+    port = server.getsockname()[1]
+    monkeypatch.setenv(ports.FREE_PORTS, f"{port}-{port}")
+    with pytest.raises(StackError, match=f"between {port} and {port}"):
+        ports.free_port()
 
 
 def test_the_first_free_port_passes_over_a_taken_one(server: socket.socket) -> None:
