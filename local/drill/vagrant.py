@@ -19,16 +19,18 @@ class Vagrant:
     """The machines of one project directory.
 
     Commands go to a machine by ssh itself, as `vagrant ssh-config` says, since it starts at once.
+    Vagrant is called by one thread at a time: it refuses a machine that another one works on.
     """
 
     def __init__(self, project: Path = CHECKOUT, state: Path = INSTALLED / "drills") -> None:
         self._project = project
         self._state = state
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def run(self, *arguments: str, seconds: float = 900) -> str:
         """Run a command of Vagrant's and return what it says. Raises StackError."""
-        done = self._call("vagrant", *arguments, seconds=seconds)
+        with self._lock:
+            done = self._call("vagrant", *arguments, seconds=seconds)
         if done.returncode:
             said = " ".join((done.stdout + done.stderr).split())[-500:]
             raise StackError(f"vagrant {' '.join(arguments)} failed: {said}")
@@ -45,18 +47,26 @@ class Vagrant:
             self._configuration(machine).unlink(missing_ok=True)
             done = self._ssh(machine, command, text, seconds)
         if done.returncode:
-            said = " ".join((done.stdout + done.stderr).split())[-500:]
-            raise StackError(f"{machine}: {command[:80]} failed: {said}")
+            said = " ".join((done.stdout + done.stderr).split())[-500:] or "nothing said"
+            asked = " ".join(command.split())
+            raise StackError(f"{machine}: {said} (status {done.returncode} of {asked[:80]})")
         return done.stdout
 
     def _ssh(self, machine: str, command: str, text: str, seconds: float) -> Result:
-        with self._lock:
-            file = self._configuration(machine)
-            if not file.exists():
-                self._state.mkdir(parents=True, exist_ok=True)
-                file.write_text(self.run("ssh-config", machine, seconds=seconds))
+        file = self._configuration(machine)
+        if not file.exists():
+            self._configure(machine, file)
         login = f"bash -lc {shlex.quote(command)}"
         return self._call("ssh", "-F", str(file), *SSH, machine, login, text=text, seconds=seconds)
+
+    def _configure(self, machine: str, file: Path) -> None:
+        with self._lock:
+            if file.exists():
+                return
+            self._state.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(".part")
+            part.write_text(self.run("ssh-config", machine))
+            part.replace(file)
 
     def _configuration(self, machine: str) -> Path:
         return self._state / f"ssh-config-{machine}"

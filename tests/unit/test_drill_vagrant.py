@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,22 @@ def test_processes_are_stopped_and_started_where_they_are(
     ]
 
 
+def test_vagrant_is_called_by_one_thread_at_a_time(
+    calls: Calls, tmp_path: Path, platform: VagrantPlatform
+) -> None:
+    busy, overlaps = tmp_path / "busy", tmp_path / "overlaps"
+    program = tmp_path / "bin" / "vagrant"
+    alone = f"mkdir {busy} || touch {overlaps}; sleep 0.05; rmdir {busy}\n"
+    program.write_text(PROGRAM + alone)
+    with ThreadPoolExecutor(len(SERVICES) + 1) as pool:
+        boot = pool.submit(platform.boot, "orders-vm")
+        platform.restart_all()
+        boot.result()
+    asked = [call[1] for call in calls.all() if call[0] == "vagrant"]
+    assert sorted(asked) == ["ssh-config"] * len(SERVICES) + ["up"]
+    assert not overlaps.exists()
+
+
 def test_each_process_belongs_to_a_machine() -> None:
     machines = {machine(service_of(process.name)) for process in PROCESSES}
     assert machines == {
@@ -134,7 +151,9 @@ def test_a_database_that_does_not_answer_is_a_sentence(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("psql", "", 2)
-    with pytest.raises(StackError, match=r"^billing-vm: sudo -u postgres psql .* failed"):
+    with pytest.raises(
+        StackError, match=r"^billing-vm: nothing said \(status 2 of sudo -u postgres psql "
+    ):
         platform.rows("billing", "SELECT 1")
 
 
