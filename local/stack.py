@@ -33,7 +33,7 @@ class Stack:
     @classmethod
     def private(cls, home: Path, **overrides: str) -> "Stack":
         """A stack of its own on free ports of 127.0.0.1, by .env.example and `overrides`."""
-        values, ports = variables.read(environment={}), plan.choose_private()
+        values, ports = variables.example(), plan.choose_private()
         resolved = variables.resolve(values, variables.PRIVATE_ADDRESSES, ports, home / "state")
         return cls(home, resolved | overrides)
 

@@ -45,6 +45,11 @@ def source(checkout: Path = CHECKOUT) -> Path:
     return own if own.exists() else checkout / ".env.example"
 
 
+def example(checkout: Path = CHECKOUT) -> Variables:
+    """What .env.example says, whatever the user's own .env does. Raises StackError."""
+    return parse(checkout / ".env.example")
+
+
 def read(checkout: Path = CHECKOUT, environment: Mapping[str, str] = os.environ) -> Variables:
     """What the file says, and .env.example where it lacks a line.
 

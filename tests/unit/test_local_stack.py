@@ -1,0 +1,29 @@
+"""The stack over one home directory, without anything that runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from local.layout import CHECKOUT
+
+PRIVATE = """
+from pathlib import Path
+from local.stack import Stack
+variables = Stack.private(Path("home"), EVENTS_STRICT="true").variables
+print(variables["RATE_LIMIT_READS"], variables["EVENTS_STRICT"])
+"""
+
+
+def test_a_private_stack_is_not_what_the_users_env_file_says(tmp_path: Path) -> None:
+    shutil.copytree(CHECKOUT / "local", tmp_path / "local")
+    shutil.copy(CHECKOUT / ".env.example", tmp_path)
+    (tmp_path / ".env").write_text("RATE_LIMIT_READS=5/minute\nGATEWAY_PORT=nothing\n")
+    said = subprocess.check_output(
+        [sys.executable, "-c", PRIVATE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        text=True,
+    )
+    assert said.split() == ["600000/minute", "true"]
