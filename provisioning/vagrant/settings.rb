@@ -23,6 +23,8 @@ module CrudMaster
     OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD TRUSTED_PROXIES CORS_ORIGINS].freeze
     LIMIT = %r{\A\s*(?:none|[1-9]\d{0,8}/(?:second|minute|hour|day))\s*\z}i
     ORIGIN = %r{\Ahttps?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?\z}i
+    # what the services' own settings take at most
+    MOST = { "WORKERS" => 64, "THREADS" => 256 }.freeze
     PROTECTED = %w[movies products billing customers orders events].freeze
 
     def self.read(root)
@@ -75,7 +77,8 @@ module CrudMaster
       refuse "lacks #{missing.join(', ')}: copy the line from .env.example and adapt it" if missing.any?
       @values.each { |name, value| check_characters(name, value) }
       addresses = named(/_VM_IP\z/).each { |name, value| check_address(name, value) }
-      named(/_PORT\z/).each { |name, value| check_port(name, value) }
+      named(/_PORT\z/).each { |name, value| check_whole(name, value, 65_535, "port") }
+      MOST.each { |field, most| named(/_#{field}\z/).each { |name, value| check_whole(name, value, most) } }
       named(/_STRICT\z/).each { |name, value| check_switch(name, value) }
       named(/_SECONDS\z/).each { |name, value| check_seconds(name, value) }
       check_tokens
@@ -102,9 +105,9 @@ module CrudMaster
       refuse "has #{name}=#{value}, which is no IPv4 address"
     end
 
-    def check_port(name, value)
-      good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, 65_535)
-      refuse "has #{name}=#{value}, which is no port from 1 to 65535" unless good
+    def check_whole(name, value, most, what = "whole number")
+      good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, most)
+      refuse "has #{name}=#{value}, which is no #{what} from 1 to #{most}" unless good
     end
 
     def check_switch(name, value)
