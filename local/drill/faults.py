@@ -15,12 +15,9 @@ FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "o
 
 def consumer_stopped(scene: Scene) -> None:
     """PM2 stops billing-consumer and starts it again."""
-    try:
-        scene.platform.stop_process("billing-consumer")
-        scene.note("billing-consumer is stopped")
-        scene.hold()
-    finally:
-        scene.platform.start_process("billing-consumer")
+    stop, start = scene.platform.stop_process, scene.platform.start_process
+    name = "billing-consumer"
+    scene.last(partial(stop, name), f"{name} is stopped", partial(start, name))
 
 
 def processes_killed(scene: Scene) -> None:
@@ -44,15 +41,12 @@ def gateway_killed(scene: Scene) -> None:
 
 def server_away(scene: Scene, action: str, servers: Sequence[str]) -> None:
     """Servers go away in turn, each for its share of the time, and are started again."""
+    act, share = scene.platform.act_on_server, 0.5 / len(servers)
     for name in scene.shuffled(servers):
-        try:
-            scene.platform.act_on_server(action, name)
-            scene.note(f"{name}: {action}")
-            scene.hold(0.5 / len(servers))
-        finally:
-            scene.platform.act_on_server("start", name)
+        begin, undo = partial(act, action, name), partial(act, "start", name)
+        scene.last(begin, f"{name}: {action}", undo, share)
         scene.note(f"{name} is back")
-        scene.hold(0.5 / len(servers))
+        scene.hold(share)
 
 
 def databases_disconnected(scene: Scene) -> None:
@@ -86,23 +80,16 @@ def outage_flapping(scene: Scene) -> None:
 
 def broker_alarmed(scene: Scene) -> None:
     """RabbitMQ believes that its disk is full, and blocks publishers."""
-    try:
-        scene.platform.alarm_broker(True)
-        scene.note("RabbitMQ blocks publishers")
-        scene.hold()
-    finally:
-        scene.platform.alarm_broker(False)
+    alarm = scene.platform.alarm_broker
+    scene.last(partial(alarm, True), "RabbitMQ blocks publishers", partial(alarm, False))
 
 
 def services_frozen(scene: Scene) -> None:
     """Processes are frozen (SIGSTOP) in turn, and let go."""
+    freeze, thaw = scene.platform.freeze_process, scene.platform.thaw_process
     for name in scene.shuffled(FROZEN):
-        try:
-            scene.platform.freeze_process(name)
-            scene.note(f"{name} is frozen")
-            scene.hold(1 / len(FROZEN))
-        finally:
-            scene.platform.thaw_process(name)
+        begin, undo = partial(freeze, name), partial(thaw, name)
+        scene.last(begin, f"{name} is frozen", undo, 1 / len(FROZEN))
 
 
 def all_restarted(scene: Scene) -> None:

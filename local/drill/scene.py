@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from local.drill.platform import Platform
 
 POLL_SECONDS = 0.1
+Act = Callable[[], None]
 
 
 class Scene:
     """What a fault has to do with.
 
-    A fault begins, calls `hold` until it is over, and undoes itself, also when it is interrupted.
+    A fault begins, holds until it is over, and undoes itself, also when it is interrupted.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class Scene:
         run: str,
         seconds: float,
         note: Callable[[str], None],
-        tell: Callable[[], None],
+        tell: Act,
     ) -> None:
         self.platform = platform
         self.chance = chance
@@ -31,6 +32,15 @@ class Scene:
         self._tell = tell
         self._seconds = seconds
         self._end = time.monotonic() + seconds
+
+    def last(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
+        """Have something begin, last for a share of the fault's time, and be undone in any case."""
+        try:
+            begin()
+            self.note(words)
+            self.hold(share)
+        finally:
+            undo()
 
     def hold(self, share: float = 1.0) -> None:
         """Wait for a share of the fault's time, and not beyond its end."""

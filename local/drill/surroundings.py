@@ -1,5 +1,7 @@
 """Faults of what a platform stands on: its network, its disks, its machines."""
 
+from functools import partial
+
 from local.drill.platform import FullDisk, Unsuitable
 from local.drill.scene import Scene
 
@@ -16,12 +18,7 @@ def network_disturbed(scene: Scene, effect: str) -> None:
 
 def disk_filled(scene: Scene, disk: FullDisk) -> None:
     """Not a byte is left on a server's disk."""
-    try:
-        disk.fill()
-        scene.note("the disk is full")
-        scene.hold()
-    finally:
-        disk.free()
+    scene.last(disk.fill, "the disk is full", disk.free)
 
 
 def machines_halted(scene: Scene) -> None:
@@ -29,10 +26,6 @@ def machines_halted(scene: Scene) -> None:
     machines = scene.platform.machines()
     if not machines:
         raise Unsuitable("needs machines: --vagrant")
-    for machine in scene.shuffled(machines):
-        try:
-            scene.platform.halt(machine)
-            scene.note(f"{machine} is halted")
-            scene.hold(1 / len(machines))
-        finally:
-            scene.platform.boot(machine)
+    for name in scene.shuffled(machines):
+        begin, undo = partial(scene.platform.halt, name), partial(scene.platform.boot, name)
+        scene.last(begin, f"{name} is halted", undo, 1 / len(machines))
