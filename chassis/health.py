@@ -1,13 +1,15 @@
 """`/live`, `/ready` and `/metrics`, the same on every process."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify
 
 from chassis import metrics, quiet
 from chassis.errors import first_line
+
+Result = dict[str, Any]
 
 
 class Check(Protocol):
@@ -48,17 +50,22 @@ def routes(process: str, ready: Sequence[Check]) -> Blueprint:
 
 def report(ready: Sequence[Check]) -> dict[str, Any]:
     """Try all of `ready`; return the `status` (ready or unready), and each of the `checks`."""
-    checks = {check.name: _result(check) for check in ready}
-    up = all(result["status"] == "up" for result in checks.values())
-    return {"status": "ready" if up else "unready", "checks": checks}
+    checks = {check.name: tried(check) for check in ready}
+    return {"status": verdict(checks), "checks": checks}
 
 
-def _result(check: Check) -> dict[str, Any]:
+def verdict(checks: Mapping[str, Result]) -> str:
+    """Return `ready` if all is up, `unready` otherwise."""
+    return "ready" if all(check["status"] == "up" for check in checks.values()) else "unready"
+
+
+def tried(check: Check) -> Result:
+    """Try something; return its `status`, how many `milliseconds` it took, and what is wrong."""
     started = time.perf_counter()
     try:
         check.check()
     except Exception as error:
-        failure = {"status": "down", "detail": first_line(error)}
+        found = {"status": "down", "detail": first_line(error)}
     else:
-        failure = {"status": "up"}
-    return {**failure, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}
+        found = {"status": "up"}
+    return {**found, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}

@@ -7,12 +7,9 @@ is left for those who need no database.
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from chassis.errors import first_line
-from chassis.health import Check
+from chassis.health import Check, Result, tried, verdict
 from gateway.watch import peer
-from gateway.watch.peer import AwayError
 from gateway.watch.processes import Health
 from gateway.watch.rounds import Found, Rounds
 
@@ -21,7 +18,7 @@ class Own:
     """Tries what the gateway can't work without, each thing once at a time."""
 
     def __init__(self, ready: Sequence[Check]) -> None:
-        tasks = {check.name: partial(_try, check) for check in ready}
+        tasks = {check.name: partial(tried, check) for check in ready}
         self._rounds = Rounds(tasks, peer.SECONDS)
 
     def health(self) -> Health:
@@ -30,18 +27,12 @@ class Own:
         found = self._rounds.run()
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         checks = {name: _check(result, milliseconds) for name, result in found.items()}
-        up = all(check["status"] == "up" for check in checks.values())
-        return Health("ready" if up else "unready", milliseconds=milliseconds, checks=checks)
+        return Health(verdict(checks), milliseconds=milliseconds, checks=checks)
 
 
-def _try(check: Check) -> None:
-    try:
-        check.check()
-    except Exception as error:
-        raise AwayError(first_line(error)) from error
-
-
-def _check(found: Found, milliseconds: float) -> dict[str, Any]:
+def _check(found: Found, milliseconds: float) -> Result:
+    """Return what came of a check, or that nothing came of it in time."""
     if found.failure is None:
-        return {"status": "up", "milliseconds": milliseconds}
+        result: Result = found.value
+        return result
     return {"status": "down", "detail": found.failure, "milliseconds": milliseconds}
