@@ -56,19 +56,23 @@ class Guard:
             routes.before_request(lambda: self._admit(resource_class))
         return routes
 
-    def permits(self, resource_class: str) -> bool:
-        """Tell whether the current request may read a class; for what shows a part of it."""
-        if resource_class not in self._protected:
-            return True
+    def permitted(self, classes: Iterable[str]) -> set[str]:
+        """Return which of `classes` the current request may read; for what shows parts of them."""
+        asked = set(classes)
+        protected = asked & self._protected
+        return (asked - protected) | (self._readable(protected) if protected else set())
+
+    def _readable(self, protected: Iterable[str]) -> set[str]:
         try:
-            return scopes.needed(resource_class, "GET") in self._holder().scopes
+            held = (g.get("holder") or self._holder()).scopes
         except ChallengeError:
-            return False
+            return set()
         except Exception as error:
             if not is_outage(error):
                 raise
             logger.warning("a token can't be looked up", extra={"reason": first_line(error)})
-            return False
+            return set()
+        return {name for name in protected if scopes.needed(name, "GET") in held}
 
     def _admit(self, resource_class: str) -> None:
         """Note who calls.
@@ -85,7 +89,7 @@ class Guard:
             detail = f"The token {holder.name} lacks the scope {scope}."
             parameters = {"error": "insufficient_scope", "scope": scope}
             raise ChallengeError(HTTPStatus.FORBIDDEN, detail, **parameters)
-        g.caller = holder.name
+        g.holder = holder
 
     def _holder(self) -> Holder:
         token = _presented()
@@ -112,6 +116,5 @@ def _presented() -> str | None:
 
 def caller() -> str:
     """Return the name of the token that let the request in; `anonymous` where none is needed."""
-    name = g.get("caller", ANONYMOUS)
-    assert isinstance(name, str)
-    return name
+    holder: Holder | None = g.get("holder")
+    return holder.name if holder else ANONYMOUS

@@ -16,13 +16,8 @@ from chassis.fields import MAX_BIGINT
 from gateway.inquiry import Inquiry, decoded
 from gateway.upstream import IN_FLIGHT, Answer, UpstreamClient
 
-# of an order, and the class of resources that each belongs to
-PARTS = {
-    "bill": "billing",
-    "customer": "customers",
-    "history": "orders",
-    "products": "products",
-}
+# of an order, and the class of resources that each belongs to; its history it always shows
+PARTS = {"bill": "billing", "customer": "customers", "products": "products"}
 _REQUIRED = ("order_id", "customer_id", "items")
 logger = logging.getLogger(__name__)
 
@@ -50,7 +45,7 @@ class OrderDetails:
         Args:
             order_id: the id, as it came.
             caller: who asks, for the services.
-            permitted: the `PARTS` that the caller may read; history always is.
+            permitted: the `PARTS` that the caller may read.
 
         Raises:
             UnavailableError: orders can't be reached, or is not asked.
@@ -66,7 +61,7 @@ class OrderDetails:
         order = _order(decoded(answer))
         parts = {"history": history, **self._led_to(order, inquiry, permitted)}
         shown = _put_together(order, inquiry.answers(parts))
-        return {**shown, "protected": sorted(PARTS.keys() - set(permitted) - {"history"})}
+        return {**shown, "protected": sorted(PARTS.keys() - set(permitted))}
 
     def _led_to(
         self, order: Mapping[str, Any], inquiry: Inquiry, permitted: Collection[str]

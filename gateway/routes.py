@@ -40,7 +40,8 @@ def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) 
     def get_details(order_id: str) -> Response:
         if order_id in _LISTINGS:
             return proxy.forward()
-        parts = {part for part, of_class in PARTS.items() if guard.permits(of_class)}
+        permitted = guard.permitted(PARTS.values())
+        parts = {part for part, of_class in PARTS.items() if of_class in permitted}
         found = details.fetch(order_id, auth.caller(), parts)
         return passed_back(found) if isinstance(found, Answer) else jsonify(found)
 

@@ -15,7 +15,7 @@ def status_routes(watch: Watch, guard: Guard) -> Blueprint:
     @routes.get("/api/status")
     def get_status() -> Response:
         status = {**watch.status(), "protected": []}
-        if not guard.permits("billing"):
+        if not guard.permitted(["billing"]):
             status |= {"bills": None, "protected": ["bills"]}
         response = jsonify(status)
         response.headers["Cache-Control"] = "no-store"

@@ -279,6 +279,25 @@ def test_who_may_read_orders_sees_of_the_rest_what_the_token_allows(
     assert (answer.json["history"] is None, answer.json["unavailable"]) == (False, [])
 
 
+def test_a_token_is_looked_up_once_for_all_parts(
+    ports: Ports, gateway_db: Database, order: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gateway_db.unit_of_work() as connection:
+        token = tokens.create(connection, "reader", ["orders:read", "billing:read"], None)
+        connection.commit()
+    looked_up, holder = [], Tokens.holder
+
+    def noted(own: Tokens, asked: str) -> tokens.Holder | None:
+        looked_up.append(asked)
+        return holder(own, asked)
+
+    monkeypatch.setattr(Tokens, "holder", noted)
+    gateway = gateway_of(ports, guard_of(gateway_db, *CLASSES))
+    path = f"/api/orders/{order['id']}/details"
+    gateway.get(path, headers={"Authorization": f"Bearer {token}"})
+    assert looked_up == [token]
+
+
 def test_without_a_token_what_is_protected_is_not_shown_by_an_order_that_is_not(
     ports: Ports, gateway_db: Database, order: Any
 ) -> None:
