@@ -3,12 +3,12 @@
 Source for what is not passed on: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 
-from collections.abc import Iterable
 from urllib.parse import quote
 
-import urllib3
 from flask import Response, request
+from urllib3 import HTTPHeaderDict
 from urllib3.util import SKIP_HEADER
+from werkzeug.datastructures import Headers
 
 from chassis import identity, trace
 from chassis.parsing import whole_body
@@ -44,6 +44,7 @@ REPLACED = frozenset(
         "x-caller",
     )
 )
+NOT_ASKED = HOP_BY_HOP | REPLACED
 
 
 class Proxy:
@@ -71,8 +72,8 @@ def _target() -> str:
     return f"{path}?{query}" if query else path
 
 
-def _request_headers(body: bytes) -> urllib3.HTTPHeaderDict:
-    headers = urllib3.HTTPHeaderDict(_passed_on(request.headers.items(), REPLACED))
+def _request_headers(body: bytes) -> dict[str, str]:
+    headers = dict(_passed_on(request.headers, NOT_ASKED))
     if request.host:
         headers["Host"] = headers["X-Forwarded-Host"] = request.host
     # gateway.clients has left there what can be believed
@@ -91,26 +92,25 @@ def _request_headers(body: bytes) -> urllib3.HTTPHeaderDict:
 
 
 def _passed_on(
-    headers: Iterable[tuple[str, str]], replaced: frozenset[str] = frozenset()
+    headers: Headers | HTTPHeaderDict, left_out: frozenset[str]
 ) -> list[tuple[str, str]]:
-    """Leave out hop-by-hop fields, those that Connection names, and what is replaced."""
-    pairs = list(headers)
-    named = {
-        name.strip().lower()
-        for header, value in pairs
-        if header.lower() == "connection"
-        for name in value.split(",")
-    }
-    left_out = HOP_BY_HOP | replaced | named
-    return [(name, value) for name, value in pairs if name.lower() not in left_out]
+    """Leave out what is named, and the fields that Connection names."""
+    named = headers.get("Connection")
+    if named is not None:
+        left_out |= {name.strip().lower() for name in named.split(",")}
+    return [(name, value) for name, value in headers.items() if name.lower() not in left_out]
+
+
+class PassedBack(Response):
+    """An upstream's answer; nothing is added to it."""
+
+    default_mimetype = None
+    automatically_set_content_length = False
 
 
 def passed_back(answer: Answer) -> Response:
     """Return an upstream's answer as that to the current request, unchanged."""
-    response = Response(answer.data, answer.status)
-    response.automatically_set_content_length = False
-    response.headers.clear()
-    response.headers.extend(_passed_on(answer.headers.items()))
+    response = PassedBack(answer.data, answer.status, _passed_on(answer.headers, HOP_BY_HOP))
     may_say = request.method != "HEAD" and answer.status not in (204, 304)
     if may_say and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(answer.data))
