@@ -11,8 +11,6 @@ from pythonjsonlogger.json import JsonEncoder
 from chassis import trace
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
-
-
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
 _ENCODER = JsonEncoder(ensure_ascii=False)
 
@@ -50,7 +48,7 @@ def configure(process: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Formatter(process))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    for noisy in ("pika", "urllib3", "werkzeug", "alembic"):
+    for noisy in ("urllib3", "werkzeug", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pika logs each failed attempt with a traceback; chassis.connection says it in one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)

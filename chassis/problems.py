@@ -58,14 +58,9 @@ def _invalid(error: InvalidError) -> Problem:
     return Problem(422, str(error).removeprefix(": "), extensions={"errors": errors})
 
 
-def _unavailable(error: UnavailableError) -> Problem:
+def _later(status: int, error: UnavailableError | TooManyRequestsError) -> Problem:
     headers = {"Retry-After": str(error.retry_after)}
-    return Problem(503, str(error), headers, {"cause": error.cause})
-
-
-def _too_many(error: TooManyRequestsError) -> Problem:
-    headers = {"Retry-After": str(error.retry_after)}
-    return Problem(429, str(error), headers, {"cause": error.cause})
+    return Problem(status, str(error), headers, {"cause": error.cause})
 
 
 def _upstream(status: int, error: UpstreamError) -> Problem:
@@ -99,8 +94,8 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
     (InvalidError, _invalid),
     (NotFoundError, lambda error: Problem(404, str(error.args[0]))),
     (ConflictError, lambda error: Problem(409, str(error))),
-    (TooManyRequestsError, _too_many),
-    (UnavailableError, _unavailable),
+    (TooManyRequestsError, lambda error: _later(429, error)),
+    (UnavailableError, lambda error: _later(503, error)),
     (UpstreamTimeoutError, lambda error: _upstream(504, error)),
     (UpstreamError, lambda error: _upstream(502, error)),
     (OperationalError, _database_unavailable),
