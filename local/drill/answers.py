@@ -8,8 +8,6 @@ from local.drill.ledger import Request, Verdict
 PROBLEM = "application/problem+json"
 # too many, broken upstream, away, too slow
 REFUSALS = (429, 502, 503, 504)
-# without a cause: the limit is the cause
-NEEDS_NO_CAUSE = 429
 CONFLICT = 409
 IDS = {"bill": "id", "order": "id", "customer": "id", "event": "event_uid"}
 Reading = tuple[Verdict, str | None, str]
@@ -23,7 +21,7 @@ def read(request: Request, status: int, media_type: str, data: bytes) -> Reading
         if found is None:
             return Verdict.IMPROPER, None, f"{status} without an id: {data[:200]!r}"
         return Verdict.ACCEPTED, str(found), str(body.get("stored_in", ""))
-    if 200 <= status < 300 and body is not None:
+    if 200 <= status < 300:
         return Verdict.DONE, None, ""
     return _refusal(request, status, media_type, body), None, data[:300].decode(errors="replace")
 
@@ -31,7 +29,7 @@ def read(request: Request, status: int, media_type: str, data: bytes) -> Reading
 def _refusal(request: Request, status: int, media_type: str, body: dict[str, Any]) -> Verdict:
     if not media_type.startswith(PROBLEM) or body.get("status") != status:
         return Verdict.IMPROPER
-    if status in REFUSALS and (body.get("cause") or status == NEEDS_NO_CAUSE):
+    if status in REFUSALS and body.get("cause"):
         return Verdict.REFUSED
     # a request of this key is still being answered; an order has come to its end meanwhile
     if status == CONFLICT:

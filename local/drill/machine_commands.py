@@ -2,10 +2,11 @@
 
 import shlex
 
+from local.drill.network import LOSS
+
 # a restart would not end the postmaster, which is a unit of its own per cluster
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
 TABLE = "crud_master_drill"
-LOSS = "numgen random mod 100 < 5 "
 
 
 def process(action: str, name: str) -> str:
@@ -67,8 +68,7 @@ def mails() -> str:
 def disturbing(effect: str, address: str, port: int) -> str:
     """Disturb what comes to a port of this machine from others, and goes back."""
     if effect == "delayed":
-        interface = f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
-        return f"sudo tc qdisc replace dev {interface} root netem delay 300ms"
+        return f"sudo tc qdisc replace dev {_interface(address)} root netem delay 300ms"
     which = LOSS if effect == "lossy" else ""
     rules = f"""\
 table inet {TABLE} {{
@@ -87,11 +87,14 @@ table inet {TABLE} {{
 
 def calming(address: str) -> str:
     """Undo `disturbing`; fine if there is nothing to undo."""
-    interface = f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
     return (
         f"sudo nft delete table inet {TABLE} 2>/dev/null || true;"
-        f" sudo tc qdisc del dev {interface} root 2>/dev/null || true"
+        f" sudo tc qdisc del dev {_interface(address)} root 2>/dev/null || true"
     )
+
+
+def _interface(address: str) -> str:
+    return f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
 
 
 def restarting(broker: bool) -> str:

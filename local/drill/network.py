@@ -15,7 +15,6 @@ from local.drill.delay import MARK, delayed
 from local.drill.platform import Unsuitable
 from local.errors import StackError
 
-EFFECTS = ("cut", "delayed", "lossy")
 DELAY_SECONDS = 0.3
 LOSS = "numgen random mod 100 < 5 "
 Address = tuple[str, int]
@@ -49,12 +48,8 @@ class Network:
     def calm(self) -> None:
         """Remove the rules, if there are any."""
         if os.geteuid() == 0 and shutil.which("nft"):
-            run(
-                "nft",
-                "-f",
-                "-",
-                text=f"add table ip {self._table}\ndelete table ip {self._table}\n",
-            )
+            # adding one that is there is fine, deleting one that is not is an error
+            run("nft", "-f", "-", text=f"add {self._name}\ndelete {self._name}\n")
 
     def _load(self, rules: str) -> None:
         self.calm()

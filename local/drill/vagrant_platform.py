@@ -1,10 +1,9 @@
 """The platform of `vagrant up`, to be broken: over SSH, and by halting machines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from local import variables
 from local.drill import machine_commands as commands
@@ -141,6 +140,6 @@ class VagrantPlatform(VagrantSource):
     def _on(self, target: str, command: str) -> None:
         self._vagrant.ssh(machine(service_of(target)), command)
 
-    def _on_each(self, command: Any) -> None:
+    def _on_each(self, command: Callable[[str], str]) -> None:
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             list(pool.map(lambda s: self._vagrant.ssh(machine(s), command(s)), SERVICES))
