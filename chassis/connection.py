@@ -91,6 +91,9 @@ class Connection:
         connection = None
         try:
             self._connection = connection = self._new()
+            if self._closing.is_set():
+                # too late for `close` to have seen it
+                _close(connection)
             connection.ioloop.start()
         except Exception as error:
             logger.exception("broker connection failed unexpectedly")

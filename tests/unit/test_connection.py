@@ -1,0 +1,54 @@
+"""Connections to RabbitMQ at the moments at which they begin and end."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from chassis.connection import Connection
+from chassis.settings import BrokerSettings
+
+NOBODY: Any = SimpleNamespace(
+    opened=lambda _channel: None, lost=lambda _reason: None, blocked=lambda _reason: None
+)
+
+
+def settings(port: int) -> BrokerSettings:
+    """A broker at a port of this machine."""
+    password = SecretStr("none")
+    return BrokerSettings(
+        host="127.0.0.1", port=port, user="none", password=password, vhost="v", queue="q"
+    )
+
+
+class Opened:
+    """What pika has connected, and its loop; it stays until somebody closes it."""
+
+    is_closing = is_closed = False
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self.ioloop = SimpleNamespace(start=lambda: self.closed.wait(5), close=lambda: None)
+
+    def close(self) -> None:
+        """End."""
+        self.closed.set()
+
+
+def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = Opened()
+
+    def made_too_late(own: Connection) -> Opened:
+        closer = threading.Thread(target=own.close, args=(0,))
+        closer.start()
+        closer.join()
+        return opened
+
+    monkeypatch.setattr(Connection, "_new", made_too_late)
+    connection = Connection(settings(1), "test", [], NOBODY)
+    connection.start()
+    assert opened.closed.wait(2)
