@@ -130,7 +130,7 @@ class QueueWatch:
         """Publishers are blocked; this publishes nothing."""
 
     def _ask(self, look: _Look) -> None:
-        if self._opened is None:
+        if self._opened is None or not self._opened.is_open:
             look.fail(self._reason)
             return
         for name in self._names:

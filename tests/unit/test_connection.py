@@ -1,5 +1,6 @@
 """Connections to RabbitMQ at the moments at which they begin and end."""
 
+import logging
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,8 @@ from pydantic import SecretStr
 
 from chassis.connection import Connection
 from chassis.settings import BrokerSettings
+from gateway.watch.peer import AwayError
+from gateway.watch.queues import QueueWatch
 
 NOBODY: Any = SimpleNamespace(
     opened=lambda _channel: None, lost=lambda _reason: None, blocked=lambda _reason: None
@@ -52,3 +55,17 @@ def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
     connection = Connection(settings(1), "test", [], NOBODY)
     connection.start()
     assert opened.closed.wait(2)
+
+
+def test_queues_are_not_asked_for_on_a_connection_that_is_closing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def called(_own: Connection, action: Any) -> None:
+        action()
+
+    monkeypatch.setattr(Connection, "call", called)
+    watch = QueueWatch(settings(1), ["billing_queue"])
+    closing: Any = SimpleNamespace(is_open=False)
+    watch.opened(closing)
+    with caplog.at_level(logging.INFO), pytest.raises(AwayError):
+        watch.look()
