@@ -20,7 +20,8 @@ def page_routes(summary: Callable[[], dict[str, Any]]) -> Blueprint:
 
     @routes.get("/")
     def entrance() -> Response:
-        response = _page() if _is_wanted(HTML) else jsonify(summary())
+        page = _is_page_wanted()
+        response = files.send(files.STATIC, "page.html") if page else jsonify(summary())
         response.vary.add("Accept")
         return response
 
@@ -31,10 +32,6 @@ def page_routes(summary: Callable[[], dict[str, Any]]) -> Blueprint:
     return routes
 
 
-def _page() -> Response:
-    return files.send(files.STATIC, "page.html")
-
-
-def _is_wanted(media_type: str) -> bool:
-    """Whether a client likes `media_type` better than JSON (RFC 9110, section 12.5.1)."""
-    return request.accept_mimetypes.best_match((JSON, media_type)) == media_type
+def _is_page_wanted() -> bool:
+    """Whether a client likes HTML better than JSON (RFC 9110, section 12.5.1)."""
+    return request.accept_mimetypes.best_match((JSON, HTML)) == HTML
