@@ -123,9 +123,11 @@ def history(connection: Connection, order_pk: int) -> Sequence[RowMapping]:
     Raises:
         NotFoundError: there is no order with this id.
     """
-    get(connection, order_pk)
     changes = select(*_CHANGE).where(OrderChange.order_pk == order_pk).order_by(OrderChange.id)
-    return connection.execute(changes).mappings().all()
+    found = connection.execute(changes).mappings().all()
+    if not found:
+        get(connection, order_pk)
+    return found
 
 
 def stats(connection: Connection) -> dict[str, Any]:
