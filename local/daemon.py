@@ -1,6 +1,5 @@
 """A server in the background: started in a session of its own, found again by its pid file."""
 
-import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -85,7 +84,7 @@ class Daemon:
         """
         pid = self.pid()
         if pid is not None:
-            os.kill(pid, sign)
+            processes.signal_all([pid], sign)
         wait_until(lambda: not self.family(), STOP_SECONDS, f"{self.name} to end")
         self.pid_file.unlink(missing_ok=True)
 

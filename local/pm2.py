@@ -121,8 +121,7 @@ class Pm2:
         """End what a PM2 that was killed has left behind, since it holds ports."""
         if self.daemon():
             return
-        for pid in self.pids():
-            os.kill(pid, signal.SIGTERM)
+        processes.signal_all(self.pids(), signal.SIGTERM)
         wait_until(lambda: not self.pids(), STOP_SECONDS, "processes of a killed PM2 to end")
 
     def _make_home(self) -> Path:

@@ -1,7 +1,9 @@
 """What /proc tells about processes; one that has ended, or is not ours to see, reads as nothing."""
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -72,6 +74,13 @@ def started_by_pm2(home: Path) -> list[int]:
     """The running processes that belong to the PM2 at home in `home`, itself included."""
     found = ((pid, environment(pid).get("PM2_HOME")) for pid in pids())
     return [pid for pid, theirs in found if theirs == str(home) and alive(pid)]
+
+
+def signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
+    """Send a signal to each that still runs; 0 stands for none."""
+    for pid in filter(None, pids):
+        with suppress(ProcessLookupError):
+            os.kill(pid, sign)
 
 
 def pss(pid: int) -> int:

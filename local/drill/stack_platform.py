@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+from local import processes
 from local.drill import evidence, full_disk, victims
 from local.drill.management import Management
 from local.drill.network import Network
@@ -52,17 +53,17 @@ class StackPlatform(StackSource):
 
     def kill_process(self, name: str) -> None:
         """Kill -9 a process, if it runs just now."""
-        victims.signal_all([victims.pid(self.stack, name)], signal.SIGKILL)
+        processes.signal_all([victims.pid(self.stack, name)], signal.SIGKILL)
 
     def freeze_process(self, name: str) -> None:
         """SIGSTOP a process and its children."""
         frozen = victims.family(victims.pid(self.stack, name))
-        victims.signal_all(frozen, signal.SIGSTOP)
+        processes.signal_all(frozen, signal.SIGSTOP)
 
     def thaw_process(self, name: str) -> None:
         """SIGCONT what was frozen."""
         frozen = victims.family(victims.pid(self.stack, name))
-        victims.signal_all(frozen, signal.SIGCONT)
+        processes.signal_all(frozen, signal.SIGCONT)
 
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
@@ -136,7 +137,7 @@ class StackPlatform(StackSource):
 
     def _undo(self) -> None:
         self._network.calm()
-        victims.signal_all(self._pm2.pids(), signal.SIGCONT)
+        processes.signal_all(self._pm2.pids(), signal.SIGCONT)
         if self.stack.rabbitmq.running():
             self.alarm_broker(False)
 

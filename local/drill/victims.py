@@ -1,8 +1,6 @@
 """Processes of PM2's, found by /proc: a call of PM2 takes a second, in which much can happen."""
 
-import os
 import signal
-from contextlib import suppress
 
 from local import processes
 from local.stack import Stack
@@ -20,7 +18,7 @@ def pid(stack: Stack, name: str) -> int:
 def kill(stack: Stack, name: str) -> None:
     """Kill -9 a process, as soon as it runs. Raises StackError if it does not within 30 s."""
     wait_until(lambda: pid(stack, name) > 0, 30, f"{name} to run")
-    signal_all([pid(stack, name)], signal.SIGKILL)
+    processes.signal_all([pid(stack, name)], signal.SIGKILL)
 
 
 def family(master: int) -> list[int]:
@@ -30,10 +28,3 @@ def family(master: int) -> list[int]:
     for member in found:
         found += [child for child, parent in parents.items() if parent == member]
     return found
-
-
-def signal_all(pids: list[int], sign: signal.Signals) -> None:
-    """Send a signal to each that still runs."""
-    for one in filter(None, pids):
-        with suppress(ProcessLookupError):
-            os.kill(one, sign)

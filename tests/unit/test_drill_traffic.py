@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from local import processes
 from local.drill import victims
 from local.drill.client import Client
 from local.drill.delay import delayed
@@ -157,7 +158,7 @@ def test_a_family_is_a_process_and_all_below_it() -> None:
         child = await asyncio.create_subprocess_exec("sh", "-c", "sleep 60 & wait")
         wait_until(lambda: len(victims.family(child.pid)) == 2, 10, "a grandchild")
         found = victims.family(child.pid)
-        victims.signal_all(found, signal.SIGKILL)
+        processes.signal_all(found, signal.SIGKILL)
         await child.wait()
         return found, child.pid
 

@@ -11,6 +11,7 @@ import pytest
 from local import homes, processes
 from local.daemon import Daemon
 from local.errors import StackError
+from local.pm2 import Pm2
 from local.waiting import wait_until
 
 
@@ -79,3 +80,14 @@ def test_a_private_home_is_open_to_servers_and_gone_afterwards() -> None:
     with homes.private_home() as home:
         assert home.stat().st_mode & 0o777 == 0o711
     assert not home.exists()
+
+
+def test_a_process_that_has_just_ended_is_sent_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    found = iter([[ended.pid], []])
+    monkeypatch.setattr(Pm2, "daemon", lambda _pm2: None)
+    monkeypatch.setattr(Pm2, "pids", lambda _pm2: next(found))
+    Pm2(tmp_path, tmp_path / "env").end_orphans()
