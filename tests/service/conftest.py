@@ -32,6 +32,7 @@ from orders.app import create_app as create_orders
 from orders.mail_settings import MailSettings
 from orders.settings import Settings as OrdersSettings
 from tests.conftest import DATABASES, PASSWORD
+from tests.service.raw_upstream import RawUpstream
 
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
 NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
@@ -207,3 +208,11 @@ def orders_unconnected(
 def orders(orders_unconnected: OrdersSettings) -> FlaskClient:
     """A client of orders-api, whose events stay in the outbox; no other service answers."""
     return create_orders(orders_unconnected).test_client()
+
+
+@pytest.fixture
+def upstream() -> Iterator[RawUpstream]:
+    """A service that answers with an empty array until told otherwise."""
+    server = RawUpstream()
+    yield server
+    server.close()

@@ -1,7 +1,7 @@
 """Who the client is: nobody is believed whom `TRUSTED_PROXIES` does not name."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
@@ -17,14 +17,6 @@ from tests.service.raw_upstream import RawUpstream
 
 MOVIES = "/api/movies"
 Make = Callable[[str], FlaskClient]
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
 
 
 @pytest.fixture

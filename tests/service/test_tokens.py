@@ -5,7 +5,7 @@ import hmac
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import unquote
@@ -74,14 +74,6 @@ class Gateway:
         """Change the table by hand."""
         with self.database.read() as connection:
             connection.execute(text(statement))
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from prometheus_client import REGISTRY
@@ -23,14 +23,6 @@ GARBAGE = answering(b"garbage\r\n\r\n", close=True)
 
 def silent(connection: socket.socket) -> None:
     """Never answer."""
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array until told otherwise."""
-    server = RawUpstream()
-    yield server
-    server.close()
 
 
 @pytest.fixture
