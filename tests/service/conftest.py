@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis import migrations
+from chassis import migrations, web
 from chassis.database import Database
 from chassis.settings import (
     BrokerSettings,
@@ -22,6 +23,9 @@ from chassis.settings import (
 )
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
+from gateway.proxy import Proxy
+from gateway.routes import passed_on
+from gateway.upstream import UpstreamClient
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
@@ -216,3 +220,10 @@ def upstream() -> Iterator[RawUpstream]:
     server = RawUpstream()
     yield server
     server.close()
+
+
+@pytest.fixture
+def movies_gateway(upstream: RawUpstream) -> Flask:
+    """A gateway that passes movies on to the upstream, and has nothing else."""
+    proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
+    return web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])

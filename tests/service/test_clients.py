@@ -4,15 +4,13 @@ import json
 from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis import logs, web
-from chassis.settings import Upstream, read
+from chassis import logs
+from chassis.settings import read
 from gateway.clients import Clients
 from gateway.edge_settings import EdgeSettings
-from gateway.proxy import Proxy
-from gateway.routes import passed_on
-from gateway.upstream import UpstreamClient
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES = "/api/movies"
@@ -20,15 +18,14 @@ Make = Callable[[str], FlaskClient]
 
 
 @pytest.fixture
-def behind(upstream: RawUpstream) -> Make:
+def behind(movies_gateway: Flask) -> Make:
     """Make a client of a gateway that trusts these proxies."""
 
     def make(trusted: str) -> FlaskClient:
-        proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
-        app = web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
         networks = read(EdgeSettings, trusted_proxies=trusted).proxies
-        app.wsgi_app = Clients(app.wsgi_app, networks)  # type: ignore[method-assign]
-        return app.test_client(use_cookies=False)
+        inner = movies_gateway.wsgi_app
+        movies_gateway.wsgi_app = Clients(inner, networks)  # type: ignore[method-assign]
+        return movies_gateway.test_client(use_cookies=False)
 
     return make
 
