@@ -1,18 +1,24 @@
 """Real servers for the tests, on free ports, started once and only when a test asks for them."""
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chassis import logs
 from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.stack import Stack
 
+Logged = Callable[[], list[dict[str, Any]]]
 PASSWORD = "a password of the tests'"
 DATABASES = {
     "gateway": ("gateway_db", "gateway_user"),
@@ -34,6 +40,8 @@ OTHERS = (
     "CORS_",
 )
 
+LIBRARIES = ("pika", "urllib3", "werkzeug", "alembic")
+
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
@@ -45,6 +53,21 @@ def _own_environment() -> None:
     for name in list(os.environ):
         if name == "ENV_FILE" or name.startswith(theirs):
             del os.environ[name]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """Logging as a service configures it, until the test ends; what it has logged, line by line."""
+    root, output = logging.getLogger(), StringIO()
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, LIBRARIES))}
+    # taken away before: `configure` closes those that it finds
+    handlers, root.handlers = root.handlers, []
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("inventory-api")
+    yield lambda: [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
+    root.handlers = handlers
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,15 @@
 """Who the client is: nobody is believed whom `TRUSTED_PROXIES` does not name."""
 
-import json
 from collections.abc import Callable
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis import logs
 from chassis.settings import read
 from gateway.clients import Clients
 from gateway.edge_settings import EdgeSettings
+from tests.conftest import Logged
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES = "/api/movies"
@@ -74,15 +73,11 @@ def test_the_rightmost_address_that_is_no_trusted_proxy_is_the_client(
     assert way(client, upstream, peer, said) == told
 
 
-def test_the_log_names_the_client(
-    behind: Make, upstream: RawUpstream, capsys: pytest.CaptureFixture[str]
-) -> None:
-    logs.configure("gateway")
+def test_the_log_names_the_client(behind: Make, upstream: RawUpstream, logged: Logged) -> None:
     client = behind("10.0.0.0/8")
     way(client, upstream, "10.0.0.1", "203.0.113.7")
     way(client, upstream, "198.51.100.1", "203.0.113.7")
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["client"] for line in lines] == ["203.0.113.7", "198.51.100.1"]
+    assert [line["client"] for line in logged()] == ["203.0.113.7", "198.51.100.1"]
 
 
 SAID = {
