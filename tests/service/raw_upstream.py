@@ -116,5 +116,7 @@ def _request(connection: socket.socket) -> bytes:
     head, _, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
+        if not (part := connection.recv(65536)):
+            return b""
+        body += part
     return head + b"\r\n\r\n" + body
