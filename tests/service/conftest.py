@@ -25,6 +25,8 @@ from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
+from gateway.settings import AuthSettings
+from gateway.settings import Settings as GatewaySettings
 from gateway.upstream import UpstreamClient
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
@@ -108,6 +110,25 @@ def gateway_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator
     """The gateway's database, empty."""
     tables = ("outbox", "events", "idempotency_keys", "tokens")
     yield from emptied(database_settings("gateway"), *tables)
+
+
+def settings_of_gateway(
+    database: DatabaseSettings, broker: BrokerSettings, upstream: int
+) -> GatewaySettings:
+    """The configuration of the gateway before one server, at this port, for all services."""
+    server = Upstream("the service", "127.0.0.1", upstream)
+    upstreams = (server, server, server, server)
+    return GatewaySettings(SERVER, port(), port(), database, broker, *upstreams, AuthSettings())
+
+
+@pytest.fixture
+def gateway_settings(
+    gateway_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+) -> GatewaySettings:
+    """The gateway's configuration on the tests' servers; no other service answers."""
+    return settings_of_gateway(database_settings("gateway"), broker_settings, free_port())
 
 
 @pytest.fixture

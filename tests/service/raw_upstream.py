@@ -28,6 +28,10 @@ def closing(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def silent(connection: socket.socket) -> None:
+    """Never answer."""
+
+
 @dataclass
 class RawUpstream:
     """A server that notes the bytes of each request and then does what the test says.

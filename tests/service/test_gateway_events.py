@@ -2,15 +2,12 @@
 
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -29,17 +26,16 @@ from chassis.broker import Message
 from chassis.database import Database
 from chassis.publisher import Publisher
 from chassis.relay import Relay
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
+from chassis.settings import BrokerSettings
 from gateway import events
 from gateway.app import bill_topology, create_app
-from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
+from gateway.settings import Settings
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
-from tests.service.conftest import SERVER
-from tests.service.gateway import variables
+from tests.service.process import Process, environment
+from tests.service.served import gateway_variables
 
 ORDER = "/api/event/ecommerce/order/create"
 DATA = {"order_id": 12345, "customer": "John Doe", "total_amount": 250}
@@ -80,33 +76,21 @@ any_object = settings(
 
 
 @pytest.fixture
-def configuration(
-    gateway_db: Database,
-    database_settings: Callable[[str], DatabaseSettings],
-    broker_settings: BrokerSettings,
-) -> Settings:
-    """The gateway's configuration on the tests' servers, its upstreams being away."""
-    nowhere = Upstream("nowhere", "127.0.0.1", free_port())
-    port = PortSettings(port=free_port())
-    database = database_settings("gateway")
-    upstreams = (nowhere, nowhere, nowhere, nowhere)
-    return Settings(SERVER, port, port, database, broker_settings, *upstreams, AuthSettings())
-
-
-@pytest.fixture
-def gateway(configuration: Settings) -> FlaskClient:
+def gateway(gateway_settings: Settings) -> FlaskClient:
     """A client of a gateway whose own publisher is not even started."""
-    return create_app(configuration, Publisher(configuration.broker, "idle", [])).test_client()
+    return create_app(
+        gateway_settings, Publisher(gateway_settings.broker, "idle", [])
+    ).test_client()
 
 
 @contextmanager
-def relaying(configuration: Settings) -> Iterator[None]:
+def relaying(gateway_settings: Settings) -> Iterator[None]:
     """Have a relay at work."""
     stop = threading.Event()
-    topology = [*bill_topology(configuration), *events.TOPOLOGY]
-    publisher = Publisher(configuration.broker, "test relay", topology)
+    topology = [*bill_topology(gateway_settings), *events.TOPOLOGY]
+    publisher = Publisher(gateway_settings.broker, "test relay", topology)
     publisher.start()
-    thread = threading.Thread(target=Relay(configuration.database, publisher, stop).run)
+    thread = threading.Thread(target=Relay(gateway_settings.database, publisher, stop).run)
     thread.start()
     try:
         yield
@@ -118,19 +102,17 @@ def relaying(configuration: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def relay_process(configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def relay_process(gateway_settings: Settings, home: Path) -> Iterator[None]:
     """Have the process gateway-relay at work, and kill it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "relay"],
-        env=os.environ | variables(configuration),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    port = gateway_settings.relay_port.port
+    variables = gateway_variables(gateway_settings.database)
+    variables |= environment("gateway", gateway_settings, home, GATEWAY_RELAY_PORT=port)
+    process = Process("gateway", "relay", variables, home, port)
+    process.start()
     try:
-        yield process
+        yield
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.kill()
 
 
 @contextmanager
@@ -536,10 +518,10 @@ def test_any_time_with_an_offset_is_understood(gateway: FlaskClient, since: str)
 
 
 def test_an_event_comes_as_a_cloudevent_with_its_own_id_time_and_trace(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
+    gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     body = '{"total" : 1.10,\n "name": "é😀", "a": 1e2}'
-    with relaying(configuration):
+    with relaying(gateway_settings):
         answer = post(gateway, body)
         uid = json.loads(answer.data)["event_uid"]
         wait_until_delivered(gateway, uid)
@@ -567,10 +549,10 @@ def test_an_event_comes_as_a_cloudevent_with_its_own_id_time_and_trace(
 
 
 def test_a_delivered_event_is_shown_so_after_the_outbox_was_purged(
-    gateway: FlaskClient, gateway_db: Database, configuration: Settings, channel: BlockingChannel
+    gateway: FlaskClient, gateway_db: Database, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     uid = posted(gateway)
-    with relaying(configuration):
+    with relaying(gateway_settings):
         wait_until_delivered(gateway, uid)
     with gateway_db.read() as connection:
         connection.execute(text("DELETE FROM outbox"))
@@ -596,21 +578,21 @@ def test_any_object_comes_to_the_queue_digit_for_digit(
 
 
 @pytest.fixture
-def live_channel(configuration: Settings, channel: BlockingChannel) -> Iterator[BlockingChannel]:
+def live_channel(gateway_settings: Settings, channel: BlockingChannel) -> Iterator[BlockingChannel]:
     """A channel, with a relay at work."""
-    with relaying(configuration):
+    with relaying(gateway_settings):
         yield channel
 
 
 def test_with_the_broker_stopped_events_are_accepted_and_delivered_when_it_is_back(
     gateway: FlaskClient,
-    configuration: Settings,
+    gateway_settings: Settings,
     rabbitmq: RabbitMQ,
     broker_settings: BrokerSettings,
     channel: BlockingChannel,
 ) -> None:
     channel.connection.close()
-    with relaying(configuration):
+    with relaying(gateway_settings):
         rabbitmq.stop()
         try:
             uids = [posted(gateway, data={"number": number}) for number in range(20)]
@@ -626,29 +608,30 @@ def test_with_the_broker_stopped_events_are_accepted_and_delivered_when_it_is_ba
 
 def test_a_relay_killed_before_it_could_publish_loses_nothing(
     gateway: FlaskClient,
-    configuration: Settings,
+    gateway_settings: Settings,
     rabbitmq: RabbitMQ,
     broker_settings: BrokerSettings,
     channel: BlockingChannel,
+    tmp_path: Path,
 ) -> None:
     channel.connection.close()
     rabbitmq.stop()
     try:
-        with relay_process(configuration):
+        with relay_process(gateway_settings, tmp_path):
             uid = posted(gateway)
             wait_until(lambda: shown(gateway, uid)["attempts"] >= 1, 30, "an attempt")
     finally:
         rabbitmq.start()
-    with relay_process(configuration):
+    with relay_process(gateway_settings, tmp_path):
         wait_until_delivered(gateway, uid)
     with channel_to(broker_settings) as after:
         assert taken(after).keys() == {uid}
 
 
 def test_a_queue_deleted_by_hand_is_made_again_and_gets_what_it_missed(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
+    gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
-    with relaying(configuration):
+    with relaying(gateway_settings):
         wait_until_delivered(gateway, posted(gateway))
         channel.queue_delete(events.QUEUE)
         uid = posted(gateway)
@@ -658,9 +641,9 @@ def test_a_queue_deleted_by_hand_is_made_again_and_gets_what_it_missed(
 
 
 def test_an_exchange_deleted_by_hand_is_made_again_and_loses_nothing(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
+    gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
-    with relaying(configuration):
+    with relaying(gateway_settings):
         wait_until_delivered(gateway, posted(gateway))
         channel.exchange_delete(events.EXCHANGE)
         uid = posted(gateway)
@@ -669,14 +652,14 @@ def test_an_exchange_deleted_by_hand_is_made_again_and_loses_nothing(
 
 
 def test_a_queue_gets_just_what_its_binding_asks_for(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
+    gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     channel.queue_declare("orders", exclusive=True)
     channel.queue_bind("orders", events.EXCHANGE, "ecommerce.order.*")
     wanted = [posted(gateway), posted(gateway, "/api/events/ecommerce/order/delete")]
     others = ["ecommerce/cart/create", "crm/order/create"]
     unwanted = [posted(gateway, f"/api/event/{path}") for path in others]
-    with relaying(configuration):
+    with relaying(gateway_settings):
         wait_until_delivered(gateway, *wanted, *unwanted)
     assert taken(channel, "orders").keys() == set(wanted)
     assert taken(channel).keys() == {*wanted, *unwanted}

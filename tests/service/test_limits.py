@@ -15,16 +15,15 @@ from flask.testing import FlaskClient
 from limits.strategies import FixedWindowRateLimiter
 
 from chassis.publisher import Publisher
-from chassis.settings import DatabaseSettings, PortSettings, Upstream, read
+from chassis.settings import DatabaseSettings, read
 from gateway import counting
 from gateway import limits as gateway_limits
 from gateway.app import create_app
 from gateway.counting import SharedCounters
 from gateway.edge_settings import EdgeSettings
-from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
+from gateway.settings import AuthSettings
 from tests.conftest import Logged
-from tests.service.conftest import NOWHERE, SERVER
+from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
 from tests.service.served import API_TOKEN, gateway_variables, serving
 
@@ -50,12 +49,12 @@ def make(
     """Make a client of a gateway with these limits."""
 
     def client(counters: Path | None = None, **limits: str) -> FlaskClient:
-        behind = Upstream("the service", "127.0.0.1", upstream.port)
-        port, database = PortSettings(port=free_port()), database_settings("gateway")
-        auth = read(AuthSettings, api_token=API_TOKEN)
-        upstreams = (behind, behind, behind, behind)
-        plain = Settings(SERVER, port, port, database, NOWHERE, *upstreams, auth)
-        settings = replace(plain, edge=read(EdgeSettings, **limits), counters=counters)
+        settings = replace(
+            settings_of_gateway(database_settings("gateway"), NOWHERE, upstream.port),
+            auth=read(AuthSettings, api_token=API_TOKEN),
+            edge=read(EdgeSettings, **limits),
+            counters=counters,
+        )
         return create_app(settings, Publisher(NOWHERE, "idle", [])).test_client(use_cookies=False)
 
     return client
