@@ -13,6 +13,7 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis import migrations, web
 from chassis.database import Database
+from chassis.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -23,6 +24,7 @@ from chassis.settings import (
 )
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
+from gateway.app import create_app as create_gateway
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
 from gateway.settings import AuthSettings
@@ -129,6 +131,13 @@ def gateway_settings(
 ) -> GatewaySettings:
     """The gateway's configuration on the tests' servers; no other service answers."""
     return settings_of_gateway(database_settings("gateway"), broker_settings, free_port())
+
+
+@pytest.fixture
+def gateway(gateway_settings: GatewaySettings) -> FlaskClient:
+    """A client of a gateway whose own publisher is not even started; no other service answers."""
+    publisher = Publisher(gateway_settings.broker, "idle", [])
+    return create_gateway(gateway_settings, publisher).test_client()
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from chassis.publisher import Publisher
 from chassis.relay import Relay
 from chassis.settings import BrokerSettings
 from gateway import events
-from gateway.app import bill_topology, create_app
+from gateway.app import bill_topology
 from gateway.settings import Settings
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
@@ -73,14 +73,6 @@ WILD = st.recursive(
 any_object = settings(
     deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-@pytest.fixture
-def gateway(gateway_settings: Settings) -> FlaskClient:
-    """A client of a gateway whose own publisher is not even started."""
-    return create_app(
-        gateway_settings, Publisher(gateway_settings.broker, "idle", [])
-    ).test_client()
 
 
 @contextmanager
