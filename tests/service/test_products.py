@@ -10,8 +10,8 @@ from werkzeug.test import TestResponse
 
 from chassis.database import Database
 from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, fields, problem
+from tests.service.movies_api import create as create_movie
 from tests.service.products_api import BOTH, DVD, MOST, PRODUCTS, PRODUITS, adjust, create, stored
-from tests.service.test_movies import create as create_movie
 
 INVALID = [
     ('{"name": ""}', "name"),

@@ -14,9 +14,9 @@ from chassis.database import Database
 from inventory import products
 from inventory.models import Product
 from tests.service.answers import content, fields
+from tests.service.movies_api import SIGNS
+from tests.service.movies_api import create as create_movie
 from tests.service.products_api import BOTH, PRODUCTS, PRODUITS, create
-from tests.service.test_movies import SIGNS
-from tests.service.test_movies import create as create_movie
 
 
 def names(response: TestResponse) -> list[str]:
