@@ -1,19 +1,25 @@
 """Real servers for the tests, on free ports, started once and only when a test asks for them."""
 
+import json
 import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from local import ports
+from chassis import logs
 from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.stack import Stack
+from tests import side_by_side
 
+Logged = Callable[[], list[dict[str, Any]]]
 PASSWORD = "a password of the tests'"
 DATABASES = {
     "gateway": ("gateway_db", "gateway_user"),
@@ -35,29 +41,16 @@ OTHERS = (
     "CORS_",
 )
 
-# of memory that each of the processes side by side may need for servers and a stack, in bytes
-MEMORY = 3 * 1024**3
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many processes `-n auto` starts: one more than cores, since tests wait a lot."""
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min((os.cpu_count() or 1) + 1, available // MEMORY))
-
-
-def own_ports(process: int, processes: int) -> str:
-    """The part of the ports that one of the processes side by side may take."""
-    first, last = map(int, ports.DEFAULT.split("-"))
-    share = (last + 1 - first) // processes
-    return f"{first + process * share}-{first + (process + 1) * share - 1}"
-
-
-if "PYTEST_XDIST_WORKER" in os.environ:
-    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    os.environ[ports.FREE_PORTS] = own_ports(number, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+LIBRARIES = ("pika", "urllib3", "werkzeug", "alembic")
 
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+side_by_side.take_own_ports()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts."""
+    return side_by_side.processes()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -67,6 +60,21 @@ def _own_environment() -> None:
     for name in list(os.environ):
         if name == "ENV_FILE" or name.startswith(theirs):
             del os.environ[name]
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+    """Logging as a service configures it, until the test ends; what it has logged, line by line."""
+    root, output = logging.getLogger(), StringIO()
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, LIBRARIES))}
+    # taken away before: `configure` closes those that it finds
+    handlers, root.handlers = root.handlers, []
+    monkeypatch.setattr(sys, "stdout", output)
+    logs.configure("inventory-api")
+    yield lambda: [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
+    root.handlers = handlers
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from sqlalchemy import text
 
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis import migrations
+from chassis import migrations, web
 from chassis.database import Database
+from chassis.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -22,6 +24,12 @@ from chassis.settings import (
 )
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
+from gateway.app import create_app as create_gateway
+from gateway.proxy import Proxy
+from gateway.routes import passed_on
+from gateway.settings import AuthSettings
+from gateway.settings import Settings as GatewaySettings
+from gateway.upstream import UpstreamClient
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
@@ -32,6 +40,7 @@ from orders.app import create_app as create_orders
 from orders.mail_settings import MailSettings
 from orders.settings import Settings as OrdersSettings
 from tests.conftest import DATABASES, PASSWORD
+from tests.service.raw_upstream import RawUpstream
 
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
 NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
@@ -103,6 +112,32 @@ def gateway_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator
     """The gateway's database, empty."""
     tables = ("outbox", "events", "idempotency_keys", "tokens")
     yield from emptied(database_settings("gateway"), *tables)
+
+
+def settings_of_gateway(
+    database: DatabaseSettings, broker: BrokerSettings, upstream: int
+) -> GatewaySettings:
+    """The configuration of the gateway before one server, at this port, for all services."""
+    server = Upstream("the service", "127.0.0.1", upstream)
+    upstreams = (server, server, server, server)
+    return GatewaySettings(SERVER, port(), port(), database, broker, *upstreams, AuthSettings())
+
+
+@pytest.fixture
+def gateway_settings(
+    gateway_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    broker_settings: BrokerSettings,
+) -> GatewaySettings:
+    """The gateway's configuration on the tests' servers; no other service answers."""
+    return settings_of_gateway(database_settings("gateway"), broker_settings, free_port())
+
+
+@pytest.fixture
+def gateway(gateway_settings: GatewaySettings) -> FlaskClient:
+    """A client of a gateway whose own publisher is not even started; no other service answers."""
+    publisher = Publisher(gateway_settings.broker, "idle", [])
+    return create_gateway(gateway_settings, publisher).test_client()
 
 
 @pytest.fixture
@@ -207,3 +242,18 @@ def orders_unconnected(
 def orders(orders_unconnected: OrdersSettings) -> FlaskClient:
     """A client of orders-api, whose events stay in the outbox; no other service answers."""
     return create_orders(orders_unconnected).test_client()
+
+
+@pytest.fixture
+def upstream() -> Iterator[RawUpstream]:
+    """A service that answers with an empty array until told otherwise."""
+    server = RawUpstream()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def movies_gateway(upstream: RawUpstream) -> Flask:
+    """A gateway that passes movies on to the upstream, and has nothing else."""
+    proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
+    return web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])

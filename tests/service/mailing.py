@@ -33,7 +33,8 @@ EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 def served(app: Flask, port: int) -> Iterator[None]:
     """Serve an application on a port of 127.0.0.1."""
     server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    # it looks so often whether it shall end: every half second unless told
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield

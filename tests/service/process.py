@@ -28,25 +28,40 @@ class Settings(Protocol):
     def broker(self) -> BrokerSettings: ...
 
 
+def database_variables(service: str, settings: DatabaseSettings) -> dict[str, str]:
+    """Where a service's database is."""
+    prefix = f"{service.upper()}_DB_"
+    return {
+        f"{prefix}HOST": settings.host,
+        f"{prefix}PORT": str(settings.port),
+        f"{prefix}NAME": settings.name,
+        f"{prefix}USER": settings.user,
+        f"{prefix}PASSWORD": settings.password.get_secret_value(),
+    }
+
+
+def broker_variables(settings: BrokerSettings) -> dict[str, str]:
+    """Where the broker is."""
+    return {
+        "RABBITMQ_HOST": settings.host,
+        "RABBITMQ_PORT": str(settings.port),
+        "RABBITMQ_USER": settings.user,
+        "RABBITMQ_PASSWORD": settings.password.get_secret_value(),
+        "RABBITMQ_VHOST": settings.vhost,
+        "RABBITMQ_QUEUE": settings.queue,
+    }
+
+
 def environment(service: str, settings: Settings, home: Path, **more: object) -> dict[str, str]:
     """The environment of a service's processes; `more` are variables of its own, such as ports."""
-    prefix, database, rabbit = service.upper(), settings.database, settings.broker
+    prefix = service.upper()
     return {
         "PATH": os.environ["PATH"],
         "STATE_DIR": str(home / "state"),
         f"{prefix}_BIND": settings.server.bind,
         f"{prefix}_WORKERS": "1",
-        f"{prefix}_DB_HOST": database.host,
-        f"{prefix}_DB_PORT": str(database.port),
-        f"{prefix}_DB_NAME": database.name,
-        f"{prefix}_DB_USER": database.user,
-        f"{prefix}_DB_PASSWORD": database.password.get_secret_value(),
-        "RABBITMQ_HOST": rabbit.host,
-        "RABBITMQ_PORT": str(rabbit.port),
-        "RABBITMQ_USER": rabbit.user,
-        "RABBITMQ_PASSWORD": rabbit.password.get_secret_value(),
-        "RABBITMQ_VHOST": rabbit.vhost,
-        "RABBITMQ_QUEUE": rabbit.queue,
+        **database_variables(service, settings.database),
+        **broker_variables(settings.broker),
         **{name: str(value) for name, value in more.items()},
     }
 

@@ -28,6 +28,10 @@ def closing(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def silent(connection: socket.socket) -> None:
+    """Never answer."""
+
+
 @dataclass
 class RawUpstream:
     """A server that notes the bytes of each request and then does what the test says.
@@ -116,5 +120,7 @@ def _request(connection: socket.socket) -> bytes:
     head, _, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     while length and len(body) < int(length[1]):
-        body += connection.recv(65536)
+        if not (part := connection.recv(65536)):
+            return b""
+        body += part
     return head + b"\r\n\r\n" + body

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from pydantic import SecretStr
 
-from chassis.settings import DatabaseSettings
+from chassis.settings import BrokerSettings, DatabaseSettings
 from local.ports import free_port
 from local.waiting import wait_until
 from tests.conftest import DATABASES
+from tests.service.process import ROOT, broker_variables, database_variables
 
-ROOT = Path(__file__).parents[2]
 API_TOKEN = "bootstrap-token-of-the-tests!"
 SECONDS = 60.0
 
@@ -117,18 +118,6 @@ def _answers(served: Served) -> bool:
     return False
 
 
-def database_variables(service: str, settings: DatabaseSettings) -> dict[str, str]:
-    """Where a service's database is."""
-    prefix = f"{service.upper()}_DB_"
-    return {
-        f"{prefix}HOST": settings.host,
-        f"{prefix}PORT": str(settings.port),
-        f"{prefix}NAME": settings.name,
-        f"{prefix}USER": settings.user,
-        f"{prefix}PASSWORD": settings.password.get_secret_value(),
-    }
-
-
 def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str, str]:
     """What the gateway reads, before upstreams at these ports; its broker and others are away."""
     ports = {name: free_port() for name in ("inventory", "billing", "customers", "orders")}
@@ -155,11 +144,13 @@ def inventory_variables(database: DatabaseSettings) -> dict[str, str]:
 
 
 def _no_broker() -> dict[str, str]:
-    return {
-        "RABBITMQ_HOST": "127.0.0.1",
-        "RABBITMQ_PORT": str(free_port()),
-        "RABBITMQ_USER": "nobody",
-        "RABBITMQ_PASSWORD": "nothing",
-        "RABBITMQ_VHOST": "nowhere",
-        "RABBITMQ_QUEUE": "billing_queue",
-    }
+    return broker_variables(
+        BrokerSettings(
+            host="127.0.0.1",
+            port=free_port(),
+            user="nobody",
+            password=SecretStr("nothing"),
+            vhost="nowhere",
+            queue="billing_queue",
+        )
+    )

@@ -75,7 +75,7 @@ class Shop:
         """Serve for a block."""
         host, port = self.upstream.host, self.upstream.port
         server: Any = make_server(host, port, self._app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield

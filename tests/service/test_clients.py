@@ -1,18 +1,15 @@
 """Who the client is: nobody is believed whom `TRUSTED_PROXIES` does not name."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis import logs, web
-from chassis.settings import Upstream, read
+from chassis.settings import read
 from gateway.clients import Clients
 from gateway.edge_settings import EdgeSettings
-from gateway.proxy import Proxy
-from gateway.routes import passed_on
-from gateway.upstream import UpstreamClient
+from tests.conftest import Logged
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES = "/api/movies"
@@ -20,23 +17,14 @@ Make = Callable[[str], FlaskClient]
 
 
 @pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def behind(upstream: RawUpstream) -> Make:
+def behind(movies_gateway: Flask) -> Make:
     """Make a client of a gateway that trusts these proxies."""
 
     def make(trusted: str) -> FlaskClient:
-        proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
-        app = web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
         networks = read(EdgeSettings, trusted_proxies=trusted).proxies
-        app.wsgi_app = Clients(app.wsgi_app, networks)  # type: ignore[method-assign]
-        return app.test_client(use_cookies=False)
+        inner = movies_gateway.wsgi_app
+        movies_gateway.wsgi_app = Clients(inner, networks)  # type: ignore[method-assign]
+        return movies_gateway.test_client(use_cookies=False)
 
     return make
 
@@ -85,15 +73,11 @@ def test_the_rightmost_address_that_is_no_trusted_proxy_is_the_client(
     assert way(client, upstream, peer, said) == told
 
 
-def test_the_log_names_the_client(
-    behind: Make, upstream: RawUpstream, capsys: pytest.CaptureFixture[str]
-) -> None:
-    logs.configure("gateway")
+def test_the_log_names_the_client(behind: Make, upstream: RawUpstream, logged: Logged) -> None:
     client = behind("10.0.0.0/8")
     way(client, upstream, "10.0.0.1", "203.0.113.7")
     way(client, upstream, "198.51.100.1", "203.0.113.7")
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["client"] for line in lines] == ["203.0.113.7", "198.51.100.1"]
+    assert [line["client"] for line in logged()] == ["203.0.113.7", "198.51.100.1"]
 
 
 SAID = {

@@ -1,17 +1,14 @@
 """Pages of other origins: none may call the API unless `CORS_ORIGINS` says so."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
-from chassis import web
-from chassis.settings import Upstream, read
+from chassis.settings import read
 from gateway import cors
 from gateway.edge_settings import EdgeSettings
-from gateway.proxy import Proxy
-from gateway.routes import passed_on
-from gateway.upstream import UpstreamClient
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES, ORIGIN = "/api/movies", "https://shop.example"
@@ -24,22 +21,12 @@ PREFLIGHT = {
 
 
 @pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def for_origins(upstream: RawUpstream) -> Make:
+def for_origins(movies_gateway: Flask) -> Make:
     """Make a client of a gateway that these origins' pages may call."""
 
     def make(origins: str) -> FlaskClient:
-        proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
-        app = web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
-        cors.init_app(app, read(EdgeSettings, cors_origins=origins).cors_origins)
-        return app.test_client(use_cookies=False)
+        cors.init_app(movies_gateway, read(EdgeSettings, cors_origins=origins).cors_origins)
+        return movies_gateway.test_client(use_cookies=False)
 
     return make
 

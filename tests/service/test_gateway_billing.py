@@ -16,46 +16,30 @@ from chassis import broker
 from chassis.database import Database
 from chassis.publisher import Publisher, State
 from chassis.relay import Relay
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
+from chassis.settings import BrokerSettings
 from gateway.app import create_app, create_publisher
-from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
+from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
-from tests.service.conftest import SERVER
 
 QUEUE = "billing_queue"
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 
 
 @pytest.fixture
-def settings(
-    gateway_db: Database,
-    database_settings: Callable[[str], DatabaseSettings],
-    broker_settings: BrokerSettings,
-) -> Settings:
-    """The gateway's configuration on the tests' servers, its upstreams being away."""
-    nowhere = Upstream("nowhere", "127.0.0.1", free_port())
-    port = PortSettings(port=free_port())
-    database = database_settings("gateway")
-    upstreams = (nowhere, nowhere, nowhere, nowhere)
-    return Settings(SERVER, port, port, database, broker_settings, *upstreams, AuthSettings())
-
-
-@pytest.fixture
-def publisher(settings: Settings, empty_queue: None) -> Iterator[Publisher]:
+def publisher(gateway_settings: Settings, empty_queue: None) -> Iterator[Publisher]:
     """The gateway's publisher, connected."""
-    publisher = create_publisher(settings, "test gateway")
+    publisher = create_publisher(gateway_settings, "test gateway")
     assert publisher.wait_until_ready(10)
     yield publisher
     publisher.close()
 
 
 @pytest.fixture
-def gateway(settings: Settings, publisher: Publisher) -> FlaskClient:
+def gateway(gateway_settings: Settings, publisher: Publisher) -> FlaskClient:
     """A client of the gateway."""
-    return create_app(settings, publisher).test_client()
+    return create_app(gateway_settings, publisher).test_client()
 
 
 @pytest.fixture
@@ -75,13 +59,13 @@ def channel(broker_settings: BrokerSettings, empty_queue: None) -> Iterator[Bloc
 
 
 @pytest.fixture
-def relay(settings: Settings) -> Iterator[Callable[[], None]]:
+def relay(gateway_settings: Settings) -> Iterator[Callable[[], None]]:
     """Start a relay in a thread."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
     def start() -> None:
-        threads.append(threading.Thread(target=_relay, args=(settings, stop)))
+        threads.append(threading.Thread(target=_relay, args=(gateway_settings, stop)))
         threads[-1].start()
 
     yield start
@@ -91,9 +75,9 @@ def relay(settings: Settings) -> Iterator[Callable[[], None]]:
         assert not thread.is_alive()
 
 
-def _relay(settings: Settings, stop: threading.Event) -> None:
-    publisher = create_publisher(settings, "test relay")
-    Relay(settings.database, publisher, stop).run()
+def _relay(gateway_settings: Settings, stop: threading.Event) -> None:
+    publisher = create_publisher(gateway_settings, "test relay")
+    Relay(gateway_settings.database, publisher, stop).run()
     publisher.close()
 
 

@@ -1,65 +1,38 @@
-"""The gateway's events API: stored first, delivered by the relay, whatever is away meanwhile."""
+"""The gateway's events API: stored first, word for word, or refused with the reason."""
 
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-import pika
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
-from werkzeug.test import TestResponse
 
-from chassis import broker, outbox
+from chassis import outbox
 from chassis.broker import Message
 from chassis.database import Database
-from chassis.publisher import Publisher
-from chassis.relay import Relay
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
 from gateway import events
-from gateway.app import bill_topology, create_app
-from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
 from local.postgres import Postgres
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
-from tests.service.amqp import connect
-from tests.service.conftest import SERVER
-from tests.service.gateway import variables
+from tests.service.events_api import (
+    DATA,
+    JSON,
+    OBJECTS,
+    ORDER,
+    any_object,
+    faults,
+    listed,
+    post,
+    posted,
+    read,
+    shown,
+    write,
+)
 
-ORDER = "/api/event/ecommerce/order/create"
-DATA = {"order_id": 12345, "customer": "John Doe", "total_amount": 250}
 MAX_BYTES = 262_144
-JSON = "application/json"
-NUMBERS = st.one_of(
-    st.integers(),
-    st.integers(-(10**400), 10**400),
-    st.decimals(allow_nan=False, allow_infinity=False),
-    st.from_regex(r"-?(0|[1-9]\d{0,30})(\.\d{1,30})?([eE][+-]?\d{1,3})?", fullmatch=True).map(
-        Decimal
-    ),
-)
-STRINGS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-VALUES = st.recursive(
-    st.none() | st.booleans() | NUMBERS | STRINGS,
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(STRINGS, inner, max_size=5),
-    max_leaves=20,
-)
-OBJECTS = st.dictionaries(STRINGS, VALUES, max_size=5)
 WILD_STRINGS = st.text(st.sampled_from(["\0", "\ud83d", "\ude00", "\udfff", "é", "a"]), max_size=4)
 WILD_NUMBERS = st.builds(
     "{}{}{}".format,
@@ -74,161 +47,6 @@ WILD = st.recursive(
     ),
     max_leaves=4,
 )
-any_object = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@pytest.fixture
-def configuration(
-    gateway_db: Database,
-    database_settings: Callable[[str], DatabaseSettings],
-    broker_settings: BrokerSettings,
-) -> Settings:
-    """The gateway's configuration on the tests' servers, its upstreams being away."""
-    nowhere = Upstream("nowhere", "127.0.0.1", free_port())
-    port = PortSettings(port=free_port())
-    database = database_settings("gateway")
-    upstreams = (nowhere, nowhere, nowhere, nowhere)
-    return Settings(SERVER, port, port, database, broker_settings, *upstreams, AuthSettings())
-
-
-@pytest.fixture
-def gateway(configuration: Settings) -> FlaskClient:
-    """A client of a gateway whose own publisher is not even started."""
-    return create_app(configuration, Publisher(configuration.broker, "idle", [])).test_client()
-
-
-@contextmanager
-def relaying(configuration: Settings) -> Iterator[None]:
-    """Have a relay at work."""
-    stop = threading.Event()
-    topology = [*bill_topology(configuration), *events.TOPOLOGY]
-    publisher = Publisher(configuration.broker, "test relay", topology)
-    publisher.start()
-    thread = threading.Thread(target=Relay(configuration.database, publisher, stop).run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        publisher.close()
-    assert not thread.is_alive()
-
-
-@contextmanager
-def relay_process(configuration: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """Have the process gateway-relay at work, and kill it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "relay"],
-        env=os.environ | variables(configuration),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-
-
-@contextmanager
-def channel_to(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
-    """Lend a channel."""
-    with connect(broker_settings) as connection:
-        yield connection.channel()
-
-
-@pytest.fixture
-def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
-    """A channel beside the relay's; exchange and queue are there, and empty."""
-    with channel_to(broker_settings) as channel:
-        declare(channel)
-        channel.queue_purge(events.QUEUE)
-        yield channel
-
-
-def declare(channel: BlockingChannel) -> None:
-    """Have exchange, queue and binding as the relay declares them."""
-    channel.exchange_declare(events.EXCHANGE, "topic", durable=True)
-    channel.queue_declare(events.QUEUE, durable=True, arguments=broker.QUORUM)
-    channel.queue_bind(events.QUEUE, events.EXCHANGE, "#")
-
-
-def post(gateway: FlaskClient, data: bytes | str, path: str = ORDER) -> TestResponse:
-    """Post a body as it is."""
-    return gateway.post(path, data=data, content_type=JSON)
-
-
-def posted(gateway: FlaskClient, path: str = ORDER, data: object = None) -> str:
-    """Post an event that is accepted; return its uid."""
-    answer = gateway.post(path, json=DATA if data is None else data)
-    assert answer.status_code == 201, answer.text
-    return str(read(answer.data)["event_uid"])
-
-
-def read(data: bytes | str) -> Any:
-    """Read JSON without a float."""
-    return json.loads(data, parse_float=Decimal, parse_int=Decimal)
-
-
-def write(value: object) -> str:
-    """Write JSON without a float."""
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        members = (f"{json.dumps(key)}: {write(member)}" for key, member in value.items())
-        return "{" + ", ".join(members) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(write, value))}]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def shown(gateway: FlaskClient, uid: str) -> Any:
-    """What the API shows of an event."""
-    answer = gateway.get(f"/api/events/{uid}")
-    assert answer.status_code == 200, answer.text
-    return read(answer.data)
-
-
-def listed(gateway: FlaskClient, **query: object) -> list[Any]:
-    """The events of a list."""
-    answer = gateway.get(f"/api/events?{urlencode(query)}")
-    assert answer.status_code == 200, answer.text
-    found: list[Any] = read(answer.data)
-    return found
-
-
-def is_delivered(gateway: FlaskClient, uid: str) -> bool:
-    """Whether the API shows an event as delivered."""
-    return shown(gateway, uid)["delivered_at"] is not None
-
-
-def wait_until_delivered(gateway: FlaskClient, *uids: str) -> None:
-    """Return when the API shows these events as delivered."""
-    wait_until(lambda: all(is_delivered(gateway, uid) for uid in uids), 60, "the delivery")
-
-
-def taken(channel: BlockingChannel, queue: str = events.QUEUE) -> dict[str, Any]:
-    """Take all messages from a queue; return their bodies by message id."""
-    bodies: dict[str, Any] = {}
-    while True:
-        method, properties, body = channel.basic_get(queue, auto_ack=True)
-        if method is None or properties is None:
-            return bodies
-        assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
-        bodies[properties.message_id or ""] = read(body or b"")
-
-
-def faults(answer: TestResponse, status: int = 422) -> dict[str, str]:
-    """The fields that a problem names."""
-    assert answer.status_code == status, answer.text
-    assert answer.content_type == "application/problem+json"
-    return {fault["field"]: fault["detail"] for fault in json.loads(answer.data)["errors"]}
-
-
-# storing
 
 
 @pytest.mark.parametrize("prefix", ["/api/event", "/api/events"])
@@ -305,9 +123,6 @@ def test_what_is_at_the_limits_is_given_back_too(gateway: FlaskClient, data: str
     event = read(answer.data)
     assert event["event_data"] == read(data)
     assert shown(gateway, event["event_uid"])["event_data"] == read(data)
-
-
-# refusing
 
 
 @pytest.mark.parametrize(
@@ -440,246 +255,6 @@ def test_with_the_database_away_nothing_is_accepted(
     assert json.loads(answer.data)["cause"] == "database_unavailable"
     assert "Retry-After" in answer.headers
     assert posted(gateway)
-
-
-# lists
-
-
-def test_a_list_is_narrowed_by_names_time_and_delivery(
-    gateway: FlaskClient, gateway_db: Database
-) -> None:
-    paths = ["shop/order/create", "shop/order/delete", "shop/cart/create", "crm/order/create"]
-    uids = [posted(gateway, f"/api/event/{path}") for path in paths]
-    with gateway_db.read() as connection:
-        statement = text("UPDATE outbox SET sent_at = now() WHERE message_id = :id")
-        connection.execute(statement, {"id": uids[0]})
-    since = datetime.fromisoformat(
-        shown(gateway, uids[2])["event_timestamp"].rstrip("Z") + "+00:00"
-    )
-    east = since.astimezone().isoformat()
-
-    def found(**query: object) -> list[str]:
-        return [event["event_uid"] for event in listed(gateway, **query)]
-
-    assert found() == uids
-    assert found(solution="shop") == uids[:3]
-    assert found(model="order") == [uids[0], uids[1], uids[3]]
-    assert found(solution="shop", model="order", action="create") == [uids[0]]
-    assert found(since=since.isoformat()) == found(since=east) == uids[2:]
-    assert found(since=(since + timedelta(microseconds=1)).isoformat()) == uids[3:]
-    assert found(delivered="true") == [uids[0]]
-    assert found(delivered="false", solution="shop") == uids[1:3]
-    assert found(solution="nobody") == []
-
-
-def test_pages_follow_each_other_by_their_links(gateway: FlaskClient) -> None:
-    uids = [posted(gateway) for _ in range(7)]
-    path: str | None = "/api/events/?solution=ecommerce&limit=3"
-    sizes, seen = [], []
-    while path:
-        answer = gateway.get(path)
-        page = read(answer.data)
-        sizes.append(len(page))
-        seen += [event["event_uid"] for event in page]
-        link = answer.headers.get("Link")
-        path = link and link.partition(">")[0].removeprefix("<")
-    assert (sizes, seen) == ([3, 3, 1], uids)
-
-
-def test_a_page_of_large_events_ends_early_and_links_to_the_next(
-    gateway: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "PAGE_SIZE", 2500)
-    uids = [posted(gateway, data={"text": "x" * 1000}) for _ in range(5)]
-    answer = gateway.get("/api/events?limit=4")
-    assert [event["event_uid"] for event in read(answer.data)] == uids[:2]
-    assert "limit=4&after=" in answer.headers["Link"]
-    monkeypatch.setattr(events, "PAGE_SIZE", 10)
-    assert len(listed(gateway)) == 1
-
-
-@pytest.mark.parametrize(
-    ("query", "field"),
-    [
-        ("solution=a.b", "solution"),
-        ("model=", "model"),
-        ("since=yesterday", "since"),
-        ("since=2024-09-30", "since"),
-        ("since=2024-09-30T18:07:44", "since"),
-        ("since=2024-09-30T18:07:44+02:00", "since"),
-        ("since=2024-02-30T18:07:44Z", "since"),
-        ("since=0001-01-01T00:00:00%2B01:00", "since"),
-        ("since=1727719664", "since"),
-        ("delivered=1", "delivered"),
-        ("delivered=True", "delivered"),
-        ("limit=0", "limit"),
-        ("limit=1001", "limit"),
-        ("after=0", "after"),
-        ("after=9000000000000000000", "after"),
-        ("surprise=1", "surprise"),
-        ("model=a&model=b", "model"),
-    ],
-)
-def test_a_wrong_query_is_refused_by_the_parameter(
-    gateway: FlaskClient, query: str, field: str
-) -> None:
-    assert list(faults(gateway.get(f"/api/event?{query}"))) == [field]
-
-
-@pytest.mark.parametrize("since", ["2024-09-30T18:07:44.1234567890+23:59", "0001-01-02t00:00:00z"])
-def test_any_time_with_an_offset_is_understood(gateway: FlaskClient, since: str) -> None:
-    uid = posted(gateway)
-    assert [event["event_uid"] for event in listed(gateway, since=since)] == [uid]
-
-
-# delivering
-
-
-def test_an_event_comes_as_a_cloudevent_with_its_own_id_time_and_trace(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
-) -> None:
-    body = '{"total" : 1.10,\n "name": "é😀", "a": 1e2}'
-    with relaying(configuration):
-        answer = post(gateway, body)
-        uid = json.loads(answer.data)["event_uid"]
-        wait_until_delivered(gateway, uid)
-    method, properties, message = channel.basic_get(events.QUEUE, auto_ack=True)
-    assert method is not None and properties is not None and message is not None
-    assert (method.exchange, method.routing_key) == ("events", "ecommerce.order.create")
-    assert properties.content_type == "application/cloudevents+json"
-    assert properties.message_id == uid
-    assert properties.headers is not None
-    assert properties.headers["X-Request-ID"] == answer.headers["X-Request-ID"]
-    assert body.encode() in message
-    envelope = read(message)
-    assert envelope.pop("data") == read(body)
-    assert envelope.pop("time").rstrip("Z0") == read(answer.data)["event_timestamp"].rstrip("Z0")
-    assert envelope == {
-        "specversion": "1.0",
-        "id": uid,
-        "type": "ecommerce.order.create",
-        "source": "gateway",
-        "datacontenttype": JSON,
-        "solution": "ecommerce",
-        "model": "order",
-        "action": "create",
-    }
-
-
-def test_a_delivered_event_is_shown_so_after_the_outbox_was_purged(
-    gateway: FlaskClient, gateway_db: Database, configuration: Settings, channel: BlockingChannel
-) -> None:
-    uid = posted(gateway)
-    with relaying(configuration):
-        wait_until_delivered(gateway, uid)
-    with gateway_db.read() as connection:
-        connection.execute(text("DELETE FROM outbox"))
-    event = shown(gateway, uid)
-    assert event["attempts"] == 1
-    assert event["delivered_at"] >= event["event_timestamp"]
-
-
-@any_object
-@given(OBJECTS)
-def test_any_object_comes_to_the_queue_digit_for_digit(
-    gateway: FlaskClient, live_channel: BlockingChannel, data: dict[str, Any]
-) -> None:
-    uid = read(post(gateway, write(data)).data)["event_uid"]
-    came: dict[str, Any] = {}
-
-    def has_come() -> bool:
-        came.update(taken(live_channel))
-        return uid in came
-
-    wait_until(has_come, 20, "the event", poll=0.001)
-    assert came[uid]["data"] == read(write(data))
-
-
-@pytest.fixture
-def live_channel(configuration: Settings, channel: BlockingChannel) -> Iterator[BlockingChannel]:
-    """A channel, with a relay at work."""
-    with relaying(configuration):
-        yield channel
-
-
-def test_with_the_broker_stopped_events_are_accepted_and_delivered_when_it_is_back(
-    gateway: FlaskClient,
-    configuration: Settings,
-    rabbitmq: RabbitMQ,
-    broker_settings: BrokerSettings,
-    channel: BlockingChannel,
-) -> None:
-    channel.connection.close()
-    with relaying(configuration):
-        rabbitmq.stop()
-        try:
-            uids = [posted(gateway, data={"number": number}) for number in range(20)]
-            wait_until(lambda: shown(gateway, uids[-1])["attempts"] >= 1, 30, "an attempt")
-            assert len(listed(gateway, delivered="false")) == 20
-        finally:
-            rabbitmq.start()
-        wait_until_delivered(gateway, *uids)
-    assert all(shown(gateway, uid)["attempts"] >= 2 for uid in uids)
-    with channel_to(broker_settings) as after:
-        assert taken(after).keys() == set(uids)
-
-
-def test_a_relay_killed_before_it_could_publish_loses_nothing(
-    gateway: FlaskClient,
-    configuration: Settings,
-    rabbitmq: RabbitMQ,
-    broker_settings: BrokerSettings,
-    channel: BlockingChannel,
-) -> None:
-    channel.connection.close()
-    rabbitmq.stop()
-    try:
-        with relay_process(configuration):
-            uid = posted(gateway)
-            wait_until(lambda: shown(gateway, uid)["attempts"] >= 1, 30, "an attempt")
-    finally:
-        rabbitmq.start()
-    with relay_process(configuration):
-        wait_until_delivered(gateway, uid)
-    with channel_to(broker_settings) as after:
-        assert taken(after).keys() == {uid}
-
-
-def test_a_queue_deleted_by_hand_is_made_again_and_gets_what_it_missed(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
-) -> None:
-    with relaying(configuration):
-        wait_until_delivered(gateway, posted(gateway))
-        channel.queue_delete(events.QUEUE)
-        uid = posted(gateway)
-        wait_until_delivered(gateway, uid)
-    assert taken(channel).keys() == {uid}
-    assert shown(gateway, uid)["attempts"] >= 2
-
-
-def test_an_exchange_deleted_by_hand_is_made_again_and_loses_nothing(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
-) -> None:
-    with relaying(configuration):
-        wait_until_delivered(gateway, posted(gateway))
-        channel.exchange_delete(events.EXCHANGE)
-        uid = posted(gateway)
-        wait_until_delivered(gateway, uid)
-    assert uid in taken(channel)
-
-
-def test_a_queue_gets_just_what_its_binding_asks_for(
-    gateway: FlaskClient, configuration: Settings, channel: BlockingChannel
-) -> None:
-    channel.queue_declare("orders", exclusive=True)
-    channel.queue_bind("orders", events.EXCHANGE, "ecommerce.order.*")
-    wanted = [posted(gateway), posted(gateway, "/api/events/ecommerce/order/delete")]
-    others = ["ecommerce/cart/create", "crm/order/create"]
-    unwanted = [posted(gateway, f"/api/event/{path}") for path in others]
-    with relaying(configuration):
-        wait_until_delivered(gateway, *wanted, *unwanted)
-    assert taken(channel, "orders").keys() == set(wanted)
-    assert taken(channel).keys() == {*wanted, *unwanted}
 
 
 def test_the_outbox_may_hold_messages_that_are_no_events(

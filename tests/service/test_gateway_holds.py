@@ -1,9 +1,5 @@
 """The gateway as it is served, before a service that accepts requests and never answers them."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,16 +9,13 @@ import pytest
 import requests
 
 from chassis.database import Database
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream
-from gateway.settings import AuthSettings, GatewayServerSettings, Settings
+from chassis.settings import BrokerSettings, DatabaseSettings
 from gateway.upstream import IN_FLIGHT
-from local.ports import free_port
 from local.waiting import wait_until
-from tests.service.gateway import variables
-from tests.service.raw_upstream import RawUpstream
-from tests.service.test_upstream import silent
+from tests.service.process import broker_variables
+from tests.service.raw_upstream import RawUpstream, silent
+from tests.service.served import gateway_variables, serving
 
-ROOT = Path(__file__).parents[2]
 WORKERS = 2
 ALL = WORKERS * IN_FLIGHT
 
@@ -53,34 +46,11 @@ def url(
     tmp_path: Path,
 ) -> Iterator[str]:
     """The address of a gateway whose customers hang; as it is served, with its own defaults."""
-    nowhere, place = Upstream("nowhere", "127.0.0.1", free_port()), PortSettings(port=free_port())
-    server = GatewayServerSettings(bind="127.0.0.1", workers=WORKERS)
-    upstreams = (nowhere, nowhere, nowhere, nowhere)
-    database = database_settings("gateway")
-    settings = Settings(server, place, place, database, broker_settings, *upstreams, AuthSettings())
-    environment = variables(settings) | {
-        "PATH": os.environ["PATH"],
-        "STATE_DIR": str(tmp_path),
-        "GATEWAY_PORT": str(place.port),
-        "GATEWAY_WORKERS": str(WORKERS),
-        "CUSTOMERS_API_PORT": str(hanging.port),
-        "INVENTORY_API_PORT": str(quick.port),
-    }
-    command = [sys.executable, "-m", "gateway", "serve"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{place.port}"
-    wait_until(lambda: _answers(f"{address}/live"), 60, "the gateway")
-    yield address
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
+    ports = {"customers": hanging.port, "inventory": quick.port}
+    variables = gateway_variables(database_settings("gateway"), **ports)
+    variables |= broker_variables(broker_settings) | {"GATEWAY_WORKERS": str(WORKERS)}
+    with serving("gateway", variables, tmp_path) as gateway:
+        yield gateway.url
 
 
 def test_while_one_service_hangs_no_request_for_another_waits(

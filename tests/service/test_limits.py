@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +14,16 @@ import requests
 from flask.testing import FlaskClient
 from limits.strategies import FixedWindowRateLimiter
 
-from chassis import logs
 from chassis.publisher import Publisher
-from chassis.settings import DatabaseSettings, PortSettings, Upstream, read
+from chassis.settings import DatabaseSettings, read
 from gateway import counting
 from gateway import limits as gateway_limits
 from gateway.app import create_app
 from gateway.counting import SharedCounters
 from gateway.edge_settings import EdgeSettings
-from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
-from tests.service.conftest import NOWHERE, SERVER
+from gateway.settings import AuthSettings
+from tests.conftest import Logged
+from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
 from tests.service.served import API_TOKEN, gateway_variables, serving
 
@@ -44,26 +43,18 @@ PATHS = {
 
 
 @pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def make(
     upstream: RawUpstream, gateway_db: object, database_settings: Callable[[str], DatabaseSettings]
 ) -> Make:
     """Make a client of a gateway with these limits."""
 
     def client(counters: Path | None = None, **limits: str) -> FlaskClient:
-        behind = Upstream("the service", "127.0.0.1", upstream.port)
-        port, database = PortSettings(port=free_port()), database_settings("gateway")
-        auth = read(AuthSettings, api_token=API_TOKEN)
-        upstreams = (behind, behind, behind, behind)
-        plain = Settings(SERVER, port, port, database, NOWHERE, *upstreams, auth)
-        settings = replace(plain, edge=read(EdgeSettings, **limits), counters=counters)
+        settings = replace(
+            settings_of_gateway(database_settings("gateway"), NOWHERE, upstream.port),
+            auth=read(AuthSettings, api_token=API_TOKEN),
+            edge=read(EdgeSettings, **limits),
+            counters=counters,
+        )
         return create_app(settings, Publisher(NOWHERE, "idle", [])).test_client(use_cookies=False)
 
     return client
@@ -154,24 +145,20 @@ def test_health_is_not_limited_and_without_limits_nothing_is(make: Make) -> None
 
 @pytest.mark.parametrize("size", [None, 0, 4096])
 def test_without_its_file_requests_pass_and_one_line_says_so(
-    make: Make, tmp_path: Path, size: int | None, capsys: pytest.CaptureFixture[str]
+    make: Make, tmp_path: Path, size: int | None, logged: Logged
 ) -> None:
-    logs.configure("gateway")
     if size is not None:
         (tmp_path / "counters").write_bytes(b"x" * size)
     client = make(counters=tmp_path / "counters", rate_limit_reads="1/day")
     assert statuses(client, "/api/movies", 5) == [200] * 5
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len([line for line in lines if line["message"] == "requests are not limited"]) == 1
+    assert len([line for line in logged() if line["message"] == "requests are not limited"]) == 1
 
 
-def test_that_its_file_can_not_be_made_stops_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    logs.configure("gateway")
+def test_that_its_file_can_not_be_made_stops_nothing(tmp_path: Path, logged: Logged) -> None:
     (tmp_path / "file").touch()
     gateway_limits.prepare(tmp_path / "file" / "counters", 2)
-    assert json.loads(capsys.readouterr().out)["message"] == "requests are not limited"
+    [line] = logged()
+    assert line["message"] == "requests are not limited"
 
 
 def test_limits_hold_over_all_workers(

@@ -1,10 +1,7 @@
 """mail-worker with a Maildir, on a real broker and a real database, killed at any moment."""
 
 import mailbox
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -20,10 +17,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
-from chassis.broker import Queue
 from chassis.database import Database
-from orders import mail_worker
 from orders.mail_text import OrderData, compose
 from orders.settings import Settings
 from tests.service.conftest import port
@@ -37,9 +31,9 @@ from tests.service.mailing import (
     served,
     worker_process,
 )
+from tests.service.mails import DEAD, channel_beside, rows, wait_for_states, working
 from tests.service.process import Process
 
-QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
 STEPS = ("created", "completed", "cancelled")
 TEN = [uuid4() for _ in range(10)]
 
@@ -47,28 +41,8 @@ TEN = [uuid4() for _ in range(10)]
 @pytest.fixture
 def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
     """A channel beside the worker's, with its queues empty."""
-    with channel_of(orders_settings.broker) as channel:
-        channel.exchange_declare("order_events", "topic", durable=True)
-        for part in mail_worker.TOPOLOGY:
-            if isinstance(part, Queue):
-                channel.queue_declare(part.name, durable=True, arguments=broker.QUORUM)
-                channel.queue_purge(part.name)
-        channel.queue_bind(QUEUE, "order_events", "order.*")
+    with channel_beside(orders_settings) as channel:
         yield channel
-
-
-@contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """Have a mail-worker work in a thread."""
-    stop = threading.Event()
-    thread = threading.Thread(target=mail_worker.run, args=(settings, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -95,17 +69,6 @@ def wait_for_mails(settings: Settings, count: int, seconds: float = 30) -> dict[
     found = filed(settings)
     assert len(found) == count, sorted(found)
     return found
-
-
-def rows(database: Database) -> list[Any]:
-    """All mails of the table."""
-    with database.read() as connection:
-        return list(connection.execute(text("SELECT * FROM mails ORDER BY id")))
-
-
-def wait_for_states(database: Database, **states: int) -> None:
-    """Wait until so many mails are in these states, and none in another."""
-    eventually(lambda: Counter(row.state for row in rows(database)) == states, f"{states}")
 
 
 def test_each_step_of_an_order_makes_one_mail(

@@ -41,9 +41,8 @@ from tests.service.mailing import (
     run_command,
     worker_process,
 )
-from tests.service.test_mail import QUEUE, channel, rows, wait_for_states, working
+from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
 
-__all__ = ["channel"]
 USER, PASSWORD = "mailer", "a password of the tests'"
 
 
@@ -107,6 +106,13 @@ def serving(postman: Postman, on_port: int, **options: Any) -> Iterator[Controll
         yield controller
     finally:
         controller.stop()
+
+
+@pytest.fixture
+def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
+    """A channel beside the worker's, with its queues empty."""
+    with channel_beside(orders_settings) as channel:
+        yield channel
 
 
 @pytest.fixture

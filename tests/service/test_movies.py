@@ -1,8 +1,6 @@
 """inventory's `/api/movies`."""
 
 import json
-import string
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -15,8 +13,8 @@ from werkzeug.test import TestResponse
 from chassis.database import Database
 from inventory.models import Movie
 from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem
+from tests.service.movies_api import MOVIES, SIGNS, create
 
-MOVIES = "/api/movies"
 INVALID = [
     ('{"title": ""}', "title"),
     ('{"title": " \\t\\u00a0"}', "title"),
@@ -41,14 +39,6 @@ INVALID = [
     ('{"title": "A", "id": 5}', "id"),
     ('{"title": "A", "Title": "B"}', "Title"),
 ]
-
-
-def create(inventory: FlaskClient, title: str, description: str | None = None) -> dict[str, Any]:
-    """Create a movie."""
-    response = inventory.post(MOVIES, json={"title": title, "description": description})
-    assert response.status_code == 201
-    movie: dict[str, Any] = content(response)
-    return movie
 
 
 def titles(inventory: FlaskClient, searched: str) -> list[str]:
@@ -387,9 +377,6 @@ def test_white_space_in_a_search_counts(inventory: FlaskClient) -> None:
 def test_a_description_is_not_searched(inventory: FlaskClient) -> None:
     create(inventory, "Tron", "like The Matrix")
     assert titles(inventory, "matrix") == []
-
-
-SIGNS = st.text(alphabet=string.ascii_letters[:3] + "AB%_\\/' .*+?[]^$", min_size=1, max_size=8)
 
 
 @settings(

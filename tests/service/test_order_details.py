@@ -33,8 +33,7 @@ from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.service.conftest import NOWHERE, SERVER, port
 from tests.service.mailing import served
-from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
-from tests.service.test_upstream import silent
+from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
 
 Ports = dict[str, int]
 PART, WHOLE = 2.0, 3.0  # seconds that these tests give, of which a busy machine needs many

@@ -16,8 +16,8 @@ from local.waiting import wait_until
 from orders.app import create_app
 from orders.settings import Settings
 from tests.service.answers import content, fields, problem
+from tests.service.orders_api import announced, stored
 from tests.service.shop import Shop
-from tests.service.test_orders_api import announced, stored
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
 ITEMS: list[dict[str, Any]] = [

@@ -28,9 +28,9 @@ from orders.consumer import QUEUE
 from orders.settings import Settings
 from tests.service.amqp import connect
 from tests.service.answers import content
+from tests.service.orders_api import ORDERS, create_with_items
 from tests.service.process import Process, environment
 from tests.service.shop import Shop
-from tests.service.test_orders_api import ORDERS, create_with_items
 from tests.service.test_orders_saga import body_of
 
 SECONDS = 60.0

@@ -31,7 +31,7 @@ from orders.moves import Cause
 from orders.orders import Orders
 from orders.settings import Settings
 from tests.service.answers import content
-from tests.service.test_orders_api import ORDERS, create, create_with_items
+from tests.service.orders_api import ORDERS, create, create_with_items
 
 API = Cause("orders-api", "api", "request-1")
 TELLS = {"processing": "order.updated", "completed": "order.completed"} | {

@@ -22,9 +22,9 @@ from inventory.settings import Settings
 from local.waiting import wait_until
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
-from tests.service.test_movies import MOVIES
-from tests.service.test_movies import create as create_movie
-from tests.service.test_products import DVD, PRODUCTS, PRODUITS, adjust, create, stored
+from tests.service.movies_api import MOVIES
+from tests.service.movies_api import create as create_movie
+from tests.service.products_api import DVD, PRODUCTS, PRODUITS, adjust, create, stored
 
 Announced = tuple[str, str | None, dict[str, Any]]
 QUEUE, EXCHANGE = "debug-inventory-events", "inventory_events"

@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,14 +21,6 @@ from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
 
 MOVIES = "/api/movies"
 PATIENCE = 0.4  # seconds that the gateway waits for an answer in these tests
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array until told otherwise."""
-    server = RawUpstream()
-    yield server
-    server.close()
 
 
 def client_of(port: int) -> FlaskClient:

@@ -1,5 +1,6 @@
 """Slow senders and idle connections: they are cut off, or keep nobody else out."""
 
+import select
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 import requests
 
 from chassis.settings import DatabaseSettings
+from local.waiting import wait_until
 from tests.service.raw_upstream import RawUpstream
 from tests.service.served import SECONDS, Served, gateway_variables, received, serving
 
@@ -65,21 +67,24 @@ def test_idle_connections_keep_others_out_no_longer_than_they_may_be_idle(gatewa
 
 def test_slow_bodies_leave_threads_for_requests_without_one(gateway: Served) -> None:
     with ExitStack() as slow:
-        held = [slow.enter_context(begun(gateway)) for _ in range(THREADS * 5)]
-        turned_away = [answer for connection in held if b"503" in (answer := said(connection))]
-        assert len(turned_away) == len(held) - max(1, THREADS // 8)
-        assert all(b'"cause":"slow_bodies"' in answer for answer in turned_away)
+        begun = [slow.enter_context(beginning(gateway)) for _ in range(THREADS * 5)]
+        others = len(begun) - max(1, THREADS // 8)
+        wait_until(lambda: len(heard(begun)) >= others, SECONDS, "the others to be turned away")
+        turned_away = heard(begun)
+        replies = [received(connection) for connection in turned_away]
+        assert [reply.statuses for reply in replies] == [[503]] * others
+        assert all(b'"cause":"slow_bodies"' in reply.data for reply in replies)
         for _ in range(20):
             assert requests.get(f"{gateway.url}/api/movies", timeout=SECONDS).status_code == 200
-        refused = requests.post(f"{gateway.url}/api/movies", json={}, timeout=SECONDS)
+        refused = posted(gateway)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
-    answered = requests.post(f"{gateway.url}/api/movies", json={}, timeout=SECONDS)
-    assert answered.status_code == 200
+        assert heard(begun) == turned_away
+    wait_until(lambda: posted(gateway).status_code == 200, SECONDS, "the place to be free")
 
 
-def begun(gateway: Served) -> socket.socket:
+def beginning(gateway: Served) -> socket.socket:
     """A connection with the beginning of a body, of which nothing more comes."""
-    connection = gateway.connect(seconds=3)
+    connection = gateway.connect()
     connection.sendall(
         b"POST /api/movies HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
         b"Content-Length: 100\r\n\r\n{"
@@ -87,8 +92,11 @@ def begun(gateway: Served) -> socket.socket:
     return connection
 
 
-def said(connection: socket.socket) -> bytes:
-    """What the gateway says within a time."""
-    with suppress(TimeoutError, ConnectionError):
-        return connection.recv(65536)
-    return b""
+def heard(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those on which the gateway has said something, or which it has closed."""
+    return select.select(connections, [], [], 0)[0]
+
+
+def posted(gateway: Served) -> requests.Response:
+    """The answer to a body that comes at once."""
+    return requests.post(f"{gateway.url}/api/movies", json={}, timeout=SECONDS)

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -382,6 +382,23 @@ class Held:
         return False
 
 
+@contextmanager
+def consuming(broker_settings: BrokerSettings) -> Iterator[Held]:
+    """Have a consumer at work that holds what it gets until it may go on."""
+    held, stop = Held(), threading.Event()
+    settings = broker_settings.for_queue(QUEUE)
+    consumer = Consumer(settings, "watched consumer", [Queue(QUEUE), Queue(DEAD)], held, stop)
+    thread = threading.Thread(target=consumer.run)
+    thread.start()
+    try:
+        yield held
+    finally:
+        held.go.set()
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_what_a_consumer_has_in_hand_is_in_flight(
     with_broker: Plant, channel: Any, broker_settings: BrokerSettings
 ) -> None:
@@ -389,19 +406,12 @@ def test_what_a_consumer_has_in_hand_is_in_flight(
     with_broker.more = [machine("shop-vm", "shop-consumer", consumer_process.port, (QUEUE,))]
     for _ in range(5):
         channel.basic_publish("", QUEUE, b"{}")
-    held, stop = Held(), threading.Event()
-    settings = broker_settings.for_queue(QUEUE)
-    consumer = Consumer(settings, "watched consumer", [Queue(QUEUE), Queue(DEAD)], held, stop)
-    thread = threading.Thread(target=consumer.run)
-    thread.start()
     try:
-        wait_until(lambda: figures(with_broker) == (0, 5, 0, 1), 20, "five in flight")
-        held.go.set()
-        wait_until(lambda: figures(with_broker) == (0, 0, 0, 1), 20, "none in flight")
+        with consuming(broker_settings) as held:
+            wait_until(lambda: figures(with_broker) == (0, 5, 0, 1), 20, "five in flight")
+            held.go.set()
+            wait_until(lambda: figures(with_broker) == (0, 0, 0, 1), 20, "none in flight")
     finally:
-        held.go.set()
-        stop.set()
-        thread.join(20)
         consumer_process.stop()
     wait_until(lambda: figures(with_broker) == (0, 0, 0, 0), 20, "no consumer")
 
@@ -410,20 +420,11 @@ def test_what_a_consumer_had_in_hand_when_its_connection_broke_is_not_in_flight(
     channel: Any, broker_settings: BrokerSettings, rabbitmq: RabbitMQ
 ) -> None:
     channel.basic_publish("", QUEUE, b"{}")
-    held, stop = Held(), threading.Event()
-    settings = broker_settings.for_queue(QUEUE)
-    consumer = Consumer(settings, "cut off", [Queue(QUEUE), Queue(DEAD)], held, stop)
-    thread = threading.Thread(target=consumer.run)
-    thread.start()
-    try:
+    with consuming(broker_settings) as held:
         wait_until(lambda: gauge("messages_in_flight", queue=QUEUE) == 1, 20, "one in flight")
         rabbitmq.control("close_all_connections", "--vhost", "billing_vhost", "the test")
         held.go.set()
         wait_until(lambda: gauge("messages_in_flight", queue=QUEUE) == 0, 20, "none in flight")
-    finally:
-        held.go.set()
-        stop.set()
-        thread.join(20)
     assert gauge("messages_in_flight", queue=QUEUE) == 0
 
 

@@ -2,12 +2,10 @@
 
 import json
 import random
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -16,48 +14,29 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pika.adapters.blocking_connection import BlockingChannel
 from pika.channel import Channel
 from sqlalchemy import text
 
-from chassis import broker, trace
+from chassis import trace
 from chassis.broker import Message
 from chassis.database import Database
 from chassis.delivery import Delivery, RejectedError
 from chassis.event_handler import EventHandler
-from chassis.events import event
 from chassis.settings import DatabaseSettings
 from inventory import consumer
-from inventory.settings import Settings
-from local.waiting import wait_until
-from tests.service.amqp import connect
-from tests.service.process import Process, environment
-from tests.service.test_products import MOST, PRODUCTS, adjust, create
-
-EXCHANGE, QUEUE, DEAD = "order_events", "inventory_inbox", "inventory_inbox.dlq"
-CREATED, CANCELLED = "order.created", "order.cancelled"
-SECONDS = 60.0
-Lines = Sequence[tuple[int, int]]
-
-
-def order(type: str, uid: UUID, lines: Lines, id: UUID | None = None) -> Message:
-    """An event of an order, as orders publishes it; `lines` are products and quantities."""
-    data = {
-        "uid": uid,
-        "id": 7,
-        "order_id": f"CMD-{str(uid)[:8]}",
-        "customer_id": "1",
-        "email": None,
-        "status": "pending",
-        "total": 9.99,
-        "lines": [
-            {"product_id": product_id, "name": "DVD", "quantity": quantity, "unit_price": 9.99}
-            for product_id, quantity in lines
-        ],
-        "reason": None,
-        "timestamp": "2026-01-01T00:00:00Z",
-    }
-    return event(EXCHANGE, type, "orders-api", data, id=id)
+from tests.service.products_api import MOST, PRODUCTS, create
+from tests.service.reservations import (
+    CANCELLED,
+    CREATED,
+    SECONDS,
+    Lines,
+    order,
+    reserved,
+    states,
+    stocks,
+    told,
+    told_types,
+)
 
 
 def applied(handler: EventHandler, *messages: Message) -> None:
@@ -74,55 +53,6 @@ def delivered(body: bytes) -> Delivery:
 def handler(movies_db: Database) -> EventHandler:
     """What the consumer applies events with."""
     return consumer.create_handler(movies_db)
-
-
-def stocks(database: Database) -> dict[int, int]:
-    """How many there are of each product, by its id."""
-    with database.read() as connection:
-        rows = connection.execute(text("SELECT id, stock FROM products ORDER BY id")).all()
-        return {row.id: row.stock for row in rows}
-
-
-def states(database: Database) -> dict[UUID, str]:
-    """What became of each order."""
-    with database.read() as connection:
-        rows = connection.execute(text("SELECT uid, state FROM reservations")).all()
-        return {row.uid: row.state for row in rows}
-
-
-def reserved(database: Database) -> dict[int, int]:
-    """How many of each product are reserved."""
-    statement = (
-        "SELECT product_id, sum(quantity) AS quantity FROM reservation_lines "
-        "JOIN reservations USING (uid) WHERE state = 'reserved' GROUP BY product_id"
-    )
-    with database.read() as connection:
-        rows = connection.execute(text(statement)).all()
-        return {row.product_id: int(row.quantity) for row in rows}
-
-
-def messages_applied(database: Database) -> int:
-    """How many messages have been applied, each counted once."""
-    with database.read() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM inbox")).scalar_one())
-
-
-def told(database: Database) -> list[dict[str, Any]]:
-    """The events about stock in the outbox, in their order."""
-    statement = "SELECT * FROM outbox WHERE routing_key LIKE 'stock.%' ORDER BY id"
-    with database.read() as connection:
-        rows = connection.execute(text(statement)).all()
-    events = [json.loads(bytes(row.body)) for row in rows]
-    for row, said in zip(rows, events, strict=True):
-        assert (row.exchange, row.routing_key) == ("inventory_events", said["type"])
-        assert row.aggregate == f"order/{said['data']['uid']}"
-        assert said["source"] == "inventory-consumer"
-    return events
-
-
-def told_types(database: Database) -> list[str]:
-    """The types of the events about stock."""
-    return [said["type"] for said in told(database)]
 
 
 def test_an_order_reserves_all_its_lines_and_says_so(
@@ -519,163 +449,3 @@ def test_orders_that_are_made_and_cancelled_at_once_never_wait_for_each_other(
             pool.submit(apply, CANCELLED, uids[::-1]).result(SECONDS)
             made.result(SECONDS)
     assert set(states(movies_db).values()) <= ENDS
-
-
-@pytest.fixture
-def channel(inventory_settings: Settings) -> Iterator[BlockingChannel]:
-    """A channel beside the consumer's; the exchange is there, the queues are empty."""
-    with connect(inventory_settings.broker) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        for name in (QUEUE, DEAD):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
-        for type in (CREATED, CANCELLED):
-            channel.queue_bind(QUEUE, EXCHANGE, type)
-        yield channel
-
-
-def publish(channel: BlockingChannel, message: Message) -> None:
-    """Publish an event as the relay of orders does."""
-    properties = pika.BasicProperties(message_id=message.id, delivery_mode=2)
-    channel.basic_publish(EXCHANGE, message.routing_key, message.body, properties)
-
-
-def waiting(channel: BlockingChannel, queue: str) -> int:
-    """How many messages are ready in a queue."""
-    return int(channel.queue_declare(queue, passive=True).method.message_count)
-
-
-@pytest.fixture
-def consume(inventory_settings: Settings) -> Iterator[Callable[[], None]]:
-    """Start an inventory-consumer in a thread."""
-    running: list[tuple[threading.Event, threading.Thread]] = []
-
-    def start() -> None:
-        stop = threading.Event()
-        thread = threading.Thread(target=consumer.run, args=(inventory_settings, stop))
-        thread.start()
-        running.append((stop, thread))
-
-    yield start
-    for stop, thread in running:
-        stop.set()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
-
-
-def test_of_orders_for_the_last_copies_so_many_get_them_with_two_consumers_at_once(
-    channel: BlockingChannel,
-    inventory: FlaskClient,
-    movies_db: Database,
-    consume: Callable[[], None],
-) -> None:
-    create(inventory, stock=30), create(inventory, stock=31)
-    consume()
-    consume()
-    # one half asks for them in the other order, and each comes twice
-    wishes = ([(1, 1), (2, 1)], [(2, 1), (1, 1)])
-    made = [order(CREATED, uuid4(), wishes[number % 2]) for number in range(200)]
-    for message in [*made, *made]:
-        publish(channel, message)
-    wait_until(
-        lambda: waiting(channel, QUEUE) == 0 and len(states(movies_db)) == 200,
-        SECONDS,
-        "200 orders to be dealt with",
-    )
-    assert Counter(states(movies_db).values()) == {"reserved": 30, "rejected": 170}
-    assert stocks(movies_db) == {1: 0, 2: 1}
-    assert Counter(told_types(movies_db)) == {"stock.reserved": 30, "stock.rejected": 170}
-
-
-def test_changes_of_stock_by_hand_and_by_orders_at_once_are_all_counted(
-    channel: BlockingChannel,
-    inventory: FlaskClient,
-    movies_db: Database,
-    consume: Callable[[], None],
-) -> None:
-    create(inventory, stock=1000)
-    consume()
-    uids = [uuid4() for _ in range(100)]
-    for uid in uids:
-        publish(channel, order(CREATED, uid, [(1, 2)]))
-    app = inventory.application
-    with ThreadPoolExecutor(3) as pool:
-        statuses = pool.map(lambda _n: adjust(app.test_client(), 1, 3).status_code, range(100))
-        assert set(statuses) == {200}
-    wait_until(lambda: len(states(movies_db)) == 100, SECONDS, "100 orders to be dealt with")
-    assert stocks(movies_db) == {1: 1000 + 300 - 200}
-
-
-def test_poison_goes_to_the_dead_letters_and_stops_no_order(
-    channel: BlockingChannel,
-    inventory: FlaskClient,
-    movies_db: Database,
-    consume: Callable[[], None],
-) -> None:
-    create(inventory, stock=5)
-    channel.basic_publish(EXCHANGE, CREATED, b"not json")
-    channel.basic_publish(EXCHANGE, CREATED, b'{"type": "order.created", "data": {}}')
-    uid = uuid4()
-    publish(channel, order(CREATED, uid, [(1, 5)]))
-    consume()
-    wait_until(lambda: waiting(channel, DEAD) == 2, SECONDS, "two dead letters")
-    wait_until(lambda: uid in states(movies_db), SECONDS, "the order to be dealt with")
-    assert stocks(movies_db) == {1: 0}
-
-
-@pytest.fixture
-def process(inventory_settings: Settings, tmp_path: Path) -> Iterator[Process]:
-    """inventory-consumer as a process, not started yet."""
-    port = inventory_settings.consumer_port.port
-    variables = environment("inventory", inventory_settings, tmp_path, INVENTORY_CONSUMER_PORT=port)
-    process = Process("inventory", "consume", variables, tmp_path, port)
-    yield process
-    process.end()
-
-
-def test_a_consumer_that_is_killed_again_and_again_reserves_each_order_once(
-    channel: BlockingChannel, inventory: FlaskClient, movies_db: Database, process: Process
-) -> None:
-    create(inventory, stock=700), create(inventory, stock=700)
-    uids = [uuid4() for _ in range(600)]
-    for number, uid in enumerate(uids, 1):
-        publish(channel, order(CREATED, uid, [(1, 1), (2, 2)]))
-        if number % 3 == 0:
-            publish(channel, order(CANCELLED, uid, [(1, 1), (2, 2)]))
-    for reached in (1, 200, 400):
-        process.start()
-        wait_until(
-            lambda: len(states(movies_db)) >= reached,  # noqa: B023 - called in this very turn
-            SECONDS,
-            f"{reached} orders",
-        )
-        process.end(signal.SIGKILL)
-    process.start()
-    wait_until(lambda: messages_applied(movies_db) == 800, SECONDS, "all to be applied")
-    assert set(states(movies_db)) == set(uids)
-    assert Counter(stocks(movies_db)) + Counter(reserved(movies_db)) == {1: 700, 2: 700}
-    assert set(Counter((s["type"], s["data"]["uid"]) for s in told(movies_db)).values()) == {1}
-
-
-def test_a_line_in_the_log_says_what_became_of_an_order(
-    channel: BlockingChannel, inventory: FlaskClient, movies_db: Database, process: Process
-) -> None:
-    create(inventory, stock=1)
-    first, second = uuid4(), uuid4()
-    publish(channel, order(CREATED, first, [(1, 1)]))
-    publish(channel, order(CREATED, second, [(1, 1)]))
-    publish(channel, order(CANCELLED, first, [(1, 1)]))
-    process.start()
-    wait_until(lambda: len(told(movies_db)) == 3, SECONDS, "three events")
-    process.end()
-    said = [(line["message"], line["order_id"]) for line in process.logged() if "order_id" in line]
-    names = [f"CMD-{str(uid)[:8]}" for uid in (first, second)]
-    assert said == [
-        ("stock reserved", names[0]),
-        ("stock rejected", names[1]),
-        ("stock released", names[0]),
-    ]
-    [rejected] = [line for line in process.logged() if line["message"] == "stock rejected"]
-    assert rejected["reason"] == "not enough in stock: 1 of DVD asked, 0 available"

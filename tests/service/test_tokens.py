@@ -5,7 +5,7 @@ import hmac
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import unquote
@@ -20,12 +20,12 @@ from chassis import logs
 from chassis.database import Database
 from chassis.errors import ConflictError, InvalidError, NotFoundError
 from chassis.publisher import Publisher
-from chassis.settings import DatabaseSettings, PortSettings, Upstream, read
+from chassis.settings import DatabaseSettings, read
 from gateway import scopes, tokens
 from gateway.app import create_app
 from gateway.settings import AuthSettings, Settings
 from local.ports import free_port
-from tests.service.conftest import NOWHERE, SERVER
+from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
 
 API_TOKEN = "bootstrap-token-of-the-tests!"
@@ -77,24 +77,13 @@ class Gateway:
 
 
 @pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array."""
-    server = RawUpstream()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def gateway(
     gateway_db: Database,
     database_settings: Callable[[str], DatabaseSettings],
     upstream: RawUpstream,
 ) -> Gateway:
     """The gateway, its broker being away."""
-    behind = Upstream("the service", "127.0.0.1", upstream.port)
-    upstreams = (behind, behind, behind, behind)
-    port, database = PortSettings(port=free_port()), database_settings("gateway")
-    settings = Settings(SERVER, port, port, database, NOWHERE, *upstreams, AuthSettings())
+    settings = settings_of_gateway(database_settings("gateway"), NOWHERE, upstream.port)
     return Gateway(settings, gateway_db, upstream)
 
 

@@ -13,12 +13,10 @@ from sqlalchemy import text
 
 from chassis import cli
 from chassis.database import Database
-from chassis.settings import DatabaseSettings, PortSettings, Upstream
-from gateway.settings import AuthSettings, Settings
+from chassis.settings import DatabaseSettings
 from gateway.token_commands import token
 from local.ports import free_port
-from tests.service.conftest import NOWHERE, SERVER
-from tests.service.gateway import variables
+from tests.service.served import gateway_variables
 
 TOKEN = re.compile(r"crud_[A-Za-z0-9_-]{43}\n")
 Run = Callable[..., Result]
@@ -29,10 +27,7 @@ def environment(
     gateway_db: Database, database_settings: Callable[[str], DatabaseSettings]
 ) -> dict[str, str]:
     """The variables of the gateway."""
-    nowhere, port = Upstream("nowhere", "127.0.0.1", 1), PortSettings(port=free_port())
-    upstreams, database = (nowhere, nowhere, nowhere, nowhere), database_settings("gateway")
-    settings = Settings(SERVER, port, port, database, NOWHERE, *upstreams, AuthSettings())
-    return variables(settings)
+    return gateway_variables(database_settings("gateway"))
 
 
 @pytest.fixture

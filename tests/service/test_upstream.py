@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,23 +14,11 @@ from gateway.breaker import FAILURES, CircuitBreaker, State
 from gateway.upstream import Call, UpstreamClient
 from local.ports import free_port
 from local.waiting import wait_until
-from tests.service.raw_upstream import OK, RawUpstream, answering, closing
+from tests.service.raw_upstream import OK, RawUpstream, answering, closing, silent
 
 GET = Call("GET", "/api/movies", {})
 PATIENCE = 0.2
 GARBAGE = answering(b"garbage\r\n\r\n", close=True)
-
-
-def silent(connection: socket.socket) -> None:
-    """Never answer."""
-
-
-@pytest.fixture
-def upstream() -> Iterator[RawUpstream]:
-    """An upstream that answers with an empty array until told otherwise."""
-    server = RawUpstream()
-    yield server
-    server.close()
 
 
 @pytest.fixture

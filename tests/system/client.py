@@ -12,6 +12,7 @@ import requests
 from local.databases import connect as connect
 from local.stack import Stack
 from local.waiting import wait_until
+from tests.system.traffic import at_work
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 
@@ -38,16 +39,8 @@ class Bills:
     @contextmanager
     def traffic(self, clients: int = 4) -> Iterator[None]:
         """Post from several clients at once until the block ends."""
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._post_until, args=(stop,)) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
+        with at_work(*[self._post_until] * clients):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
     def _post_until(self, stop: threading.Event) -> None:
         while not stop.is_set():

@@ -13,6 +13,7 @@ from local.databases import connect
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.system.listener import Listener
+from tests.system.traffic import at_work
 
 STEPS = 4
 FIELDS = ("id", "name", "email", "company", "phone")
@@ -46,16 +47,8 @@ class Customers:
     @contextmanager
     def traffic(self, clients: int = 4) -> Iterator[None]:
         """Create, change and delete from several clients at once until the block ends."""
-        stop = threading.Event()
-        threads = [threading.Thread(target=self._work, args=(stop,)) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
+        with at_work(*[self._work] * clients):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
     def _work(self, stop: threading.Event) -> None:
         with requests.Session() as session:

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from local.stack import Stack
 from local.status import queue_depths
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
+from tests.system.traffic import at_work
 
 OUTBOXES = ("orders", "inventory", "billing")
 MANY = 1_000_000
@@ -93,21 +95,11 @@ class Orders:
     @contextmanager
     def traffic(self, clients: int = 4, seed: int = 5) -> Iterator[None]:
         """Order and now and then cancel, from several clients at once, until the block ends."""
-        stop = threading.Event()
-        threads = [
-            threading.Thread(target=self._work, args=(stop, random.Random(seed + number)))
-            for number in range(clients)
-        ]
-        for thread in threads:
-            thread.start()
-        try:
+        chances = [random.Random(seed + number) for number in range(clients)]
+        with at_work(*[partial(self._work, chance) for chance in chances]):
             yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
-    def _work(self, stop: threading.Event, chance: random.Random) -> None:
+    def _work(self, chance: random.Random, stop: threading.Event) -> None:
         products = list(self.stock)
         while not stop.is_set():
             chosen = chance.sample(products, chance.randint(1, len(products)))

@@ -14,7 +14,7 @@ from local.errors import StackError
 from local.layout import CHECKOUT
 from local.variables import ADDRESSES, PORTS, Variables, read, resolve
 from local.waiting import wait_until
-from tests.conftest import own_ports
+from tests.side_by_side import own_ports
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -5,30 +5,15 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from io import StringIO
-from typing import Any
 
 import pytest
 
 from chassis import logs, trace
 from chassis.trace import Trace
+from tests.conftest import Logged
 
 TRACE = Trace("req-1", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
-Logged = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
-    """Logging as a service configures it; what it has logged, line by line."""
-    root, output = logging.getLogger(), StringIO()
-    handlers, level = root.handlers, root.level
-    root.handlers = []
-    monkeypatch.setattr(sys, "stdout", output)
-    logs.configure("inventory-api")
-    yield lambda: [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
-    root.handlers, root.level = handlers, level
 
 
 def test_a_line_says_when_how_serious_which_process_and_what(logged: Logged) -> None:

@@ -1,0 +1,57 @@
+"""A mail-worker in a thread, its queues, and its table of mails."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pika.adapters.blocking_connection import BlockingChannel
+from sqlalchemy import text
+
+from chassis import broker
+from chassis.broker import Queue
+from chassis.database import Database
+from orders import mail_worker
+from orders.settings import Settings
+from tests.service.mailing import channel_of, eventually
+
+QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
+
+
+@contextmanager
+def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
+    """Lend a channel beside the worker's, with its queues empty."""
+    with channel_of(settings.broker) as channel:
+        channel.exchange_declare("order_events", "topic", durable=True)
+        for part in mail_worker.TOPOLOGY:
+            if isinstance(part, Queue):
+                channel.queue_declare(part.name, durable=True, arguments=broker.QUORUM)
+                channel.queue_purge(part.name)
+        channel.queue_bind(QUEUE, "order_events", "order.*")
+        yield channel
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[None]:
+    """Have a mail-worker work in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=mail_worker.run, args=(settings, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def rows(database: Database) -> list[Any]:
+    """All mails of the table."""
+    with database.read() as connection:
+        return list(connection.execute(text("SELECT * FROM mails ORDER BY id")))
+
+
+def wait_for_states(database: Database, **states: int) -> None:
+    """Wait until so many mails are in these states, and none in another."""
+    eventually(lambda: Counter(row.state for row in rows(database)) == states, f"{states}")
