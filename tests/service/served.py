@@ -107,8 +107,11 @@ def serving(service: str, variables: Mapping[str, str], home: Path) -> Iterator[
         wait_until(lambda: _answers(served), SECONDS, f"{service} to answer: {log.read_text()}")
         yield served
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
+        process.terminate()
+        try:
+            process.wait(SECONDS)
+        finally:
+            process.kill()  # one that has not ended; of another this is nothing
 
 
 def _answers(served: Served) -> bool:
