@@ -2,7 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import requests
 
@@ -31,15 +33,24 @@ def measure(stage: Stage) -> Row:
         CUSTOMERS: lambda: _post(stage, wrk.Request("/api/customers", body=_customer())).sample(),
         ORDERS: _orders(stage),
     }
-    rivals = [Rival(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run) for n, run in turns.items()]
+    rivals = [
+        Rival(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, stage))
+        for n, run in turns.items()
+    ]
     figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
     rate = {figure.rival: figure.rate for figure in figures}
     found = [ratio(f"{n} : {MOVIES}", rate[n], rate[MOVIES]) for n in (CUSTOMERS, ORDERS)]
     return Row("writes", TITLE, figures, found)
 
 
-def _post(stage: Stage, request: wrk.Request) -> wrk.Answers:
+@contextmanager
+def _settled(stage: Stage) -> Iterator[None]:
+    """Begin when what the turn before has left to do is done."""
     stage.settle()
+    yield
+
+
+def _post(stage: Stage, request: wrk.Request) -> wrk.Answers:
     return wrk.load(stage.stack.url, request, CLIENTS, stage.sizes.seconds)
 
 

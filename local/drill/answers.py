@@ -31,9 +31,12 @@ def _refusal(request: Request, status: int, media_type: str, body: dict[str, Any
         return Verdict.IMPROPER
     if status in REFUSALS and body.get("cause"):
         return Verdict.REFUSED
-    # a request of this key is still being answered; an order has come to its end meanwhile
-    if status == CONFLICT:
-        return Verdict.REFUSED if request.key else Verdict.DONE
+    # a request of this key is still being answered
+    if status == CONFLICT and request.key:
+        return Verdict.REFUSED
+    # an order has come to its end meanwhile
+    if status == CONFLICT and request.kind == "cancel":
+        return Verdict.DONE
     return Verdict.IMPROPER
 
 

@@ -82,7 +82,7 @@ DRILLS = (
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")
     ),
-    Drill("network-delayed", "It is slower by 300 ms each way.", _network("delayed")),
+    Drill("network-delayed", "It is slower by 300 ms.", _network("delayed")),
     Drill("network-lossy", "It loses 5 % of all packets.", _network("lossy")),
     Drill(
         "broker-disk-full",

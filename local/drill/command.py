@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local.console import say
 from local.drill import catalogue, page, table
+from local.drill.findings import BROKEN, Finding
 from local.drill.load import Load
 from local.drill.platform import Platform
 from local.drill.result import Result
@@ -88,11 +89,22 @@ def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) 
     runner = Runner(platform, load, PLACE, progress)
     results = []
     for one in chosen:
-        result = runner.run(one)
+        result = _run(runner, one)
         progress("")
         say(table.line(result))
         results.append(result)
+        if result.abandoned:
+            break
     return results
+
+
+def _run(runner: Runner, one: catalogue.Drill) -> Result:
+    """Run a drill; one that can't begin or be undone is the last, and what others found is told."""
+    try:
+        return runner.run(one)
+    except StackError as error:
+        broken = Finding(BROKEN, "the drill", str(error))
+        return Result(one.name, findings=[broken], abandoned=True)
 
 
 def progress(text: str) -> None:

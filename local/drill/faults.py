@@ -1,5 +1,6 @@
 """The faults: each begins, holds, and is undone, whatever happens meanwhile."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,10 +23,10 @@ def consumer_stopped(scene: Scene) -> None:
 
 def processes_killed(scene: Scene) -> None:
     """Each process is killed with -9, at random moments, again and again."""
+    each = scene.seconds / KILLS
     while True:
         for name in scene.shuffled(NAMES):
-            scene.hold(scene.chance.uniform(0.2, 1.8) / KILLS)
-            if not scene.goes_on():
+            if not scene.pause(0.2 * each, 1.8 * each):
                 return
             scene.platform.kill_process(name)
             scene.note(f"{name} is killed")
@@ -33,37 +34,40 @@ def processes_killed(scene: Scene) -> None:
 
 def gateway_killed(scene: Scene) -> None:
     """The gateway is killed with -9 while it answers."""
-    while scene.goes_on():
+    while True:
         scene.platform.kill_process("gateway")
         scene.note("the gateway is killed")
-        scene.pause(3, 6)
+        if not scene.pause(3, 6):
+            return
 
 
 def server_away(scene: Scene, action: str, servers: Sequence[str]) -> None:
     """Servers go away in turn, each for its share of the time, and are started again."""
-    act, share = scene.platform.act_on_server, 0.5 / len(servers)
-    for name in scene.shuffled(servers):
+    act, share = scene.platform.act_on_server, 1 / (2 * len(servers) - 1)
+    for number, name in enumerate(scene.shuffled(servers)):
+        if number:
+            scene.hold(share)
         begin, undo = partial(act, action, name), partial(act, "start", name)
         scene.last(begin, f"{name}: {action}", undo, share)
         scene.note(f"{name} is back")
-        scene.hold(share)
 
 
 def databases_disconnected(scene: Scene) -> None:
     """All connections to each database are terminated, again and again."""
-    while scene.goes_on():
-        for service in scene.shuffled(SERVICES):
-            scene.platform.disconnect_database(service)
-            scene.note(f"connections to the database of {service} are terminated")
-            scene.pause(0.2, 1)
+    for service in itertools.cycle(scene.shuffled(SERVICES)):
+        scene.platform.disconnect_database(service)
+        scene.note(f"connections to the database of {service} are terminated")
+        if not scene.pause(0.2, 1):
+            return
 
 
 def broker_disconnected(scene: Scene) -> None:
     """All AMQP connections are closed over the management API, again and again."""
-    while scene.goes_on():
+    while True:
         scene.platform.disconnect_broker()
         scene.note("all connections to RabbitMQ are closed")
-        scene.pause(1, 6)
+        if not scene.pause(1, 6):
+            return
 
 
 def outage_flapping(scene: Scene) -> None:
@@ -71,9 +75,8 @@ def outage_flapping(scene: Scene) -> None:
     try:
         scene.platform.act_on_server("stop", "postgresql-billing")
         scene.note("the database of billing is away")
-        while scene.goes_on():
+        while scene.pause(0.1, 0.4):
             scene.platform.disconnect_broker()
-            scene.pause(0.1, 0.4)
     finally:
         scene.platform.act_on_server("start", "postgresql-billing")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.drill.network import require_root, run
-from local.drill.platform import FullDisk, Platform
+from local.drill.platform import FullDisk, Platform, Unsuitable
 from local.errors import StackError
 from local.homes import private_home
 from local.stack import Stack
@@ -70,7 +70,11 @@ def stack_with_small_disk(server: str) -> Iterator[FullDisk]:
 @contextmanager
 def _tmpfs(place: Path) -> Iterator[None]:
     place.mkdir(parents=True)
-    run("mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0711", "crud-master-drill", str(place))
+    options = f"size={SIZE},mode=0711"
+    try:
+        run("mount", "-t", "tmpfs", "-o", options, "crud-master-drill", str(place))
+    except StackError as error:
+        raise Unsuitable(f"needs to mount a tmpfs: {error}") from None
     try:
         yield
     finally:

@@ -36,7 +36,14 @@ SELECTS = {
     ),
 }
 UNSENT = "SELECT count(*) AS unsent FROM outbox WHERE sent_at IS NULL"
-UNTOLD = "SELECT count(*) AS untold FROM events WHERE delivered_at IS NULL AND solution = 'drill'"
+UNTOLD = "SELECT count(*) AS untold FROM events WHERE delivered_at IS NULL AND model = '{run}'"
+# orders of what there is enough of, which only a client may cancel
+REJECTED = (
+    "SELECT uid::text, id FROM orders JOIN order_history ON order_pk = orders.id"
+    " WHERE to_status = 'cancelled' AND cause = 'stock.rejected'"
+    " AND id IN (SELECT order_pk FROM order_lines WHERE product_id = {marker})"
+    " AND id NOT IN (SELECT order_pk FROM order_lines WHERE product_id = {scarce})"
+)
 COPIES = "SELECT count(*) AS copies FROM customers WHERE email LIKE 'drill-{run}-%'"
 
 
@@ -78,15 +85,26 @@ class Judge:
         open_ones = [order for order in statuses if order.status not in saga.FINAL]
         return lost + [Finding(LOST, o.uid, f"the order {o.id} is {o.status}") for o in open_ones]
 
+    def is_completed(self, order: Entry) -> bool:
+        """Whether an order was completed. Raises StackError if the database of orders is away."""
+        ids = ", ".join(order.ids)
+        return [o.status for o in saga.placed(self.source, f"id IN ({ids})")] == ["completed"]
+
     def _unsettled(self) -> Iterator[Finding]:
         of_run = f"id IN (SELECT order_pk FROM order_lines WHERE product_id = {self.goods.marker})"
         yield from saga.findings(self.source, saga.placed(self.source, of_run), self.stock)
+        for row in self.source.rows(
+            "orders", REJECTED.format(marker=self.goods.marker, scarce=self.goods.scarce)
+        ):
+            yield Finding(
+                LOST, row["uid"], f"the order {row['id']} was rejected, with stock enough"
+            )
         for service in SERVICES:
             [row] = self.source.rows(service, UNSENT)
             if row["unsent"]:
                 words = f"{row['unsent']} messages wait in the outbox of {service}"
                 yield Finding(LOST, f"outbox of {service}", words)
-        [row] = self.source.rows("gateway", UNTOLD)
+        [row] = self.source.rows("gateway", UNTOLD.format(run=self.goods.run))
         if row["untold"]:
             yield Finding(LOST, "events", f"{row['untold']} events are not delivered")
         yield from self._uncopied_customers()

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 
 from local.drill import machine_disk_commands as commands
 from local.drill.platform import FullDisk, Platform, Unsuitable
-from local.drill.vagrant import Vagrant
-from local.errors import StackError
+from local.drill.vagrant import CommandError, Vagrant
 
 
 class MachineDisk:
@@ -34,7 +33,9 @@ def machine_with_small_disk(
     """Move the server's data there, and back afterwards. Raises Unsuitable."""
     try:
         vagrant.ssh(machine, commands.small_disk(server))
-    except StackError as error:
+    except CommandError as error:
+        if error.status != commands.NO_LOOP:
+            raise
         raise Unsuitable(f"needs a machine that can mount a file: {error}") from None
     try:
         yield MachineDisk(platform, vagrant, machine, server)

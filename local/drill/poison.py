@@ -11,10 +11,9 @@ COUNT = 400
 
 def flood(scene: Scene) -> None:
     """A flood of messages that are no bills comes into billing_queue."""
-    scene.note(f"{COUNT} messages that are no bills")
     bodies = itertools.cycle(BODIES)
     scene.platform.publish(QUEUE, dict(zip(ids(scene.run), bodies, strict=False)))
-    scene.hold()
+    scene.note(f"{COUNT} messages that are no bills")
 
 
 def ids(run: str) -> list[str]:

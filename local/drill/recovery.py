@@ -52,7 +52,8 @@ class Recovery:
                 return False
             self._order = Entry(answer.request, frozenset([answer.id]))
         try:
-            return not self._judge.missing([*self._accepted, self._order])
+            missing = self._judge.missing([*self._accepted, self._order])
+            return not missing and self._judge.is_completed(self._order)
         except StackError:
             return False
 

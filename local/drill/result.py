@@ -25,6 +25,7 @@ class Result:
 
     Attributes:
         skipped: why it could not be done here.
+        abandoned: whether it could not begin or not be undone, so that no other can follow.
         began: on the clock of `time.monotonic`; `bands` and `marks` are seconds after it.
         recovery: seconds from the end of the fault until all that was accepted before it was
             recorded and a new order completed; None if it never did.
@@ -45,6 +46,7 @@ class Result:
     marks: list[tuple[float, str]] = field(default_factory=list)
     samples: Sequence[Sample] = ()
     left: str = ""
+    abandoned: bool = False
 
     @property
     def lost(self) -> int:

@@ -78,11 +78,12 @@ def _wrong_stock(
         Finding(
             REPEATED if reserved[product] > taken[product] else LOST,
             f"product {product}",
-            f"of product {product} {there[product]} are there, {reserved[product]} reserved,"
+            f"of product {product} {there.get(product)} are there, {reserved[product]} reserved,"
             f" {taken[product]} in completed orders, and {at_first} were there at first",
         )
         for product, at_first in stock.items()
-        if there[product] + reserved[product] != at_first or reserved[product] != taken[product]
+        if there.get(product, 0) + reserved[product] != at_first
+        or reserved[product] != taken[product]
     ]
 
 

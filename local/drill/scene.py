@@ -30,7 +30,7 @@ class Scene:
         self.run = run
         self.note = note
         self._tell = tell
-        self._seconds = seconds
+        self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def last(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
@@ -44,18 +44,23 @@ class Scene:
 
     def hold(self, share: float = 1.0) -> None:
         """Wait for a share of the fault's time, and not beyond its end."""
-        until = min(time.monotonic() + share * self._seconds, self._end)
-        while (left := until - time.monotonic()) > 0:
+        self._wait_until(min(time.monotonic() + share * self.seconds, self._end))
+
+    def pause(self, shortest: float, longest: float) -> bool:
+        """Wait for a random time, in seconds; False, at once, if the fault would end before.
+
+        What a fault does last is its end, from which the recovery counts: nothing waits after it.
+        """
+        until = time.monotonic() + self.chance.uniform(shortest, longest)
+        if until >= self._end:
+            return False
+        self._wait_until(until)
+        return True
+
+    def _wait_until(self, moment: float) -> None:
+        while (left := moment - time.monotonic()) > 0:
             self._tell()
             time.sleep(min(left, POLL_SECONDS))
-
-    def goes_on(self) -> bool:
-        """Whether the fault's time is not over."""
-        return time.monotonic() < self._end
-
-    def pause(self, shortest: float, longest: float) -> None:
-        """Wait for a random time, in seconds, and not beyond the fault's end."""
-        self.hold(self.chance.uniform(shortest, longest) / self._seconds)
 
     def shuffled(self, names: Sequence[str]) -> list[str]:
         """All names, in a random order."""

@@ -12,6 +12,7 @@ import psycopg2
 
 from local import processes
 from local.databases import connect
+from local.drill import victims
 from local.drill.platform import Row, as_json
 from local.errors import StackError
 from local.layout import PROCESSES
@@ -34,8 +35,9 @@ class StackSource:
     def strays(self) -> list[str]:
         """Processes that were started by PM2, and belong to it no more."""
         pm2 = self.stack.process_manager
-        orphans = [pid for pid in pm2.pids() if processes.parent(pid) == 1]
-        strays = [pid for pid in orphans if pid != pm2.daemon()]
+        started = pm2.pids()
+        own = victims.family(pm2.daemon() or 0)
+        strays = [pid for pid in started if pid not in own]
         return [f"{processes.environment(pid).get('name')} ({pid})" for pid in strays]
 
     def rows(self, service: str, select: str) -> list[Row]:

@@ -62,4 +62,5 @@ def _wrong(result: Result) -> list[str]:
         return []
     words = [f"    {finding.verdict}: {finding.words}" for finding in result.findings]
     more = [f"    and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
-    return [f"\n  {result.name}: more is in {result.left}", *words[:SHOWN], *more]
+    place = f": more is in {result.left}" if result.left else ""
+    return [f"\n  {result.name}{place}", *words[:SHOWN], *more]

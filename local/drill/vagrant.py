@@ -15,6 +15,16 @@ SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 Result = subprocess.CompletedProcess[str]
 
 
+class CommandError(StackError):
+    """What a machine says of a command that fails, and its exit status."""
+
+    def __init__(self, machine: str, command: str, done: Result) -> None:
+        self.status = done.returncode
+        said = " ".join((done.stdout + done.stderr).split())[-500:] or "nothing said"
+        asked = " ".join(command.split())
+        super().__init__(f"{machine}: {said} (status {self.status} of {asked[:80]})")
+
+
 class Vagrant:
     """The machines of one project directory.
 
@@ -47,9 +57,7 @@ class Vagrant:
             self._configuration(machine).unlink(missing_ok=True)
             done = self._ssh(machine, command, text, seconds)
         if done.returncode:
-            said = " ".join((done.stdout + done.stderr).split())[-500:] or "nothing said"
-            asked = " ".join(command.split())
-            raise StackError(f"{machine}: {said} (status {done.returncode} of {asked[:80]})")
+            raise CommandError(machine, command, done)
         return done.stdout
 
     def _ssh(self, machine: str, command: str, text: str, seconds: float) -> Result:

@@ -26,23 +26,14 @@ from local.drill.mix import Mix
 from local.drill.recovery import settle
 from local.drill.stack_platform import StackPlatform
 from local.errors import StackError
-from local.layout import SERVICES
+from local.layout import PROCESSES, SERVICES
 from local.stack import Stack
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS
 from tests.system.conftest import LONG
 
-WORKERS = (
-    "billing-consumer",
-    "orders-consumer",
-    "inventory-consumer",
-    "gateway-relay",
-    "orders-relay",
-    "inventory-relay",
-    "billing-relay",
-    "mail-worker",
-)
 APIS = ("gateway", "inventory-api", "billing-api", "orders-api", "customers-api")
+WORKERS = tuple(process.name for process in PROCESSES if process.name not in APIS)
 SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
 SHORT = settings(max_examples=2, stateful_step_count=8)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from local.drill import answers, saga
+from local.drill import answers, recovery, saga
 from local.drill.findings import LOST, REPEATED, WRONG, Finding
 from local.drill.judge import Judge, compare, once
 from local.drill.ledger import Answer, Entry, Ledger, Request, Verdict
@@ -111,6 +111,13 @@ def test_an_order_that_has_come_to_its_end_may_refuse_to_be_cancelled() -> None:
     assert answers.read(cancel, 409, PROBLEM, body)[0] is Verdict.DONE
 
 
+@pytest.mark.parametrize("kind", ["customer", "bill", "read"])
+def test_nothing_else_without_a_key_conflicts_with_anything(kind: str) -> None:
+    body = json.dumps({"status": 409}).encode()
+    unkeyed = Request(kind, "drill-x-1", "POST", "/api/x")
+    assert answers.read(unkeyed, 409, PROBLEM, body)[0] is Verdict.IMPROPER
+
+
 def test_a_page_of_things_is_an_answer_as_it_should_be() -> None:
     read = Request("read", "", "GET", "/api/movies")
     assert answers.read(read, 200, "application/json", b"[]")[0] is Verdict.DONE
@@ -203,6 +210,18 @@ def test_what_is_still_on_its_way_is_found(what: str) -> None:
     assert [finding.verdict for finding in found] == [LOST]
 
 
+def test_an_order_that_was_rejected_although_there_was_enough_is_lost() -> None:
+    source = Shown(orders__rejected=[{"uid": "u", "id": 8}])
+    [finding] = Judge(source, GOODS, {}, {}).findings([])
+    assert (finding.verdict, finding.words) == (LOST, "the order 8 was rejected, with stock enough")
+
+
+def test_a_product_that_is_gone_is_lost() -> None:
+    source = _good()
+    source.shown["inventory__products"] = []
+    assert LOST in [finding.verdict for finding in saga.findings(source, [ORDER], STOCK)]
+
+
 def test_a_worker_that_has_outlived_its_master_is_found() -> None:
     source = Shown()
     source.outlived = ["gateway (28102)"]
@@ -210,7 +229,11 @@ def test_a_worker_that_has_outlived_its_master_is_found() -> None:
     assert finding.words == "gateway (28102) works on, although its parent is gone"
 
 
-def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed() -> None:
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed(
+    status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "LIMIT_SECONDS", 4)
     source, ledger = Shown(), Ledger()
     told: list[int] = []
     ledger.add(Answer(BILL, Verdict.ACCEPTED, 202, 0.1, "a"))
@@ -227,10 +250,10 @@ def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed() 
             source.shown["orders__order_lines"] = [{"name": order.name, "id": "8"}]
             source.shown["orders__status"] = [{"uid": "u", "id": 8, "status": "processing"}]
         if len(told) == 4:
-            source.shown["orders__status"] = [{"uid": "u", "id": 8, "status": "completed"}]
+            source.shown["orders__status"] = [{"uid": "u", "id": 8, "status": status}]
 
-    recovery = Recovery(Judge(source, GOODS, {}, {}), ledger, lambda: next(probes))
-    seconds = recovery.wait(tell)
-    assert told == [0, 1, 2, 3]
-    assert seconds is not None
+    seconds = Recovery(Judge(source, GOODS, {}, {}), ledger, lambda: next(probes)).wait(tell)
+    assert told[:4] == [0, 1, 2, 3]
+    assert (seconds is None) is (status == "cancelled")
+    assert (len(told) > 4) is (status == "cancelled")
     assert [entry.request for entry in ledger.entries()] == [BILL, order]

@@ -5,6 +5,7 @@ import json
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -153,3 +154,16 @@ def test_progress_is_a_line_written_over_and_on_a_terminal_alone(
     command.progress("")
     wanted = "\r\x1b[Kbroker-killed  3.0 s\r\x1b[K" if is_terminal else ""
     assert written.getvalue() == wanted
+
+
+def test_after_a_drill_that_can_not_begin_what_the_others_found_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner = Mock()
+    runner.run.side_effect = [_result(), StackError("There is no goods."), _result()]
+    monkeypatch.setattr(command, "Runner", Mock(return_value=runner))
+    drills = catalogue.chosen(["consumer-stopped", "broker-killed", "poison-flood"])
+    results = command._run_all(drills, Mock(), LOAD)
+    assert len(results) == 2 and results[0].good
+    assert not results[1].good
+    assert "There is no goods." in table.describe(results)

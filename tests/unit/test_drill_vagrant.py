@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,6 +90,27 @@ def platform(calls: Calls, tmp_path: Path) -> VagrantPlatform:
 
 def _quick(platform: VagrantPlatform, seconds: float = 0.01) -> Scene:
     return Scene(platform, random.Random(1), "run", seconds, lambda _w: None, lambda: None)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.processes_killed,
+        faults.gateway_killed,
+        faults.broker_killed,
+        faults.services_frozen,
+    ],
+)
+def test_a_fault_ends_with_what_it_does_last(
+    platform: VagrantPlatform, calls: Calls, fault: faults.Fault
+) -> None:
+    last = [0.0]
+    scene = Scene(
+        platform, random.Random(1), "run", 1.5, lambda _w: None, lambda: last.append(time.time())
+    )
+    fault(scene)
+    # whatever waits tells, again and again
+    assert (Path(os.environ["CALLS"])).stat().st_mtime >= last[-1]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +254,26 @@ def test_a_server_is_frozen_and_let_go_with_its_workers(
     signs = ["STOP" if "kill -STOP" in command else "CONT" for command in commands]
     assert signs == ["STOP", "CONT"] * len(faults.FROZEN)
     assert all("pgrep -P" in command for command in commands)
+
+
+@pytest.mark.parametrize(("words", "status"), [("mount -o loop", 1), ("mount -o loop", 255)])
+def test_a_disk_that_can_not_be_made_for_another_reason_is_an_error(
+    platform: VagrantPlatform, answer: Answer, words: str, status: int
+) -> None:
+    answer(words, "No space left on device", status)
+    with pytest.raises(StackError, match="No space left"), platform.full_disk("rabbitmq"):
+        pytest.fail("the disk was made")
+
+
+def test_a_network_that_can_not_be_disturbed_for_another_reason_is_an_error(
+    platform: VagrantPlatform, answer: Answer
+) -> None:
+    answer("netem", "Connection timed out", 255)
+    with (
+        pytest.raises(StackError, match="timed out"),
+        platform.disturb("delayed", "inventory-api"),
+    ):
+        pytest.fail("the network was disturbed")
 
 
 def test_a_machine_that_can_not_mount_a_file_is_skipped(
