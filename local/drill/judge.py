@@ -39,10 +39,10 @@ UNSENT = "SELECT count(*) AS unsent FROM outbox WHERE sent_at IS NULL"
 UNTOLD = "SELECT count(*) AS untold FROM events WHERE delivered_at IS NULL AND model = '{run}'"
 # orders of what there is enough of, which only a client may cancel
 REJECTED = (
-    "SELECT uid::text, id FROM orders JOIN order_history ON order_pk = orders.id"
+    "SELECT orders.uid::text, orders.id FROM orders JOIN order_history ON order_pk = orders.id"
     " WHERE to_status = 'cancelled' AND cause = 'stock.rejected'"
-    " AND id IN (SELECT order_pk FROM order_lines WHERE product_id = {marker})"
-    " AND id NOT IN (SELECT order_pk FROM order_lines WHERE product_id = {scarce})"
+    " AND orders.id IN (SELECT order_pk FROM order_lines WHERE product_id = {marker})"
+    " AND orders.id NOT IN (SELECT order_pk FROM order_lines WHERE product_id = {scarce})"
 )
 COPIES = "SELECT count(*) AS copies FROM customers WHERE email LIKE 'drill-{run}-%'"
 

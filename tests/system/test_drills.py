@@ -77,6 +77,20 @@ def _write_twice(scene: Scene) -> None:
     shutil.copy(mail, maildir / "cur" / f"{mail.name}:2,S")
 
 
+def _reject_an_order(scene: Scene) -> None:
+    """Have the history say that an order was rejected, of which there was enough."""
+    scene.hold()
+    found = scene.platform.rows(
+        "inventory", f"SELECT id FROM products WHERE name = 'drill-{scene.run}-plenty'"
+    )
+    reject = """
+        UPDATE order_history SET to_status = 'cancelled', cause = 'stock.rejected'
+        WHERE order_pk = (SELECT max(order_pk) FROM order_lines WHERE product_id = %s)
+    """
+    with closing(connect(_stack(scene), "orders")) as connection, connection:
+        connection.cursor().execute(reject, (found[0]["id"],))
+
+
 def _stack(scene: Scene) -> Stack:
     assert isinstance(scene.platform, StackPlatform)
     return scene.platform.stack
@@ -84,7 +98,11 @@ def _stack(scene: Scene) -> Stack:
 
 @pytest.mark.parametrize(
     ("fault", "verdict", "words"),
-    [(_forget_a_bill, "lost", "is not there"), (_write_twice, "repeated", "2 mails")],
+    [
+        (_forget_a_bill, "lost", "is not there"),
+        (_reject_an_order, "lost", "was rejected, with stock enough"),
+        (_write_twice, "repeated", "2 mails"),
+    ],
 )
 def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
     platform: StackPlatform,
@@ -105,7 +123,7 @@ def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
     assert any(words in finding["what"] for finding in kept["findings"])
     lost = {finding["of"] for finding in kept["findings"] if finding["verdict"] == verdict}
     answers = (directory / "answers.jsonl").read_text()
-    if verdict == "lost":
+    if fault is _forget_a_bill:
         assert all(name in answers for name in lost)
     assert (
         "bill recorded"
