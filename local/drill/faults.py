@@ -34,11 +34,8 @@ def processes_killed(scene: Scene) -> None:
 
 def gateway_killed(scene: Scene) -> None:
     """The gateway is killed with -9 while it answers."""
-    while True:
-        scene.platform.kill_process("gateway")
-        scene.note("the gateway is killed")
-        if not scene.pause(3, 6):
-            return
+    kill = partial(scene.platform.kill_process, "gateway")
+    scene.repeat(kill, "the gateway is killed", 3, 6)
 
 
 def server_away(scene: Scene, action: str, servers: Sequence[str]) -> None:
@@ -63,11 +60,8 @@ def databases_disconnected(scene: Scene) -> None:
 
 def broker_disconnected(scene: Scene) -> None:
     """All AMQP connections are closed over the management API, again and again."""
-    while True:
-        scene.platform.disconnect_broker()
-        scene.note("all connections to RabbitMQ are closed")
-        if not scene.pause(1, 6):
-            return
+    disconnect = scene.platform.disconnect_broker
+    scene.repeat(disconnect, "all connections to RabbitMQ are closed", 1, 6)
 
 
 def outage_flapping(scene: Scene) -> None:

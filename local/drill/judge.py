@@ -93,12 +93,7 @@ class Judge:
     def _unsettled(self) -> Iterator[Finding]:
         of_run = f"id IN (SELECT order_pk FROM order_lines WHERE product_id = {self.goods.marker})"
         yield from saga.findings(self.source, saga.placed(self.source, of_run), self.stock)
-        for row in self.source.rows(
-            "orders", REJECTED.format(marker=self.goods.marker, scarce=self.goods.scarce)
-        ):
-            yield Finding(
-                LOST, row["uid"], f"the order {row['id']} was rejected, with stock enough"
-            )
+        yield from self._wrongly_rejected()
         for service in SERVICES:
             [row] = self.source.rows(service, UNSENT)
             if row["unsent"]:
@@ -111,6 +106,13 @@ class Judge:
         yield from self._dead_letters()
         for stray in self.source.strays():
             yield Finding(WRONG, stray, f"{stray} works on, although its parent is gone")
+
+    def _wrongly_rejected(self) -> Iterator[Finding]:
+        """Orders that inventory had no stock for, though it had."""
+        select = REJECTED.format(marker=self.goods.marker, scarce=self.goods.scarce)
+        for row in self.source.rows("orders", select):
+            words = f"the order {row['id']} was rejected, with stock enough"
+            yield Finding(LOST, row["uid"], words)
 
     def _uncopied_customers(self) -> Iterator[Finding]:
         """The directory of orders, which follows the customers by their events."""

@@ -42,6 +42,14 @@ class Scene:
         finally:
             undo()
 
+    def repeat(self, act: Act, words: str, shortest: float, longest: float) -> None:
+        """Do something, and again after a random time, in seconds, as often as there is time."""
+        while True:
+            act()
+            self.note(words)
+            if not self.pause(shortest, longest):
+                return
+
     def hold(self, share: float = 1.0) -> None:
         """Wait for a share of the fault's time, and not beyond its end."""
         self._wait_until(min(time.monotonic() + share * self.seconds, self._end))

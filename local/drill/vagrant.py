@@ -63,17 +63,17 @@ class Vagrant:
     def _ssh(self, machine: str, command: str, text: str, seconds: float) -> Result:
         file = self._configuration(machine)
         if not file.exists():
-            self._configure(machine, file)
+            self._configure(machine, file, seconds)
         login = f"bash -lc {shlex.quote(command)}"
         return self._call("ssh", "-F", str(file), *SSH, machine, login, text=text, seconds=seconds)
 
-    def _configure(self, machine: str, file: Path) -> None:
+    def _configure(self, machine: str, file: Path, seconds: float) -> None:
         with self._lock:
             if file.exists():
                 return
             self._state.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(".part")
-            part.write_text(self.run("ssh-config", machine))
+            part.write_text(self.run("ssh-config", machine, seconds=seconds))
             part.replace(file)
 
     def _configuration(self, machine: str) -> Path:
