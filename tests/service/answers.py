@@ -1,8 +1,10 @@
 """What requests are answered with, and requests that are wrong everywhere."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 JSON = "application/json"
@@ -38,6 +40,16 @@ NO_IDS = {
 def content(response: TestResponse) -> Any:
     """The JSON that a request is answered with."""
     return json.loads(response.data)
+
+
+def walked(client: FlaskClient, target: str) -> Iterator[TestResponse]:
+    """The pages of a list from `target` on, by their links, all of which lead to the same path."""
+    path = target.partition("?")[0]
+    while target:
+        assert target.startswith(f"{path}?")
+        response = client.get(target)
+        yield response
+        target = response.headers.get("Link", "<>").partition(">")[0].removeprefix("<")
 
 
 def problem(response: TestResponse, *statuses: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """billing-api: `GET /api/billing` and `GET /api/billing/{id}`."""
 
-import json
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +14,7 @@ from billing.app import create_app
 from billing.settings import Settings
 from chassis.database import Database
 from chassis.settings import BrokerSettings, DatabaseSettings
+from tests.service.answers import content, problem, walked
 from tests.service.conftest import SERVER, port
 
 BILLS = "/api/billing"
@@ -38,19 +38,6 @@ def ids(response: TestResponse) -> list[str]:
     """The ids of the bills in a list."""
     assert response.status_code == 200, response.text
     return [bill["id"] for bill in content(response)]
-
-
-def content(response: TestResponse) -> Any:
-    """The JSON that a request is answered with."""
-    return json.loads(response.data)
-
-
-def problem(response: TestResponse, status: int) -> dict[str, Any]:
-    """The problem document that a request is answered with."""
-    assert (response.status_code, response.content_type) == (status, "application/problem+json")
-    document: dict[str, Any] = json.loads(response.data)
-    assert document["status"] == status
-    return document
 
 
 def test_a_bill_can_be_read_under_the_id_of_its_message(
@@ -159,12 +146,10 @@ def test_the_list_can_be_walked_to_its_end_over_the_links(
 ) -> None:
     numbered(billing_db, 25, user_id="é &")
     record(billing_db, {"message_id": "another's"})
-    found, target, sizes = [], f"{BILLS}/?user_id=%C3%A9%20%26&limit=10", []
-    while target:
-        response = billing.get(target)
+    found, sizes = [], []
+    for response in walked(billing, f"{BILLS}/?user_id=%C3%A9%20%26&limit=10"):
         found += ids(response)
         sizes.append(len(content(response)))
-        target = response.headers.get("Link", "<>").partition(">")[0].removeprefix("<")
     assert found == [f"bill-{n}" for n in reversed(range(25))]
     assert sizes == [10, 10, 5]
 

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from chassis.database import Database
 from orders import finding
 from orders.models import Order
-from tests.service.answers import content, fields, problem
+from tests.service.answers import content, fields, problem, walked
 from tests.service.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
 
 START = datetime(2024, 1, 2, tzinfo=timezone.utc)
@@ -82,12 +82,9 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
         connection.execute(insert(Order), rows)
     found, sizes = [], []
     target = f"{path}{below}?{urlencode({**query, 'limit': 10})}"
-    while target:
-        assert target.startswith(f"{path}{below}?")
-        response = orders.get(target)
+    for response in walked(orders, target):
         found += names(response)
         sizes.append(len(content(response)))
-        target = response.headers.get("Link", "<>").partition(">")[0].removeprefix("<")
     assert found == [f"{n}" for n in range(25, 0, -1)]
     assert sizes == [10, 10, 5]
 
