@@ -1,5 +1,6 @@
 """TCP ports: a free one, whether one is free, and who holds it."""
 
+import itertools
 import os
 import random
 import socket
@@ -17,6 +18,7 @@ DEFAULT = "15000-31999"
 LISTEN = "0A"
 # ::ffff:0:0/96 in words of the machine's byte order
 MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
+_turns = itertools.count(random.randrange(2**16))
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -34,11 +36,15 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port of `host` that nobody listens on. Raises StackError if there is none."""
+    """A port of `host` that nobody listens on. Raises StackError if there is none.
+
+    Whoever got one may listen there much later: this process gets it again after all others only.
+    """
     limits = os.environ.get(FREE_PORTS, DEFAULT)
     first, last = map(int, limits.split("-"))
-    places = range(first, last + 1)
-    for port in random.sample(places, min(len(places), 1000)):
+    count = last - first + 1
+    for turn in itertools.islice(_turns, count):
+        port = first + turn % count
         if is_free(port, host):
             return port
     raise StackError(f"No free port on {host} between {first} and {last}.")

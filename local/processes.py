@@ -6,8 +6,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from local.waiting import wait_until
+
 PROC = Path("/proc")
 GONE = " (deleted)"
+ENDED = ([b"Z"], [b"X"])
+FREEZE_SECONDS = 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -23,15 +27,19 @@ def pids() -> Iterator[int]:
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
 
 
+def _fields(pid: int, name: str = "stat") -> list[bytes]:
+    """What stands behind the program's name in stat, the state first (proc_pid_stat(5))."""
+    return _read(pid, name).rpartition(b")")[2].split()
+
+
 def alive(pid: int) -> bool:
     """Whether the process runs; a zombie that nobody has reaped does not."""
-    state = _read(pid, "stat").rpartition(b")")[2].split()
-    return bool(state) and state[0] not in (b"Z", b"X")
+    return _fields(pid)[:1] not in ([], *ENDED)
 
 
 def parent(pid: int) -> int:
     """The parent's process id, 0 if there is none."""
-    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    fields = _fields(pid)
     return int(fields[1]) if fields else 0
 
 
@@ -83,6 +91,34 @@ def signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
             os.kill(pid, sign)
 
 
+def freeze(pids: Iterable[int]) -> None:
+    """SIGSTOP each that still runs, and wait until all their threads have stopped.
+
+    The signal alone stops nobody: a thread that waits for a core goes on until it is told.
+
+    Raises:
+        StackError: one goes on for 10 seconds, in the kernel.
+    """
+    frozen = list(filter(None, pids))
+    signal_all(frozen, signal.SIGSTOP)
+    wait_until(lambda: all(map(_stopped, frozen)), FREEZE_SECONDS, "processes to be frozen", 0.005)
+
+
+def thaw(pids: Iterable[int]) -> None:
+    """SIGCONT each that still runs."""
+    signal_all(pids, signal.SIGCONT)
+
+
+def _stopped(pid: int) -> bool:
+    """Whether no thread runs, or may; one that has ended runs no more."""
+    try:
+        threads = os.listdir(PROC / str(pid) / "task")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    states = (_fields(pid, f"task/{thread}/stat")[:1] for thread in threads)
+    return all(state in ([], *ENDED, [b"T"], [b"t"]) for state in states)
+
+
 def pss(pid: int) -> int:
     """Proportional set size in bytes: private memory plus a fair share of what is shared."""
     for line in _read(pid, "smaps_rollup").splitlines():
@@ -93,5 +129,5 @@ def pss(pid: int) -> int:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time in seconds of the process and of its children that have ended (proc_pid_stat(5))."""
-    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    fields = _fields(pid)
     return sum(map(int, fields[11:15])) / TICKS

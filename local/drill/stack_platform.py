@@ -57,13 +57,11 @@ class StackPlatform(StackSource):
 
     def freeze_process(self, name: str) -> None:
         """SIGSTOP a process and its children."""
-        frozen = victims.family(victims.pid(self.stack, name))
-        processes.signal_all(frozen, signal.SIGSTOP)
+        processes.freeze(victims.family(victims.pid(self.stack, name)))
 
     def thaw_process(self, name: str) -> None:
         """SIGCONT what was frozen."""
-        frozen = victims.family(victims.pid(self.stack, name))
-        processes.signal_all(frozen, signal.SIGCONT)
+        processes.thaw(victims.family(victims.pid(self.stack, name)))
 
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
@@ -137,7 +135,7 @@ class StackPlatform(StackSource):
 
     def _undo(self) -> None:
         self._network.calm()
-        processes.signal_all(self._pm2.pids(), signal.SIGCONT)
+        processes.thaw(self._pm2.pids())
         if self.stack.rabbitmq.running():
             self.alarm_broker(False)
 

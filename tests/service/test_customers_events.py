@@ -1,7 +1,6 @@
 """The events of customers on the wire: by the outbox and strictly, the broker there and away."""
 
 import json
-import os
 import signal
 import threading
 from collections import defaultdict
@@ -33,6 +32,7 @@ from local.waiting import wait_until
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
 from tests.service.conftest import SERVER, port
+from tests.service.outages import frozen, stopped
 from tests.service.process import Process, environment
 
 CUSTOMERS = "/api/customers"
@@ -173,29 +173,6 @@ def publisher(configured: Settings, bound: None) -> Iterator[Publisher]:
 def strict(configured: Settings, publisher: Publisher) -> FlaskClient:
     """A client of a strict customers-api."""
     return create_app(configured, publisher).test_client()
-
-
-@contextmanager
-def stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
-    """Have the broker stopped for a block."""
-    rabbitmq.stop()
-    try:
-        yield
-    finally:
-        rabbitmq.start()
-
-
-@contextmanager
-def frozen(rabbitmq: RabbitMQ) -> Iterator[None]:
-    """Have the broker say nothing for a block, with its connections open."""
-    pids = rabbitmq.pids()
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 def create(client: FlaskClient, name: str = "Ben") -> int:

@@ -1,7 +1,5 @@
 """The gateway's `POST /api/billing` and its relay, with the broker there and away."""
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
+from tests.service.outages import frozen, stopped
 
 QUEUE = "billing_queue"
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -165,16 +164,13 @@ def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_b
     broker_settings: BrokerSettings,
 ) -> None:
     relay()
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         started = time.monotonic()
         answers = [gateway.post("/api/billing", json=BILL) for _ in range(20)]
         assert time.monotonic() - started < 20
         assert {answer.status_code for answer in answers} == {202}
         ids = [answer.json["id"] for answer in answers if answer.json]
         assert set(outbox_ids(gateway_db)) >= set(ids[1:])
-    finally:
-        rabbitmq.start()
     wait_until(lambda: not outbox_ids(gateway_db, "sent_at IS NULL"), 20, "an empty outbox")
     with connect(broker_settings) as connection:
         assert set(taken(connection.channel())) == set(ids)
@@ -183,15 +179,9 @@ def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_b
 def test_a_frozen_broker_is_bypassed_until_a_probe_is_confirmed(
     gateway: FlaskClient, publisher: Publisher, gateway_db: Database, rabbitmq: RabbitMQ
 ) -> None:
-    frozen = rabbitmq.pids()
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(rabbitmq):
         places = [gateway.post("/api/billing", json=BILL).json for _ in range(3)]
         assert publisher._state is State.SUSPECT
-    finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
     assert [place and place["stored_in"] for place in places] == ["outbox"] * 3
     wait_until(publisher.is_ready, 10, "the probe's confirm")
     answer = gateway.post("/api/billing", json=BILL)

@@ -36,6 +36,7 @@ from tests.service.events_api import (
     shown,
     write,
 )
+from tests.service.outages import stopped
 from tests.service.process import Process, environment
 from tests.service.served import gateway_variables
 
@@ -192,13 +193,10 @@ def test_with_the_broker_stopped_events_are_accepted_and_delivered_when_it_is_ba
 ) -> None:
     channel.connection.close()
     with relaying(gateway_settings):
-        rabbitmq.stop()
-        try:
+        with stopped(rabbitmq):
             uids = [posted(gateway, data={"number": number}) for number in range(20)]
             wait_until(lambda: shown(gateway, uids[-1])["attempts"] >= 1, 30, "an attempt")
             assert len(listed(gateway, delivered="false")) == 20
-        finally:
-            rabbitmq.start()
         wait_until_delivered(gateway, *uids)
     assert all(shown(gateway, uid)["attempts"] >= 2 for uid in uids)
     with channel_to(broker_settings) as after:
@@ -214,13 +212,9 @@ def test_a_relay_killed_before_it_could_publish_loses_nothing(
     tmp_path: Path,
 ) -> None:
     channel.connection.close()
-    rabbitmq.stop()
-    try:
-        with relay_process(gateway_settings, tmp_path):
-            uid = posted(gateway)
-            wait_until(lambda: shown(gateway, uid)["attempts"] >= 1, 30, "an attempt")
-    finally:
-        rabbitmq.start()
+    with stopped(rabbitmq), relay_process(gateway_settings, tmp_path):
+        uid = posted(gateway)
+        wait_until(lambda: shown(gateway, uid)["attempts"] >= 1, 30, "an attempt")
     with relay_process(gateway_settings, tmp_path):
         wait_until_delivered(gateway, uid)
     with channel_to(broker_settings) as after:

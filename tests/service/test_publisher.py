@@ -16,6 +16,7 @@ from chassis.settings import BrokerSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
+from tests.service.outages import stopped
 
 QUEUE = "publisher-test"
 
@@ -144,13 +145,10 @@ def test_a_deleted_queue_is_declared_again(publisher: Publisher, channel: Blocki
 def test_a_stopped_broker_fails_messages_at_once_and_a_started_one_takes_them_again(
     publisher: Publisher, rabbitmq: RabbitMQ
 ) -> None:
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         wait_until(lambda: publisher._state is State.DOWN, 10, "the loss to be noticed")
         with pytest.raises(BrokerUnavailableError):
             publisher.publish(Message(b"x", QUEUE))
-    finally:
-        rabbitmq.start()
     assert publisher.wait_until_ready(15)
     publisher.publish(Message(b"x", QUEUE))
 

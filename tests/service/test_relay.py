@@ -1,8 +1,6 @@
 """The relay on real servers: order, refusals, outages, hand-over."""
 
 import multiprocessing
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -23,6 +21,7 @@ from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service.amqp import connect
+from tests.service.outages import frozen, stopped
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
 TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
@@ -324,16 +323,13 @@ def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarel
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("WARNING", "chassis.dispatch")
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         relay()
         add(gateway_db, "a/0", "a/1", "loose")
         wait_until(lambda: attempts(gateway_db)["a/0"] >= 5, SECONDS, "five attempts")
         add(gateway_db, "new")
         wait_until(lambda: attempts(gateway_db)["new"] >= 1, SECONDS, "an attempt of the new one")
         counted = attempts(gateway_db)
-    finally:
-        rabbitmq.start()
     wait_until_all_is_sent(gateway_db)
     assert counted["a/1"] == 0
     assert counted["loose"] >= 5
@@ -350,13 +346,10 @@ def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
     gateway_db: Database, bound: None, relay: Callable[[], None], rabbitmq: RabbitMQ
 ) -> None:
     add(gateway_db, *(f"loose-{number}" for number in range(BATCH + 50)))
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         relay()
         wait_until(lambda: max(attempts(gateway_db).values()) >= 4, SECONDS, "four tries")
         assert sum(count > 0 for count in attempts(gateway_db).values()) == BATCH
-    finally:
-        rabbitmq.start()
     wait_until_all_is_sent(gateway_db)
 
 
@@ -367,16 +360,13 @@ def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
         return REGISTRY.get_sample_value(name) or 0.0
 
     relay()
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         add(gateway_db, "a/0", "a/1")
         wait_until(lambda: measured("outbox_backlog") == 2, 10, "a backlog of two")
         lag = measured("outbox_lag_seconds")
         add(gateway_db, "a/2")
         wait_until(lambda: measured("outbox_backlog") == 3, 10, "a backlog of three")
         wait_until(lambda: measured("outbox_lag_seconds") > lag + 1, 10, "more lag")
-    finally:
-        rabbitmq.start()
     wait_until_all_is_sent(gateway_db)
     wait_until(lambda: measured("outbox_backlog") == 0, 10, "no backlog")
     assert measured("outbox_lag_seconds") == 0
@@ -410,16 +400,10 @@ def test_a_confirm_that_is_overdue_is_not_waited_for_for_ever(
     relay(confirm_seconds=0.5)
     add(gateway_db, "a/0")
     wait_until_all_is_sent(gateway_db)
-    frozen = rabbitmq.pids()
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(rabbitmq):
         add(gateway_db, "a/1", "a/2", "a/3")
         wait_until(lambda: attempts(gateway_db)["a/1"] > 1, SECONDS, "a second attempt")
         assert attempts(gateway_db)["a/2"] == 0
-    finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
     wait_until_all_is_sent(gateway_db)
     assert first_arrivals(taken(channel)) == {"a": numbered("a", 4)}
 

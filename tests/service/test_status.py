@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +39,7 @@ from local.waiting import wait_until
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.service.conftest import NOWHERE, SERVER
+from tests.service.outages import frozen, stopped
 from tests.service.raw_upstream import RawUpstream, answering
 from tests.service.watched import (
     Needed,
@@ -459,15 +458,12 @@ def test_a_stopped_broker_is_down_until_it_is_back(
 ) -> None:
     wait_until(lambda: is_up(with_broker), 20, "the broker to be seen")
     patience(0.8)
-    rabbitmq.stop()
-    try:
+    with stopped(rabbitmq):
         wait_until(lambda: not is_up(with_broker), 20, "the broker to be missed")
         status = with_broker.watch.status()
         assert "queues" in status["unavailable"]
         assert {queue["ready"] for queue in status["queues"]} == {None}
         with_broker.wait_for("ready", "inventory-api")
-    finally:
-        rabbitmq.start()
     wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
 
 
@@ -476,17 +472,11 @@ def test_a_frozen_broker_is_down_until_it_is_back(
 ) -> None:
     wait_until(lambda: is_up(with_broker), 20, "the broker to be seen")
     patience(0.8)
-    frozen = rabbitmq.pids()
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(rabbitmq):
         wait_until(lambda: not is_up(with_broker), 20, "the broker to be missed")
         assert with_broker.watch.status()["rabbitmq"]["detail"] == "no answer within 0.8 s"
         with_broker.wait_for("ready", "inventory-api")
         with_broker.watch.close()
-    finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
     wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
 
 

@@ -75,6 +75,15 @@ def test_a_run_beside_others_takes_its_ports_from_its_own_part(
     assert len({bound for part in parts for bound in part.split("-")}) == 6
 
 
+def test_a_free_port_is_not_given_again_before_all_others_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = map(int, own_ports(1, 100).split("-"))
+    monkeypatch.setenv(ports.FREE_PORTS, f"{first}-{last}")
+    free = {port for port in range(first, last + 1) if ports.is_free(port)}
+    assert {ports.free_port() for _ in free} == free
+
+
 def test_without_a_free_port_the_range_is_named(
     monkeypatch: pytest.MonkeyPatch, server: socket.socket
 ) -> None:

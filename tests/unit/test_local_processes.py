@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,39 @@ def test_a_process_that_has_just_ended_is_sent_no_signal(
     monkeypatch.setattr(Pm2, "daemon", lambda _pm2: None)
     monkeypatch.setattr(Pm2, "pids", lambda _pm2: next(found))
     Pm2(tmp_path, tmp_path / "env").end_orphans()
+
+
+BUSY = """
+import threading
+for _ in range(4):
+    threading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()
+print("busy", flush=True)
+"""
+
+
+def test_a_frozen_process_has_no_thread_that_goes_on_and_a_thawed_one_has() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            for _ in range(20):
+                processes.freeze([child.pid, 0])
+                used = processes.cpu_seconds(child.pid)
+                states = [_state(thread) for thread in Path(f"/proc/{child.pid}/task").iterdir()]
+                assert states == ["T"] * 5
+                assert processes.cpu_seconds(child.pid) == used
+                processes.thaw([child.pid, 0])
+            wait_until(lambda: processes.cpu_seconds(child.pid) > used, 10, "work to go on")
+        finally:
+            child.kill()
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_process_that_has_ended_is_as_good_as_frozen() -> None:
+    with subprocess.Popen(["true"]) as child:
+        wait_until(lambda: not processes.alive(child.pid), 5, "the child to end")
+        processes.freeze([child.pid])
+    processes.freeze([child.pid])
