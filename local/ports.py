@@ -6,6 +6,7 @@ import random
 import socket
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 from local import processes
@@ -18,7 +19,6 @@ DEFAULT = "15000-31999"
 LISTEN = "0A"
 # ::ffff:0:0/96 in words of the machine's byte order
 MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
-_turns = itertools.count(random.randrange(2**16))
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -39,15 +39,26 @@ def free_port(host: str = "127.0.0.1") -> int:
     """A port of `host` that nobody listens on. Raises StackError if there is none.
 
     Whoever got one may listen there much later: this process gets it again after all others only.
+    Its neighbours are left alone: further instances of a process take the next ports.
     """
-    limits = os.environ.get(FREE_PORTS, DEFAULT)
-    first, last = map(int, limits.split("-"))
-    count = last - first + 1
-    for turn in itertools.islice(_turns, count):
-        port = first + turn % count
+    first, last = _limits()
+    for port in itertools.islice(_turns(first, last), last + 1 - first):
         if is_free(port, host):
             return port
     raise StackError(f"No free port on {host} between {first} and {last}.")
+
+
+def _limits() -> tuple[int, int]:
+    first, last = os.environ.get(FREE_PORTS, DEFAULT).split("-")
+    return int(first), int(last)
+
+
+@cache
+def _turns(first: int, last: int) -> Iterator[int]:
+    """The ports in an order of chance, over and over."""
+    places = list(range(first, last + 1))
+    random.shuffle(places)
+    return itertools.cycle(places)
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:

@@ -8,12 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import requests
 
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.deployment.vagrant import Vagrant, on_each
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -189,18 +191,10 @@ class Platform:
     def requests_running(self) -> Iterator[Counter[str]]:
         """Read and post without a pause until the block ends; counts what came back."""
         counts: Counter[str] = Counter()
-        stop = threading.Event()
         jobs = [self._read_movies, self._read_bills, self._post, self._create_customer]
         jobs.append(self._place_order)
-        threads = [threading.Thread(target=_repeat, args=(job, counts, stop)) for job in jobs]
-        for thread in threads:
-            thread.start()
-        try:
+        with at_work(*[partial(_repeat, job, counts) for job in jobs]):
             yield counts
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
 
     def _read_movies(self) -> int:
         return requests.get(f"{URL}/api/movies", timeout=20).status_code

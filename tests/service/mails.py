@@ -1,9 +1,9 @@
 """A mail-worker in a thread, its queues, and its table of mails."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from pika.adapters.blocking_connection import BlockingChannel
@@ -14,6 +14,7 @@ from chassis.broker import Queue
 from chassis.database import Database
 from orders import mail_worker
 from orders.settings import Settings
+from tests.at_work import at_work
 from tests.service.mailing import channel_of, eventually
 
 QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
@@ -32,18 +33,9 @@ def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
         yield channel
 
 
-@contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """Have a mail-worker work in a thread."""
-    stop = threading.Event()
-    thread = threading.Thread(target=mail_worker.run, args=(settings, stop))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
+def working(settings: Settings) -> AbstractContextManager[object]:
+    """Have a mail-worker work in a thread, for a block."""
+    return at_work(partial(mail_worker.run, settings))
 
 
 def rows(database: Database) -> list[Any]:

@@ -3,6 +3,8 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -23,6 +25,7 @@ from chassis.dead_letter_office import DeadLetterOffice
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 
 QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
@@ -44,20 +47,8 @@ def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
 @pytest.fixture
 def consume(billing_settings: Settings) -> Iterator[Callable[[], threading.Event]]:
     """Start a consumer in a thread; its event stops it."""
-    running: list[tuple[threading.Event, threading.Thread]] = []
-
-    def start() -> threading.Event:
-        stop = threading.Event()
-        thread = threading.Thread(target=_consume, args=(billing_settings, stop))
-        thread.start()
-        running.append((stop, thread))
-        return stop
-
-    yield start
-    for stop, thread in running:
-        stop.set()
-        thread.join(10)
-        assert not thread.is_alive()
+    with ExitStack() as running:
+        yield lambda: running.enter_context(at_work(partial(_consume, billing_settings)))
 
 
 def _consume(settings: Settings, stop: threading.Event) -> None:

@@ -1,8 +1,9 @@
 """The gateway's `POST /api/billing` and its relay, with the broker there and away."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -13,14 +14,15 @@ from sqlalchemy import text
 from chassis import broker
 from chassis.database import Database
 from chassis.publisher import Publisher, State
-from chassis.relay import Relay
 from chassis.settings import BrokerSettings
-from gateway.app import create_app, create_publisher
+from gateway.app import bill_topology, create_app, create_publisher
 from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.outages import frozen, stopped
+from tests.service.relaying import relay_until
 
 QUEUE = "billing_queue"
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -58,26 +60,12 @@ def channel(broker_settings: BrokerSettings, empty_queue: None) -> Iterator[Bloc
 
 
 @pytest.fixture
-def relay(gateway_settings: Settings) -> Iterator[Callable[[], None]]:
+def relay(gateway_settings: Settings) -> Iterator[Callable[[], object]]:
     """Start a relay in a thread."""
-    stop = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def start() -> None:
-        threads.append(threading.Thread(target=_relay, args=(gateway_settings, stop)))
-        threads[-1].start()
-
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-def _relay(gateway_settings: Settings, stop: threading.Event) -> None:
-    publisher = create_publisher(gateway_settings, "test relay")
-    Relay(gateway_settings.database, publisher, stop).run()
-    publisher.close()
+    settings, topology = gateway_settings, bill_topology(gateway_settings)
+    run = partial(relay_until, settings.database, settings.broker, topology)
+    with ExitStack() as running:
+        yield lambda: running.enter_context(at_work(run))
 
 
 def outbox_ids(database: Database, condition: str = "true") -> list[str]:
@@ -160,7 +148,7 @@ def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_b
     publisher: Publisher,
     gateway_db: Database,
     rabbitmq: RabbitMQ,
-    relay: Callable[[], None],
+    relay: Callable[[], object],
     broker_settings: BrokerSettings,
 ) -> None:
     relay()

@@ -1,9 +1,9 @@
 """The gateway's events are delivered by the relay, whatever is away meanwhile."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,13 @@ from sqlalchemy import text
 
 from chassis import broker
 from chassis.database import Database
-from chassis.publisher import Publisher
-from chassis.relay import Relay
 from chassis.settings import BrokerSettings
 from gateway import events
 from gateway.app import bill_topology
 from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.events_api import (
     JSON,
@@ -38,25 +37,14 @@ from tests.service.events_api import (
 )
 from tests.service.outages import stopped
 from tests.service.process import Process, environment
+from tests.service.relaying import relay_until
 from tests.service.served import gateway_variables
 
 
-@contextmanager
-def relaying(gateway_settings: Settings) -> Iterator[None]:
-    """Have a relay at work."""
-    stop = threading.Event()
-    topology = [*bill_topology(gateway_settings), *events.TOPOLOGY]
-    publisher = Publisher(gateway_settings.broker, "test relay", topology)
-    publisher.start()
-    thread = threading.Thread(target=Relay(gateway_settings.database, publisher, stop).run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(20)
-        publisher.close()
-    assert not thread.is_alive()
+def relaying(settings: Settings) -> AbstractContextManager[object]:
+    """Have a relay at work, for a block."""
+    topology = [*bill_topology(settings), *events.TOPOLOGY]
+    return at_work(partial(relay_until, settings.database, settings.broker, topology))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,14 +25,13 @@ from sqlalchemy import text
 from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
 from chassis.errors import SettingsError
-from chassis.publisher import Publisher
-from chassis.relay import Relay
 from local.ports import free_port
 from orders import mail_settings, mail_smtp, mail_worker
 from orders.mail_settings import MailSettings
 from orders.mail_text import OrderData, compose
 from orders.mail_transport import DeferredError, Letter, RefusedError
 from orders.settings import Settings
+from tests.at_work import at_work
 from tests.service.conftest import port
 from tests.service.mailing import (
     EPOCH,
@@ -42,6 +42,7 @@ from tests.service.mailing import (
     worker_process,
 )
 from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
+from tests.service.relaying import relay_until
 
 USER, PASSWORD = "mailer", "a password of the tests'"
 
@@ -157,15 +158,9 @@ def worker(smtp_settings: Settings, channel: BlockingChannel) -> Iterator[None]:
 @pytest.fixture
 def relay(orders_settings: Settings) -> Iterator[None]:
     """What delivers the outbox, as orders-relay does."""
-    stop = threading.Event()
-    publisher = Publisher(orders_settings.broker, "test relay", mail_worker.TOPOLOGY)
-    publisher.start()
-    thread = threading.Thread(target=Relay(orders_settings.database, publisher, stop).run)
-    thread.start()
-    yield
-    stop.set()
-    thread.join(20)
-    publisher.close()
+    database, broker = orders_settings.database, orders_settings.broker
+    with at_work(partial(relay_until, database, broker, mail_worker.TOPOLOGY)):
+        yield
 
 
 def letter(recipient: str = "ben@kawa.fr") -> Letter:

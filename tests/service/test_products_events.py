@@ -1,11 +1,11 @@
 """The events of movies and products: each change with one, in its transaction, and on the wire."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from chassis.settings import BrokerSettings
 from inventory import relay
 from inventory.settings import Settings
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
 from tests.service.movies_api import MOVIES
@@ -182,13 +183,8 @@ def taken(broker_settings: BrokerSettings) -> Iterator[Callable[[int], list[dict
 @pytest.fixture
 def relayed(inventory_settings: Settings) -> Iterator[None]:
     """inventory-relay, in a thread."""
-    stop = threading.Event()
-    thread = threading.Thread(target=relay.run, args=(inventory_settings, stop))
-    thread.start()
-    yield
-    stop.set()
-    thread.join(SECONDS)
-    assert not thread.is_alive()
+    with at_work(partial(relay.run, inventory_settings)):
+        yield
 
 
 def test_an_event_is_a_cloudevent_that_carries_the_requests_ids(

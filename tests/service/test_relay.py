@@ -3,6 +3,8 @@
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from multiprocessing.process import BaseProcess
 
 import pytest
@@ -15,13 +17,13 @@ from chassis.broker import Binding, Exchange, Message, Queue
 from chassis.database import Database
 from chassis.dispatch import BATCH
 from chassis.outbox import Page
-from chassis.publisher import Publisher
-from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.outages import frozen, stopped
+from tests.service.relaying import relay_until
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
 TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
@@ -29,22 +31,9 @@ TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding
 SECONDS = 90.0
 
 
-def relay_until(
-    stop: threading.Event,
-    database: DatabaseSettings,
-    settings: BrokerSettings,
-    confirm_seconds: float = 30,
-) -> None:
-    """Run a relay until `stop` is set."""
-    publisher = Publisher(settings, "test relay", TOPOLOGY)
-    publisher.start()
-    Relay(database, publisher, stop, confirm_seconds=confirm_seconds).run()
-    publisher.close()
-
-
 def relay_for_ever(database: DatabaseSettings, settings: BrokerSettings) -> None:
     """Run a relay in a process that will be killed."""
-    relay_until(threading.Event(), database, settings)
+    relay_until(database, settings, TOPOLOGY, threading.Event())
 
 
 @pytest.fixture
@@ -81,21 +70,11 @@ def channel(broker_settings: BrokerSettings, bound: None) -> Iterator[BlockingCh
 @pytest.fixture
 def relay(
     database: DatabaseSettings, broker_settings: BrokerSettings
-) -> Iterator[Callable[..., None]]:
+) -> Iterator[Callable[..., object]]:
     """Start a relay in a thread."""
-    stop = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def start(confirm_seconds: float = 30) -> None:
-        arguments = (stop, database, broker_settings, confirm_seconds)
-        threads.append(threading.Thread(target=relay_until, args=arguments))
-        threads[-1].start()
-
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join(15)
-        assert not thread.is_alive()
+    run = partial(relay_until, database, broker_settings, TOPOLOGY)
+    with ExitStack() as running:
+        yield lambda **options: running.enter_context(at_work(partial(run, **options)))
 
 
 @pytest.fixture
@@ -192,7 +171,7 @@ def first_arrivals(arrived: list[str]) -> dict[str, list[str]]:
 
 
 def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
     events = [f"{number % 7}/{number // 7}" for number in range(700)]
@@ -215,7 +194,7 @@ def test_a_rolled_back_change_tells_nobody(gateway_db: Database) -> None:
 
 
 def test_a_message_committed_after_one_with_a_higher_row_id_is_relayed(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
     with gateway_db.unit_of_work() as connection:
@@ -228,7 +207,7 @@ def test_a_message_committed_after_one_with_a_higher_row_id_is_relayed(
 
 
 def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", "b/0")
     add(gateway_db, "a/1", **to_queue(LATER))
@@ -248,7 +227,7 @@ def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
 
 
 def test_a_refused_message_holds_up_its_aggregate_in_later_batches_too(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", **to_queue(LATER))
     add(gateway_db, *(f"loose-{number}" for number in range(BATCH)))
@@ -259,7 +238,7 @@ def test_a_refused_message_holds_up_its_aggregate_in_later_batches_too(
 
 
 def test_many_messages_that_no_queue_takes_hold_no_other_up(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     refused = [f"refused-{number}" for number in range(BATCH + 1)]
     add(gateway_db, *refused, **to_queue(LATER))
@@ -272,7 +251,7 @@ def test_many_messages_that_no_queue_takes_hold_no_other_up(
 
 
 def test_a_full_queue_delays_messages_and_keeps_their_order(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     limits = {"x-max-length": 4, "x-overflow": "reject-publish"}
     channel.queue_declare(LATER, durable=True, arguments=broker.QUORUM | limits)
@@ -293,7 +272,7 @@ def test_a_full_queue_delays_messages_and_keeps_their_order(
 
 
 def test_a_message_that_can_not_be_published_at_all_holds_no_other_up(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", routing_key="x" * 256)
     add(gateway_db, "a/1", "b/0", "b/1")
@@ -304,7 +283,7 @@ def test_a_message_that_can_not_be_published_at_all_holds_no_other_up(
 
 
 def test_a_message_to_an_exchange_that_is_not_there_holds_no_other_up(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", "loose-0")
     add(gateway_db, "lost/0", exchange="no-such-exchange")
@@ -318,7 +297,7 @@ def test_a_message_to_an_exchange_that_is_not_there_holds_no_other_up(
 def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarely(
     gateway_db: Database,
     bound: None,
-    relay: Callable[[], None],
+    relay: Callable[[], object],
     rabbitmq: RabbitMQ,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -343,7 +322,7 @@ def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarel
 
 
 def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
-    gateway_db: Database, bound: None, relay: Callable[[], None], rabbitmq: RabbitMQ
+    gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
 ) -> None:
     add(gateway_db, *(f"loose-{number}" for number in range(BATCH + 50)))
     with stopped(rabbitmq):
@@ -354,7 +333,7 @@ def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
 
 
 def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
-    gateway_db: Database, bound: None, relay: Callable[[], None], rabbitmq: RabbitMQ
+    gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
 ) -> None:
     def measured(name: str) -> float:
         return REGISTRY.get_sample_value(name) or 0.0
@@ -375,7 +354,7 @@ def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
 def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
     gateway_db: Database,
     bound: None,
-    relay: Callable[[], None],
+    relay: Callable[[], object],
     rabbitmq: RabbitMQ,
     broker_settings: BrokerSettings,
 ) -> None:
@@ -413,19 +392,15 @@ def test_a_second_relay_stands_by_and_takes_over_when_the_first_ends(
     broker_settings: BrokerSettings,
     gateway_db: Database,
     channel: BlockingChannel,
-    relay: Callable[[], None],
+    relay: Callable[[], object],
 ) -> None:
-    first = threading.Event()
-    thread = threading.Thread(target=relay_until, args=(first, database, broker_settings))
-    thread.start()
-    wait_until(lambda: len(lock_holders(gateway_db)) == 1, SECONDS, "the first to be active")
-    holders = lock_holders(gateway_db)
-    relay()
-    add(gateway_db, "a/0")
-    wait_until_all_is_sent(gateway_db)
-    assert lock_holders(gateway_db) == holders
-    first.set()
-    thread.join(10)
+    with at_work(partial(relay_until, database, broker_settings, TOPOLOGY)):
+        wait_until(lambda: len(lock_holders(gateway_db)) == 1, SECONDS, "the first to be active")
+        holders = lock_holders(gateway_db)
+        relay()
+        add(gateway_db, "a/0")
+        wait_until_all_is_sent(gateway_db)
+        assert lock_holders(gateway_db) == holders
     add(gateway_db, "a/1")
     wait_until_all_is_sent(gateway_db)
     assert taken(channel) == ["a/0", "a/1"]
@@ -460,7 +435,7 @@ def test_a_killed_relay_is_replaced_and_costs_neither_messages_nor_their_order(
 
 
 def test_relays_whose_database_sessions_are_terminated_go_on(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
     relay()
@@ -477,7 +452,7 @@ def test_relays_whose_database_sessions_are_terminated_go_on(
 
 
 def test_an_idle_relay_whose_session_is_terminated_goes_on(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
     add(gateway_db, "a/0")
@@ -503,7 +478,7 @@ def is_idle(database: Database) -> bool:
 
 
 def test_all_rows_sent_more_than_a_day_ago_are_purged_and_no_others(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], None]
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, *(f"old-{number}" for number in range(2 * outbox.PIECE + 1)))
     add(gateway_db, "today")

@@ -38,6 +38,7 @@ from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
+from tests.at_work import at_work
 from tests.service.conftest import NOWHERE, SERVER
 from tests.service.outages import frozen, stopped
 from tests.service.raw_upstream import RawUpstream, answering
@@ -384,18 +385,16 @@ class Held:
 @contextmanager
 def consuming(broker_settings: BrokerSettings) -> Iterator[Held]:
     """Have a consumer at work that holds what it gets until it may go on."""
-    held, stop = Held(), threading.Event()
-    settings = broker_settings.for_queue(QUEUE)
-    consumer = Consumer(settings, "watched consumer", [Queue(QUEUE), Queue(DEAD)], held, stop)
-    thread = threading.Thread(target=consumer.run)
-    thread.start()
-    try:
-        yield held
-    finally:
-        held.go.set()
-        stop.set()
-        thread.join(20)
-        assert not thread.is_alive()
+    held, settings = Held(), broker_settings.for_queue(QUEUE)
+
+    def consume(stop: threading.Event) -> None:
+        Consumer(settings, "watched consumer", [Queue(QUEUE), Queue(DEAD)], held, stop).run()
+
+    with at_work(consume):
+        try:
+            yield held
+        finally:
+            held.go.set()
 
 
 def test_what_a_consumer_has_in_hand_is_in_flight(

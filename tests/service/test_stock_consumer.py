@@ -1,10 +1,11 @@
 """The process that reserves stock: several at once, killed, and given poison."""
 
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from chassis.database import Database
 from inventory import consumer
 from inventory.settings import Settings
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.process import Process, environment
 from tests.service.products_api import adjust, create
@@ -72,28 +74,18 @@ def waiting(channel: BlockingChannel, queue: str) -> int:
 
 
 @pytest.fixture
-def consume(inventory_settings: Settings) -> Iterator[Callable[[], None]]:
+def consume(inventory_settings: Settings) -> Iterator[Callable[[], object]]:
     """Start an inventory-consumer in a thread."""
-    running: list[tuple[threading.Event, threading.Thread]] = []
-
-    def start() -> None:
-        stop = threading.Event()
-        thread = threading.Thread(target=consumer.run, args=(inventory_settings, stop))
-        thread.start()
-        running.append((stop, thread))
-
-    yield start
-    for stop, thread in running:
-        stop.set()
-        thread.join(SECONDS)
-        assert not thread.is_alive()
+    run = partial(consumer.run, inventory_settings)
+    with ExitStack() as running:
+        yield lambda: running.enter_context(at_work(run))
 
 
 def test_of_orders_for_the_last_copies_so_many_get_them_with_two_consumers_at_once(
     channel: BlockingChannel,
     inventory: FlaskClient,
     movies_db: Database,
-    consume: Callable[[], None],
+    consume: Callable[[], object],
 ) -> None:
     create(inventory, stock=30), create(inventory, stock=31)
     consume()
@@ -117,7 +109,7 @@ def test_changes_of_stock_by_hand_and_by_orders_at_once_are_all_counted(
     channel: BlockingChannel,
     inventory: FlaskClient,
     movies_db: Database,
-    consume: Callable[[], None],
+    consume: Callable[[], object],
 ) -> None:
     create(inventory, stock=1000)
     consume()
@@ -136,7 +128,7 @@ def test_poison_goes_to_the_dead_letters_and_stops_no_order(
     channel: BlockingChannel,
     inventory: FlaskClient,
     movies_db: Database,
-    consume: Callable[[], None],
+    consume: Callable[[], object],
 ) -> None:
     create(inventory, stock=5)
     channel.basic_publish(EXCHANGE, CREATED, b"not json")

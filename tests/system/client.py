@@ -12,7 +12,7 @@ import requests
 from local.databases import connect as connect
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.traffic import at_work
+from tests.at_work import at_work
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 

@@ -12,8 +12,8 @@ import requests
 from local.databases import connect
 from local.stack import Stack
 from local.waiting import wait_until
+from tests.at_work import at_work
 from tests.system.listener import Listener
-from tests.system.traffic import at_work
 
 STEPS = 4
 FIELDS = ("id", "name", "email", "company", "phone")

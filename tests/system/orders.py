@@ -20,7 +20,7 @@ from local.stack import Stack
 from local.status import queue_depths
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
-from tests.system.traffic import at_work
+from tests.at_work import at_work
 
 OUTBOXES = ("orders", "inventory", "billing")
 MANY = 1_000_000

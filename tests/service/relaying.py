@@ -1,0 +1,22 @@
+"""A relay, as those of the services, for a thread or a process of its own."""
+
+import threading
+from contextlib import closing
+
+from chassis.broker import Topology
+from chassis.publisher import Publisher
+from chassis.relay import Relay
+from chassis.settings import BrokerSettings, DatabaseSettings
+
+
+def relay_until(
+    database: DatabaseSettings,
+    broker: BrokerSettings,
+    topology: Topology,
+    stop: threading.Event,
+    confirm_seconds: float = 30,
+) -> None:
+    """Run a relay until `stop` is set."""
+    with closing(Publisher(broker, "test relay", topology)) as publisher:
+        publisher.start()
+        Relay(database, publisher, stop, confirm_seconds=confirm_seconds).run()
