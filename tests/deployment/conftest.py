@@ -61,13 +61,11 @@ def platform(vagrant: Vagrant) -> Platform:
     return platform
 
 
-@pytest.fixture(autouse=True)
-def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give the next test a whole platform, whatever this one did."""
+@pytest.fixture
+def whole_again(platform: Platform) -> Iterator[None]:
+    """Give the next test a whole platform, whatever this one did; for modules that disturb it."""
     yield
-    if "platform" in request.fixturenames:
-        platform: Platform = request.getfixturevalue("platform")
-        wait_until(platform.is_whole, 120, "the platform to be whole again")
+    wait_until(platform.is_whole, 120, "the platform to be whole again")
 
 
 def _keep(output: str) -> None:

@@ -5,6 +5,8 @@ import pytest
 from local.waiting import wait_until
 from tests.deployment.platform import Platform, create_customer
 
+pytestmark = pytest.mark.usefixtures("whole_again")
+
 
 @pytest.mark.parametrize("pm2", ["pm2", "sudo pm2"])
 def test_bills_wait_while_the_consumer_is_stopped(platform: Platform, pm2: str) -> None:

@@ -9,6 +9,8 @@ from local.waiting import wait_until
 from tests.deployment.platform import URL, Order, Platform, create_customer, create_product
 from tests.deployment.vagrant import MACHINES
 
+pytestmark = pytest.mark.usefixtures("whole_again")
+
 
 def test_without_billing_vm_bills_are_taken_at_once_and_recorded_when_it_is_back(
     platform: Platform,

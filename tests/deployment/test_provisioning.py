@@ -2,10 +2,14 @@
 
 import json
 
+import pytest
+
 from local.waiting import wait_until
 from tests.deployment.conftest import ENV
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
+
+pytestmark = pytest.mark.usefixtures("whole_again")
 
 # a server or a worker of each machine
 RENEWED = (

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
 import requests
 
 from local.waiting import wait_until
 from tests.deployment.platform import PROCESSES, URL, Platform
+
+pytestmark = pytest.mark.usefixtures("whole_again")
 
 
 def status() -> dict[str, Any]:
