@@ -1,7 +1,9 @@
 -- Run by wrk: requests from what BENCH_* say, and one line of JSON at the end.
 -- In path and body, {n} is a number from 1 to BENCH_IDS, {u} one that no other request has.
+-- Between an answer and the connection's next request pass BENCH_PAUSE milliseconds.
 local ids = tonumber(os.getenv("BENCH_IDS") or "1")
 local run = os.getenv("BENCH_RUN") or "0"
+local pause = tonumber(os.getenv("BENCH_PAUSE") or "0")
 local path = os.getenv("BENCH_PATH")
 local body = os.getenv("BENCH_BODY")
 local count = 0
@@ -29,6 +31,10 @@ end
 function request()
   count = count + 1
   return wrk.format(nil, filled(path), nil, filled(body))
+end
+
+if pause > 0 then
+  function delay() return pause end
 end
 
 function done(summary, latency)

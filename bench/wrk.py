@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from local.errors import StackError
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 MARK = "BENCH "
+LONGEST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Request:
         body: JSON for a POST; `{u}` stands for what no other request has. None for a GET.
         token: for the header Authorization.
         ids: the largest `{n}`.
+        pause: seconds between an answer and the next request of the same connection.
     """
 
     path: str
     body: str | None = None
     token: str | None = None
     ids: int = 1
+    pause: float = 0
 
     def variables(self) -> dict[str, str]:
         """What wrk.lua reads; not in the command line, where others see a token."""
@@ -41,6 +46,7 @@ class Request:
             "BENCH_BODY": self.body,
             "BENCH_TOKEN": self.token,
             "BENCH_IDS": str(self.ids),
+            "BENCH_PAUSE": str(round(self.pause * 1000)),
             "BENCH_RUN": uuid.uuid4().hex[:12],
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -75,15 +81,34 @@ def load(address: str, request: Request, clients: int, seconds: float) -> Answer
 
     Raises StackError if wrk fails.
     """
+    own = environment(request)
     done = subprocess.run(
-        command(address, clients, seconds),
-        env={"PATH": os.environ["PATH"], **request.variables()},
-        capture_output=True,
-        text=True,
+        command(address, clients, seconds), env=own, capture_output=True, text=True
     )
     if done.returncode:
         raise StackError(f"wrk failed: {(done.stderr or done.stdout).strip()}")
     return parse(done.stdout)
+
+
+@contextmanager
+def beside(address: str, request: Request, clients: int) -> Iterator[None]:
+    """Have a server asked from so many connections for a block, whatever it answers."""
+    process = subprocess.Popen(
+        command(address, clients, LONGEST_SECONDS),
+        env=environment(request),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def environment(request: Request) -> dict[str, str]:
+    """What wrk gets to see."""
+    return {"PATH": os.environ["PATH"], **request.variables()}
 
 
 def command(address: str, clients: int, seconds: float) -> list[str]:

@@ -10,7 +10,7 @@ from bench import nginx
 from bench.__main__ import parser
 from bench.figures import Figure, Sample
 from bench.measure import Rival, interleaved
-from bench.rows import ROWS, billing, drain, pages, reads
+from bench.rows import ROWS, billing, drain, hanging, pages, reads
 from bench.stage import UNLIMITED, overrides
 from bench.usage import Usage
 from local import variables
@@ -60,6 +60,15 @@ def test_reads_are_compared_with_the_naive_gateway_and_with_flask_alone() -> Non
     rates |= {reads.DIRECT: 1600, reads.NGINX: 1200}
     found = reads.ratios([figure(name, rate, 1) for name, rate in rates.items()])
     assert [(r.value, r.met) for r in found[:2]] == [(8.0, True), (0.4, False)]
+
+
+@pytest.mark.parametrize(("rate", "met"), [(800, True), (790, False)])
+def test_reads_beside_a_service_that_hangs_are_compared_with_reads_alone(
+    rate: float, met: bool
+) -> None:
+    rates = {hanging.ALONE: 1000, hanging.WELL: 500, hanging.HANGING: rate}
+    first, _well = hanging.ratios([figure(name, rate, 1) for name, rate in rates.items()])
+    assert (first.value, first.met) == (rate / 1000, met)
 
 
 def test_bills_are_compared_at_each_number_of_clients() -> None:
