@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from local.waiting import wait_until
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import CHECKOUT, Vagrant
 
@@ -55,9 +54,7 @@ def platform(vagrant: Vagrant) -> Platform:
     """All machines, from nothing, by one command."""
     vagrant.run("up", seconds=1800)
     platform = Platform(vagrant, USERS | PASSWORDS)
-    # each machine's own smoke test has passed
-    assert platform.answers()
-    wait_until(platform.is_whole, 120, "the platform to be whole")
+    platform.wait_until_whole()
     return platform
 
 
@@ -65,7 +62,7 @@ def platform(vagrant: Vagrant) -> Platform:
 def whole_again(platform: Platform) -> Iterator[None]:
     """Give the next test a whole platform, whatever this one did; for modules that disturb it."""
     yield
-    wait_until(platform.is_whole, 120, "the platform to be whole again")
+    platform.wait_until_whole()
 
 
 def _keep(output: str) -> None:

@@ -44,6 +44,7 @@ READ = (
     "/api/events",
 )
 # what a process of the gateway could not reach lately, it does not ask for a few seconds
+SECONDS, POLL = 120.0, 1.0
 OPEN_CIRCUIT = re.compile(r"^upstream_circuit_state\{.*\} [12]", re.MULTILINE)
 Order = dict[str, Any]
 
@@ -53,7 +54,7 @@ class Platform:
 
     def __init__(self, vagrant: Vagrant, variables: dict[str, str]) -> None:
         self.vagrant = vagrant
-        self.ssh = vagrant.ssh
+        self.ssh, self.look = vagrant.ssh, vagrant.look
         self.variables = variables
         self.accepted: list[str] = []
         self._stock: tuple[int, int] | None = None
@@ -74,16 +75,18 @@ class Platform:
     def query(self, machine: str, statement: str) -> list[str]:
         """Ask a machine's database, as its `postgres`; a line a row."""
         psql = f"psql -XAtd {DATABASES[machine]} -c {shlex.quote(statement)}"
-        return self.vagrant.look(machine, f"sudo -u postgres {psql}").split()
+        return self.look(machine, f"sudo -u postgres {psql}").split()
 
     def recorded(self) -> Counter[str]:
         """How often each message id is in `orders`."""
         return Counter(self.query("billing-vm", "SELECT message_id FROM orders"))
 
-    def wait_until_all_are_recorded(self, seconds: float = 60) -> None:
+    def wait_until_all_are_recorded(self) -> None:
         """Wait for every accepted bill to be recorded, then see that each is there once."""
         wanted = set(self.accepted)
-        wait_until(lambda: wanted <= set(self.recorded()), seconds, "every 202 to be recorded")
+        wait_until(
+            lambda: wanted <= set(self.recorded()), SECONDS, "every 202 to be recorded", POLL
+        )
         assert set(self.recorded().values()) <= {1}
 
     @property
@@ -111,20 +114,20 @@ class Platform:
         found: Order = answer.json()
         return found
 
-    def wait_for_order(self, order: Order, status: str = "completed", seconds: float = 60) -> None:
+    def wait_for_order(self, order: Order, status: str = "completed") -> None:
         """Wait until an order is in a state."""
         what = f"the order {order['order_id']} to be {status}"
-        wait_until(lambda: self.order(order).get("status") == status, seconds, what)
+        wait_until(lambda: self.order(order).get("status") == status, SECONDS, what, 0.2)
 
     def mails(self, order: Order) -> list[str]:
         """Of an order, the steps at which its customer was written to."""
-        lines = self.vagrant.look("orders-vm", "crud-master orders mail list").splitlines()
+        lines = self.look("orders-vm", "crud-master orders mail list").splitlines()
         names = (line.split()[0] for line in lines if order["order_id"] in line)
         return sorted(name.rpartition(".")[2] for name in names)
 
     def wait_for_mails(self, order: Order, *steps: str) -> None:
         """Wait until a customer was written to at these steps of an order, and at no other."""
-        wait_until(lambda: self.mails(order) == sorted(steps), 60, f"mails at {steps}", poll=1)
+        wait_until(lambda: self.mails(order) == sorted(steps), SECONDS, f"mails at {steps}", POLL)
 
     def waiting(self, queue: str = "billing_queue") -> int:
         """How many messages are ready in a queue, by the management API's own count."""
@@ -166,13 +169,28 @@ class Platform:
 
     def processes(self, machine: str) -> list[dict[str, Any]]:
         """What `pm2 jlist` says on a machine."""
-        answer = self.vagrant.look(machine, "pm2 jlist")
+        answer = self.look(machine, "pm2 jlist")
         entries: list[dict[str, Any]] = json.loads(answer[answer.index("[") :])
         return entries
 
-    def is_whole(self) -> bool:
+    @contextmanager
+    def without(self, machine: str) -> Iterator[None]:
+        """Have a machine halted for a block, and wait until all is well afterwards."""
+        self.vagrant.run("halt", machine)
+        try:
+            yield
+        finally:
+            self.vagrant.run("up", machine)
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Wait until all is up, long enough for machines that have just been started."""
+        wait_until(self._is_whole, 2 * SECONDS, "the platform to be whole", POLL)
+
+    def _is_whole(self) -> bool:
         """Whether all processes of all machines are up and requests go through all of them."""
-        return all(on_each(self._runs).values()) and self.answers()
+        # PM2's answer costs a second of CPU on each machine
+        return self.answers() and all(on_each(self._runs).values())
 
     def _runs(self, machine: str) -> bool:
         done = self.vagrant.try_look(machine, "pm2 jlist")
@@ -238,7 +256,8 @@ def create_product(stock: int) -> int:
 
 
 def _repeat(job: Any, counts: Counter[str], stop: threading.Event) -> None:
-    while not stop.is_set():
+    # a pause: five machines on the same cores have to be provisioned meanwhile
+    while not stop.wait(0.05):
         try:
             counts[f"{job.__name__} {job()}"] += 1
         except requests.RequestException as error:

@@ -3,7 +3,7 @@
 import pytest
 
 from local.waiting import wait_until
-from tests.deployment.platform import Platform, create_customer
+from tests.deployment.platform import SECONDS, Platform, create_customer
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 
@@ -14,7 +14,7 @@ def test_bills_wait_while_the_consumer_is_stopped(platform: Platform, pm2: str) 
     before = sum(platform.recorded().values())
     platform.ssh("billing-vm", f"{pm2} stop billing-consumer")
     platform.post_bills(20)
-    wait_until(lambda: platform.waiting() == 20, 30, "20 messages in billing_queue")
+    wait_until(lambda: platform.waiting() == 20, SECONDS, "20 messages in billing_queue")
     assert sum(platform.recorded().values()) == before
     platform.ssh("billing-vm", f"{pm2} restart billing-consumer")
     platform.wait_until_all_are_recorded()
@@ -30,7 +30,7 @@ def test_events_of_customers_wait_while_the_relay_is_stopped(platform: Platform,
         created = [create_customer().json()["id"] for _ in range(20)]
         assert events() == []
         platform.ssh("customers-vm", f"{pm2} restart customers-relay")
-        wait_until(lambda: len(events()) >= 20, 30, "20 events")
+        wait_until(lambda: len(events()) >= 20, SECONDS, "20 events")
         assert [event["data"]["id"] for event in events()] == created
 
 
@@ -39,7 +39,7 @@ def test_an_order_waits_while_a_consumer_is_stopped_and_is_completed_after(
 ) -> None:
     platform.ssh("orders-vm", "pm2 stop orders-consumer")
     order = platform.place_order()
-    wait_until(lambda: platform.waiting("orders_inbox") > 0, 30, "a message in orders_inbox")
+    wait_until(lambda: platform.waiting("orders_inbox") > 0, SECONDS, "a message in orders_inbox")
     assert platform.order(order)["status"] == "pending"
     platform.ssh("orders-vm", "pm2 restart orders-consumer")
     platform.wait_for_order(order)

@@ -1,6 +1,9 @@
 """Who may connect to what."""
 
 import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -29,18 +32,24 @@ WATCHED = {
 }
 
 
+@pytest.fixture(scope="module")
+def nat(platform: Platform) -> dict[str, list[str]]:
+    """The addresses of each machine but for that in the private network."""
+    return on_each(lambda machine: nat_addresses(platform, machine))
+
+
 @pytest.mark.parametrize("caller", MACHINES)
 def test_a_machine_reaches_ssh_amqp_what_it_calls_or_watches_and_nothing_else(
-    platform: Platform, caller: str
+    platform: Platform, nat: dict[str, list[str]], caller: str
 ) -> None:
     others = [machine for machine in MACHINES if machine != caller]
-    nat = on_each(lambda machine: nat_addresses(platform, machine))
-    opened = {
-        (machine, address): reached(platform, caller, address)
+    places = [
+        (machine, address)
         for machine in others
         for address in (ADDRESSES[machine], *(set(nat[machine]) - set(nat[caller])))
-    }
-    wanted = {place: {22} for place in opened}
+    ]
+    opened = reached(platform, caller, [address for _machine, address in places])
+    wanted = {place: {22} for place in places}
     if caller != "billing-vm":
         wanted["billing-vm", ADDRESSES["billing-vm"]].add(5672)
     for machine in CALLED.get(caller, ()):
@@ -48,26 +57,32 @@ def test_a_machine_reaches_ssh_amqp_what_it_calls_or_watches_and_nothing_else(
     if caller == "gateway-vm":
         for machine, ports in WATCHED.items():
             wanted[machine, ADDRESSES[machine]] |= ports
-    assert opened == wanted
+    assert {place: opened[place[1]] for place in places} == wanted
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_from_the_host_only_ssh_and_the_gateway_are_open(platform: Platform, machine: str) -> None:
-    opened = [port for port in PORTS if accepts(ADDRESSES[machine], port)]
+    with ThreadPoolExecutor(len(PORTS)) as pool:
+        accepted = pool.map(partial(accepts, ADDRESSES[machine]), PORTS)
+        opened = [port for port, open in zip(PORTS, accepted, strict=True) if open]
     assert opened == ([22, 8080] if machine == "gateway-vm" else [22])
 
 
 def nat_addresses(platform: Platform, machine: str) -> list[str]:
     """A machine's addresses but for that in the private network."""
-    found = platform.vagrant.look(machine, "hostname -I").split()
+    found = platform.look(machine, "hostname -I").split()
     return [a for a in found if ":" not in a and a not in ADDRESSES.values()]
 
 
-def reached(platform: Platform, machine: str, address: str) -> set[int]:
-    """The ports of an address that a machine can connect to."""
-    attempt = f"timeout 3 bash -c '</dev/tcp/{address}/%s' 2>/dev/null && echo %s"
-    attempts = "; ".join(f"({attempt % (port, port)}) &" for port in PORTS).replace("&;", "&")
-    return {int(port) for port in platform.vagrant.look(machine, f"{attempts} wait").split()}
+def reached(platform: Platform, machine: str, addresses: Sequence[str]) -> dict[str, set[int]]:
+    """The ports that a machine can connect to at each of these addresses."""
+    attempt = "(timeout 3 bash -c '</dev/tcp/{0}/{1}' 2>/dev/null && echo {0} {1}) &"
+    attempts = [attempt.format(address, port) for address in addresses for port in PORTS]
+    found: dict[str, set[int]] = {address: set() for address in addresses}
+    for line in platform.look(machine, f"{' '.join(attempts)} wait").splitlines():
+        address, port = line.split()
+        found[address].add(int(port))
+    return found
 
 
 def accepts(address: str, port: int) -> bool:

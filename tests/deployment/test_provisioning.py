@@ -6,7 +6,7 @@ import pytest
 
 from local.waiting import wait_until
 from tests.deployment.conftest import ENV
-from tests.deployment.platform import Platform
+from tests.deployment.platform import POLL, SECONDS, Platform
 from tests.deployment.vagrant import MACHINES, steps
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -45,7 +45,7 @@ def test_a_changed_source_file_is_deployed_without_an_error(platform: Platform) 
             output = platform.vagrant.run("provision")
         assert output.count("took over") == len(MACHINES)
         for machine, port in RENEWED:
-            assert '"renewed"' in platform.vagrant.look(machine, live(port))
+            assert '"renewed"' in platform.look(machine, live(port))
     finally:
         source.write_text(text)
         platform.vagrant.provision()
@@ -64,25 +64,17 @@ def live(port: int) -> str:
     )
 
 
-def test_a_changed_password_takes_effect(platform: Platform) -> None:
+def test_a_changed_password_takes_effect_and_a_renamed_user_of_rabbitmq_replaces_the_former_one(
+    platform: Platform,
+) -> None:
     vagrant = platform.vagrant
+    changes = {"INVENTORY_DB_PASSWORD": "another one", "RABBITMQ_USER": "another_user"}
     try:
-        vagrant.write_env(ENV | {"INVENTORY_DB_PASSWORD": "another one"})
-        output = vagrant.run("provision", "inventory-vm")
+        vagrant.write_env(ENV | changes)
+        output = vagrant.provision()
         assert "role and password set" in output
-        wait_until(platform.answers, 30, "movies to be back")
-    finally:
-        vagrant.write_env(ENV)
-        vagrant.run("provision", "inventory-vm")
-
-
-def test_a_renamed_user_of_rabbitmq_replaces_the_former_one(platform: Platform) -> None:
-    vagrant = platform.vagrant
-    try:
-        vagrant.write_env(ENV | {"RABBITMQ_USER": "another_user"})
-        vagrant.provision()
         assert users(platform) == {"another_user"}
-        wait_until(platform.is_whole, 60, "the platform to be whole again")
+        platform.wait_until_whole()
     finally:
         vagrant.write_env(ENV)
         vagrant.provision()
@@ -93,7 +85,7 @@ def test_a_renamed_user_of_rabbitmq_replaces_the_former_one(platform: Platform) 
 
 def users(platform: Platform) -> set[str]:
     """The users that RabbitMQ knows."""
-    said = platform.ssh("billing-vm", "sudo rabbitmqctl -q list_users --formatter json")
+    said = platform.look("billing-vm", "sudo rabbitmqctl -q list_users --formatter json")
     return {user["user"] for user in json.loads(said)}
 
 
@@ -106,7 +98,7 @@ def test_a_release_that_is_broken_is_refused_and_the_old_one_goes_on(platform: P
         assert done.returncode != 0
         assert 'The step "release" failed' in done.stdout
         assert "No module named 'nothing_of_this_name'" in done.stdout
-        assert platform.answers()
+        wait_until(platform.answers, SECONDS, "the former release to answer", POLL)
     finally:
         source.write_text(text)
     reported = steps(platform.vagrant.run("provision", "inventory-vm"))

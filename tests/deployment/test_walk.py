@@ -8,7 +8,7 @@ from uuid import uuid4
 import requests
 
 from local.waiting import wait_until
-from tests.deployment.platform import URL, Platform, create_customer, create_product
+from tests.deployment.platform import SECONDS, URL, Platform, create_customer, create_product
 from tests.deployment.vagrant import CHECKOUT
 
 
@@ -57,7 +57,7 @@ def test_bills_with_numbers_as_strings_and_a_trailing_slash(platform: Platform) 
     assert answer.status_code == 202
     platform.wait_until_all_are_recorded()
     bill = f"{URL}{answer.headers['Location']}"
-    wait_until(lambda: requests.get(bill, timeout=10).status_code == 200, 30, "the bill")
+    wait_until(lambda: requests.get(bill, timeout=10).status_code == 200, SECONDS, "the bill")
     assert requests.get(bill, timeout=10).json()["number_of_items"] == 5
 
 
@@ -82,7 +82,7 @@ def test_the_walk_through_customers_and_their_events(platform: Platform) -> None
         assert "Benjamin Updated" in table
         assert requests.delete(one, timeout=10).status_code == 200
         assert requests.get(one, timeout=10).status_code == 404
-        wait_until(lambda: len(events()) >= 3, 30, "three events")
+        wait_until(lambda: len(events()) >= 3, SECONDS, "three events")
         told = [(event["type"], event["source"], event["data"]) for event in events()]
     assert told == [
         ("customer.created", "customer-api", customer),
@@ -163,8 +163,10 @@ def test_an_event_of_another_system_is_in_events_queue(platform: Platform) -> No
     answer = requests.post(f"{URL}/api/event/ecommerce/order/create", json=body, timeout=10)
     assert (answer.status_code, answer.json()["event_data"]) == (201, body)
     one = f"{URL}/api/events/{answer.json()['event_uid']}"
-    wait_until(lambda: requests.get(one, timeout=10).json()["delivered_at"], 30, "its delivery")
-    wait_until(lambda: platform.waiting("events_queue") > 0, 30, "a message in events_queue")
+    wait_until(
+        lambda: requests.get(one, timeout=10).json()["delivered_at"], SECONDS, "its delivery"
+    )
+    wait_until(lambda: platform.waiting("events_queue") > 0, SECONDS, "a message in events_queue")
     assert requests.get(f"{URL}/api/events?delivered=false", timeout=10).json() == []
 
 
