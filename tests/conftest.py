@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chassis import logs
+from chassis import database, logs
 from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
@@ -60,6 +60,15 @@ def _own_environment() -> None:
     for name in list(os.environ):
         if name == "ENV_FILE" or name.startswith(theirs):
             del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _patient_with_databases() -> None:
+    """Have the tests' own connections wait for a PostgreSQL that others keep from the cores.
+
+    One that is away refuses at once, however long they would wait.
+    """
+    database.CONNECT_TIMEOUT = 20
 
 
 @pytest.fixture

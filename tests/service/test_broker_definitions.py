@@ -9,9 +9,11 @@ from local import status
 from local.amqp import connect
 from local.rabbitmq import RabbitMQ
 from local.status import queue_depths
+from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import consumed_queues
 
 COLUMNS = ("name", "type", "policy")
+SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +77,17 @@ def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
             ("customer_events", "customer.deleted"),
         ):
             channel.basic_publish(exchange, key, b"{}")
-        depths = queue_depths(rabbitmq, [*names, "nosuch"])
-        for name in names:
-            channel.queue_purge(name)
-    assert depths == dict(zip(names, ["2", "3", "1", "3"], strict=True))
+        expected = dict(zip(names, ["2", "3", "1", "3"], strict=True))
+        try:
+            # a queue that does not answer at once counts as empty
+            wait_until(
+                lambda: queue_depths(rabbitmq, [*names, "nosuch"]) == expected,
+                SECONDS,
+                f"{expected} to wait",
+            )
+        finally:
+            for name in names:
+                channel.queue_purge(name)
 
 
 def test_of_dead_letters_only_those_that_there_are_are_shown(rabbitmq: RabbitMQ) -> None:
@@ -90,7 +99,11 @@ def test_of_dead_letters_only_those_that_there_are_are_shown(rabbitmq: RabbitMQ)
             channel.queue_purge(f"{name}.dlq")
         assert [name for name, _ in status._queue_rows(rabbitmq)] == [*consumed, "events_queue"]
         channel.basic_publish("", "mail_inbox.dlq", b"{}")
-        assert status._queue_rows(rabbitmq)[-1] == ("mail_inbox.dlq", "1")
+        wait_until(
+            lambda: status._queue_rows(rabbitmq)[-1] == ("mail_inbox.dlq", "1"),
+            SECONDS,
+            "the dead letter to be shown",
+        )
         channel.queue_purge("mail_inbox.dlq")
 
 

@@ -6,7 +6,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -44,7 +45,7 @@ BEN: dict[str, Any] = {
     "phone": "0601020304",
 }
 CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.deleted"
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def configured(
     broker_settings: BrokerSettings,
 ) -> Settings:
     """Customers' configuration on the tests' servers, strict."""
-    strict = EventSettings(events_strict=True, event_publish_timeout_seconds=2)
+    strict = EventSettings(events_strict=True, event_publish_timeout_seconds=20)
     database = database_settings("customers")
     return Settings(SERVER, port(), port(), database, broker_settings, strict)
 
@@ -164,7 +165,7 @@ def api(configured: Settings, tmp_path: Path, bound: None) -> Iterator[Callable[
 def publisher(configured: Settings, bound: None) -> Iterator[Publisher]:
     """The publisher of a strict API, connected."""
     publisher = create_publisher(configured, "test customers")
-    assert publisher.wait_until_ready(10)
+    assert publisher.wait_until_ready(SECONDS)
     yield publisher
     publisher.close()
 
@@ -173,6 +174,16 @@ def publisher(configured: Settings, bound: None) -> Iterator[Publisher]:
 def strict(configured: Settings, publisher: Publisher) -> FlaskClient:
     """A client of a strict customers-api."""
     return create_app(configured, publisher).test_client()
+
+
+@pytest.fixture
+def hasty(configured: Settings, bound: None) -> Iterator[FlaskClient]:
+    """A client of a strict customers-api that gives a frozen broker up soon."""
+    events = EventSettings(events_strict=True, event_publish_timeout_seconds=2)
+    settings = replace(configured, events=events)
+    with closing(create_publisher(settings, "hasty customers")) as publisher:
+        assert publisher.wait_until_ready(SECONDS)
+        yield create_app(settings, publisher).test_client()
 
 
 def create(client: FlaskClient, name: str = "Ben") -> int:
@@ -394,16 +405,22 @@ def test_a_killed_api_leaves_as_many_events_as_changes(
                 served.end(signal.SIGKILL)
         finally:
             done.set()
-    created = [row["id"] for row in rows(customers_db, "customers")]
-    taken.wait_for(len(created))
-    assert sorted({event["data"]["id"] for event in taken}) == created
+    # a worker outlives its master for a moment, and what it has begun is done
+    wait_until(lambda: served.request("GET", "/live") is None, SECONDS, "the workers to end")
+
+    def all_are_told_of_once() -> bool:
+        taken.take()
+        told = sorted(event["data"]["id"] for event in first_arrivals(taken))
+        return told == [row["id"] for row in rows(customers_db, "customers")]
+
+    wait_until(all_are_told_of_once, SECONDS, "an event for each customer")
 
 
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_the_environment_says_whether_a_process_is_strict(
     api: Callable[..., Api], customers_db: Database, taken: Taken, strict: str
 ) -> None:
-    served = api(EVENTS_STRICT=strict, EVENT_PUBLISH_TIMEOUT_SECONDS="5")
+    served = api(EVENTS_STRICT=strict, EVENT_PUBLISH_TIMEOUT_SECONDS="10")
     served.start()
     health: list[Any] = []
 
@@ -511,35 +528,37 @@ def test_strict_with_the_broker_stopped_no_change_counts_until_it_is_back(
         problem(strict.put(f"{CUSTOMERS}/9", json={"name": "Ben"}), 404)
         problem(strict.put(f"{CUSTOMERS}/1", json={"phone": 6}), 422)
     works_again(strict)
-    taken.wait_for(2)
-    assert taken.types() == [CREATED, UPDATED]
+    taken.take()
+    # the broker may have had an event whose confirm came too late
+    first, *others = taken.types()
+    assert (first, set(others)) == (CREATED, {UPDATED})
 
 
 def test_strict_with_the_broker_frozen_no_change_counts_until_it_is_back(
-    strict: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
+    strict: FlaskClient, hasty: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
 ) -> None:
     create(strict)
     before = rows(customers_db, "customers")
     with frozen(rabbitmq):
-        first, *others = try_all(strict)
+        first, *others = try_all(hasty)
         refused(first, "broker_timeout")
         for response in others:
             refused(response, "broker_unavailable")
         assert rows(customers_db, "customers") == before
-    works_again(strict)
+    works_again(hasty)
 
 
 def test_strict_with_the_broker_frozen_changes_at_once_are_all_refused(
-    strict: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
+    strict: FlaskClient, hasty: FlaskClient, customers_db: Database, rabbitmq: RabbitMQ
 ) -> None:
     create(strict)
     with frozen(rabbitmq), ThreadPoolExecutor(4) as pool:
-        clients = [strict.application.test_client() for _ in range(4)]
+        clients = [hasty.application.test_client() for _ in range(4)]
         for responses in pool.map(try_all, clients):
             for response in responses:
                 refused(response, "broker_timeout", "broker_unavailable")
     assert len(rows(customers_db, "customers")) == 1
-    works_again(strict)
+    works_again(hasty)
 
 
 def test_strict_a_lost_exchange_refuses_changes_until_it_is_made_again(

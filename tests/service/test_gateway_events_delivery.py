@@ -139,8 +139,10 @@ def test_an_event_comes_as_a_cloudevent_with_its_own_id_time_and_trace(
 def test_a_delivered_event_is_shown_so_after_the_outbox_was_purged(
     gateway: FlaskClient, gateway_db: Database, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
-    uid = posted(gateway)
     with relaying(gateway_settings):
+        # it may come before the relay is connected to the broker, and fail once
+        wait_until_delivered(gateway, posted(gateway))
+        uid = posted(gateway)
         wait_until_delivered(gateway, uid)
     with gateway_db.read() as connection:
         connection.execute(text("DELETE FROM outbox"))

@@ -20,6 +20,7 @@ from chassis.fields import Schema, Title
 from chassis.settings import DatabaseSettings
 
 KEY = {"Idempotency-Key": "key-1"}
+SECONDS = 60.0
 
 
 class Thing(Schema):
@@ -79,18 +80,18 @@ def blocked(service: Service, client: FlaskClient) -> Iterator[Callable[[], Test
 
     def wait() -> Response:
         begun.set()
-        assert end.wait(10)
+        assert end.wait(SECONDS)
         return jsonify(number="the first")
 
     service.effect = wait
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, client.application.test_client())
-        assert begun.wait(10)
+        assert begun.wait(SECONDS)
         service.effect = None
 
         def finish() -> TestResponse:
             end.set()
-            return first.result(10)
+            return first.result(SECONDS)
 
         yield finish
         end.set()
@@ -186,16 +187,16 @@ def test_of_many_at_once_one_has_the_effect(client: FlaskClient, service: Servic
         clients = [client.application.test_client() for _ in range(16)]
         answers = list(pool.map(post, clients))
     assert {answer.status_code for answer in answers} <= {202, 409}
-    assert {answer.data for answer in answers if answer.status_code == 202} == {answers[0].data}
+    assert len({answer.data for answer in answers if answer.status_code == 202}) == 1
     assert len(service.ids) == 1
 
 
 def test_a_claim_whose_holder_died_is_taken_over_after_a_minute(
     client: FlaskClient, service: Service, blocked: Callable[[], TestResponse]
 ) -> None:
-    age(service.database, "59 seconds")
+    age(service.database, "30 seconds")
     problem(post(client), 409)
-    age(service.database, "2 seconds")
+    age(service.database, "31 seconds")
     second = post(client)
     assert second.json == {"number": 2}
     assert service.ids[0] == service.ids[1]

@@ -54,9 +54,11 @@ def worker(orders_settings: Settings, channel: BlockingChannel) -> Iterator[None
 
 def filed(settings: Settings) -> dict[str, EmailMessage]:
     """The mails in the Maildir, as a mail reader would find them."""
-    if not settings.mail.mail_dir.exists():
+    home = settings.mail.mail_dir
+    # a worker makes one after the other
+    if not all((home / name).is_dir() for name in ("tmp", "new", "cur")):
         return {}
-    box = mailbox.Maildir(settings.mail.mail_dir, create=False)
+    box = mailbox.Maildir(home, create=False)
     return {
         key: message_from_bytes(box.get_bytes(key), policy=default)
         for key in box.keys()  # noqa: SIM118

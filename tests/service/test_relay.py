@@ -174,17 +174,22 @@ def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
+    # it may come before the relay is connected to the broker, and fail once
+    add(gateway_db, "first")
+    wait_until_all_is_sent(gateway_db)
     events = [f"{number % 7}/{number // 7}" for number in range(700)]
     loose = [f"loose-{number}" for number in range(300)]
     for part in (events[:1], events[1:300] + loose, events[300:]):
         add(gateway_db, *part)
     wait_until_all_is_sent(gateway_db)
     arrived = taken(channel)
-    assert sorted(arrived) == sorted(events + loose)
+    assert sorted(arrived) == sorted(["first", *events, *loose])
     orders = first_arrivals(arrived)
     del orders[""]
     assert orders == {str(number): numbered(str(number), 100) for number in range(7)}
-    assert set(attempts(gateway_db).values()) == {1}
+    counted = attempts(gateway_db)
+    del counted["first"]
+    assert set(counted.values()) == {1}
 
 
 def test_a_rolled_back_change_tells_nobody(gateway_db: Database) -> None:
@@ -338,17 +343,22 @@ def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
     def measured(name: str) -> float:
         return REGISTRY.get_sample_value(name) or 0.0
 
+    def wait_for_neither() -> None:
+        # the relay sets one after the other
+        gauges = ("outbox_backlog", "outbox_lag_seconds")
+        wait_until(lambda: not any(map(measured, gauges)), SECONDS, "neither backlog nor lag")
+
     relay()
+    wait_for_neither()
     with stopped(rabbitmq):
         add(gateway_db, "a/0", "a/1")
-        wait_until(lambda: measured("outbox_backlog") == 2, 10, "a backlog of two")
+        wait_until(lambda: measured("outbox_backlog") == 2, SECONDS, "a backlog of two")
         lag = measured("outbox_lag_seconds")
         add(gateway_db, "a/2")
-        wait_until(lambda: measured("outbox_backlog") == 3, 10, "a backlog of three")
-        wait_until(lambda: measured("outbox_lag_seconds") > lag + 1, 10, "more lag")
+        wait_until(lambda: measured("outbox_backlog") == 3, SECONDS, "a backlog of three")
+        wait_until(lambda: measured("outbox_lag_seconds") > lag + 1, SECONDS, "more lag")
     wait_until_all_is_sent(gateway_db)
-    wait_until(lambda: measured("outbox_backlog") == 0, 10, "no backlog")
-    assert measured("outbox_lag_seconds") == 0
+    wait_for_neither()
 
 
 def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
@@ -363,11 +373,12 @@ def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
     relay()
     wait_until(lambda: len(waiting(gateway_db)) < 1900, SECONDS, "some to be sent", poll=0.005)
     rabbitmq.kill()
-    assert waiting(gateway_db)
+    # the relay may have sent all of the others before the kill
+    add(gateway_db, *(f"{aggregate}/100" for aggregate in range(20)))
     rabbitmq.start()
     wait_until_all_is_sent(gateway_db)
     arrived = first_arrivals(taken_anew(broker_settings))
-    assert arrived == {str(number): numbered(str(number), 100) for number in range(20)}
+    assert arrived == {str(number): numbered(str(number), 101) for number in range(20)}
 
 
 def test_a_confirm_that_is_overdue_is_not_waited_for_for_ever(

@@ -13,6 +13,7 @@ from chassis.settings import BrokerSettings
 from gateway.watch.peer import AwayError
 from gateway.watch.queues import QueueWatch
 
+SECONDS = 30.0
 NOBODY: Any = SimpleNamespace(
     opened=lambda _channel: None, lost=lambda _reason: None, blocked=lambda _reason: None
 )
@@ -33,7 +34,7 @@ class Opened:
 
     def __init__(self) -> None:
         self.closed = threading.Event()
-        self.ioloop = SimpleNamespace(start=lambda: self.closed.wait(5), close=lambda: None)
+        self.ioloop = SimpleNamespace(start=lambda: self.closed.wait(SECONDS), close=lambda: None)
 
     def close(self) -> None:
         """End."""
@@ -54,7 +55,7 @@ def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
     monkeypatch.setattr(Connection, "_new", made_too_late)
     connection = Connection(settings(1), "test", [], NOBODY)
     connection.start()
-    assert opened.closed.wait(2)
+    assert opened.closed.wait(SECONDS)
 
 
 def test_queues_are_not_asked_for_on_a_connection_that_is_closing(

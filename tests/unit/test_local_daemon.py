@@ -13,6 +13,7 @@ from local.errors import StackError
 from local.waiting import wait_until
 
 ENVIRONMENT = {"PATH": os.defpath}
+SECONDS = 30.0
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_a_server_that_is_not_seen_at_the_first_look_has_not_ended(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon.start(["sleep", "60"], ENVIRONMENT)
-    wait_until(daemon.running, 10, "the server to run")
+    wait_until(daemon.running, SECONDS, "the server to run")
     look, looks = processes.directory, iter([None, None])
     monkeypatch.setattr(processes, "directory", lambda pid: next(looks, look(pid)))
     daemon.check()
@@ -37,6 +38,11 @@ def test_a_server_that_is_not_seen_at_the_first_look_has_not_ended(
 
 def test_of_a_server_that_has_ended_its_last_words_are_said(daemon: Daemon) -> None:
     daemon.start(["sh", "-c", "echo no disk; exit 1"], ENVIRONMENT)
-    wait_until(lambda: not daemon.running(), 10, "the server to end")
+    # one whose id is not in its file yet does not run either
+    wait_until(
+        lambda: "no disk" in daemon.log.read_text() and not daemon.running(),
+        SECONDS,
+        "the server to end",
+    )
     with pytest.raises(StackError, match=r"^The server ended at once\. .* says: no disk$"):
         daemon.check()

@@ -158,7 +158,7 @@ def test_our_process_on_another_address_does_not_make_anothers_port_ours(
         resolved = resolve(values, ADDRESSES, wanted, tmp_path)
         command = [sys.executable, "-c", serve, str(port)]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as foreign:
-            wait_until(lambda: ports.accepts(port), 5, "the other program to listen")
+            wait_until(lambda: ports.accepts(port), 30, "the other program to listen")
             message = rf"^Port {port} on 127.0.0.1 is taken by .* \(pid {foreign.pid}\)"
             with pytest.raises(StackError, match=message):
                 plan.check(resolved, frozenset([os.getpid()]))

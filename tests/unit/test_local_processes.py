@@ -15,6 +15,8 @@ from local.errors import StackError
 from local.pm2 import Pm2
 from local.waiting import wait_until
 
+SECONDS = 30.0
+
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
@@ -26,7 +28,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 
 def test_a_daemon_runs_until_it_is_ended(daemon: Daemon) -> None:
     daemon.start(["sleep", "60"], os.environ)
-    wait_until(daemon.running, 5, "the sleeper to run")
+    wait_until(daemon.running, SECONDS, "the sleeper to run")
     daemon.end(signal.SIGTERM)
     assert not daemon.running()
     assert daemon.family() == []
@@ -43,14 +45,19 @@ def test_another_process_with_the_id_of_a_stale_pid_file_is_left_alone(daemon: D
 
 def test_a_daemon_that_ends_at_once_is_reported_with_its_last_words(daemon: Daemon) -> None:
     daemon.start(["sh", "-c", "echo no such port >&2; exit 3"], os.environ)
-    wait_until(lambda: not daemon.running(), 5, "the end")
+    # one whose id is not in its file yet does not run either
+    wait_until(
+        lambda: "no such port" in daemon.log.read_text() and not daemon.running(),
+        SECONDS,
+        "the end",
+    )
     with pytest.raises(StackError, match=r"the sleeper ended at once.*no such port"):
         daemon.check()
 
 
 def test_a_zombie_does_not_count_as_alive() -> None:
     with subprocess.Popen(["true"]) as child:
-        wait_until(lambda: not processes.alive(child.pid), 5, "the child to end")
+        wait_until(lambda: not processes.alive(child.pid), SECONDS, "the child to end")
 
 
 def test_a_process_that_does_not_exist_reads_as_nothing() -> None:
@@ -114,7 +121,7 @@ def test_a_frozen_process_has_no_thread_that_goes_on_and_a_thawed_one_has() -> N
                 assert states == ["T"] * 5
                 assert processes.cpu_seconds(child.pid) == used
                 processes.thaw([child.pid, 0])
-            wait_until(lambda: processes.cpu_seconds(child.pid) > used, 10, "work to go on")
+            wait_until(lambda: processes.cpu_seconds(child.pid) > used, SECONDS, "work to go on")
         finally:
             child.kill()
 
@@ -125,6 +132,6 @@ def _state(thread: Path) -> str:
 
 def test_a_process_that_has_ended_is_as_good_as_frozen() -> None:
     with subprocess.Popen(["true"]) as child:
-        wait_until(lambda: not processes.alive(child.pid), 5, "the child to end")
+        wait_until(lambda: not processes.alive(child.pid), SECONDS, "the child to end")
         processes.freeze([child.pid])
     processes.freeze([child.pid])
