@@ -14,10 +14,11 @@ from gateway.upstream import IN_FLIGHT
 from local.waiting import wait_until
 from tests.service.process import broker_variables
 from tests.service.raw_upstream import RawUpstream, silent
-from tests.service.served import gateway_variables, serving
+from tests.service.served import SECONDS, Served, gateway_variables, serving
 
 WORKERS = 2
 ALL = WORKERS * IN_FLIGHT
+MOVIES = 20
 
 
 @pytest.fixture
@@ -50,7 +51,14 @@ def url(
     variables = gateway_variables(database_settings("gateway"), **ports)
     variables |= broker_variables(broker_settings) | {"GATEWAY_WORKERS": str(WORKERS)}
     with serving("gateway", variables, tmp_path) as gateway:
+        wait_until(lambda: all_are_there(gateway), SECONDS, "all workers to serve")
         yield gateway.url
+
+
+def all_are_there(gateway: Served) -> bool:
+    """Whether each worker serves; the first that does answers for all."""
+    log = gateway.log.read_text()
+    return all(f'"Started worker-{number + 1}"' in log for number in range(WORKERS))
 
 
 def test_while_one_service_hangs_no_request_for_another_waits(
@@ -63,19 +71,19 @@ def test_while_one_service_hangs_no_request_for_another_waits(
         asked: list[Future[requests.Response]] = []
 
         def all_are_taken() -> bool:
-            # a connection each, which the kernel gives to one of the workers that are there by now
+            # a connection each, which the kernel gives to one of the workers
             asked.extend(clients.submit(ask, number) for number in range(ALL // 4))
             return len(hanging.requests) == ALL
 
         wait_until(all_are_taken, 9, "all permits to be taken", poll=0.2)
-        movies = [requests.get(f"{url}/api/movies", timeout=60) for _ in range(100)]
+        movies = [requests.get(f"{url}/api/movies", timeout=60) for _ in range(MOVIES)]
         # all of it while the others hang, ten seconds long: nothing has waited for one of them
         hung = ALL - sum(one.done() and one.result().status_code == 504 for one in asked)
         refused = ask()
         answers = [one.result() for one in asked]
     assert {answer.status_code for answer in movies} == {200}
     assert hung == ALL
-    assert len(quick.requests) == 100
+    assert len(quick.requests) == MOVIES
     assert refused.status_code == 503
     assert refused.json()["cause"] in ("upstream_busy", "circuit_open")
     assert int(refused.headers["Retry-After"]) >= 1

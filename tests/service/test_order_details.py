@@ -36,7 +36,8 @@ from tests.service.mailing import served
 from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
 
 Ports = dict[str, int]
-PART, WHOLE = 3.0, 4.5  # seconds that these tests give, of which a busy machine needs many
+LONG_PART, LONG_WHOLE = 30.0, 45.0  # seconds that these tests give where all answers come
+PART, WHOLE = 3.0, 4.5  # and where one does not, of which a busy machine needs many
 LATE = 8.0  # below the ten that an upstream may take
 SERVICES = ("orders", "inventory", "customers", "billing")
 MISSING = {"inventory": "products", "customers": "customer", "billing": "bill"}
@@ -64,14 +65,27 @@ FAULTS: dict[str, Act | None] = {
     "answers other JSON": OTHER_JSON,
 }
 
+NEVER_ENDING = ("hangs", "drips")
+
 NO_DATABASE = DatabaseSettings(name="none", user="none", password=SecretStr("none"), port=1)
 
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer than the gateway does."""
-    monkeypatch.setattr(inquiry, "PART_SECONDS", PART)
-    monkeypatch.setattr(inquiry, "WHOLE_SECONDS", WHOLE)
+    monkeypatch.setattr(inquiry, "PART_SECONDS", LONG_PART)
+    monkeypatch.setattr(inquiry, "WHOLE_SECONDS", LONG_WHOLE)
+
+
+@pytest.fixture
+def lose_patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Wait for what will not come no longer than a test should last."""
+
+    def lose() -> None:
+        monkeypatch.setattr(inquiry, "PART_SECONDS", PART)
+        monkeypatch.setattr(inquiry, "WHOLE_SECONDS", WHOLE)
+
+    return lose
 
 
 @pytest.fixture
@@ -143,10 +157,14 @@ def raw() -> Iterator[Callable[..., RawUpstream]]:
 
 
 @pytest.fixture
-def broken(ports: Ports, raw: Callable[..., RawUpstream]) -> Callable[..., FlaskClient]:
+def broken(
+    ports: Ports, raw: Callable[..., RawUpstream], lose_patience: Callable[[], None]
+) -> Callable[..., FlaskClient]:
     """Make a gateway of whose services some are as `FAULTS` says."""
 
     def make(fault: str, *names: str) -> FlaskClient:
+        if fault in NEVER_ENDING:
+            lose_patience()
         act = FAULTS[fault]
         other = free_port() if act is None else raw(act).port
         return gateway_of(ports | dict.fromkeys(names, other))
@@ -376,8 +394,9 @@ def orders_without_history(ports: Ports, order: Any) -> Iterator[int]:
 
 
 def test_a_history_that_hangs_is_named_and_the_order_is_there(
-    ports: Ports, order: Any, orders_without_history: int
+    ports: Ports, order: Any, orders_without_history: int, lose_patience: Callable[[], None]
 ) -> None:
+    lose_patience()
     details = details_of(gateway_of(ports | {"orders": orders_without_history}), order)
     assert (details["history"], details["unavailable"]) == (None, ["history"])
     assert details["customer"]["name"] == "Anna"

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from chassis import service_client
 from chassis.database import Database
 from local.waiting import wait_until
 from orders.app import create_app
@@ -234,18 +235,19 @@ def test_a_repetition_whose_first_answer_was_lost_asks_inventory_for_nothing(
 
 
 def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
-    shopping: FlaskClient, shop: Shop, orders_db: Database
+    shopping: FlaskClient, shop: Shop, orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the first one's claim has expired while it waited for inventory."""
+    monkeypatch.setattr(service_client, "READ_SECONDS", 60)
     both_ask = threading.Barrier(2)
 
     def wait_for_the_other() -> Any:
-        both_ask.wait(4)
+        both_ask.wait(50)
         return shop.products()
 
     def post(number: int) -> TestResponse:
         if number:
-            wait_until(lambda: bool(shop.asked), 4, "the first one to ask")
+            wait_until(lambda: bool(shop.asked), 50, "the first one to ask")
             with orders_db.read() as connection:
                 connection.execute(text("DELETE FROM idempotency_keys"))
         headers = {"Idempotency-Key": "key-1"}

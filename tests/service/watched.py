@@ -100,7 +100,8 @@ class Plant:
         """Stop the watch and what is left of the processes."""
         if self._watch is not None:
             self._watch.close()
-            wait_until(lambda: not watching(), 20, "the watch to end")
+            # another test's, too, which rests ten seconds after the last question
+            wait_until(lambda: not watching(), 60, "the watch to end")
         for server in (self.api, self.relay):
             with suppress(OSError):
                 server.stop()

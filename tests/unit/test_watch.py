@@ -99,13 +99,13 @@ def test_what_fails_in_a_round_loses_nothing_else() -> None:
     def away() -> None:
         raise AwayError("connection refused")
 
-    found = Rounds({"away": away, "here": lambda: 7}).run()
+    found = Rounds({"away": away, "here": lambda: 7}, seconds=60).run()
     assert found == {"away": Found(failure="connection refused"), "here": Found(7)}
 
 
 def test_a_fault_of_ours_is_logged_and_said(caplog: pytest.LogCaptureFixture) -> None:
     empty: dict[str, int] = {}
-    found = Rounds({"wrong": lambda: empty["nothing"]}).run()
+    found = Rounds({"wrong": lambda: empty["nothing"]}, seconds=60).run()
     assert found["wrong"] == Found(failure="'nothing'")
     assert "can't be watched" in caplog.text
 
