@@ -6,6 +6,7 @@ from postman.javascript import Script, keep, kept, patient, status, test
 from postman.requests import BASE, Item, raw_json, tests
 
 STOPPED, STARTED = "1. billing-consumer is stopped", "2. billing-consumer runs again"
+QUEUED = "it is in the queue"
 ABOUT = """What happens to bills while nobody records them, in two parts.
 
 1. Stop the consumer: `./stack pm2 stop billing-consumer`; with the machines, `vagrant ssh
@@ -36,7 +37,7 @@ def _posts() -> Iterator[Item]:
     for variable in BOTH:
         name = f"Post the {_word(variable)} bill"
         queued = 'pm.expect(pm.response.json().stored_in).to.eql("queue");'
-        lines = [*status(202), *test("it is in the queue", queued), keep(variable, "id")]
+        lines = [*status(202), *test(QUEUED, queued), keep(variable, "id")]
         yield _request(name, "POST", "/api/billing", "Taken, though nobody records it.", lines)
 
 

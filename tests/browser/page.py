@@ -29,6 +29,21 @@ class Page:
         what = f"{text!r} to stand in {selector}"
         wait_until(lambda: text in self.text(selector), seconds, what)
 
+    def listen(self, selector: str) -> None:
+        """Keep what is said from now on in what `selector` finds."""
+        script = """
+            window.said = [];
+            const keep = (changes) => changes.forEach((change) =>
+              change.addedNodes.forEach((node) => window.said.push(node.textContent)));
+            const said = document.querySelector(arguments[0]);
+            new MutationObserver(keep).observe(said, { childList: true });
+        """
+        self.driver.execute_script(script, selector)
+
+    def said(self) -> str:
+        """All that was said there since, though it was replaced by now; a line each."""
+        return str(self.driver.execute_script("return window.said.join('\\n')"))
+
     def click(self, selector: str, seconds: float = 20) -> None:
         """Wait until there is such an element, then click on it."""
         script = "return document.querySelector(arguments[0]) !== null"

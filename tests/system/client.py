@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from uuid import uuid4
 
 import pika
 import requests
@@ -13,8 +14,24 @@ from local.databases import connect as connect
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.system import quiet
 
+# what becomes of a request that got no answer, or not all of it
+NO_ANSWER = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+
+
+@contextmanager
+def locked_bills(stack: Stack) -> Iterator[None]:
+    """Let no bill be recorded meanwhile."""
+    with closing(connect(stack, "billing")) as connection:
+        connection.cursor().execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        yield
+        connection.rollback()
 
 
 class Bills:
@@ -46,7 +63,7 @@ class Bills:
         while not stop.is_set():
             try:
                 self.post()
-            except requests.ConnectionError:
+            except NO_ANSWER:
                 # no answer, no promise; whether it counts, nobody can say
                 self.unanswered += 1
                 stop.wait(0.05)
@@ -112,6 +129,15 @@ class Bills:
                 pika.PlainCredentials(user, password),
             )
         )
+
+    def settle(self) -> None:
+        """Wait until no bill is on its way any more, be it another test's or an order's."""
+        wait_until(lambda: quiet.is_quiet(self.stack), 60, "what others have left to arrive")
+        # what the consumer is just being given, it records before this one
+        last = uuid4().hex
+        self.publish_many([last])
+        wait_until(lambda: last in self.recorded(), 60, "a last bill to be recorded")
+        wait_until(lambda: quiet.is_quiet(self.stack), 60, "the last bill to be acknowledged")
 
     def clear(self) -> None:
         """Empty queues and table."""

@@ -17,6 +17,7 @@ from tests.system.client import Bills
 from tests.system.orders import Orders
 
 LONG = "long"
+LOCK_MOVIES = "LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"
 # pytest --hypothesis-profile long
 settings.register_profile(LONG, max_examples=1000, stateful_step_count=30)
 
@@ -25,6 +26,7 @@ settings.register_profile(LONG, max_examples=1000, stateful_step_count=30)
 def bills(stack: Stack) -> Iterator[Bills]:
     """Posts bills and knows what became of them; everything runs and is empty at the start."""
     bills = Bills(stack)
+    bills.settle()
     bills.clear()
     yield bills
     wait_until(lambda: ready(stack), 60, "the stack to be whole again")
@@ -65,5 +67,5 @@ def movies(stack: Stack) -> Iterator[str]:
 def locked_movies(stack: Stack) -> Iterator["psycopg2.extensions.connection"]:
     """A connection that holds the table of movies, so that reading it waits until its rollback."""
     with closing(connect(stack, "inventory")) as connection:
-        connection.cursor().execute("LOCK TABLE movies IN ACCESS EXCLUSIVE MODE")
+        connection.cursor().execute(LOCK_MOVIES)
         yield connection

@@ -13,6 +13,7 @@ from local.databases import connect
 from local.stack import Stack
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.system.client import NO_ANSWER
 from tests.system.listener import Listener
 
 STEPS = 4
@@ -82,7 +83,7 @@ class Customers:
         change = Change(f"customer.{act}", name)
         try:
             answer = session.request(method, self.url + path, json=body, timeout=20)
-        except requests.ConnectionError:
+        except NO_ANSWER:
             self.unsure.append(change)
             return None
         if not answer.ok:

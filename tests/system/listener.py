@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from pika.adapters.blocking_connection import BlockingChannel
 
@@ -42,17 +43,32 @@ class Listener:
 
     def receive(self) -> None:
         """Take what is there."""
+        self._take_until_idle_for(IDLE_SECONDS)
+
+    def receive_all(self, seconds: float = 60) -> None:
+        """Take all that is there by now, which is what comes before a last message."""
+        last = str(uuid4())
+        with self._channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish("", self.queue, json.dumps({"id": last}).encode())
+        assert self._take_until_idle_for(seconds, last), f"the end of {self.queue} does not come"
+
+    def _take_until_idle_for(self, seconds: float, last: str | None = None) -> bool:
+        """Take what comes; True once there is the `last` message, which is no event."""
         with self._channel() as channel:
             channel.basic_qos(prefetch_count=500)
             for method, _properties, body in channel.consume(
-                self.queue, inactivity_timeout=IDLE_SECONDS
+                self.queue, inactivity_timeout=seconds
             ):
                 if method is None or body is None:
                     break
                 event = json.loads(body)
+                channel.basic_ack(method.delivery_tag)
+                if event["id"] == last:
+                    return True
                 self.events.setdefault(event["id"], event)
                 self.routing_keys[event["id"]] = method.routing_key
-                channel.basic_ack(method.delivery_tag)
+        return False
 
     def wait_for(self, count: int, seconds: float = 60) -> None:
         """Wait for so many different events."""

@@ -21,6 +21,8 @@ from local.status import queue_depths
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 from tests.at_work import at_work
+from tests.system import quiet
+from tests.system.client import NO_ANSWER
 
 OUTBOXES = ("orders", "inventory", "billing")
 MANY = 1_000_000
@@ -109,7 +111,7 @@ class Orders:
     def _try(self, chance: random.Random, items: Sequence[tuple[int, int]]) -> bool:
         try:
             answer = self.post(*items)
-        except requests.ConnectionError:
+        except NO_ANSWER:
             self.unsure += 1
             return False
         if answer.status_code != 201:
@@ -121,7 +123,7 @@ class Orders:
         return True
 
     def _try_to_cancel(self, order: Answer) -> None:
-        with suppress(requests.ConnectionError):
+        with suppress(*NO_ANSWER):
             # 409: it has come to its end meanwhile
             assert self.cancel(order).status_code in (200, 409, 502, 503, 504)
 
@@ -162,8 +164,7 @@ class Orders:
 
     def unsent(self, service: str) -> int:
         """How many messages wait in a service's outbox."""
-        [(count,)] = self.query(service, "SELECT count(*) FROM outbox WHERE sent_at IS NULL")
-        return int(count)
+        return quiet.unsent(self.stack, service)
 
     def faults(self) -> list[str]:
         """What is not as it has to be once all orders are settled."""

@@ -126,14 +126,19 @@ class Telling:
 
     def _put_aside(self) -> None:
         """Have something refused by a consumer, and a mail by whoever sends it."""
-        taken = (t.body for t in self.wire.take() if t.body["type"] == "order.created")
-        created = next(body for body in taken if body["data"]["email"] == ANNA["email"])
+        wait_until(lambda: bool(self._annas_orders()), 30, "Anna's order to be told")
+        created = self._annas_orders()[0]
         changed = {"uid": str(uuid4()), "email": "nobody"}
         unsendable = created | {"id": UNSENDABLE_ID, "data": created["data"] | changed}
         self.wire.publish(self._queue, NO_BILL, NO_BILL_ID)
         self.wire.publish("mail_inbox", json.dumps(unsendable).encode(), UNSENDABLE_ID)
         for queue in self._letter_boxes:
             self._look_for_dead_letter(queue)
+
+    def _annas_orders(self) -> list[Answer]:
+        """The events of her orders that are made, as far as they have come."""
+        taken = (t.body for t in self.wire.take() if t.body["type"] == "order.created")
+        return [body for body in taken if body["data"]["email"] == ANNA["email"]]
 
     def _look_for_dead_letter(self, queue: str) -> None:
         def is_there() -> bool:

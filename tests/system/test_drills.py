@@ -49,7 +49,8 @@ def test_a_drill_costs_nothing_and_leaves_nothing(
     assert any(sample.recorded for sample in result.samples)
     assert list(tmp_path.iterdir()) == []
     assert platform.is_whole()
-    assert platform.depths()["billing_queue.dlq"] == 0
+    # there is no depth while the broker is late to tell
+    wait_until(lambda: platform.depths().get("billing_queue.dlq") == 0, 30, "no dead letter")
 
 
 def _forget_a_bill(scene: Scene) -> None:
@@ -121,7 +122,8 @@ def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
     kept = json.loads((directory / "findings.json").read_text())
     assert kept[verdict] > 0
     assert any(words in finding["what"] for finding in kept["findings"])
-    lost = {finding["of"] for finding in kept["findings"] if finding["verdict"] == verdict}
+    # what came last may be on its way still, and found missing for that
+    lost = {finding["of"] for finding in kept["findings"] if words in finding["what"]}
     answers = (directory / "answers.jsonl").read_text()
     if fault is _forget_a_bill:
         assert all(name in answers for name in lost)

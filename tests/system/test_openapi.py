@@ -19,6 +19,8 @@ WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]
 CLOSED = [operation for operation in WITH_BODY if operation.id != "postEvent"]
 WITH_ID = [operation for operation in OPERATIONS.values() if "{id}" in operation.path]
 LISTS = [operation for name, operation in OPERATIONS.items() if name.startswith("list")]
+# it waits for orders no longer than a second, and is 504 on a machine that is busy
+HURRIED = "getOrderDetails"
 TOO_LARGE = b'"' + b"x" * 1024 * 1024 + b'"'
 JSON = "application/json"
 PROTECTED = [operation for operation in OPERATIONS.values() if operation.protected]
@@ -155,7 +157,8 @@ def test_every_example_works_as_it_is(
 
     def is_there() -> bool:
         answers.append(call(stack, operation, body, path=path, query=query, header=header))
-        return answers[-1].status_code != 404
+        status = answers[-1].status_code
+        return status != 404 and (operation.id, status) != (HURRIED, 504)
 
     wait_until(is_there, 10, "what was made to be there")
     expect(operation, answers[-1], min(map(int, operation.responses)))

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,19 +16,24 @@ from local.drill.victims import kill, pid
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.system.client import GOOD, Bills
+from tests.service.outages import stopped
+from tests.system.client import GOOD, NO_ANSWER, Bills, locked_bills
+from tests.system.conftest import LOCK_MOVIES, ready
+from tests.system.outages import killed
+
+TRIES, HELD_UP_SECONDS = 5, 8.0  # on a machine that is busy with other things
 
 
-def kill_while_progressing(bills: Bills, stack: Stack, name: str, goal: int) -> int:
+def kill_while_progressing(bills: Bills, stack: Stack, name: str, goal: int) -> None:
     """Kill a process each time that it has got a bit further, three times at most."""
     kills, done = 0, 0
     while kills < 3 and done < goal:
-        wait_until(lambda: len(bills.recorded()) > done, 60, f"{name} to get further")  # noqa: B023
+        # which may be after RabbitMQ has started
+        wait_until(lambda: len(bills.recorded()) > done, 180, f"{name} to go on")  # noqa: B023
         done = len(bills.recorded())
         if done < goal:
             kill(stack, name)
             kills += 1
-    return kills
 
 
 def test_bills_wait_while_the_consumer_is_stopped_and_are_recorded_after(
@@ -36,7 +42,8 @@ def test_bills_wait_while_the_consumer_is_stopped_and_are_recorded_after(
     stack.pm2("stop", "billing-consumer")
     for _ in range(20):
         assert bills.post().status_code == 202
-    wait_until(lambda: bills.waiting() == 20, 10, "20 messages in the queue")
+    # or more: what is confirmed late is there a second time, by the outbox
+    wait_until(lambda: bills.waiting() >= 20, 30, "20 messages in the queue")
     assert not bills.recorded()
     stack.pm2("restart", "billing-consumer")
     bills.wait_until_all_are_recorded()
@@ -46,10 +53,9 @@ def test_bills_wait_while_the_consumer_is_stopped_and_are_recorded_after(
 def test_a_stopped_broker_costs_no_bill_and_no_second(bills: Bills, stack: Stack) -> None:
     with bills.traffic():
         bills.wait_for_accepted(50)
-        stack.rabbitmq.stop()
-        bills.wait_for_accepted(50)
-        assert bills.post().json()["stored_in"] == "outbox"
-        stack.rabbitmq.start()
+        with stopped(stack.rabbitmq):
+            bills.wait_for_accepted(50)
+            assert bills.post().json()["stored_in"] == "outbox"
         bills.wait_for_accepted(200)
     bills.wait_until_all_are_recorded()
     assert not bills.refused
@@ -58,9 +64,8 @@ def test_a_stopped_broker_costs_no_bill_and_no_second(bills: Bills, stack: Stack
 def test_a_killed_broker_costs_no_bill(bills: Bills, stack: Stack) -> None:
     with bills.traffic():
         bills.wait_for_accepted(50)
-        stack.rabbitmq.kill()
-        bills.wait_for_accepted(50)
-        stack.rabbitmq.start()
+        with killed(stack.rabbitmq):
+            bills.wait_for_accepted(50)
         bills.wait_for_accepted(200)
     bills.wait_until_all_are_recorded()
     assert not bills.refused
@@ -73,24 +78,30 @@ def test_a_consumer_killed_in_the_middle_of_its_work_records_each_bill_once(
     for number in range(3000):
         bills.accepted.append(f"bill-{number}")
     bills.publish_many(bills.accepted)
-    stack.pm2("start", "billing-consumer")
-    killed = kill_while_progressing(bills, stack, "billing-consumer", goal=3000)
+    with locked_bills(stack):
+        stack.pm2("start", "billing-consumer")
+        wait_until(lambda: bills.waiting() < 3000, 60, "bills to be in hand")
+        kill(stack, "billing-consumer")
+    kill_while_progressing(bills, stack, "billing-consumer", goal=3000)
     bills.wait_until_all_are_recorded()
     assert len(bills.recorded()) == 3000
-    assert killed
 
 
 def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     bills: Bills, stack: Stack
 ) -> None:
     stack.rabbitmq.stop()
-    with ThreadPoolExecutor(8) as pool:
-        # the answers are not kept: each would keep its connection open
-        assert {*pool.map(lambda _: bills.post().status_code, range(2000))} == {202}
-    starting = threading.Thread(target=stack.rabbitmq.start)
-    starting.start()
-    kill_while_progressing(bills, stack, "gateway-relay", goal=2000)
-    starting.join()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            # the answers are not kept: each would keep its connection open
+            assert {*pool.map(lambda _: bills.post().status_code, range(2000))} == {202}
+    finally:
+        starting = threading.Thread(target=stack.rabbitmq.start)
+        starting.start()
+    try:
+        kill_while_progressing(bills, stack, "gateway-relay", goal=2000)
+    finally:
+        starting.join()
     bills.wait_until_all_are_recorded()
     assert len(bills.recorded()) == 2000
 
@@ -105,9 +116,8 @@ def test_billings_database_away_delays_bills_and_dead_letters_none(
         if fault == "restart":
             database.restart()
         else:
-            database.kill()
-            bills.wait_for_accepted(50)
-            database.start()
+            with killed(database):
+                bills.wait_for_accepted(50)
         bills.wait_for_accepted(100)
     bills.wait_until_all_are_recorded()
     assert bills.waiting("billing_queue.dlq") == 0
@@ -117,19 +127,16 @@ def test_billings_database_away_delays_bills_and_dead_letters_none(
 def test_the_gateways_database_away_costs_nothing_while_the_broker_is_there(
     bills: Bills, stack: Stack
 ) -> None:
-    stack.postgres["gateway"].kill()
-    try:
+    with killed(stack.postgres["gateway"]):
         for _ in range(10):
-            assert bills.post().status_code == 202
-        stack.rabbitmq.stop()
-        try:
+            wait_until(lambda: bills.post().status_code == 202, 30, "a bill to be taken")
+        assert set(bills.refused) <= {503}
+        # one that was refused since its confirm came too late is in the queue
+        bills.unanswered = len(bills.refused)
+        with stopped(stack.rabbitmq):
             answer = bills.post()
             assert answer.status_code == 503
             assert "Retry-After" in answer.headers
-        finally:
-            stack.rabbitmq.start()
-    finally:
-        stack.postgres["gateway"].start()
     bills.wait_until_all_are_recorded()
 
 
@@ -164,7 +171,8 @@ def test_of_a_killed_gateway_no_old_worker_goes_on_serving(bills: Bills, stack: 
 def _accepts(bills: Bills) -> bool:
     try:
         return bills.post().status_code == 202
-    except requests.ConnectionError:
+    except NO_ANSWER:
+        bills.unanswered += 1
         return False
 
 
@@ -176,15 +184,25 @@ def test_a_stop_answers_the_requests_in_flight(
     locked_movies: "psycopg2.extensions.connection",
     process: str,
 ) -> None:
-    with ThreadPoolExecutor(9) as pool:
-        in_flight = [pool.submit(requests.get, movies, timeout=20) for _ in range(8)]
-        wait_until(lambda: _waiting_for_lock(locked_movies) == 8, 10, "8 requests in flight")
-        stopping = pool.submit(stack.pm2, "stop", process)
-        wait_until(lambda: _refuses(stack, process), 10, "no new connection to be accepted")
-        locked_movies.rollback()
-        answers = [request.result() for request in in_flight]
-        stopping.result()
-    stack.pm2("start", process)
+    for _ in range(TRIES):
+        locked_movies.cursor().execute(LOCK_MOVIES)
+        with ThreadPoolExecutor(9) as pool:
+            began = time.monotonic()
+            in_flight = [pool.submit(requests.get, movies, timeout=20) for _ in range(8)]
+            try:
+                wait_until(lambda: _waiting_for_lock(locked_movies) == 8, 10, "8 in flight")
+                stopping = pool.submit(stack.pm2, "stop", process)
+                wait_until(lambda: _refuses(stack, process), 30, "new connections to be refused")
+            finally:
+                locked_movies.rollback()
+            held_up = time.monotonic() - began
+            answers = [request.result() for request in in_flight]
+            stopping.result()
+        stack.pm2("start", process)
+        # one that is held up for ten seconds has no other answer when nothing stops, either
+        if held_up < HELD_UP_SECONDS:
+            break
+        wait_until(lambda: ready(stack), 60, "the stack to be whole again")
     assert [answer.status_code for answer in answers] == [200] * 8
 
 
