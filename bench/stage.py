@@ -9,14 +9,12 @@ from urllib.parse import quote
 import psycopg2
 
 from bench.sizes import Sizes
-from local import variables
+from local import backlog, variables
 from local.amqp import connect
 from local.console import Report
 from local.layout import CHECKOUT, PROCESSES
 from local.stack import Stack
-from local.status import queue_depths
 from local.waiting import wait_until
-from provisioning.rabbitmq.definitions import consumed_queues
 
 # set where the platform knows them: a load generator is one client, and would be limited
 UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
@@ -73,7 +71,9 @@ class Stage:
 
     def settle(self) -> None:
         """Wait until nothing is under way any more: no message waits, in outbox or queue."""
-        wait_until(self._is_settled, SETTLE_SECONDS, "messages to be delivered", poll=0.2)
+        wait_until(
+            lambda: backlog.is_empty(self.stack), SETTLE_SECONDS, "messages to be delivered", 0.2
+        )
 
     def discard_bills(self) -> None:
         """Forget all bills, and the events of them that nobody waits for; then settle."""
@@ -81,13 +81,6 @@ class Stage:
         with closing(connect(self.stack.rabbitmq)) as connection:
             connection.channel().queue_purge("orders_inbox")
         self.settle()
-
-    def _is_settled(self) -> bool:
-        waiting = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
-        if any(self.query(service, waiting)[0][0] for service in self.stack.postgres):
-            return False
-        queues = consumed_queues(self.stack.rabbitmq.queue)
-        return all(depth == "0" for depth in queue_depths(self.stack.rabbitmq, queues).values())
 
     def waiting(self, queue: str) -> int:
         """How many messages are ready in a queue."""

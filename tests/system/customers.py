@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import requests
 
+from local import backlog
 from local.databases import connect
 from local.stack import Stack
 from local.waiting import wait_until
@@ -106,8 +107,7 @@ class Customers:
 
     def wait_until_all_is_told(self, seconds: float = 60) -> None:
         """Wait until the relay has nothing more to deliver."""
-        waiting = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
-        wait_until(lambda: self._query(waiting) == [(0,)], seconds, "the outbox to be empty")
+        wait_until(lambda: backlog.unsent(self.stack, "customers") == 0, seconds, "an empty outbox")
 
     def clear(self) -> None:
         """Delete all customers, without a word."""

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import requests
 
+from local import backlog
 from local.amqp import connect as connect_to_broker
 from local.databases import connect
 from local.drill import saga
@@ -21,7 +22,6 @@ from local.status import queue_depths
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 from tests.at_work import at_work
-from tests.system import quiet
 from tests.system.client import NO_ANSWER
 
 OUTBOXES = ("orders", "inventory", "billing")
@@ -143,13 +143,16 @@ class Orders:
             wait_until(lambda: self._is_quiet() and not self.faults(), seconds, "it", poll=0.5)
         except StackError:
             # told by hand: pytest explains the assertions of test modules alone
-            unsent = {service: self.unsent(service) for service in OUTBOXES}
+            unsent = {service: backlog.unsent(self.stack, service) for service in OUTBOXES}
             left = {"faults": self.faults()[:20], "unsent": unsent, "waiting": self._waiting()}
             raise AssertionError(left) from None
 
     def _is_quiet(self) -> bool:
         """Whether nothing is on its way any more."""
-        return not any(self.unsent(service) for service in OUTBOXES) and not self._waiting()
+        return (
+            not any(backlog.unsent(self.stack, service) for service in OUTBOXES)
+            and not self._waiting()
+        )
 
     def _waiting(self) -> dict[str, str]:
         """The queues in which something waits, dead letters included."""
@@ -161,10 +164,6 @@ class Orders:
     def waiting(self, queue: str) -> int:
         """How many messages are ready in a queue."""
         return int(queue_depths(self.stack.rabbitmq, [queue])[queue])
-
-    def unsent(self, service: str) -> int:
-        """How many messages wait in a service's outbox."""
-        return quiet.unsent(self.stack, service)
 
     def faults(self) -> list[str]:
         """What is not as it has to be once all orders are settled."""

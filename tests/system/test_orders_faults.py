@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from local import backlog
 from local.drill.victims import kill
 from local.stack import Stack
 from local.waiting import wait_until
@@ -14,12 +15,12 @@ from tests.system.orders import Orders
 Evidence = Callable[[Orders], bool]
 # a process that is stopped, the state in which the order then stays, and by what that can be seen
 STEPS: dict[str, tuple[str, Evidence]] = {
-    "orders-relay": ("pending", lambda orders: orders.unsent("orders") == 1),
+    "orders-relay": ("pending", lambda orders: backlog.unsent(orders.stack, "orders") == 1),
     "inventory-consumer": ("pending", lambda orders: orders.waiting("inventory_inbox") == 1),
-    "inventory-relay": ("pending", lambda orders: orders.unsent("inventory") == 1),
+    "inventory-relay": ("pending", lambda orders: backlog.unsent(orders.stack, "inventory") == 1),
     "orders-consumer": ("pending", lambda orders: orders.waiting("orders_inbox") == 1),
     "billing-consumer": ("processing", lambda orders: orders.waiting("billing_queue") == 1),
-    "billing-relay": ("processing", lambda orders: orders.unsent("billing") == 1),
+    "billing-relay": ("processing", lambda orders: backlog.unsent(orders.stack, "billing") == 1),
     "mail-worker": ("completed", lambda orders: orders.waiting("mail_inbox") == 3),
 }
 CONSUMERS = ("inventory-consumer", "orders-consumer", "billing-consumer", "mail-worker")
