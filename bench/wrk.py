@@ -92,7 +92,10 @@ def load(address: str, request: Request, clients: int, seconds: float) -> Answer
 
 @contextmanager
 def beside(address: str, request: Request, clients: int) -> Iterator[None]:
-    """Have a server asked from so many connections for a block, whatever it answers."""
+    """Have a server asked from so many connections for a block, whatever it answers.
+
+    Raises StackError if wrk has ended before the block.
+    """
     process = subprocess.Popen(
         command(address, clients, LONGEST_SECONDS),
         env=environment(request),
@@ -101,6 +104,8 @@ def beside(address: str, request: Request, clients: int) -> Iterator[None]:
     )
     try:
         yield
+        if process.poll() is not None:
+            raise StackError(f"wrk ended before its time, with status {process.returncode}.")
     finally:
         process.kill()
         process.wait()

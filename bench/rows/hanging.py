@@ -40,7 +40,7 @@ def measure(stage: Stage) -> Row:
         HANGING: partial(_hanging, stage),
     }
     rivals = [
-        Rival(name, f"wrk -c{reads.CLIENTS} {WORDS[name]}", partial(_run, stage), around[name])
+        Rival(name, f"wrk -c{reads.CLIENTS}, {WORDS[name]}", partial(_run, stage), around[name])
         for name in WORDS
     ]
     figures = interleaved(stage.stack, rivals, stage.sizes.rounds)

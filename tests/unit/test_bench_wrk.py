@@ -1,12 +1,15 @@
 """What wrk is asked for, and what it has said."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from bench import wrk
+from local import processes
 from local.errors import StackError
+from local.waiting import wait_until
 
 OUTPUT = """\
 Running 4s test @ http://127.0.0.1:8080
@@ -63,6 +66,26 @@ def test_a_wrk_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match=r"^wrk failed: no such option$"):
         wrk.load("http://127.0.0.1", wrk.Request("/"), 1, 1)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_wrk_beside_others_lasts_as_long_as_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    begun = tmp_path / "begun"
+    program = tmp_path / "wrk"
+    rest = "raise SystemExit(3)" if ends else "import time; time.sleep(600)"
+    program.write_text(
+        f"#!{sys.executable}\nimport os; open('{begun}', 'w').write(str(os.getpid()))\n{rest}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    expected = pytest.raises(StackError, match="with status 3") if ends else nullcontext()
+    with expected, wrk.beside("http://127.0.0.1", wrk.Request("/"), 1):
+        wait_until(lambda: begun.exists() and begun.read_text() != "", 30, "wrk to begin")
+        pid = int(begun.read_text())
+        wait_until(lambda: processes.alive(pid) != ends, 30, "wrk to end, if it does")
+    assert not processes.alive(pid)
 
 
 def test_its_script_is_lua_that_can_be_read() -> None:
