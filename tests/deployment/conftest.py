@@ -54,6 +54,8 @@ def platform(vagrant: Vagrant) -> Platform:
     """All machines, from nothing, by one command."""
     vagrant.run("up", seconds=1800)
     platform = Platform(vagrant, USERS | PASSWORDS)
+    # each machine's own smoke test has passed
+    assert platform.answers()
     platform.wait_until_whole()
     return platform
 

@@ -43,8 +43,8 @@ READ = (
     "/api/orders",
     "/api/events",
 )
-# what a process of the gateway could not reach lately, it does not ask for a few seconds
 SECONDS, POLL = 120.0, 1.0
+# what a process of the gateway could not reach lately, it does not ask for a few seconds
 OPEN_CIRCUIT = re.compile(r"^upstream_circuit_state\{.*\} [12]", re.MULTILINE)
 Order = dict[str, Any]
 
@@ -207,7 +207,7 @@ class Platform:
 
     @contextmanager
     def requests_running(self) -> Iterator[Counter[str]]:
-        """Read and post without a pause until the block ends; counts what came back."""
+        """Read and post again and again until the block ends; counts what came back."""
         counts: Counter[str] = Counter()
         jobs = [self._read_movies, self._read_bills, self._post, self._create_customer]
         jobs.append(self._place_order)

@@ -1,8 +1,8 @@
 """Machines, servers and processes that go away and come back."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
-from statistics import median
 
 import pytest
 import requests
@@ -28,18 +28,23 @@ def test_without_billing_vm_bills_are_taken_at_once_and_recorded_when_it_is_back
 ) -> None:
     with platform.without("billing-vm"):
         answers = platform.post_bills(20)
-    assert median(answer.elapsed.total_seconds() for answer in answers) < 1
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 1
     platform.wait_until_all_are_recorded()
+
+
+def check_refusal(path: str, headers: Mapping[str, str] | None = None) -> None:
+    """Check that reading is refused for now, and soon: who is away holds nobody up."""
+    started = time.monotonic()
+    answer = requests.get(f"{URL}{path}", headers=headers, timeout=20)
+    assert time.monotonic() - started < 3
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_without_inventory_vm_movies_are_503_and_bills_go_on(platform: Platform) -> None:
     with platform.without("inventory-vm"):
         for _ in range(3):
-            started = time.monotonic()
-            answer = requests.get(f"{URL}/api/movies", timeout=20)
-            assert time.monotonic() - started < 5
-            assert answer.status_code == 503
-            assert int(answer.headers["Retry-After"]) > 0
+            check_refusal("/api/movies")
         platform.post_bills(5)
     platform.wait_until_all_are_recorded()
 
@@ -47,11 +52,7 @@ def test_without_inventory_vm_movies_are_503_and_bills_go_on(platform: Platform)
 def test_without_customers_vm_customers_are_503_and_all_else_goes_on(platform: Platform) -> None:
     with platform.without("customers-vm"):
         for _ in range(3):
-            started = time.monotonic()
-            answer = requests.get(f"{URL}/api/customers", timeout=20)
-            assert time.monotonic() - started < 5
-            assert answer.status_code == 503
-            assert int(answer.headers["Retry-After"]) > 0
+            check_refusal("/api/customers")
         assert requests.get(f"{URL}/api/movies", timeout=20).status_code == 200
         platform.post_bills(5)
     platform.wait_until_all_are_recorded()
@@ -97,16 +98,12 @@ def test_without_orders_vm_orders_are_503_and_all_else_goes_on(platform: Platfor
     order = platform.place_order()
     platform.wait_for_order(order, "processing")
     with platform.without("orders-vm"):
-        started = time.monotonic()
-        refused = requests.get(f"{URL}/api/orders", headers=platform.token, timeout=20)
-        assert time.monotonic() - started < 5
+        check_refusal("/api/orders", platform.token)
         # its bill is recorded meanwhile
         platform.look("billing-vm", "pm2 start billing-consumer")
         platform.post_bills(5)
         platform.wait_until_all_are_recorded()
         assert requests.get(f"{URL}/api/products", timeout=20).status_code == 200
-    assert refused.status_code == 503
-    assert int(refused.headers["Retry-After"]) > 0
     platform.wait_for_order(order)
     platform.wait_for_mails(order, "created", "completed")
 

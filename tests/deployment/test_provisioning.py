@@ -6,7 +6,7 @@ import pytest
 
 from local.waiting import wait_until
 from tests.deployment.conftest import ENV
-from tests.deployment.platform import POLL, SECONDS, Platform
+from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -98,7 +98,7 @@ def test_a_release_that_is_broken_is_refused_and_the_old_one_goes_on(platform: P
         assert done.returncode != 0
         assert 'The step "release" failed' in done.stdout
         assert "No module named 'nothing_of_this_name'" in done.stdout
-        wait_until(platform.answers, SECONDS, "the former release to answer", POLL)
+        assert platform.answers()
     finally:
         source.write_text(text)
     reported = steps(platform.vagrant.run("provision", "inventory-vm"))
