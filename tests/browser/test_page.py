@@ -15,6 +15,7 @@ from local.status import queue_depths
 from local.waiting import wait_until
 from tests.browser import chromium
 from tests.browser.page import Page
+from tests.outages import stopped
 
 TRIES = 8  # on a machine that is busy with other things
 CONSUMER = '[data-key^="billing-consumer:"]'
@@ -90,14 +91,11 @@ def test_what_waits_for_a_stopped_consumer_is_shown(page: Page, stack: Stack) ->
 
 
 def test_without_rabbitmq_it_lives_on_and_says_what_is_unknown(page: Page, stack: Stack) -> None:
-    stack.rabbitmq.stop()
-    try:
+    with stopped(stack.rabbitmq):
         page.wait_for(f'{BROKER} [data-part="status"]', "down")
         page.wait_for(f'{BILLS} [data-part="ready"]', "unknown")
         post_bill(stack)
         page.wait_for('#outboxes [data-key="gateway-relay"] [data-part="backlog"]', "1")
-    finally:
-        stack.rabbitmq.start()
     page.wait_for(f'{BILLS} [data-part="ready"]', "0", 60)
     page.wait_for("#summary", "Everything is up", 60)
 

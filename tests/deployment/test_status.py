@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from local.waiting import wait_until
+from local import waiting
 from tests.deployment.platform import POLL, PROCESSES, SECONDS, URL, Platform
 
 pytestmark = pytest.mark.usefixtures("whole_again")
@@ -25,14 +25,7 @@ def wait_for(condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str
 
     Each of the gateway's processes has looked for itself: the next answer may be another one's.
     """
-    said: list[dict[str, Any]] = []
-
-    def is_so() -> bool:
-        said.append(status())
-        return condition(said[-1])
-
-    wait_until(is_so, SECONDS, what, POLL)
-    return said[-1]
+    return waiting.wait_for(status, condition, SECONDS, what, POLL)
 
 
 def alone_is_down(said: dict[str, Any]) -> bool:

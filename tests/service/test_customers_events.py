@@ -30,10 +30,10 @@ from customers.events import EXCHANGE, create_publisher
 from customers.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.outages import frozen, stopped
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
 from tests.service.conftest import SERVER, port
-from tests.service.outages import frozen, stopped
 from tests.service.process import Process, environment
 
 CUSTOMERS = "/api/customers"

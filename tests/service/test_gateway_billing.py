@@ -20,8 +20,8 @@ from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.outages import frozen, stopped
 from tests.service.amqp import connect
-from tests.service.outages import frozen, stopped
 from tests.service.relaying import relay_until
 
 QUEUE = "billing_queue"

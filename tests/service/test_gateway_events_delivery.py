@@ -23,6 +23,7 @@ from gateway.settings import Settings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.outages import stopped
 from tests.service.amqp import connect
 from tests.service.events_api import (
     JSON,
@@ -35,7 +36,6 @@ from tests.service.events_api import (
     shown,
     write,
 )
-from tests.service.outages import stopped
 from tests.service.process import Process, environment
 from tests.service.relaying import relay_until
 from tests.service.served import gateway_variables

@@ -16,8 +16,8 @@ from chassis.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
+from tests.outages import stopped
 from tests.service.amqp import connect
-from tests.service.outages import stopped
 
 QUEUE = "publisher-test"
 SECONDS = 60.0

@@ -21,8 +21,8 @@ from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.outages import frozen, stopped
 from tests.service.amqp import connect
-from tests.service.outages import frozen, stopped
 from tests.service.relaying import relay_until
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"

@@ -39,8 +39,8 @@ from local.waiting import wait_until
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.at_work import at_work
+from tests.outages import frozen, stopped
 from tests.service.conftest import NOWHERE, SERVER
-from tests.service.outages import frozen, stopped
 from tests.service.raw_upstream import OK, RawUpstream, answering, silent
 from tests.service.watched import (
     Needed,

@@ -10,11 +10,11 @@ from local import variables
 from local.drill.victims import kill
 from local.layout import PROCESSES
 from local.stack import Stack
-from local.waiting import wait_until
+from local.waiting import wait_for, wait_until
+from tests.outages import killed
 from tests.system.conftest import ready
 from tests.system.customers import Customer, Customers
 from tests.system.listener import Listener
-from tests.system.outages import killed
 
 API = next(process for process in PROCESSES if process.name == "customers-api")
 BEN = {"name": "Benjamin", "email": "ben@kawa.fr", "company": "Kawa Corp", "phone": "0601020304"}
@@ -140,12 +140,10 @@ def test_in_strict_mode_without_a_broker_no_change_succeeds_and_none_is_made(
 
 def create_ben(customers: Customers) -> Customer:
     """Create him as soon as the worker that is asked has its connection to the broker."""
-    answers: list[requests.Response] = []
-
-    def is_created() -> bool:
-        answers.append(requests.post(customers.url, json=BEN, timeout=10))
-        return answers[-1].status_code == 201
-
-    wait_until(is_created, 30, "a change to be confirmed")
-    ben: Customer = answers[-1].json()
+    ben: Customer = wait_for(
+        lambda: requests.post(customers.url, json=BEN, timeout=10),
+        lambda answer: answer.status_code == 201,
+        30,
+        "a change to be confirmed",
+    ).json()
     return ben

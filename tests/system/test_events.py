@@ -14,6 +14,7 @@ import requests
 from local.layout import CHECKOUT
 from local.stack import Stack
 from local.waiting import wait_until
+from tests.outages import stopped
 from tests.system.conftest import ready
 from tests.system.listener import Listener
 
@@ -89,15 +90,11 @@ def test_an_event_is_in_events_queue_for_whoever_connects_later(
 def test_without_a_broker_events_are_taken_and_delivered_after_and_a_follower_is_told(
     stack: Stack, events: Listener
 ) -> None:
-    with following(stack, "events") as follower:
-        stack.rabbitmq.stop()
-        try:
-            uids = [post(stack, f"number-{n}")["event_uid"] for n in range(5)]
-            waiting = requests.get(f"{stack.url}/api/events?delivered=false", timeout=10).json()
-            assert [event["event_uid"] for event in waiting] == uids
-            _, said = follower.communicate(timeout=10)
-        finally:
-            stack.rabbitmq.start()
+    with following(stack, "events") as follower, stopped(stack.rabbitmq):
+        uids = [post(stack, f"number-{n}")["event_uid"] for n in range(5)]
+        waiting = requests.get(f"{stack.url}/api/events?delivered=false", timeout=10).json()
+        assert [event["event_uid"] for event in waiting] == uids
+        _, said = follower.communicate(timeout=10)
     assert (follower.returncode, said.count("\n")) == (1, 1)
     assert said.startswith("RabbitMQ is gone: ")
     events.wait_for(5)

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from local.stack import Stack
-from local.waiting import wait_until
+from local.waiting import wait_for
 from tests import openapi
 from tests.openapi import Operation
 from tests.system.test_orders import run
@@ -153,15 +153,18 @@ def test_every_example_works_as_it_is(
 ) -> None:
     path, query = given(operation, "path") | linked(stack, operation), given(operation, "query")
     header = given(operation, "header") if first else {}
-    answers: list[requests.Response] = []
 
-    def is_there() -> bool:
-        answers.append(call(stack, operation, body, path=path, query=query, header=header))
-        status = answers[-1].status_code
+    def is_there(answer: requests.Response) -> bool:
+        status = answer.status_code
         return status != 404 and (operation.id, status) != (HURRIED, 504)
 
-    wait_until(is_there, 10, "what was made to be there")
-    expect(operation, answers[-1], min(map(int, operation.responses)))
+    answer = wait_for(
+        lambda: call(stack, operation, body, path=path, query=query, header=header),
+        is_there,
+        10,
+        "what was made to be there",
+    )
+    expect(operation, answer, min(map(int, operation.responses)))
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation: operation.id)

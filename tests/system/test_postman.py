@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ import pytest
 import requests
 
 from local.stack import Stack
-from local.waiting import wait_until
+from local.waiting import wait_for, wait_until
 from postman.collection import FILE, in_order
 from postman.drill import QUEUED, STARTED, STOPPED
 from tests import openapi
@@ -69,15 +70,13 @@ def test_the_collection_passes_its_own_tests_twice_in_a_row(stack: Stack, collec
 def drill(stack: Stack, collection: Path) -> None:
     """Do what the description of the drill says."""
     stack.process_manager.call("stop", CONSUMER)
-    tries: list[list[Answer]] = []
 
-    def is_queued() -> bool:
+    def are_queued(answers: list[Answer]) -> bool:
         # a bill that is confirmed late is in the outbox, too
-        tries.append(newman.run(collection, [STOPPED], **where(stack)))
-        return not any(fault.startswith(QUEUED) for a in tries[-1] for fault in a.failed)
+        return not any(fault.startswith(QUEUED) for a in answers for fault in a.failed)
 
-    wait_until(is_queued, 60, "two bills to be in the queue")
-    waiting = good(tries[-1])
+    run = partial(newman.run, collection, [STOPPED], **where(stack))
+    waiting = good(wait_for(run, are_queued, 60, "two bills to be in the queue"))
     assert [answer.status for answer in waiting] == [202, 202, 404, 404, 200]
     first, second = (json.loads(answer.body)["id"] for answer in waiting[:2])
     stack.process_manager.call("start", CONSUMER)

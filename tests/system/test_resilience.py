@@ -16,10 +16,9 @@ from local.drill.victims import kill, pid
 from local.layout import PROCESSES
 from local.stack import Stack
 from local.waiting import wait_until
-from tests.service.outages import stopped
+from tests.outages import killed, stopped
 from tests.system.client import GOOD, NO_ANSWER, Bills, locked_bills
 from tests.system.conftest import LOCK_MOVIES, ready
-from tests.system.outages import killed
 
 TRIES, HELD_UP_SECONDS = 5, 8.0  # on a machine that is busy with other things
 

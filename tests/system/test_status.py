@@ -7,10 +7,11 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from local import waiting
 from local.layout import PROCESSES, Process
 from local.stack import Stack
-from local.waiting import wait_until
 from tests import openapi
+from tests.outages import killed, stopped
 from tests.system.client import Bills, locked_bills
 
 OPERATION = next(one for one in openapi.operations() if one.id == "getStatus")
@@ -52,14 +53,7 @@ def wait_for(
 
     Each of its workers has looked for itself: the next answer may be another one's, a bit older.
     """
-    said: list[dict[str, Any]] = []
-
-    def is_so() -> bool:
-        said.append(status(stack))
-        return condition(said[-1])
-
-    wait_until(is_so, seconds, what)
-    return said[-1]
+    return waiting.wait_for(lambda: status(stack), condition, seconds, what)
 
 
 @pytest.fixture
@@ -122,16 +116,13 @@ def test_what_two_consumers_have_in_hand_is_added_up(stack: Stack, bills: Bills)
 def test_without_rabbitmq_its_figures_are_null_and_all_others_are_there(
     stack: Stack, bills: Bills
 ) -> None:
-    stack.rabbitmq.stop()
-    try:
+    with stopped(stack.rabbitmq):
         shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["queues"]), "no figures")
         assert {q[name] for q in shown["queues"] for name in q if name != "name"} == {None}
         assert shown["rabbitmq"]["status"] == "down"
         assert isinstance(shown["orders"], dict) and isinstance(shown["bills"], list)
         bills.post()
         wait_for(stack, lambda said: backlog(said) == 1, "a backlog")
-    finally:
-        stack.rabbitmq.start()
     wait_for(stack, lambda said: backlog(said) == 0, "an empty outbox", 60)
     wait_for(stack, lambda said: bool(said["unavailable"] == []), "figures", 60)
 
@@ -143,12 +134,9 @@ def has_no_database(said: dict[str, Any]) -> bool:
 
 
 def test_without_the_gateways_own_database_it_answers(stack: Stack, bills: Bills) -> None:
-    stack.postgres["gateway"].kill()
-    try:
+    with killed(stack.postgres["gateway"]):
         wait_for(stack, lambda said: process(said, "gateway")["status"] == "unready", "it unready")
         wait_for(stack, has_no_database, "no backlog")
-    finally:
-        stack.postgres["gateway"].start()
     wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
 
 

@@ -4,7 +4,7 @@ import requests
 
 from local import trace
 from local.stack import Stack
-from local.waiting import wait_until
+from local.waiting import wait_for, wait_until
 from tests.system.client import GOOD, Bills
 from tests.system.conftest import ready
 from tests.system.orders import Answer, Orders
@@ -86,14 +86,14 @@ def test_an_order_shows_its_details_and_what_is_away(orders: Orders, stack: Stac
 
 def details_without(orders: Orders, order: Answer, away: list[str]) -> Answer:
     """The details of an order once just these are away: none is waited for longer than a second."""
-    said: list[requests.Response] = []
 
-    def is_so() -> bool:
+    def look() -> requests.Response:
         url = f"{orders.url}/{order['id']}/details"
-        said.append(requests.get(url, headers=orders.headers, timeout=20))
-        assert said[-1].status_code in (200, 504), said[-1].text
-        return said[-1].status_code == 200 and said[-1].json()["unavailable"] == away
+        return requests.get(url, headers=orders.headers, timeout=20)
 
-    wait_until(is_so, 30, f"the details without {away}")
-    details: Answer = said[-1].json()
+    def is_so(answer: requests.Response) -> bool:
+        assert answer.status_code in (200, 504), answer.text
+        return answer.status_code == 200 and answer.json()["unavailable"] == away
+
+    details: Answer = wait_for(look, is_so, 30, f"the details without {away}").json()
     return details
