@@ -21,7 +21,7 @@ from local.rabbitmq import RabbitMQ
 
 IDLE_SECONDS = 0.5
 # whoever stops reading for long must not fill the broker
-QUEUE = {"x-queue-type": "classic", "x-max-length": 100_000}
+QUEUE = {"x-queue-type": "classic", "x-max-length": 100_000, "x-max-length-bytes": 64 * 2**20}
 PREFETCH = 200
 # what each event says of itself that tells a reader nothing
 NOISE = ("specversion", "datacontenttype")

@@ -37,8 +37,9 @@ INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "billing_inbox": {"order_events": ("order.cancelled",)},
     "mail_inbox": {"order_events": ("order.*",)},
 }
-# what the events API takes, for whoever connects later; the oldest go when nobody does
-EVENTS, EVENTS_QUEUE, EVENTS_KEPT = "events", "events_queue", 1_000_000
+# what the events API takes, for whoever connects later; the oldest go when nobody does. An event is
+# up to 256 KiB: by number alone the queue would fill any disk
+EVENTS, EVENTS_QUEUE, EVENTS_KEPT, EVENTS_BYTES_KEPT = "events", "events_queue", 1_000_000, 2**30
 # by it a user that was ours is told from one that an administrator has added
 OUR_TAG = "crud-master"
 # the first version whose vhosts have a default queue type, and that limits deliveries by default
@@ -109,7 +110,8 @@ def _permission(user: str, vhost: str) -> Definitions:
 def _policies(vhost: str, consumed: Sequence[str], release: tuple[int, ...]) -> list[Definitions]:
     """One policy applies to a queue, that of the highest priority: each has all that it needs."""
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
-    bounded = {"max-length": EVENTS_KEPT, "overflow": "drop-head"}
+    bounds = {"max-length": EVENTS_KEPT, "max-length-bytes": EVENTS_BYTES_KEPT}
+    bounded = {**bounds, "overflow": "drop-head"}
     chosen = [_dead_letters(vhost, queue, unlimited) for queue in consumed]
     chosen.append(_policy(vhost, "newest-events", f"^{EVENTS_QUEUE}$", 10, bounded | unlimited))
     if unlimited:

@@ -100,10 +100,10 @@ def test_no_two_policies_have_one_name() -> None:
 @pytest.mark.parametrize("version", ["3.9.13", "4.0.5"])
 def test_only_events_queue_is_bounded_and_loses_the_oldest(version: str) -> None:
     made = definitions(VARIABLES, version)
-    bounds = {"max-length": 1_000_000, "overflow": "drop-head"}
+    bounds = {"max-length": 1_000_000, "max-length-bytes": 2**30, "overflow": "drop-head"}
     assert effective(made, "events_queue").items() >= bounds.items()
     for other in (*CONSUMED, "billing_queue.dlq", "my_events_queue"):
-        assert "max-length" not in effective(made, other)
+        assert not {"max-length", "max-length-bytes"} & effective(made, other).keys()
 
 
 @pytest.mark.parametrize("queue", [*CONSUMED, "billing_queue.dlq", "events_queue", "another"])
