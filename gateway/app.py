@@ -6,6 +6,7 @@ from chassis import web
 from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
+from chassis.upstream import IN_FLIGHT, UpstreamClient
 from gateway import admission, cors
 from gateway.auth import Guard
 from gateway.bills import BillDesk
@@ -20,7 +21,6 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.tokens import Tokens
-from gateway.upstream import IN_FLIGHT, UpstreamClient
 from gateway.watch.routes import status_routes
 from gateway.watch.survey import Places
 from gateway.watch.watch import Watch

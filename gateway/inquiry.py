@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest
 
 from chassis import identity, parsing, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
-from gateway.upstream import Answer, Call, UpstreamClient
+from chassis.upstream import Answer, Call, UpstreamClient
 
 PART_SECONDS, WHOLE_SECONDS = 1.0, 1.4
 Read = Callable[[Any], Any]

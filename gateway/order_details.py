@@ -13,8 +13,8 @@ from urllib.parse import quote, urlencode
 
 from chassis.errors import UpstreamError
 from chassis.fields import MAX_BIGINT
+from chassis.upstream import IN_FLIGHT, Answer, UpstreamClient
 from gateway.inquiry import Inquiry, decoded
-from gateway.upstream import IN_FLIGHT, Answer, UpstreamClient
 
 # of an order, and the class of resources that each belongs to; its history it always shows
 PARTS = {"bill": "billing", "customer": "customers", "products": "products"}

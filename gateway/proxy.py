@@ -12,8 +12,8 @@ from werkzeug.datastructures import Headers
 
 from chassis import identity, trace
 from chassis.parsing import whole_body
+from chassis.upstream import Answer, Call, UpstreamClient
 from gateway import auth
-from gateway.upstream import Answer, Call, UpstreamClient
 
 VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 HOP_BY_HOP = frozenset(

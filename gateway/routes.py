@@ -9,13 +9,13 @@ from werkzeug.routing import Rule
 
 from chassis import idempotency, parsing, trace
 from chassis.broker import Message
+from chassis.upstream import Answer
 from gateway import auth
 from gateway.auth import Guard
 from gateway.bills import BillDesk
 from gateway.order_details import PARTS, OrderDetails
 from gateway.proxy import Proxy, passed_back
 from gateway.schemas import NewBill
-from gateway.upstream import Answer
 
 # under /api/orders, what goes before an id of another kind
 _LISTINGS = ("customer", "order", "status")

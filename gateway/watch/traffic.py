@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from prometheus_client.metrics_core import Metric
 
-from chassis import metrics
+from chassis import breaker, metrics
 from chassis.web import DURATION
-from gateway import breaker
 
 SECONDS = 10.0
 PREFIX, WATCHED = "/api/", "/api/status"

@@ -22,6 +22,7 @@ from chassis.settings import (
     ServerSettings,
     Upstream,
 )
+from chassis.upstream import UpstreamClient
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
@@ -29,7 +30,6 @@ from gateway.proxy import Proxy
 from gateway.routes import passed_on
 from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
-from gateway.upstream import UpstreamClient
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings

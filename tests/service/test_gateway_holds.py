@@ -10,7 +10,7 @@ import requests
 
 from chassis.database import Database
 from chassis.settings import BrokerSettings, DatabaseSettings
-from gateway.upstream import IN_FLIGHT
+from chassis.upstream import IN_FLIGHT
 from local.waiting import wait_until
 from tests.service.process import broker_variables
 from tests.service.raw_upstream import RawUpstream, silent

@@ -19,6 +19,7 @@ from billing.settings import Settings as BillingSettings
 from chassis import web
 from chassis.database import Database
 from chassis.settings import DatabaseSettings, Upstream
+from chassis.upstream import UpstreamClient
 from gateway import inquiry, tokens
 from gateway.auth import Guard
 from gateway.limits import Limiter
@@ -27,7 +28,6 @@ from gateway.proxy import Proxy
 from gateway.routes import detail_routes, passed_on
 from gateway.scopes import CLASSES
 from gateway.tokens import Tokens
-from gateway.upstream import UpstreamClient
 from local.ports import free_port
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings

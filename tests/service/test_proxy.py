@@ -10,9 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from chassis import upstream as upstreams
 from chassis import web
 from chassis.settings import Upstream
-from gateway import upstream as upstreams
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
 from local.ports import free_port

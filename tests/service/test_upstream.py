@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
+from chassis import upstream as upstreams
+from chassis.breaker import FAILURES, CircuitBreaker, State
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.settings import Upstream
-from gateway import upstream as upstreams
-from gateway.breaker import FAILURES, CircuitBreaker, State
-from gateway.upstream import Call, UpstreamClient
+from chassis.upstream import Call, UpstreamClient
 from local.ports import free_port
 from local.waiting import wait_until
 from tests.service.raw_upstream import OK, RawUpstream, answering, closing, silent

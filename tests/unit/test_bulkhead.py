@@ -2,8 +2,8 @@
 
 import pytest
 
+from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError
-from gateway.bulkhead import Bulkhead
 
 
 def test_who_finds_no_permit_is_refused_at_once() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 import gateway.settings
 from chassis import VERSION, web
+from chassis.breaker import FAILURES, CircuitBreaker
 from chassis.settings import BrokerSettings
-from gateway.breaker import FAILURES, CircuitBreaker
 from gateway.watch import machines, ssh
 from gateway.watch.peer import AwayError
 from gateway.watch.platform import EVENTS_QUEUE, SERVICES, Machine, Platform, Process

@@ -22,13 +22,12 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from chassis import metrics
+from chassis import deadline, metrics
+from chassis.breaker import CircuitBreaker
+from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.kept_connections import Pool, cause
 from chassis.settings import Upstream
-from gateway import exchange
-from gateway.breaker import CircuitBreaker
-from gateway.bulkhead import Bulkhead
 
 UPSTREAM = Histogram(
     "upstream_request_duration_seconds",
@@ -67,7 +66,7 @@ class UpstreamClient:
         self.breaker = CircuitBreaker(upstream.name)
         self._bulkhead = Bulkhead(upstream.name, in_flight)
         self._pool = Pool(upstream.host, upstream.port, maxsize=in_flight, retries=False)
-        self._pool.ConnectionCls = exchange.Connection
+        self._pool.ConnectionCls = deadline.Connection
 
     def call(self, call: Call, seconds: float | None = None) -> Answer:
         """Call the upstream; GET and HEAD once more if the connection is closed without an answer.
@@ -93,7 +92,7 @@ class UpstreamClient:
             UPSTREAM.labels(self.name, outcome).observe(time.perf_counter() - started)
 
     def _guarded(self, call: Call, limit: float) -> Answer:
-        with self._bulkhead.permit(), self._judged(limit), exchange.within(call.target, limit):
+        with self._bulkhead.permit(), self._judged(limit), deadline.within(call.target, limit):
             return self._answer(call)
 
     @contextmanager
@@ -131,7 +130,7 @@ class UpstreamClient:
             raise UpstreamError(f"{self.name} has not given a whole answer.") from error
 
     def _send(self, call: Call) -> urllib3.BaseHTTPResponse:
-        connect = min(CONNECT_SECONDS, exchange.seconds_left())
+        connect = min(CONNECT_SECONDS, deadline.seconds_left())
         try:
             return self._pool.urlopen(
                 call.method,
