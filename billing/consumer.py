@@ -30,7 +30,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
     topology = [Queue(queue), Queue(dead_letter_queue(queue))]
     bills = _consumer(settings.broker, topology, BillHandler(recording), stop)
     inbox = settings.broker.for_queue(INBOX)
-    cancellations = _consumer(inbox, INBOX_TOPOLOGY, EventHandler(voiding, REACTIONS), stop)
+    cancellations = _consumer(
+        inbox, INBOX_TOPOLOGY, EventHandler(voiding, PROCESS, REACTIONS), stop
+    )
     checks: list[Check] = [ready, bills, cancellations]
     worker.serve_health(PROCESS, checks, settings.server, settings.consumer_port)
     worker.run_together(stop, bills.run, cancellations.run)

@@ -78,6 +78,7 @@ class EventHandler:
     def __init__(
         self,
         database: Database,
+        consumer: str,
         reactions: Mapping[str, Reaction[Any]],
         lock: Lock = lambda connection, events: None,
     ) -> None:
@@ -85,10 +86,12 @@ class EventHandler:
 
         Args:
             database: where the inbox is, and what the reactions change.
+            consumer: the process that applies the events, by whose name the inbox marks them.
             reactions: what to do, by the events' `type`; others are passed over.
             lock: called first in each transaction, to lock what it will change in one order.
         """
         self._database = database
+        self._consumer = consumer
         self._reactions = reactions
         self._lock = lock
 
@@ -112,7 +115,7 @@ class EventHandler:
     def apply(self, items: Sequence[ReceivedEvent]) -> None:
         """Apply the events that were not applied before, in their order, in one transaction."""
         with self._database.unit_of_work() as connection:
-            new = inbox.note(connection, [item.id for item in items])
+            new = inbox.note(connection, self._consumer, [item.id for item in items])
             # of one that is in this batch twice, the first
             first = {item.id: item for item in reversed(items)}
             fresh = [item for item in items if item.id in new and item is first[item.id]]

@@ -66,7 +66,7 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 def create_handler(database: Database) -> EventHandler:
     """Return what applies the events of orders to `movies_db`."""
     reactions = {CREATED: Reaction(Order, _reserve), CANCELLED: Reaction(Order, _release)}
-    return EventHandler(database, reactions, _lock)
+    return EventHandler(database, PROCESS, reactions, _lock)
 
 
 def topology(queue: str) -> Topology:

@@ -27,7 +27,7 @@ TOPOLOGY: Topology = (
 def handler(settings: Settings, database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
     reactions = {**Saga(settings.broker.queue).reactions(), **directory.REACTIONS}
-    return EventHandler(database, reactions, saga.lock)
+    return EventHandler(database, PROCESS, reactions, saga.lock)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

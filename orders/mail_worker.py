@@ -51,7 +51,7 @@ class MailHandler(EventHandler):
     """Notes the mails that events lead to, and wakes who sends them."""
 
     def __init__(self, database: Database, wake: Sequence[threading.Event] = ()) -> None:
-        super().__init__(database, REACTIONS)
+        super().__init__(database, PROCESS, REACTIONS)
         self._wake = wake
 
     def apply(self, items: Sequence[ReceivedEvent]) -> None:

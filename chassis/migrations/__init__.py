@@ -13,8 +13,8 @@ _LOCK = 7595454712  # one migration at a time in a database
 logger = logging.getLogger(__name__)
 
 
-def upgrade(service: str, settings: DatabaseSettings) -> None:
-    """Bring a service's database to the newest revision of `<service>/migrations`.
+def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") -> None:
+    """Bring a service's database to the newest revision of `<service>/migrations`, or to another.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database does not answer.
@@ -27,6 +27,6 @@ def upgrade(service: str, settings: DatabaseSettings) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()
     logger.info("database migrated", extra={"database": settings.name})

@@ -64,6 +64,37 @@ def create_inbox() -> None:
     op.execute("CREATE INDEX inbox_applied ON inbox (applied_at)")
 
 
+def mark_by_consumer(consumer: str, *others: str) -> None:
+    """Have the inbox mark each message for the consumer that has applied it.
+
+    A mark from before does not say whose it is, so it holds for all consumers of the database: no
+    two of them received the same event until then.
+
+    Args:
+        consumer: also whose mark it is if a process of the version before makes one.
+        others: further consumers of the same database.
+    """
+    op.execute(f"ALTER TABLE inbox ADD COLUMN consumer text NOT NULL DEFAULT '{consumer}'")
+    op.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey")
+    for other in others:
+        op.execute(
+            f"INSERT INTO inbox (consumer, message_id, applied_at) SELECT '{other}', message_id, "
+            f"applied_at FROM inbox WHERE consumer = '{consumer}'"
+        )
+    op.execute("ALTER TABLE inbox ADD PRIMARY KEY (consumer, message_id)")
+
+
+def unmark_consumers(consumer: str) -> None:
+    """Undo `mark_by_consumer`: a mark of one consumer is a mark of all again."""
+    op.execute(
+        "DELETE FROM inbox AS other USING inbox AS own WHERE other.message_id = own.message_id "
+        f"AND own.consumer = '{consumer}' AND other.consumer <> own.consumer"
+    )
+    op.execute("ALTER TABLE inbox DROP CONSTRAINT inbox_pkey")
+    op.execute("ALTER TABLE inbox DROP COLUMN consumer")
+    op.execute("ALTER TABLE inbox ADD PRIMARY KEY (message_id)")
+
+
 def create_idempotency_keys() -> None:
     """Create the table of idempotency keys."""
     op.execute(

@@ -1,6 +1,7 @@
 """One service at a time, on real PostgreSQL and RabbitMQ."""
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ from tests.service.raw_upstream import RawUpstream
 
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
 NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
+_numbers = count()
 
 
 def port() -> PortSettings:
@@ -70,6 +72,20 @@ def database_settings(postgres: Postgres) -> Callable[[str], DatabaseSettings]:
         return migrated[service]
 
     return settings
+
+
+@pytest.fixture
+def empty(postgres: Postgres) -> DatabaseSettings:
+    """The settings of a database with nothing in it."""
+    name = f"empty_{next(_numbers)}"
+    postgres.create_database(name, f"{name}_user", PASSWORD)
+    return DatabaseSettings(
+        host=postgres.host,
+        port=postgres.port,
+        name=name,
+        user=f"{name}_user",
+        password=SecretStr(PASSWORD),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from billing import bills
+from billing.consumer import PROCESS
 from billing.events import ORDER_CANCELLED
 from billing.recording import BillHandler, ReceivedBill
 from billing.schemas import BillMessage, CancelledOrder
@@ -53,7 +54,7 @@ class Billing:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._recording = BillHandler(database)
-        self._voiding = EventHandler(database, REACTIONS)
+        self._voiding = EventHandler(database, PROCESS, REACTIONS)
 
     def record(self, *uids: UUID) -> None:
         """Record a batch of bills."""

@@ -17,6 +17,7 @@ from chassis.service_client import ServiceClient
 from chassis.settings import Upstream
 from local.ports import free_port
 from orders import directory, directory_api
+from orders.consumer import PROCESS
 from orders.directory import REACTIONS, CustomerData, email_of, find, learn
 from orders.settings import Settings
 from tests.service.mailing import received, run_command, served
@@ -28,7 +29,7 @@ CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.de
 @pytest.fixture
 def handler(orders_db: Database) -> EventHandler:
     """What applies the events of customers."""
-    return EventHandler(orders_db, REACTIONS)
+    return EventHandler(orders_db, PROCESS, REACTIONS)
 
 
 @pytest.fixture

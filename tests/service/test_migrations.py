@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from pydantic import SecretStr
 from sqlalchemy import MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
@@ -22,25 +20,8 @@ from chassis.database import Database
 from chassis.inbox import inbox
 from chassis.outbox import outbox
 from chassis.settings import DatabaseSettings
-from local.postgres import Postgres
-from tests.conftest import PASSWORD
 
 SERVICES = ["gateway", "inventory", "billing", "customers", "orders"]
-_numbers = count()
-
-
-@pytest.fixture
-def empty(postgres: Postgres) -> DatabaseSettings:
-    """The settings of a database with nothing in it."""
-    name = f"empty_{next(_numbers)}"
-    postgres.create_database(name, f"{name}_user", PASSWORD)
-    return DatabaseSettings(
-        host=postgres.host,
-        port=postgres.port,
-        name=name,
-        user=f"{name}_user",
-        password=SecretStr(PASSWORD),
-    )
 
 
 @pytest.fixture

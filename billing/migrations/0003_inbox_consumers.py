@@ -1,0 +1,19 @@
+"""The inbox marks a message for each consumer.
+
+Revision ID: billing_0003
+"""
+
+from chassis.migrations import tables
+
+revision = "billing_0003"
+down_revision = "billing_0002"
+
+
+def upgrade() -> None:
+    """Make the consumer a part of the inbox's key."""
+    tables.mark_by_consumer("billing-consumer")
+
+
+def downgrade() -> None:
+    """Make the message the whole key again."""
+    tables.unmark_consumers("billing-consumer")

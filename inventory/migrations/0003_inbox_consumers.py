@@ -1,0 +1,19 @@
+"""The inbox marks a message for each consumer.
+
+Revision ID: inventory_0003
+"""
+
+from chassis.migrations import tables
+
+revision = "inventory_0003"
+down_revision = "inventory_0002"
+
+
+def upgrade() -> None:
+    """Make the consumer a part of the inbox's key."""
+    tables.mark_by_consumer("inventory-consumer")
+
+
+def downgrade() -> None:
+    """Make the message the whole key again."""
+    tables.unmark_consumers("inventory-consumer")
