@@ -1,10 +1,16 @@
 """A bulkhead: no more than so many calls at once, so that one upstream can't take all threads.
 
+Who finds no permit is refused at once, unless the bulkhead has patience: then callers wait as long
+as the upstream answers others. So a burst for an upstream that is well is answered, and an upstream
+that hangs keeps nobody waiting for longer than the patience.
+
 Source: M. Nygard, Release It!, "Bulkheads".
 """
 
+import math
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chassis.errors import UnavailableError
@@ -13,22 +19,64 @@ from chassis.errors import UnavailableError
 class Bulkhead:
     """The calls to one upstream that are in flight; all threads of a process share it."""
 
-    def __init__(self, upstream: str, size: int) -> None:
-        """Let `size` calls through at once, to what is named `upstream`."""
+    def __init__(
+        self,
+        upstream: str,
+        size: int,
+        patience: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Let `size` calls through at once.
+
+        Args:
+            upstream: its name, for errors.
+            size: how many permits there are.
+            patience: for how many seconds callers wait for a permit while no call is answered.
+            now: a clock that never goes back, in seconds.
+        """
         self._upstream = upstream
-        self._permits = threading.BoundedSemaphore(size)
+        self._free = size
+        self._patience = patience
+        self._now = now
+        self._moved = -math.inf  # when a call was answered, or the last free permit was taken
+        self._changed = threading.Condition()
 
     @contextmanager
-    def permit(self) -> Iterator[None]:
-        """Hold a permit for a block; nobody waits for one.
+    def permit(self, seconds: float = math.inf) -> Iterator[None]:
+        """Hold a permit for a block, which raises if the upstream has not answered.
+
+        Args:
+            seconds: how long to wait for one at most, whatever the patience.
 
         Raises:
             UnavailableError: there is none left.
         """
-        if not self._permits.acquire(blocking=False):
-            detail = f"{self._upstream} has as many requests to answer as it is given at once."
-            raise UnavailableError(detail, cause="upstream_busy")
+        self._take(self._now() + seconds)
+        is_answered = False
         try:
             yield
+            is_answered = True
         finally:
-            self._permits.release()
+            self._give_back(is_answered)
+
+    def _take(self, end: float) -> None:
+        with self._changed:
+            while not self._free:
+                left = min(end, self._moved + self._patience) - self._now()
+                if left <= 0:
+                    raise self._refusal()
+                self._changed.wait(left)
+            self._free -= 1
+            if not self._free:
+                self._moved = self._now()
+
+    def _give_back(self, is_answered: bool) -> None:
+        with self._changed:
+            self._free += 1
+            if is_answered:
+                self._moved = self._now()
+            self._changed.notify()
+
+    def _refusal(self) -> UnavailableError:
+        detail = f"{self._upstream} has as many requests to answer as it is given at once."
+        return UnavailableError(detail, cause="upstream_busy")

@@ -1,91 +1,64 @@
-"""Calls from one service to another over HTTP, with time limits and the caller's trace."""
+"""Reads from one service by another over HTTP, in the caller's trace, never for long.
 
-import threading
+A service that hangs must not take its callers down: the client stands behind a circuit breaker and
+a bulkhead, and each call has one deadline: for its permit, the connection, the answer and a second
+try together.
+"""
+
 from typing import Any
+from urllib.parse import urlencode
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ReadTimeoutError
 from werkzeug.exceptions import BadRequest
 
 from chassis import parsing, trace
-from chassis.errors import NotFoundError, UnavailableError, UpstreamError, UpstreamTimeoutError
-from chassis.kept_connections import Pool, cause
+from chassis.errors import NotFoundError, UnavailableError, UpstreamError
 from chassis.settings import Upstream
+from chassis.upstream import Call, UpstreamClient
 
-CONNECT_SECONDS, READ_SECONDS = 1.0, 5.0
+SECONDS = 1.5
+"""How much time a call has in all."""
+PATIENCE_SECONDS = 0.25
+"""How long a call waits for others' to end while the service answers none of them."""
+
+
+def share_of(threads: int) -> int:
+    """Return how many of a server's threads may wait for one other service: a quarter, or one."""
+    return max(1, threads // 4)
 
 
 class ServiceClient:
-    """Reads from one other service."""
+    """Reads from one other service; all threads of a process share it."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, in_flight: int = 1) -> None:
+        """Make no connection before one is needed.
+
+        Args:
+            upstream: where the service is.
+            in_flight: how many calls it may have to answer at once.
+        """
         self.name = upstream.name
-        self._base = f"http://{upstream.host}:{upstream.port}"
-        self._local = threading.local()
+        self._client = UpstreamClient(upstream, in_flight, SECONDS, PATIENCE_SECONDS)
 
     def get(self, path: str, **query: str) -> Any:
         """Return the JSON at `path`, with decimals as `Decimal`.
 
         Raises:
             NotFoundError: 404.
-            UnavailableError: it can't be reached, or says so itself (503).
-            UpstreamTimeoutError: it takes too long.
+            UnavailableError: it can't be reached, says so itself (503), or is not asked, since its
+                circuit is open or as many calls as it may have wait for it.
+            UpstreamTimeoutError: it has not answered within `SECONDS`.
             UpstreamError: another answer than 200, or one that is not JSON.
         """
-        response = self._get(path, query)
-        if response.status_code == 404:
+        current = trace.current()
+        target = f"{path}?{urlencode(query)}" if query else path
+        answer = self._client.call(Call("GET", target, current.headers if current else {}))
+        if answer.status == 404:
             raise NotFoundError(f"{self.name} knows nothing at {path}.")
-        if response.status_code == 503:
+        if answer.status == 503:
             raise UnavailableError(f"{self.name} is not available.", cause="upstream_unavailable")
-        if response.status_code != 200:
-            raise UpstreamError(f"{self.name} has answered {response.status_code}.")
+        if answer.status != 200:
+            raise UpstreamError(f"{self.name} has answered {answer.status}.")
         try:
-            return parsing.decoded(response.content)
+            return parsing.decoded(answer.data)
         except BadRequest as error:
             raise UpstreamError(f"{self.name} has not answered with JSON.") from error
-
-    def _get(self, path: str, query: dict[str, str]) -> requests.Response:
-        try:
-            return self._attempt(path, query)
-        except requests.ReadTimeout as error:
-            raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
-        except requests.ConnectionError as error:
-            raise UnavailableError(f"{self.name} can't be reached.", cause=cause(error)) from error
-        except requests.RequestException as error:
-            raise UpstreamError(f"{self.name} has not given a whole answer.") from error
-
-    def _attempt(self, path: str, query: dict[str, str]) -> requests.Response:
-        try:
-            return self._send(path, query)
-        except requests.ConnectTimeout:
-            raise
-        except requests.ConnectionError as error:
-            if isinstance(error.args[0], ReadTimeoutError):
-                # how requests calls a body that stops in the middle
-                raise requests.ReadTimeout(*error.args) from error
-            # a kept connection, perhaps, that the other side has closed meanwhile
-            return self._send(path, query)
-
-    def _send(self, path: str, query: dict[str, str]) -> requests.Response:
-        current = trace.current()
-        return self._session().get(
-            self._base + path,
-            params=query,
-            headers=current.headers if current else {},
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            allow_redirects=False,
-        )
-
-    def _session(self) -> requests.Session:
-        """A session is no thread's but its own."""
-        if not hasattr(self._local, "session"):
-            session = requests.Session()
-            session.trust_env = False  # a proxy is for the world outside
-            adapter = HTTPAdapter()
-            adapter.poolmanager.pool_classes_by_scheme = {"http": Pool}
-            session.mount("http://", adapter)
-            self._local.session = session
-        session = self._local.session
-        assert isinstance(session, requests.Session)
-        return session

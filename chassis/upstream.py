@@ -1,8 +1,8 @@
 """Calls to an upstream: over kept connections, with time limits, no more than it should have.
 
 Before each call stand a bulkhead and a circuit breaker. To the breaker an answer of any status
-shows that the upstream is there. What can't be connected to is away, and so is what has not
-answered within `READ_SECONDS`. An answer that is broken, or not there when a caller with less
+shows that the upstream is there. What can't be connected to is unavailable, and so is what has not
+answered within the client's time. An answer that is broken, or not there when a caller with less
 patience gives up, tells nothing; nor does whatever a client may have caused.
 """
 
@@ -60,20 +60,39 @@ class Answer(NamedTuple):
 class UpstreamClient:
     """Calls one upstream, `in_flight` times at once at most; all threads of a process share it."""
 
-    def __init__(self, upstream: Upstream, in_flight: int = IN_FLIGHT) -> None:
-        """Make no connection before one is needed."""
+    def __init__(
+        self,
+        upstream: Upstream,
+        in_flight: int = IN_FLIGHT,
+        seconds: float | None = None,
+        patience: float = 0.0,
+    ) -> None:
+        """Make no connection before one is needed.
+
+        Args:
+            upstream: where it is.
+            in_flight: how many calls it may have to answer at once.
+            seconds: how much time a call has in all, `READ_SECONDS` unless given.
+            patience: how long one call more waits while none is answered, in seconds.
+        """
         self.name = upstream.name
+        self._seconds = seconds
         self.breaker = CircuitBreaker(upstream.name)
-        self._bulkhead = Bulkhead(upstream.name, in_flight)
+        self._bulkhead = Bulkhead(upstream.name, in_flight, patience)
         self._pool = Pool(upstream.host, upstream.port, maxsize=in_flight, retries=False)
         self._pool.ConnectionCls = deadline.Connection
+
+    @property
+    def seconds(self) -> float:
+        """How much time a call has in all, unless its caller gives it less."""
+        return READ_SECONDS if self._seconds is None else self._seconds
 
     def call(self, call: Call, seconds: float | None = None) -> Answer:
         """Call the upstream; GET and HEAD once more if the connection is closed without an answer.
 
         Args:
             call: what to ask.
-            seconds: how much time it has, `READ_SECONDS` unless given.
+            seconds: how much time it has, the client's `seconds` unless given.
 
         Raises:
             UnavailableError: it can't be reached, or is not asked (503).
@@ -82,7 +101,7 @@ class UpstreamClient:
         """
         started, outcome = time.perf_counter(), "error"
         try:
-            answer = self._guarded(call, READ_SECONDS if seconds is None else seconds)
+            answer = self._guarded(call, self.seconds if seconds is None else seconds)
             outcome = f"{answer.status // 100}xx"
             return answer
         except (UnavailableError, UpstreamError) as error:
@@ -92,7 +111,8 @@ class UpstreamClient:
             UPSTREAM.labels(self.name, outcome).observe(time.perf_counter() - started)
 
     def _guarded(self, call: Call, limit: float) -> Answer:
-        with self._bulkhead.permit(), self._judged(limit), deadline.within(call.target, limit):
+        own = deadline.within(call.target, limit)
+        with own, self._bulkhead.permit(limit), self._judged(limit):
             return self._answer(call)
 
     @contextmanager
@@ -106,7 +126,7 @@ class UpstreamClient:
             reached = False
             raise
         except UpstreamTimeoutError:
-            reached = False if limit >= READ_SECONDS else None
+            reached = False if limit >= self.seconds else None
             raise
         finally:
             self.breaker.record(admitted, reached)
@@ -130,14 +150,14 @@ class UpstreamClient:
             raise UpstreamError(f"{self.name} has not given a whole answer.") from error
 
     def _send(self, call: Call) -> urllib3.BaseHTTPResponse:
-        connect = min(CONNECT_SECONDS, deadline.seconds_left())
+        left = deadline.seconds_left()
         try:
             return self._pool.urlopen(
                 call.method,
                 "/",  # the connection sends the call's own target
                 body=call.body or None,
                 headers=call.headers,
-                timeout=urllib3.Timeout(connect=connect, read=READ_SECONDS),
+                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=left),
                 redirect=False,
                 preload_content=False,
                 decode_content=False,

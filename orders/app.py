@@ -4,7 +4,7 @@ from flask import Blueprint, Flask, Response, jsonify
 
 from chassis import VERSION, health, web
 from chassis.database import Database
-from chassis.service_client import ServiceClient
+from chassis.service_client import ServiceClient, share_of
 from orders.desk import Desk
 from orders.orders import Orders
 from orders.routes import PROCESS, order_routes
@@ -14,7 +14,8 @@ from orders.settings import Settings
 def create_app(settings: Settings) -> Flask:
     """Build the HTTP application of orders."""
     database = Database(settings.database, settings.server.threads)
-    desk = Desk(Orders(database), ServiceClient(settings.inventory))
+    inventory = ServiceClient(settings.inventory, share_of(settings.server.threads))
+    desk = Desk(Orders(database), inventory)
     routes = [order_routes(name, desk) for name in ("orders", "commandes")]
     return web.create_app(PROCESS, ready=[database], routes=[_home(database), *routes])
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -10,9 +11,12 @@ from chassis.database import Database
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.service_client import ServiceClient
 from orders import directory, directory_api, mails
+from orders.directory import CustomerData
 from orders.mail_loop import pause
 from orders.mails import Mail
 
+LEASE = timedelta(seconds=15)
+"""Longer than a call of the customers API and the two transactions around it."""
 logger = logging.getLogger(__name__)
 
 
@@ -32,38 +36,45 @@ class Addressing:
         self._wake = wake
 
     def work(self) -> bool:
-        """Take one mail and find its address, or put it off; False if there is none to take."""
+        """Claim a mail and find its address, or put it off; False if there is none to claim.
+
+        No transaction is open while the customers API is asked.
+        """
         with self._database.unit_of_work() as connection:
-            mail = mails.take_unaddressed(connection)
-            if mail is None:
-                return False
-            with trace.within(trace.continued(mail.headers)):
-                self._settle(connection, mail)
+            mail = mails.claim(connection, LEASE, "unaddressed")
+            known = None if mail is None else directory.find(connection, mail.customer_id)
             connection.commit()
+        if mail is None:
+            return False
+        with trace.within(trace.continued(mail.headers)):
+            self._settle(mail, is_known=known is not None)
         self._wake.set()
         return True
 
-    def _settle(self, connection: Connection, mail: Mail) -> None:
+    def _settle(self, mail: Mail, is_known: bool) -> None:
         try:
-            recipient = self._recipient(connection, mail.customer_id)
+            answer = None if is_known else directory_api.ask(self._client, mail.customer_id)
         except (UnavailableError, UpstreamError) as error:
-            mails.put_off(connection, mail, str(error), pause(mail.attempts))
+            with self._database.read() as connection:
+                mails.put_off(connection, mail, str(error), pause(mail.attempts))
             logger.warning("the address is asked for later", extra=_extra(mail, str(error)))
             return
+        with self._database.unit_of_work() as connection:
+            self._note(connection, mail, answer)
+            connection.commit()
+
+    def _note(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
+        """Write down what was found; what events have told meanwhile is newer."""
+        if not mails.lock(connection, mail):
+            logger.info("another worker has taken the mail", extra=_extra(mail))
+            return
+        if answer is not None:
+            directory.learn(connection, answer)
+        recipient = directory.email_of(connection, mail.customer_id)
         if recipient is not None:
             mails.address(connection, mail, recipient)
         elif mails.mark_unknown(connection, mail):
             logger.warning("no mail: there is no such customer", extra=_extra(mail))
-
-    def _recipient(self, connection: Connection, customer_id: str) -> str | None:
-        known = directory.find(connection, customer_id)
-        if known is not None:
-            return known.email
-        customer = directory_api.ask(self._client, customer_id)
-        if customer is None:
-            return None
-        directory.learn(connection, customer)
-        return customer.email
 
 
 def _extra(mail: Mail, reason: str | None = None) -> dict[str, str]:

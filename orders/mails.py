@@ -9,7 +9,7 @@ future, so that nobody else takes it before the claim is stale.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -59,7 +59,9 @@ mails = Table(
 )
 """`dead_letter` is the id of the message by which a refused mail can be asked for again."""
 
-_OPEN = ("unaddressed", "waiting")
+State = Literal["unaddressed", "waiting"]
+"""Of a mail that is open: whether its address or its transport comes next."""
+_OPEN: tuple[State, ...] = ("unaddressed", "waiting")
 _earlier = mails.alias("earlier")
 
 
@@ -106,7 +108,7 @@ def record(connection: Connection, step: Step, order: OrderData, event_id: str) 
     )
 
 
-def _due(state: str) -> Select[Any]:
+def _due(state: State) -> Select[Any]:
     """Select the id of the mail in `state` whose turn it is, locked, unless others have it.
 
     The mails of one order keep their order.
@@ -127,13 +129,7 @@ def _due(state: str) -> Select[Any]:
     )
 
 
-def take_unaddressed(connection: Connection) -> Mail | None:
-    """Lock a mail without an address until the end of the transaction, and return it."""
-    counted = update(mails).values(attempts=mails.c.attempts + 1)
-    return _taken(connection, counted.where(mails.c.id == _due("unaddressed").scalar_subquery()))
-
-
-def claim(connection: Connection, lease: timedelta) -> Mail | None:
+def claim(connection: Connection, lease: timedelta, state: State = "waiting") -> Mail | None:
     """Claim a mail for as long as `lease`, and return it; the claim counts once it is committed."""
     claimed = update(mails).values(
         claim=uuid4(),
@@ -141,7 +137,7 @@ def claim(connection: Connection, lease: timedelta) -> Mail | None:
         attempts=mails.c.attempts + 1,
         next_attempt_at=func.now() + lease,
     )
-    return _taken(connection, claimed.where(mails.c.id == _due("waiting").scalar_subquery()))
+    return _taken(connection, claimed.where(mails.c.id == _due(state).scalar_subquery()))
 
 
 def _taken(connection: Connection, statement: Any) -> Mail | None:
@@ -171,7 +167,7 @@ def renew(connection: Connection, claims: Sequence[UUID], lease: timedelta) -> N
 
 def lock(connection: Connection, mail: Mail) -> bool:
     """Lock a claimed mail; False if the claim went stale and another has taken the mail."""
-    own = (mails.c.id == mail.id, mails.c.claim == mail.claim, mails.c.state == "waiting")
+    own = (mails.c.id == mail.id, mails.c.claim == mail.claim, mails.c.state.in_(_OPEN))
     found = connection.execute(select(mails.c.id).where(*own).with_for_update())
     return found.scalar() is not None
 
@@ -187,7 +183,7 @@ def mark_refused(connection: Connection, mail: Mail, reason: str, dead_letter: s
 
 
 def mark_unknown(connection: Connection, mail: Mail) -> bool:
-    """Note that there is no such customer; True if it is the first mail of the order."""
+    """Note that a mail, locked, has no such customer; True if it is the order's first such mail."""
     _end(connection, mail, state="unknown", error="there is no such customer")
     others = select(mails.c.id).where(mails.c.order_uid == mail.uid, mails.c.id != mail.id)
     known = others.where(mails.c.state == "unknown").exists()
@@ -200,9 +196,10 @@ def _end(connection: Connection, mail: Mail, **values: Any) -> bool:
 
 
 def address(connection: Connection, mail: Mail, recipient: str) -> None:
-    """Give a mail its address."""
+    """Give a mail, locked, its address; it is due at once."""
     found = update(mails).where(mails.c.id == mail.id)
-    connection.execute(found.values(state="waiting", recipient=recipient, attempts=0, error=None))
+    due = {"claim": None, "next_attempt_at": func.now(), "attempts": 0, "error": None}
+    connection.execute(found.values(state="waiting", recipient=recipient, **due))
 
 
 def put_off(connection: Connection, mail: Mail, reason: str, pause: timedelta) -> None:

@@ -131,7 +131,7 @@ def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str,
         **database_variables("gateway", database),
         **places,
         **addresses,
-        **_no_broker(),
+        **no_broker(),
         "API_TOKEN": API_TOKEN,
     }
 
@@ -140,12 +140,12 @@ def inventory_variables(database: DatabaseSettings) -> dict[str, str]:
     """What inventory reads; its broker is away."""
     return {
         **database_variables("inventory", database),
-        **_no_broker(),
+        **no_broker(),
         "BILLING_VM_IP": "127.0.0.1",
     }
 
 
-def _no_broker() -> dict[str, str]:
+def no_broker() -> dict[str, str]:
     return broker_variables(
         BrokerSettings(
             host="127.0.0.1",

@@ -65,6 +65,15 @@ class Shop:
 
         self.answer = lambda: Response(parts(), mimetype="application/json")
 
+    def trickles(self) -> None:
+        """Answer with a blank now and then, until the test ends."""
+
+        def parts() -> Iterator[bytes]:
+            while not self.awake.wait(0.1):
+                yield b" "
+
+        self.answer = lambda: Response(parts(), mimetype="application/json")
+
     def _answer(self) -> Response:
         self.asked.append(request.args.to_dict())
         self.headers.append(dict(request.headers))

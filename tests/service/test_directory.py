@@ -218,7 +218,7 @@ def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
                 handler.apply([received(handler, type, data, number)])
             return answer
 
-    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "", 0)))
+    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
     assert address(orders_db, str(ids[0])) == "new@kawa.fr"
     assert entry(orders_db, str(ids[1])) == (ids[1], None, None, True)
     assert address(orders_db, "99") == "ben@kawa.fr"

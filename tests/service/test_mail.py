@@ -1,8 +1,11 @@
 """mail-worker with a Maildir, on a real broker and a real database, killed at any moment."""
 
 import mailbox
+import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -17,7 +20,11 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
+from chassis import service_client
 from chassis.database import Database
+from chassis.parsing import validated
+from chassis.settings import Upstream
+from orders import mails
 from orders.mail_text import OrderData, compose
 from orders.settings import Settings
 from tests.service.conftest import port
@@ -33,6 +40,7 @@ from tests.service.mailing import (
 )
 from tests.service.mails import DEAD, channel_beside, rows, wait_for_states, working
 from tests.service.process import Process
+from tests.service.raw_upstream import RawUpstream
 
 STEPS = ("created", "completed", "cancelled")
 TEN = [uuid4() for _ in range(10)]
@@ -173,6 +181,68 @@ def test_a_customers_api_that_is_away_is_waited_for_and_holds_no_other_mail_up(
     assert {row.state for row in rows(orders_db)[:20]} == {"unaddressed"}
     with served(customers.application, orders_settings.customers.port):
         wait_for_mails(orders_settings, 21, 60)
+
+
+def test_while_the_customers_api_is_asked_no_row_is_locked_and_no_transaction_is_open(
+    upstream: RawUpstream,
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    orders_db: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service_client, "SECONDS", 60)
+    body = b'{"id": 7, "name": "Ada", "email": "old@kawa.fr"}'
+    held = threading.Event()
+
+    def answer_at_last(connection: socket.socket) -> None:
+        held.wait(50)
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+
+    upstream.acts = [answer_at_last]
+    customers = Upstream("customers-api", "127.0.0.1", upstream.port)
+    with working(replace(orders_settings, customers=customers)):
+        publish(channel, "order.created", order_data(email=None, customer_id="7"))
+        eventually(lambda: len(upstream.requests) == 1, "the API to be asked")
+        with orders_db.unit_of_work() as connection:
+            # fails at once if somebody else has locked it
+            connection.execute(text("SELECT id FROM mails FOR UPDATE NOWAIT"))
+        with orders_db.read() as connection:
+            idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            of_here = text(f"{idle} AND datname = current_database()")
+            assert connection.execute(of_here).scalar() == 0
+        # what an event tells meanwhile is newer than the answer
+        with orders_db.read() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO customers (id, name, email, noted_at)"
+                    " VALUES (7, 'Ada', 'new@kawa.fr', now())"
+                )
+            )
+        held.set()
+        [mail] = wait_for_mails(orders_settings, 1).values()
+    assert mail["To"] == "new@kawa.fr"
+
+
+def test_a_worker_that_lost_its_claim_gives_no_address(orders_db: Database) -> None:
+    """As one that was frozen while it asked the API."""
+    with orders_db.unit_of_work() as connection:
+        data = validated(OrderData, order_data(email=None, customer_id="CLIENT123"))
+        mails.record(connection, "created", data, "1")
+        slow = mails.claim(connection, timedelta(), "unaddressed")
+        connection.commit()
+    with orders_db.unit_of_work() as connection:
+        other = mails.claim(connection, timedelta(minutes=1), "unaddressed")
+        connection.commit()
+    assert slow is not None
+    assert other is not None
+    with orders_db.unit_of_work() as connection:
+        assert not mails.lock(connection, slow)
+        mails.put_off(connection, slow, "too late", timedelta())
+        assert mails.lock(connection, other)
+        connection.commit()
+    [row] = rows(orders_db)
+    assert (row.claim, row.error) == (other.claim, None)
 
 
 @pytest.mark.parametrize("customer_id", ["CLIENT123", "4711"])

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis import service_client
+from chassis import breaker, service_client
 from chassis.database import Database
 from local.waiting import wait_until
 from orders.app import create_app
@@ -39,6 +39,12 @@ def shop() -> Iterator[Shop]:
 def shopping(shop: Shop, orders_db: Database, orders_unconnected: Settings) -> FlaskClient:
     """A client of an orders-api that asks the shop."""
     return create_app(replace(orders_unconnected, inventory=shop.upstream)).test_client()
+
+
+def wide(settings: Settings, shop: Shop) -> Settings:
+    """Settings by which two requests at once may wait for the shop."""
+    server = settings.server.model_copy(update={"threads": 8})
+    return replace(settings, inventory=shop.upstream, server=server)
 
 
 def order(orders: FlaskClient, items: object = ITEMS, **given: object) -> TestResponse:
@@ -170,6 +176,64 @@ def test_with_inventory_too_slow_the_answer_is_504_and_nothing_is_stored(
     assert nothing_is_stored(orders_db)
 
 
+def test_an_answer_that_trickles_has_no_more_time_than_one_that_does_not_come(
+    shopping: FlaskClient, shop: Shop, orders_db: Database
+) -> None:
+    shop.trickles()
+    assert problem(order(shopping), 504)["cause"] == "timeout"
+    assert nothing_is_stored(orders_db)
+
+
+def test_an_inventory_that_hangs_is_not_asked_after_five_times(
+    shop: Shop,
+    orders_db: Database,
+    orders_unconnected: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(breaker, "OPEN_SECONDS", 600)
+    shopping = create_app(replace(orders_unconnected, inventory=shop.upstream)).test_client()
+    shop.sleeps()
+    for _ in range(breaker.FAILURES):
+        assert problem(order(shopping), 504)["cause"] == "timeout"
+    asked = len(shop.asked)
+    response = order(shopping)
+    assert problem(response, 503)["cause"] == "circuit_open"
+    assert int(response.headers["Retry-After"]) >= 1
+    assert len(shop.asked) == asked
+    assert nothing_is_stored(orders_db)
+
+
+def test_no_more_than_a_quarter_of_the_threads_wait_for_inventory(
+    shop: Shop, orders_unconnected: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_client, "SECONDS", 60)
+    monkeypatch.setattr(service_client, "PATIENCE_SECONDS", 0)
+    app = create_app(wide(orders_unconnected, shop))
+    shop.sleeps()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(order, app.test_client()) for _ in range(2)]
+        wait_until(lambda: len(shop.asked) == 2, 50, "two orders to wait for their prices")
+        assert problem(order(app.test_client()), 503)["cause"] == "upstream_busy"
+        shop.awake.set()
+        assert [response.result().status_code for response in waiting] == [201, 201]
+
+
+def test_a_burst_waits_its_turn_while_inventory_answers(
+    shop: Shop, orders_unconnected: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_client, "SECONDS", 60)
+    monkeypatch.setattr(service_client, "PATIENCE_SECONDS", 50)
+    app = create_app(wide(orders_unconnected, shop))
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda _: order(app.test_client()).status_code, range(64))
+    assert set(answers) == {201}
+
+
+@pytest.mark.parametrize(("threads", "share"), [(1, 1), (3, 1), (8, 2), (16, 4), (256, 64)])
+def test_a_quarter_of_the_threads_is_at_least_one(threads: int, share: int) -> None:
+    assert service_client.share_of(threads) == share
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
@@ -235,10 +299,14 @@ def test_a_repetition_whose_first_answer_was_lost_asks_inventory_for_nothing(
 
 
 def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
-    shopping: FlaskClient, shop: Shop, orders_db: Database, monkeypatch: pytest.MonkeyPatch
+    shop: Shop,
+    orders_db: Database,
+    orders_unconnected: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As when the first one's claim has expired while it waited for inventory."""
-    monkeypatch.setattr(service_client, "READ_SECONDS", 60)
+    monkeypatch.setattr(service_client, "SECONDS", 60)
+    app = create_app(wide(orders_unconnected, shop))
     both_ask = threading.Barrier(2)
 
     def wait_for_the_other() -> Any:
@@ -252,8 +320,7 @@ def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
                 connection.execute(text("DELETE FROM idempotency_keys"))
         headers = {"Idempotency-Key": "key-1"}
         body = {"customer_id": "1", "items": ITEMS}
-        client = shopping.application.test_client()
-        return client.post(ORDERS, json=body, headers=headers)
+        return app.test_client().post(ORDERS, json=body, headers=headers)
 
     shop.answer = wait_for_the_other
     with ThreadPoolExecutor(2) as pool:

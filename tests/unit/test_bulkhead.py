@@ -1,5 +1,8 @@
 """The bulkhead lends no more permits than it has, and gets each back."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from chassis.bulkhead import Bulkhead
@@ -26,3 +29,45 @@ def test_a_permit_comes_back_however_the_block_ends(error: type[BaseException]) 
             raise error("the block", **arguments)
     with bulkhead.permit():
         pass
+
+
+def hold(bulkhead: Bulkhead) -> None:
+    """Take a permit and give it back."""
+    with bulkhead.permit():
+        pass
+
+
+def test_with_patience_callers_wait_as_long_as_others_are_answered() -> None:
+    bulkhead = Bulkhead("test-api", 1, patience=50)
+    release = threading.Event()
+
+    def answered_late() -> None:
+        with bulkhead.permit():
+            release.wait(50)
+
+    with ThreadPoolExecutor(9) as pool:
+        calls = [pool.submit(answered_late), *(pool.submit(hold, bulkhead) for _ in range(8))]
+        release.set()
+        assert [call.result() for call in calls] == [None] * 9
+
+
+def test_no_one_waits_for_an_upstream_that_answers_nobody() -> None:
+    seconds = [0.0]
+    bulkhead = Bulkhead("test-api", 1, patience=1, now=lambda: seconds[0])
+    with bulkhead.permit():
+        seconds[0] = 1.0
+        with pytest.raises(UnavailableError):
+            hold(bulkhead)
+    hold(bulkhead)
+
+
+def test_one_who_waits_is_refused_when_nobody_was_answered_for_so_long() -> None:
+    bulkhead = Bulkhead("test-api", 1, patience=0.1)
+    with bulkhead.permit(), pytest.raises(UnavailableError):
+        hold(bulkhead)
+
+
+def test_no_one_waits_longer_than_the_call_has_time() -> None:
+    bulkhead = Bulkhead("test-api", 1, patience=600)
+    with bulkhead.permit(), pytest.raises(UnavailableError), bulkhead.permit(0.1):
+        pytest.fail("a second permit")
