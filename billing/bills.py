@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.models import Bill, VoidedBill
+from billing.settings import Retention
 from chassis.errors import FieldError, InvalidError, NotFoundError
+from chassis.retention import Expiry
 
-NOTES_KEPT = timedelta(days=365)
-"""A bill may lie among the dead letters for long before it is sent back and recorded."""
 # held shared to record and alone to void: a bill and its cancellation that come at the same time
 # would not see each other, and the bill would stay valid
 _LOCK = 5102026117
@@ -64,11 +64,9 @@ def void(connection: Connection, message_id: str) -> bool:
     return False
 
 
-def purge_notes(connection: Connection, limit: int = 1000) -> int:
-    """Delete some of the notes made more than a year ago; return how many."""
-    old = VoidedBill.voided_at < func.now() - NOTES_KEPT
-    ids = select(VoidedBill.message_id).where(old).limit(limit)
-    return connection.execute(delete(VoidedBill).where(VoidedBill.message_id.in_(ids))).rowcount
+def expiry(settings: Retention) -> Expiry:
+    """Return which notes of cancelled orders no bill can meet any more."""
+    return Expiry("voided_bills", "voided_at", timedelta(days=settings.cancellations_kept_days))
 
 
 def find(

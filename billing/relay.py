@@ -12,4 +12,5 @@ PROCESS = "billing-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; delete what inbox and notes need no longer hold."""
-    relay.run(PROCESS, settings, [EXCHANGE], stop, [inbox.purge, bills.purge_notes])
+    expiries = [inbox.expiry(settings.retention), bills.expiry(settings.retention)]
+    relay.run(PROCESS, settings, [EXCHANGE], stop, expiries)

@@ -1,15 +1,28 @@
 """Which variables billing reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
+    Days,
     PortSettings,
+    RetentionSettings,
     ServerSettings,
     read,
     read_broker,
 )
+
+
+class Retention(RetentionSettings):
+    """How long billing keeps what is no data of its business.
+
+    Attributes:
+        cancellations_kept_days: cancellations of orders that are not there yet. What they are of
+            may lie among the dead letters for long before it is sent back.
+    """
+
+    cancellations_kept_days: Days = 365
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,7 @@ class Settings:
     relay_port: PortSettings
     database: DatabaseSettings
     broker: BrokerSettings
+    retention: Retention = field(default_factory=Retention)
 
 
 def load() -> Settings:
@@ -37,4 +51,5 @@ def load() -> Settings:
         relay_port=read(PortSettings, "BILLING_RELAY_"),
         database=read(DatabaseSettings, "BILLING_DB_"),
         broker=read_broker(),
+        retention=read(Retention),
     )

@@ -38,9 +38,11 @@ from chassis import problems
 from chassis.database import Database, is_outage
 from chassis.errors import ConflictError, FieldError, InvalidError
 from chassis.parsing import whole_body
+from chassis.retention import Expiry
 
 HEADER = "Idempotency-Key"
 KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
+EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "Location")
 logger = logging.getLogger(__name__)
@@ -197,9 +199,3 @@ def _change(database: Database, statement: UpdateBase) -> None:
 
 def _same(key: Key) -> ColumnElement[bool]:
     return and_(keys.c.caller == key.caller, keys.c.route == key.route, keys.c.key == key.key)
-
-
-def purge(connection: Connection) -> int:
-    """Delete keys that are older than a day; return how many."""
-    old = delete(keys).where(keys.c.claimed_at < func.now() - KEPT)
-    return connection.execute(old).rowcount

@@ -6,11 +6,11 @@ Source: https://microservices.io/patterns/communication-style/idempotent-consume
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, delete, func, select
+from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, func
 from sqlalchemy.dialects.postgresql import insert
 
-KEPT = timedelta(days=30)
-"""Far longer than a message can be on its way."""
+from chassis.retention import Expiry
+from chassis.settings import RetentionSettings
 
 inbox = Table(
     "inbox",
@@ -40,7 +40,6 @@ def note(connection: Connection, consumer: str, message_ids: Iterable[str]) -> s
     return set(connection.execute(statement).scalars())
 
 
-def purge(connection: Connection, limit: int = 1000) -> int:
-    """Delete some of what was noted more than 30 days ago; return how many."""
-    old = select(inbox.c.message_id).where(inbox.c.applied_at < func.now() - KEPT).limit(limit)
-    return connection.execute(delete(inbox).where(inbox.c.message_id.in_(old))).rowcount
+def expiry(settings: RetentionSettings) -> Expiry:
+    """Return which marks no redelivery can meet any more."""
+    return Expiry("inbox", "applied_at", timedelta(days=settings.inbox_kept_days))

@@ -24,7 +24,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
-    delete,
     func,
     literal_column,
     select,
@@ -35,10 +34,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
 from sqlalchemy.types import TypeEngine
 
 from chassis.broker import Message
+from chassis.retention import Expiry
+from chassis.settings import RetentionSettings
 
-KEPT = timedelta(days=1)
-PIECE = 500
-"""How many rows `purge` deletes at once: few enough to hold nobody up."""
 CHANNEL = "outbox"
 """The NOTIFY channel that each insert wakes the relay on (a trigger does)."""
 
@@ -237,9 +235,12 @@ def backlog(connection: Connection) -> tuple[int, float]:
     return int(row[0]), float(row[1])
 
 
-def purge(connection: Connection, limit: int = PIECE) -> int:
-    """Delete a piece of the rows sent more than a day ago; return how many."""
-    old = select(outbox.c.id).where(outbox.c.sent_at < func.now() - KEPT)
-    old = old.order_by(outbox.c.sent_at).limit(limit)
-    piece = any_(func.array(old.scalar_subquery()))
-    return connection.execute(delete(outbox).where(outbox.c.id == piece)).rowcount
+def expiry(settings: RetentionSettings) -> Expiry:
+    """Return which rows are sent and need no longer be kept; what is unsent always is."""
+    return Expiry(
+        "outbox",
+        "sent_at",
+        timedelta(hours=settings.outbox_kept_hours),
+        "sent_at IS NOT NULL",
+        settings.outbox_kept_rows,
+    )

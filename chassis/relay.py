@@ -22,9 +22,16 @@ from chassis.broker import Topology
 from chassis.database import CONNECT_TIMEOUT, is_outage
 from chassis.dispatch import Dispatch
 from chassis.errors import first_line
-from chassis.housekeeping import Housekeeping, Task
+from chassis.housekeeping import Housekeeping
 from chassis.publisher import Publisher
-from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, ServerSettings
+from chassis.retention import Expiry, Retention
+from chassis.settings import (
+    BrokerSettings,
+    DatabaseSettings,
+    PortSettings,
+    RetentionSettings,
+    ServerSettings,
+)
 
 _LOCK = 7308044650  # one active relay in a database
 _POLL_SECONDS = 5.0  # behind NOTIFY
@@ -69,13 +76,17 @@ class RelaySettings(Protocol):
     def broker(self) -> BrokerSettings:
         """Where the messages go."""
 
+    @property
+    def retention(self) -> RetentionSettings:
+        """How long rows are kept."""
+
 
 def run(
     process: str,
     settings: RelaySettings,
     topology: Topology,
     stop: threading.Event,
-    housekeeping: Sequence[Task] = (),
+    expiries: Sequence[Expiry] = (),
 ) -> None:
     """Be the relay process of a service until `stop` is set.
 
@@ -84,13 +95,14 @@ def run(
         settings: the service's.
         topology: what has to be there before anything is published.
         stop: set when it shall end.
-        housekeeping: what else to do from time to time in that database.
+        expiries: what else of that database is deleted after some time, besides the outbox.
     """
     publisher = Publisher(settings.broker, process, topology)
     publisher.start()
-    relay = Relay(settings.database, publisher, stop, housekeeping)
+    relay = Relay(settings.database, publisher, stop)
     worker.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
-    relay.run()
+    every = [outbox.expiry(settings.retention), *expiries]
+    worker.run_together(stop, relay.run, Retention(settings.database, every, stop).run)
     publisher.close()
 
 
@@ -102,7 +114,6 @@ class Relay:
         settings: DatabaseSettings,
         publisher: Publisher,
         stop: threading.Event,
-        housekeeping: Sequence[Task] = (),
         confirm_seconds: float = _CONFIRM_SECONDS,
     ) -> None:
         """Prepare a relay.
@@ -111,13 +122,12 @@ class Relay:
             settings: the database with the outbox.
             publisher: started, and used by nothing else.
             stop: set when the relay shall end.
-            housekeeping: what else to do from time to time in that database.
             confirm_seconds: how long to wait for a confirm before a message is published again.
         """
         self.name = settings.name
         self._publisher = publisher
         self._stop = stop
-        self._house = Housekeeping(housekeeping)
+        self._house = Housekeeping()
         self._confirm_seconds = confirm_seconds
         # one connection, kept: it holds the lock and listens
         self._engine = create_engine(
@@ -182,7 +192,7 @@ class Relay:
             _driver(connection).notifies.clear()
             busy = dispatch.step()
             self._house.keep(connection)
-            if not busy and not self._house.purge_more(connection):
+            if not busy:
                 self._rest(connection, dispatch)
 
     def _rest(self, connection: Connection, dispatch: Dispatch) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import URL
 from chassis.errors import SettingsError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+Days = Annotated[int, Field(ge=1, le=3650)]
 
 
 class Group(BaseSettings):
@@ -88,6 +89,20 @@ class EventSettings(Group):
 
     events_strict: bool = False
     event_publish_timeout_seconds: Annotated[float, Field(gt=0, le=30)] = 2
+
+
+class RetentionSettings(Group):
+    """How long a service keeps what is no data of its business.
+
+    Attributes:
+        outbox_kept_hours: messages that RabbitMQ has confirmed.
+        outbox_kept_rows: how many of those at most, however young they are.
+        inbox_kept_days: the marks by which a consumer knows a redelivered message again.
+    """
+
+    outbox_kept_hours: Annotated[int, Field(ge=1, le=8760)] = 24
+    outbox_kept_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 100_000
+    inbox_kept_days: Days = 30
 
 
 class ProcessSettings(Group):

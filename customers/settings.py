@@ -1,12 +1,13 @@
 """Which variables customers reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
     EventSettings,
     PortSettings,
+    RetentionSettings,
     ServerSettings,
     read,
     read_broker,
@@ -23,6 +24,7 @@ class Settings:
     database: DatabaseSettings
     broker: BrokerSettings
     events: EventSettings
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
 
 def load() -> Settings:
@@ -38,4 +40,5 @@ def load() -> Settings:
         database=read(DatabaseSettings, "CUSTOMERS_DB_"),
         broker=read_broker(),
         events=read(EventSettings),
+        retention=read(RetentionSettings),
     )

@@ -6,7 +6,7 @@ float on its way in or out.
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
@@ -19,7 +19,9 @@ from chassis.broker import Binding, Exchange, Queue, Topology
 from chassis.database import Database
 from chassis.errors import FieldError, InvalidError, NotFoundError
 from chassis.events import event
+from chassis.retention import Expiry
 from gateway.models import Event
+from gateway.settings import Retention
 
 EXCHANGE, QUEUE, SOURCE = "events", "events_queue", "gateway"
 TOPOLOGY: Topology = (Exchange(EXCHANGE, "topic"), Queue(QUEUE), Binding(QUEUE, EXCHANGE))
@@ -157,6 +159,12 @@ def _cut(rows: Iterable[RowMapping], limit: int) -> Found:
             return Found(page, more=True)
         page.append(row)
     return Found(page, more=False)
+
+
+def expiry(settings: Retention) -> Expiry:
+    """Return which events RabbitMQ has confirmed and nobody can ask for any more."""
+    kept = timedelta(days=settings.events_kept_days)
+    return Expiry("events", "event_timestamp", kept, "delivered_at IS NOT NULL")
 
 
 def get(connection: Connection, uid: UUID) -> RowMapping:

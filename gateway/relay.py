@@ -11,6 +11,8 @@ PROCESS = "gateway-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, and delete idempotency keys that have expired."""
+    """Relay until `stop` is set, and delete what has served its time."""
     topology = [*bill_topology(settings), *events.TOPOLOGY]
-    relay.run(PROCESS, settings, topology, stop, [idempotency.purge])
+    relay.run(
+        PROCESS, settings, topology, stop, [idempotency.EXPIRY, events.expiry(settings.retention)]
+    )

@@ -14,9 +14,11 @@ from chassis.settings import (
     AddressSettings,
     BrokerSettings,
     DatabaseSettings,
+    Days,
     Group,
     PortSettings,
     ProcessSettings,
+    RetentionSettings,
     ServerSettings,
     Upstream,
     read,
@@ -86,6 +88,16 @@ class GatewayServerSettings(ServerSettings):
     threads: Annotated[int, Field(ge=1, le=256)] = 160
 
 
+class Retention(RetentionSettings):
+    """How long the gateway keeps what is no data of its business.
+
+    Attributes:
+        events_kept_days: events of other systems that RabbitMQ has confirmed.
+    """
+
+    events_kept_days: Days = 30
+
+
 @dataclass(frozen=True)
 class Settings:
     """The gateway's configuration.
@@ -108,6 +120,7 @@ class Settings:
     counters: Path | None = None
     docs: DocsSettings = field(default_factory=DocsSettings)
     platform: Platform = field(default_factory=Platform)
+    retention: Retention = field(default_factory=Retention)
 
 
 def load() -> Settings:
@@ -131,6 +144,7 @@ def load() -> Settings:
         edge=read(EdgeSettings),
         counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
         docs=read(DocsSettings),
+        retention=read(Retention),
         platform=Platform(tuple(_machine(service, broker.queue) for service in SERVICES)),
     )
 

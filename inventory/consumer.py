@@ -1,4 +1,4 @@
-"""inventory-consumer: new orders reserve stock, and cancelled ones give it back."""
+"""inventory-consumer: orders reserve stock, give it back if cancelled, keep it if completed."""
 
 import threading
 from collections import Counter
@@ -21,7 +21,7 @@ from inventory.settings import Settings
 
 PROCESS = CONSUMER
 ORDERS = Exchange("order_events", "topic")
-CREATED, CANCELLED = "order.created", "order.cancelled"
+CREATED, CANCELLED, COMPLETED = "order.created", "order.cancelled", "order.completed"
 
 
 class OrderLine(EventData):
@@ -57,6 +57,11 @@ def _release(connection: Connection, order: Order, _event_id: str) -> None:
         stock.release(connection, order.uid, order.order_id)
 
 
+def _complete(connection: Connection, order: Order, _event_id: str) -> None:
+    if order.lines:
+        stock.complete(connection, order.uid)
+
+
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     orders = [event.data for event in events if isinstance(event.data, Order) and event.data.lines]
     products = {product_id for order in orders for product_id in order.asked}
@@ -65,7 +70,11 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 
 def create_handler(database: Database) -> EventHandler:
     """Return what applies the events of orders to `movies_db`."""
-    reactions = {CREATED: Reaction(Order, _reserve), CANCELLED: Reaction(Order, _release)}
+    reactions = {
+        CREATED: Reaction(Order, _reserve),
+        CANCELLED: Reaction(Order, _release),
+        COMPLETED: Reaction(Order, _complete),
+    }
     return EventHandler(database, PROCESS, reactions, _lock)
 
 
@@ -75,7 +84,7 @@ def topology(queue: str) -> Topology:
         ORDERS,
         Queue(queue),
         Queue(dead_letter_queue(queue)),
-        *(Binding(queue, ORDERS.name, type) for type in (CREATED, CANCELLED)),
+        *(Binding(queue, ORDERS.name, type) for type in (CREATED, CANCELLED, COMPLETED)),
     ]
 
 

@@ -3,6 +3,7 @@
 import threading
 
 from chassis import inbox, relay
+from inventory import stock
 from inventory.events import EXCHANGE
 from inventory.settings import Settings
 
@@ -11,4 +12,5 @@ PROCESS = "inventory-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
-    relay.run(PROCESS, settings, [EXCHANGE], stop, [inbox.purge])
+    expiries = [inbox.expiry(settings.retention), *stock.expiries(settings.retention)]
+    relay.run(PROCESS, settings, [EXCHANGE], stop, expiries)

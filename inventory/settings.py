@@ -1,17 +1,32 @@
 """Which variables inventory reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
+    Days,
     PortSettings,
+    RetentionSettings,
     ServerSettings,
     read,
     read_broker,
 )
 
 QUEUE = "inventory_inbox"
+
+
+class Retention(RetentionSettings):
+    """How long inventory keeps what is no data of its business.
+
+    Attributes:
+        reservations_kept_days: reservations of orders that have ended.
+        cancellations_kept_days: cancellations of orders that are not there yet. What they are of
+            may lie among the dead letters for long before it is sent back.
+    """
+
+    reservations_kept_days: Days = 90
+    cancellations_kept_days: Days = 365
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class Settings:
     consumer_port: PortSettings
     database: DatabaseSettings
     broker: BrokerSettings
+    retention: Retention = field(default_factory=Retention)
 
 
 def load() -> Settings:
@@ -39,4 +55,5 @@ def load() -> Settings:
         consumer_port=read(PortSettings, "INVENTORY_CONSUMER_"),
         database=read(DatabaseSettings, "INVENTORY_DB_"),
         broker=read_broker().for_queue(QUEUE),
+        retention=read(Retention),
     )

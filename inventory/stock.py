@@ -7,6 +7,7 @@ messages.
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.fields import MAX_INTEGER
+from chassis.retention import Expiry
 from inventory.events import CONSUMER, announce
 from inventory.models import Product, Reservation, ReservationLine
+from inventory.settings import Retention
 
 _ORDERS = 1262572883  # the advisory locks of orders, next to which are their uids
 _NAMED = 5  # short lines that a reason names
@@ -92,6 +95,25 @@ def release(connection: Connection, uid: UUID, order_id: str) -> None:
     else:
         _note(connection, uid, order_id, "cancelled")
         logger.info("nothing to release", extra={"uid": str(uid), "order_id": order_id})
+
+
+def complete(connection: Connection, uid: UUID) -> None:
+    """Note that an order is completed: what it has reserved is sold."""
+    sold = update(Reservation).where(Reservation.uid == uid, Reservation.state == "reserved")
+    connection.execute(sold.values(state="completed", updated_at=func.now()))
+
+
+def expiries(settings: Retention) -> list[Expiry]:
+    """Return what need no longer be known of orders; what is reserved stays until they end."""
+    ended = "state IN ('rejected', 'released', 'completed')"
+    kept = {
+        ended: settings.reservations_kept_days,
+        "state = 'cancelled'": settings.cancellations_kept_days,
+    }
+    return [
+        Expiry("reservations", "updated_at", timedelta(days=days), condition)
+        for condition, days in kept.items()
+    ]
 
 
 def _short(connection: Connection, quantities: Mapping[int, int]) -> list[Short]:

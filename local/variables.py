@@ -25,6 +25,16 @@ PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT
 # what the services' own settings take at most
 MOST = {"WORKERS": 64, "THREADS": 256}
 SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
+# likewise
+KEPT = {
+    "OUTBOX_KEPT_HOURS": 8760,
+    "OUTBOX_KEPT_ROWS": 100_000_000,
+    "INBOX_KEPT_DAYS": 3650,
+    "EVENTS_KEPT_DAYS": 3650,
+    "MAILS_KEPT_DAYS": 3650,
+    "RESERVATIONS_KEPT_DAYS": 3650,
+    "CANCELLATIONS_KEPT_DAYS": 3650,
+}
 SWITCHES = ("EVENTS_STRICT",)
 SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30}
 PROTECTED = ("movies", "products", "billing", "customers", "orders", "events")
@@ -100,7 +110,7 @@ def _check(values: Variables) -> None:
     for name in (*PORTS, "RABBITMQ_PORT"):
         if not _is_whole(values[name], 65535):
             raise StackError(f"{name} has to be a port, 1 to 65535, and is {values[name]!r}.")
-    for name, most in SIZES.items():
+    for name, most in {**SIZES, **KEPT}.items():
         if not _is_whole(values[name], most):
             raise StackError(
                 f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."

@@ -33,8 +33,10 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis import parsing, trace
 from chassis.encoding import encode
+from chassis.retention import Expiry
 from orders.directory import email_of
 from orders.mail_text import OrderData, Step
+from orders.settings import Retention
 
 mails = Table(
     "mails",
@@ -208,6 +210,19 @@ def put_off(connection: Connection, mail: Mail, reason: str, pause: timedelta) -
     own = own.where(mails.c.claim.is_not_distinct_from(mail.claim))
     values = {"error": reason, "next_attempt_at": func.now() + pause}
     connection.execute(own.values(claim=None, **values))
+
+
+def expiry(settings: Retention) -> Expiry:
+    """Return which mails are settled and need no longer be known.
+
+    Those of an order that has not ended stay: its events may come again.
+    """
+    ended = (
+        "NOT EXISTS (SELECT FROM orders WHERE orders.uid = mails.order_uid "
+        "AND orders.status NOT IN ('completed', 'cancelled'))"
+    )
+    condition = f"state NOT IN ('unaddressed', 'waiting') AND {ended}"
+    return Expiry("mails", "recorded_at", timedelta(days=settings.mails_kept_days), condition)
 
 
 def waiting(connection: Connection) -> dict[str, int]:

@@ -4,6 +4,7 @@ import threading
 
 from chassis import idempotency, inbox, relay
 from chassis.broker import Queue, Topology, dead_letter_queue
+from orders import mails
 from orders.events import EXCHANGE
 from orders.settings import Settings
 
@@ -14,4 +15,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
     queue = settings.broker.queue
     topology: Topology = [EXCHANGE, Queue(queue), Queue(dead_letter_queue(queue))]
-    relay.run(PROCESS, settings, topology, stop, [idempotency.purge, inbox.purge])
+    retention = settings.retention
+    expiries = [idempotency.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
+    relay.run(PROCESS, settings, topology, stop, expiries)

@@ -1,11 +1,13 @@
 """Which variables orders reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
+    Days,
     PortSettings,
+    RetentionSettings,
     ServerSettings,
     Upstream,
     read,
@@ -14,6 +16,16 @@ from chassis.settings import (
 )
 from orders import mail_settings
 from orders.mail_settings import MailSettings
+
+
+class Retention(RetentionSettings):
+    """How long orders keeps what is no data of its business.
+
+    Attributes:
+        mails_kept_days: mails that are settled, of orders that have ended.
+    """
+
+    mails_kept_days: Days = 90
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,7 @@ class Settings:
     inventory: Upstream
     customers: Upstream
     mail: MailSettings
+    retention: Retention = field(default_factory=Retention)
 
 
 def load() -> Settings:
@@ -49,4 +62,5 @@ def load() -> Settings:
         inventory=read_upstream("inventory"),
         customers=read_upstream("customers"),
         mail=mail_settings.load(),
+        retention=read(Retention),
     )

@@ -28,7 +28,7 @@ EXCHANGES = {
 # what a service's consumer gets of which exchange; it declares the same itself, but what is told
 # before its first start must not be lost
 INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "inventory_inbox": {"order_events": ("order.created", "order.cancelled")},
+    "inventory_inbox": {"order_events": ("order.created", "order.cancelled", "order.completed")},
     "orders_inbox": {
         "inventory_events": ("stock.*",),
         "billing_events": ("bill.recorded",),

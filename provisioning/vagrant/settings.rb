@@ -24,7 +24,10 @@ module CrudMaster
     LIMIT = %r{\A\s*(?:none|[1-9]\d{0,8}/(?:second|minute|hour|day))\s*\z}i
     ORIGIN = %r{\Ahttps?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?\z}i
     # what the services' own settings take at most
-    MOST = { "WORKERS" => 64, "THREADS" => 256 }.freeze
+    MOST = {
+      "WORKERS" => 64, "THREADS" => 256,
+      "KEPT_HOURS" => 8760, "KEPT_ROWS" => 100_000_000, "KEPT_DAYS" => 3650
+    }.freeze
     PROTECTED = %w[movies products billing customers orders events].freeze
 
     def self.read(root)
@@ -106,7 +109,7 @@ module CrudMaster
     end
 
     def check_whole(name, value, most, what = "whole number")
-      good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, most)
+      good = value.match?(/\A\d{1,9}\z/) && value.to_i.between?(1, most)
       refuse "has #{name}=#{value}, which is no #{what} from 1 to #{most}" unless good
     end
 

@@ -39,6 +39,11 @@ def project(tmp_path: Path) -> Project:
         ("ORDERS_WORKERS=65\n", "ORDERS_WORKERS=65, which is no whole number from 1 to 64"),
         ("GATEWAY_THREADS=0\n", "GATEWAY_THREADS=0, which is no whole number from 1 to 256"),
         ("BILLING_THREADS=many\n", "BILLING_THREADS=many, which is no whole number"),
+        (
+            "OUTBOX_KEPT_ROWS=0\n",
+            "OUTBOX_KEPT_ROWS=0, which is no whole number from 1 to 100000000",
+        ),
+        ("MAILS_KEPT_DAYS=ten\n", "MAILS_KEPT_DAYS=ten, which is no whole number from 1 to 3650"),
         ("EVENTS_STRICT=yes\n", "EVENTS_STRICT=yes, which is neither true nor false"),
         ("EVENT_PUBLISH_TIMEOUT_SECONDS=31\n", "above 0, 30 at most"),
         ("GATEWAY_PORT=70000\n", "no port from 1 to 65535"),

@@ -12,7 +12,7 @@ from chassis.database import Database
 from chassis.events import event
 
 EXCHANGE, QUEUE, DEAD = "order_events", "inventory_inbox", "inventory_inbox.dlq"
-CREATED, CANCELLED = "order.created", "order.cancelled"
+CREATED, CANCELLED, COMPLETED = "order.created", "order.cancelled", "order.completed"
 SECONDS = 60.0
 Lines = Sequence[tuple[int, int]]
 

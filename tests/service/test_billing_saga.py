@@ -265,14 +265,3 @@ def test_of_many_races_at_once_each_bill_ends_void_and_none_deadlocks(
         database.close()
     assert service.void_bills() == set(uids)
     assert len(service.told()) == len(uids)
-
-
-def test_notes_are_kept_for_a_year(service: Billing) -> None:
-    statement = (
-        "INSERT INTO voided_bills VALUES "
-        "('old', now() - interval '366 days'), ('kept', now() - interval '364 days')"
-    )
-    with service.database.read() as connection:
-        connection.execute(text(statement))
-        assert bills.purge_notes(connection) == 1
-    assert [row["message_id"] for row in service.rows("SELECT * FROM voided_bills")] == ["kept"]

@@ -287,17 +287,6 @@ def test_a_key_of_visible_characters_is_taken(client: FlaskClient, key: str) -> 
     assert post(client, headers={"Idempotency-Key": key}).status_code == 202
 
 
-def test_a_purge_deletes_what_is_older_than_a_day(client: FlaskClient, service: Service) -> None:
-    post(client)
-    age(service.database, "25 hours")
-    post(client, headers={"Idempotency-Key": "key-2"})
-    with service.database.unit_of_work() as connection:
-        assert idempotency.purge(connection) == 1
-        connection.commit()
-    assert kept(service.database) == 1
-    assert post(client, headers={"Idempotency-Key": "key-2"}).json == {"number": 2}
-
-
 def test_without_the_database_a_key_is_a_503_and_there_is_no_effect(
     service: Service, client: FlaskClient, database_settings: Callable[[str], DatabaseSettings]
 ) -> None:

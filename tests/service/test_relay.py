@@ -488,18 +488,6 @@ def is_idle(database: Database) -> bool:
         return bool(connection.execute(text(statement), {"pids": pids}).scalar_one())
 
 
-def test_all_rows_sent_more_than_a_day_ago_are_purged_and_no_others(
-    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
-) -> None:
-    add(gateway_db, *(f"old-{number}" for number in range(2 * outbox.PIECE + 1)))
-    add(gateway_db, "today")
-    with gateway_db.read() as connection:
-        days = "CASE message_id WHEN 'today' THEN interval '23 h' ELSE interval '25 h' END"
-        connection.execute(text(f"UPDATE outbox SET sent_at = now() - {days}"))
-    relay()
-    wait_until(lambda: ids(gateway_db) == ["today"], SECONDS, "the old ones to go")
-
-
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
     add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
     with gateway_db.read() as connection:

@@ -27,6 +27,7 @@ from inventory import consumer
 from tests.service.products_api import MOST, PRODUCTS, create
 from tests.service.reservations import (
     CANCELLED,
+    COMPLETED,
     CREATED,
     SECONDS,
     Lines,
@@ -304,7 +305,20 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize("type", [CREATED, CANCELLED])
+def test_a_completed_order_has_sold_what_it_reserved_and_nothing_gives_it_back(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    create(inventory, stock=5)
+    uid, unknown, bare = uuid4(), uuid4(), uuid4()
+    lines = [(1, 2)]
+    applied(handler, order(CREATED, uid, lines), order(CREATED, bare, []))
+    applied(handler, order(COMPLETED, uid, lines), order(COMPLETED, unknown, lines))
+    applied(handler, order(COMPLETED, bare, []), order(CANCELLED, uid, lines))
+    assert (stocks(movies_db), states(movies_db)) == ({1: 3}, {uid: "completed"})
+    assert told_types(movies_db) == ["stock.reserved"]
+
+
+@pytest.mark.parametrize("type", [CREATED, CANCELLED, COMPLETED])
 @pytest.mark.parametrize(("wrong", "named"), MALFORMED, ids=lambda value: f"{value}"[:50])
 def test_an_order_that_is_none_is_refused_with_the_field_that_is_wrong(
     handler: EventHandler, type: str, wrong: dict[str, Any], named: str

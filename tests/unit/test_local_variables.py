@@ -83,6 +83,17 @@ def test_a_file_in_another_encoding_is_named(checkout: Path) -> None:
         variables.read(checkout, {})
 
 
+@pytest.mark.parametrize(("name", "most"), variables.KEPT.items())
+def test_how_long_things_are_kept_is_a_number_that_services_take(
+    checkout: Path, name: str, most: int
+) -> None:
+    assert variables.read(checkout, {name: str(most)})[name] == str(most)
+    for value in ("0", str(most + 1), "1.5", "ten"):
+        sentence = f"^{name} has to be a whole number, 1 to {most}, and is '{value}'"
+        with pytest.raises(StackError, match=sentence):
+            variables.read(checkout, {name: value})
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "²", "1000"])
 @pytest.mark.parametrize("name", ["GATEWAY_WORKERS", "BILLING_THREADS", "ORDERS_WORKERS"])
 def test_a_size_that_is_none_is_named(checkout: Path, name: str, number: str) -> None:
