@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billing.models import Bill, VoidedBill
 from billing.settings import Retention
 from chassis.errors import FieldError, InvalidError, NotFoundError
+from chassis.page_size import bounded
 from chassis.retention import Expiry
 
 # held shared to record and alone to void: a bill and its cancellation that come at the same time
@@ -24,6 +25,7 @@ _SHOWN = (
     Bill.created_at,
     Bill.voided_at,
 )
+_LISTED = bounded(_SHOWN, Bill.id.desc())
 
 
 def record(connection: Connection, bills: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
@@ -79,10 +81,12 @@ def find(
 ) -> Sequence[RowMapping]:
     """Return up to `limit` bills, newest first, those before the bill `after`.
 
+    Those that no longer fit into a page have no texts (see `bounded`).
+
     Raises:
         InvalidError: there is no bill `after`.
     """
-    query = select(*_SHOWN).order_by(Bill.id.desc()).limit(limit)
+    query = select(*_LISTED).order_by(Bill.id.desc()).limit(limit)
     if user_id is not None:
         query = query.where(Bill.user_id == user_id)
     if order_id is not None:

@@ -1,15 +1,21 @@
-"""Keyset pages and their Link header (RFC 8288)."""
+"""Keyset pages and their Link header (RFC 8288).
 
-from collections.abc import Sequence
+A page ends at `limit` rows or at `MAX_BYTES`, whichever comes first, with at least one row.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from flask import Response, jsonify, request
+from flask import Response, request
 from pydantic import Field
 from sqlalchemy import RowMapping
 
+from chassis.encoding import encode
 from chassis.fields import BigInt, Count, Schema
+from chassis.page_size import MAX_BYTES
 
+Row = RowMapping | Mapping[str, Any]
 Limit = Annotated[Count, Field(le=1000)]
 
 
@@ -20,20 +26,38 @@ class Page(Schema):
     after: BigInt | None = None
 
 
-def page(
-    rows: Sequence[RowMapping | dict[str, Any]], limit: int, key: str = "id", more: bool = False
-) -> Response:
-    """Answer with the first `limit` of `rows`, and a link to the next page if there are more.
+def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
+    """Answer with the first of `rows`, and with a link to the next page if there are more.
 
     Args:
-        rows: what a query with `LIMIT limit + 1` found.
-        limit: how many to show.
+        rows: what a query with `LIMIT limit + 1` finds; none is taken that is not needed.
+        limit: how many to show at most.
         key: the field that `after` refers to.
-        more: whether there are more than `rows`, if they were cut before `limit`.
     """
-    shown = rows[:limit]
-    response = jsonify([dict(row) for row in shown])
-    if more or len(rows) > limit:
-        parameters = {**request.args.to_dict(), "limit": limit, "after": shown[-1][key]}
+    shown, last = _first(rows, limit)
+    response = Response(b"[%b]\n" % b",".join(shown), mimetype="application/json")
+    if last is not None:
+        parameters = {**request.args.to_dict(), "limit": limit, "after": last[key]}
         response.headers["Link"] = f'<{quote(request.path)}?{urlencode(parameters)}>; rel="next"'
     return response
+
+
+def following(link: str | None) -> str | None:
+    """Return where the next page is, by the Link header of a page as `page` writes it; or None."""
+    target, _, relation = (link or "").partition(">")
+    return target.removeprefix("<") if relation == '; rel="next"' else None
+
+
+def _first(rows: Iterable[Row], limit: int) -> tuple[list[bytes], Row | None]:
+    """Return the rows of the page as JSON, and the last of them if there are more behind it."""
+    shown: list[bytes] = []
+    last: Row | None = None
+    octets = len("[]\n")
+    for row in rows:
+        document = encode(dict(row))
+        octets += len(document) + len(",")
+        if shown and (len(shown) == limit or octets > MAX_BYTES):
+            return shown, last
+        shown.append(document)
+        last = row
+    return shown, None

@@ -5,15 +5,17 @@ a bulkhead, and each call has one deadline: for its permit, the connection, the 
 try together.
 """
 
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 from werkzeug.exceptions import BadRequest
 
-from chassis import parsing, trace
+from chassis import paging, parsing, trace
 from chassis.errors import NotFoundError, UnavailableError, UpstreamError
 from chassis.settings import Upstream
-from chassis.upstream import Call, UpstreamClient
+from chassis.upstream import Answer, Call, UpstreamClient
 
 SECONDS = 1.5
 """How much time a call has in all."""
@@ -49,11 +51,52 @@ class ServiceClient:
             UpstreamTimeoutError: it has not answered within `SECONDS`.
             UpstreamError: another answer than 200, or one that is not JSON.
         """
+        return self._content(self._call(_target(path, query)))
+
+    def pages(self, path: str, **query: str) -> Iterator[list[Any]]:
+        """Return the pages of a list, each when it is wanted, by their links.
+
+        Raises:
+            NotFoundError, UnavailableError, UpstreamTimeoutError: see `get`, for each page.
+            UpstreamError: the same, or an answer is no list, or a page links to itself.
+        """
+        target: str | None = _target(path, query)
+        while target is not None:
+            page, target = self._page(target)
+            yield page
+
+    def rows(self, path: str, **query: str) -> list[Any]:
+        """Return the rows of all pages of a list, which have `SECONDS` together.
+
+        Raises:
+            NotFoundError, UnavailableError, UpstreamTimeoutError, UpstreamError: see `pages`.
+        """
+        until = time.monotonic() + SECONDS
+        # with all the time there is, or the breaker would not blame the service for a time-out
+        rows, target = self._page(_target(path, query))
+        while target is not None:
+            page, target = self._page(target, until - time.monotonic())
+            rows += page
+        return rows
+
+    def _page(self, target: str, seconds: float | None = None) -> tuple[list[Any], str | None]:
+        """Return a page's rows, and the target of the next one."""
+        answer = self._call(target, seconds)
+        page, following = self._content(answer), paging.following(answer.headers.get("Link"))
+        if not isinstance(page, list):
+            raise UpstreamError(f"{self.name} has not answered with a list.")
+        if following == target:
+            raise UpstreamError(f"{self.name} has answered with a page that links to itself.")
+        return page, following
+
+    def _call(self, target: str, seconds: float | None = None) -> Answer:
         current = trace.current()
-        target = f"{path}?{urlencode(query)}" if query else path
-        answer = self._client.call(Call("GET", target, current.headers if current else {}))
+        call = Call("GET", target, current.headers if current else {})
+        return self._client.call(call, seconds)
+
+    def _content(self, answer: Answer) -> Any:
         if answer.status == 404:
-            raise NotFoundError(f"{self.name} knows nothing at {path}.")
+            raise NotFoundError(f"{self.name} knows no such thing.")
         if answer.status == 503:
             raise UnavailableError(f"{self.name} is not available.", cause="upstream_unavailable")
         if answer.status != 200:
@@ -62,3 +105,7 @@ class ServiceClient:
             return parsing.decoded(answer.data)
         except BadRequest as error:
             raise UpstreamError(f"{self.name} has not answered with JSON.") from error
+
+
+def _target(path: str, query: dict[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path

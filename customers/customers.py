@@ -13,10 +13,12 @@ from sqlalchemy.exc import DBAPIError, NoResultFound
 from chassis.database import Database
 from chassis.errors import ConflictError, NotFoundError
 from chassis.outbox import Announce
+from chassis.page_size import bounded
 from customers.events import customer_event
 from customers.models import Customer
 
 _COLUMNS = (Customer.id, Customer.name, Customer.email, Customer.company, Customer.phone)
+_LISTED = bounded(_COLUMNS, Customer.id)
 _EMAIL_INDEX = "customers_email_unique"
 logger = logging.getLogger(__name__)
 
@@ -38,13 +40,15 @@ class Customers:
     ) -> Sequence[RowMapping]:
         """Return up to `limit` customers in the order of their ids, those after the id `after`.
 
+        Those that no longer fit into a page have no texts (see `bounded`).
+
         Args:
             email: the whole address, in any case.
             name: a part of the name, in any case; `%` and `_` mean themselves.
             after: the last id of the page before.
             limit: at most so many.
         """
-        query = select(*_COLUMNS).order_by(Customer.id).limit(limit)
+        query = select(*_LISTED).order_by(Customer.id).limit(limit)
         if after is not None:
             query = query.where(Customer.id > after)
         if email is not None:

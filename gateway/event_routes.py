@@ -45,9 +45,9 @@ def event_routes(name: str, database: Database) -> Blueprint:
                 since=query.since,
                 delivered=query.delivered,
                 after=query.after,
-                limit=query.limit,
+                limit=query.limit + 1,
             )
-        return page([_shown(row) for row in found.rows], query.limit, more=found.more)
+            return page(map(_shown, found), query.limit)
 
     @routes.get("/<uid>")
     def get_event(uid: str) -> Response:

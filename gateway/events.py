@@ -5,18 +5,18 @@ float on its way in or out.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, text, tuple_
+from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import outbox
 from chassis.broker import Binding, Exchange, Queue, Topology
-from chassis.database import Database
+from chassis.database import Database, streamed
 from chassis.errors import FieldError, InvalidError, NotFoundError
 from chassis.events import event
 from chassis.retention import Expiry
@@ -25,8 +25,7 @@ from gateway.settings import Retention
 
 EXCHANGE, QUEUE, SOURCE = "events", "events_queue", "gateway"
 TOPOLOGY: Topology = (Exchange(EXCHANGE, "topic"), Queue(QUEUE), Binding(QUEUE, EXCHANGE))
-PAGE_SIZE = 4_000_000  # characters of data; a thousand large events would be 256 MB
-_FETCHED = 10  # rows at a time
+_FETCHED = 10  # rows at a time, of up to 256 KiB
 _SHOWN = (
     Event.id,
     Event.uid,
@@ -98,13 +97,6 @@ def store(connection: Connection, kind: Kind, data: bytes) -> Stored:
     return stored
 
 
-class Found(NamedTuple):
-    """A page of events, and whether there are more behind it."""
-
-    rows: list[RowMapping]
-    more: bool
-
-
 def find(
     connection: Connection,
     *,
@@ -113,8 +105,8 @@ def find(
     delivered: bool | None,
     after: int | None,
     limit: int,
-) -> Found:
-    """Return up to `limit` events in the order of their times, fewer if their data are large.
+) -> Iterator[RowMapping]:
+    """Return up to `limit` events in the order of their times, as they are taken.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.
@@ -128,7 +120,7 @@ def find(
         InvalidError: there is no event `after`.
     """
     named = (_NAMES[name] == value for name, value in names.items())
-    query = select(*_SHOWN).where(*named).order_by(*_PLACE).limit(limit + 1)
+    query = select(*_SHOWN).where(*named).order_by(*_PLACE).limit(limit)
     if since is not None:
         query = query.where(Event.event_timestamp >= since)
     if delivered is not None:
@@ -136,10 +128,7 @@ def find(
         query = query.where(~waits if delivered else waits)
     if after is not None:
         query = query.where(tuple_(*_PLACE) > _place(connection, after))
-    # the whole page is wanted, not the first tenth of it, for which PostgreSQL plans a cursor
-    connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
-    with connection.execute(query, execution_options={"yield_per": _FETCHED}) as rows:
-        return _cut(rows.mappings(), limit)
+    return streamed(connection, query, _FETCHED)
 
 
 def _place(connection: Connection, event_id: int) -> tuple[datetime, int]:
@@ -148,17 +137,6 @@ def _place(connection: Connection, event_id: int) -> tuple[datetime, int]:
     if event_timestamp is None:
         raise InvalidError([FieldError("after", "is not the id of an event")])
     return event_timestamp, event_id
-
-
-def _cut(rows: Iterable[RowMapping], limit: int) -> Found:
-    page: list[RowMapping] = []
-    size = 0
-    for row in rows:
-        size += len(row["data"])
-        if len(page) == limit or (page and size > PAGE_SIZE):
-            return Found(page, more=True)
-        page.append(row)
-    return Found(page, more=False)
 
 
 def expiry(settings: Retention) -> Expiry:

@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.exceptions import BadRequest
 
-from chassis import identity, parsing, trace
+from chassis import identity, paging, parsing, trace
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.upstream import Answer, Call, UpstreamClient
 
@@ -47,6 +47,11 @@ class Inquiry:
         context, until = copy_context(), self._until()
         return self._threads.submit(context.run, self._ask, upstream, target, read, until)
 
+    def ask_all(self, upstream: UpstreamClient, target: str, read: Read) -> "Future[Any]":
+        """Ask likewise for a list, of which `read` gets all pages together."""
+        context, until = copy_context(), self._until()
+        return self._threads.submit(context.run, self._ask_all, upstream, target, read, until)
+
     def answers(self, parts: Mapping[str, "Future[Any]"]) -> dict[str, Any]:
         """Wait for parts while there is time; return those that are there, or the error."""
         wait(parts.values(), max(0, self._deadline - time.monotonic()))
@@ -63,9 +68,33 @@ class Inquiry:
         answer = self._call(upstream, target, until)
         if answer.status == 404:
             return None
-        if answer.status != 200:
-            raise UpstreamError(f"{upstream.name} has answered {answer.status}.")
-        return read(decoded(answer))
+        return read(_found(upstream, answer))
+
+    def _ask_all(self, upstream: UpstreamClient, target: str, read: Read, until: float) -> Any:
+        rows: list[Any] = []
+        page: str | None = target
+        while page is not None:
+            answer = self._call(upstream, page, until)
+            rows += as_list(_found(upstream, answer))
+            page = paging.following(answer.headers.get("Link"))
+        return read(rows)
+
+
+def _found(upstream: UpstreamClient, answer: Answer) -> Any:
+    if answer.status != 200:
+        raise UpstreamError(f"{upstream.name} has answered {answer.status}.")
+    return decoded(answer)
+
+
+def as_list(data: Any) -> list[Any]:
+    """Return what an upstream has answered, if it is a list.
+
+    Raises:
+        UpstreamError: it is none.
+    """
+    if not isinstance(data, list):
+        raise UpstreamError("An upstream has answered with no list.")
+    return data
 
 
 def decoded(answer: Answer) -> Any:

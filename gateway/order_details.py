@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from chassis.errors import UpstreamError
 from chassis.fields import MAX_BIGINT
 from chassis.upstream import IN_FLIGHT, Answer, UpstreamClient
-from gateway.inquiry import Inquiry, decoded
+from gateway.inquiry import Inquiry, as_list, decoded
 
 # of an order, and the class of resources that each belongs to; its history it always shows
 PARTS = {"bill": "billing", "customer": "customers", "products": "products"}
@@ -54,7 +54,7 @@ class OrderDetails:
         """
         inquiry = Inquiry(self._threads, caller)
         path = f"/api/orders/{quote(order_id, safe='')}"
-        history = inquiry.ask(self.orders, f"{path}/history", _list)
+        history = inquiry.ask(self.orders, f"{path}/history", as_list)
         answer = inquiry.call(self.orders, path)
         if answer.status != 200:
             return answer
@@ -77,7 +77,7 @@ class OrderDetails:
         if "products" in permitted and order["items"]:
             ids = ",".join(str(item["product_id"]) for item in order["items"])
             path = f"/api/products?ids={ids}&limit=1000"
-            parts["products"] = inquiry.ask(self.inventory, path, _by_id)
+            parts["products"] = inquiry.ask_all(self.inventory, path, _by_id)
         return parts
 
 
@@ -116,15 +116,9 @@ def _object(data: Any) -> dict[str, Any]:
     return data
 
 
-def _list(data: Any) -> list[Any]:
-    if not isinstance(data, list):
-        raise UpstreamError("An upstream has answered with no list.")
-    return data
-
-
 def _first(data: Any) -> Any:
-    return next(iter(_list(data)), None)
+    return next(iter(as_list(data)), None)
 
 
 def _by_id(data: Any) -> dict[Any, Any]:
-    return {_object(product).get("id"): product for product in _list(data)}
+    return {_object(product).get("id"): product for product in as_list(data)}

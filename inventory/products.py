@@ -24,6 +24,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from chassis.fields import MAX_INTEGER
+from chassis.page_size import bounded
 from inventory.events import announce
 from inventory.models import Movie, Product
 
@@ -35,6 +36,7 @@ _COLUMNS = (
     Product.stock,
     Product.movie_id,
 )
+_LISTED = bounded(_COLUMNS, Product.id)
 _MOVIE_CONSTRAINT = "products_movie"
 
 
@@ -50,6 +52,8 @@ def find(
 ) -> Sequence[RowMapping]:
     """Return up to `limit` products in the order of their ids, those after the id `after`.
 
+    Those that no longer fit into a page have no texts (see `bounded`).
+
     Args:
         connection: a connection to `movies_db`.
         name: a part of the name, in any case; `%` and `_` mean themselves.
@@ -59,7 +63,7 @@ def find(
         after: the last id of the page before.
         limit: at most so many.
     """
-    query = select(*_COLUMNS).order_by(Product.id).limit(limit)
+    query = select(*_LISTED).order_by(Product.id).limit(limit)
     if after is not None:
         query = query.where(Product.id > after)
     if name:

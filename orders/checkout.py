@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -83,8 +82,7 @@ def _summed(items: Iterable[tuple[int, int]]) -> dict[int, int]:
 def _ask(inventory: ServiceClient, wanted: Mapping[int, int]) -> dict[int, Product]:
     ids = ",".join(map(str, wanted))
     try:
-        answer: Any = inventory.get(_PATH, ids=ids, limit=_LIMIT)
-        products = _PRODUCTS.validate_python(answer)
+        products = _PRODUCTS.validate_python(inventory.rows(_PATH, ids=ids, limit=_LIMIT))
     except (NotFoundError, ValidationError) as error:
         raise UpstreamError(f"{inventory.name} has not answered with products.") from error
     return {product.id: product for product in products}

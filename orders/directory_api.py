@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, false, func, null, select, text, true, update
@@ -63,11 +64,11 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
     with database.read() as connection:
         began = connection.execute(select(func.clock_timestamp())).scalar_one()
     after, count, forgotten = 0, 0, 0
-    for page in _pages(client):
+    for page in chain(_pages(client), [()]):
+        last = page[-1].id if page else MAX_BIGINT
         with database.unit_of_work() as connection:
             # so that neither this nor a consumer waits for the other's row while it holds one
             connection.execute(text("LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE"))
-            last = page[-1].id if len(page) == _PAGE else MAX_BIGINT
             forgotten += _replace(connection, page, after, last, began - _MARGIN)
             connection.commit()
         after, count = last, count + len(page)
@@ -75,21 +76,15 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
 
 
 def _pages(client: ServiceClient) -> Iterator[Sequence[CustomerData]]:
-    """Read all customers in the order of their ids; only the last page has fewer than `_PAGE`."""
-    after: int | None = None
-    while True:
-        query = {"limit": str(_PAGE)} | ({} if after is None else {"after": str(after)})
-        answer = client.get("/api/customers", **query)
-        if not isinstance(answer, list):
-            raise UpstreamError("customers-api has answered with no list.")
-        page = [_answered(item) for item in answer]
-        ids = [after or 0, *(customer.id for customer in page)]
+    """Read all customers in the order of their ids."""
+    last = 0
+    for rows in client.pages("/api/customers", limit=str(_PAGE)):
+        page = [_answered(row) for row in rows]
+        ids = [last, *(customer.id for customer in page)]
         if sorted(set(ids)) != ids:
             raise UpstreamError("customers-api has answered with customers out of order.")
         yield page
-        if len(page) < _PAGE:
-            return
-        after = page[-1].id
+        last = ids[-1]
 
 
 def _replace(

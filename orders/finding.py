@@ -1,6 +1,6 @@
 """Finding orders with their items, their history, and figures of all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
+from chassis.database import streamed
 from chassis.errors import NotFoundError
 from chassis.idempotency import KEPT
 from orders.models import Order, OrderChange, OrderLine
@@ -28,6 +29,7 @@ _ORDER: tuple[Any, ...] = (
     Order.updated_at,
     Order.reason,
 )
+_FETCHED = 200  # lines at a time, of up to 1 KiB
 _LINE = (OrderLine.product_id, OrderLine.name, OrderLine.quantity, OrderLine.unit_price)
 _CHANGE = (
     OrderChange.from_status,
@@ -48,11 +50,11 @@ def find(
     until: datetime | None = None,
     after: int | None = None,
     limit: int,
-) -> list[FoundOrder]:
-    """Return up to `limit` orders, the newest first.
+) -> Iterator[FoundOrder]:
+    """Return up to `limit` orders, the newest first, as they are taken.
 
     Args:
-        connection: a connection to `orders_db`.
+        connection: in a transaction, which a cursor in the database needs.
         status: the state they are in.
         customer_id: whose they are.
         order_id: the one with this name.
@@ -72,7 +74,7 @@ def find(
     if after is not None:
         chosen.append(Order.id < after)
     page = select(*_ORDER).where(*chosen).order_by(Order.id.desc()).limit(limit)
-    return _with_items(connection, page)
+    return _orders(streamed(connection, _with_lines(page), _FETCHED))
 
 
 def get(connection: Connection, order_pk: int) -> FoundOrder:
@@ -152,19 +154,25 @@ def _one(connection: Connection, chosen: ColumnElement[bool], otherwise: str) ->
 
 
 def _with_items(connection: Connection, orders: Select[Any]) -> list[FoundOrder]:
-    """Fetch orders and their lines in one statement, and so in one state of the tables."""
+    return list(_orders(connection.execute(_with_lines(orders)).mappings()))
+
+
+def _with_lines(orders: Select[Any]) -> Select[Any]:
+    """Return the query of orders and their lines: one statement, so one state of the tables."""
     page = orders.subquery()
-    query = (
+    return (
         select(page, *(column.label(f"line_{column.key}") for column in _LINE))
         .outerjoin(OrderLine, OrderLine.order_pk == page.c.id)
         .order_by(page.c.id.desc(), OrderLine.product_id)
     )
-    rows = connection.execute(query).mappings()
-    names = page.c.keys()
-    groups = (list(group) for _id, group in groupby(rows, lambda row: row["id"]))
-    return [
-        {**{name: group[0][name] for name in names}, "items": _items(group)} for group in groups
-    ]
+
+
+def _orders(rows: Iterable[RowMapping]) -> Iterator[FoundOrder]:
+    """Put orders together from the rows of `_with_lines`."""
+    for _id, lines in groupby(rows, lambda row: row["id"]):
+        group = list(lines)
+        order = {str(column.key): group[0][column.key] for column in _ORDER}
+        yield {**order, "items": _items(group)}
 
 
 def _items(rows: Iterable[RowMapping]) -> list[dict[str, Any]]:

@@ -106,9 +106,8 @@ def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
 
 def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
-    with desk.orders.database.read() as connection:
-        found = finding.find(connection, **chosen)
-    return page([_shown(order) for order in found], query.limit)
+    with desk.orders.database.unit_of_work() as connection:
+        return page(map(_shown, finding.find(connection, **chosen)), query.limit)
 
 
 def _shown(order: Mapping[str, Any]) -> dict[str, Any]:

@@ -212,16 +212,28 @@ def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
     class Meanwhile(ServiceClient):
         """A client whose answer is old when it arrives."""
 
-        def get(self, path: str, **query: str) -> Any:
-            answer = client.get(path, **query)
+        def pages(self, path: str, **query: str) -> Iterator[list[Any]]:
+            answer = list(client.pages(path, **query))
             for number, (type, data) in enumerate(while_it_reads):
                 handler.apply([received(handler, type, data, number)])
-            return answer
+            yield from answer
 
     directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
     assert address(orders_db, str(ids[0])) == "new@kawa.fr"
     assert entry(orders_db, str(ids[1])) == (ids[1], None, None, True)
     assert address(orders_db, "99") == "ben@kawa.fr"
+
+
+def test_a_rebuild_walks_over_all_pages_that_end_early(
+    customers_db: Database, client: ServiceClient, orders_db: Database
+) -> None:
+    many = """INSERT INTO customers (name, email, company)
+        SELECT repeat('😀', 255), n || '@kawa.fr', repeat('😀', 255)
+        FROM generate_series(1, 1500) n"""
+    with customers_db.read() as connection:
+        connection.execute(text(many))
+    assert directory_api.rebuild(orders_db, client) == (1500, 0)
+    assert address(orders_db, "1500") == "1500@kawa.fr"
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from chassis.database import Database
-from gateway import events
 from tests.service.events_api import faults, listed, posted, read, shown
 
 
@@ -50,18 +49,6 @@ def test_pages_follow_each_other_by_their_links(gateway: FlaskClient) -> None:
         link = answer.headers.get("Link")
         path = link and link.partition(">")[0].removeprefix("<")
     assert (sizes, seen) == ([3, 3, 1], uids)
-
-
-def test_a_page_of_large_events_ends_early_and_links_to_the_next(
-    gateway: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "PAGE_SIZE", 2500)
-    uids = [posted(gateway, data={"text": "x" * 1000}) for _ in range(5)]
-    answer = gateway.get("/api/events?limit=4")
-    assert [event["event_uid"] for event in read(answer.data)] == uids[:2]
-    assert "limit=4&after=" in answer.headers["Link"]
-    monkeypatch.setattr(events, "PAGE_SIZE", 10)
-    assert len(listed(gateway)) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask, Response
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from billing import bills
 from billing.app import create_app as create_billing
@@ -452,3 +453,19 @@ def test_each_service_is_told_who_asks_and_in_which_trace(
         b"/api/products?ids=1,2&limit=1000",
         b"/api/products?ids=2,1&limit=1000",
     )
+
+
+def test_products_that_fill_several_pages_are_all_shown(
+    gateway: FlaskClient, movies_db: Database
+) -> None:
+    fill = """INSERT INTO products (name, description, price, stock)
+        SELECT 'Product ' || n, repeat('😀', 10000), 1.00, 1 FROM generate_series(1, 60) n"""
+    with movies_db.read() as connection:
+        connection.execute(text(fill))
+    items = [{"product_id": number, "quantity": 1} for number in range(1, 61)]
+    order = made(gateway, "/api/orders", {"customer_id": "1", "items": items})
+    shown: Any = gateway.get(f"/api/orders/{order['id']}/details").json
+    assert shown["unavailable"] == []
+    assert [item["product"]["name"] for item in shown["order"]["items"]] == [
+        f"Product {number}" for number in range(1, 61)
+    ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Response, request
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
@@ -17,6 +18,7 @@ from local.waiting import wait_until
 from orders.app import create_app
 from orders.settings import Settings
 from tests.service.answers import content, fields, problem
+from tests.service.mailing import served
 from tests.service.orders_api import announced, stored
 from tests.service.shop import Shop
 
@@ -328,3 +330,32 @@ def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
     assert (one.status_code, other.status_code) == (201, 201)
     assert one.json == other.json
     assert len(stored(orders_db)) == len(announced(orders_db)) == 1
+
+
+def test_an_order_of_products_with_long_descriptions_is_priced_over_several_pages(
+    inventory: FlaskClient,
+    movies_db: Database,
+    orders_db: Database,
+    orders_unconnected: Settings,
+) -> None:
+    fill = """INSERT INTO products (name, description, price, stock)
+        SELECT 'Product ' || n, repeat('😀', 10000), 1.00, 1 FROM generate_series(1, 100) n"""
+    with movies_db.read() as connection:
+        connection.execute(text(fill))
+    with served(inventory.application, orders_unconnected.inventory.port):
+        items = [{"product_id": number, "quantity": 1} for number in range(100, 0, -1)]
+        made = content(order(create_app(orders_unconnected).test_client(), items))
+    assert (len(made["items"]), made["total_amount"]) == (100, 100.0)
+
+
+def test_a_page_of_products_that_links_to_itself_is_no_answer(
+    shop: Shop, shopping: FlaskClient, orders_db: Database
+) -> None:
+    def circle() -> Response:
+        response = shop.products()
+        response.headers["Link"] = f'</api/products?{request.query_string.decode()}>; rel="next"'
+        return response
+
+    shop.answer = circle
+    problem(order(shopping), 502)
+    assert nothing_is_stored(orders_db)

@@ -47,13 +47,13 @@ def test_items_cost_no_query_for_each_order(orders_db: Database) -> None:
     for _ in range(5):
         create_with_items(orders_db)
     sent: list[str] = []
-    with orders_db.read() as connection:
+    with orders_db.unit_of_work() as connection:
 
         def note(*arguments: Any) -> None:
             sent.append(arguments[2])
 
         event.listen(connection.engine, "before_cursor_execute", note)
-        found = finding.find(connection, limit=10)
+        found = list(finding.find(connection, limit=10))
         event.remove(connection.engine, "before_cursor_execute", note)
     assert [len(order["items"]) for order in found] == [2] * 5
     assert len(sent) == 1
@@ -232,8 +232,9 @@ def test_a_search_among_many_uses_its_index(
     with orders_db.read() as connection:
         connection.execute(text(MANY))
         connection.execute(text("VACUUM ANALYZE orders"))
+    with orders_db.unit_of_work() as connection:
         event.listen(connection.engine, "before_cursor_execute", keep)
-        assert finding.find(connection, **search, limit=11)
+        assert list(finding.find(connection, **search, limit=11))
         event.remove(connection.engine, "before_cursor_execute", keep)
         [(statement, parameters)] = sent
         plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
