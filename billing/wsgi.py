@@ -2,8 +2,7 @@
 
 from billing.app import create_app
 from billing.settings import load
-from chassis import logs, server
+from chassis import server
 
-server.die_with_parent()
-logs.configure("billing-api")
+server.become_worker("billing-api")
 app = create_app(load())

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import NoReturn
 
-from chassis import logs, metrics
+from chassis import logs, metrics, unread_answers
 from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 
 GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
@@ -65,6 +65,13 @@ def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
     }
     flags = ["--no-ws", "--respawn-failed-workers"]
     return [f"--{name}={value}" for name, value in options.items()] + flags
+
+
+def become_worker(process: str) -> None:
+    """Prepare the process in which granian loads the application: a worker of `process`."""
+    die_with_parent()
+    logs.configure(process)
+    unread_answers.close_unread()
 
 
 def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:

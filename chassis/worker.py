@@ -11,7 +11,7 @@ from types import FrameType
 from flask import Flask
 from werkzeug.serving import make_server
 
-from chassis import health, web
+from chassis import health, unread_answers, web
 from chassis.settings import PortSettings, ServerSettings
 
 _INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
@@ -108,8 +108,11 @@ def _serve_until_better(app: Flask, listener: socket.socket, first: int) -> sock
 def _listen(host: str, ports: Iterable[int]) -> socket.socket | None:
     for port in ports:
         try:
-            return socket.create_server((host, port))
+            listener = socket.create_server((host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
+        else:
+            unread_answers.limit(listener)
+            return listener
     return None

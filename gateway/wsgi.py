@@ -1,10 +1,9 @@
 """What granian's workers load."""
 
-from chassis import logs, server
+from chassis import server
 from gateway.app import PROCESS, create_app, create_publisher
 from gateway.settings import load
 
-server.die_with_parent()
-logs.configure(PROCESS)
+server.become_worker(PROCESS)
 settings = load()
 app = create_app(settings, create_publisher(settings, PROCESS))

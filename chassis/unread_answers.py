@@ -1,0 +1,67 @@
+"""Answers that nobody reads end with their connection, or they would stay in memory for ever.
+
+granian has no time limit for writing. The kernel has one: a connection whose peer takes nothing for
+so long is closed. Connections have it from the socket that listens.
+
+Source: tcp(7), TCP_USER_TIMEOUT; accurate for a closed window since Linux 5.11.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_START_SECONDS = 60.0
+logger = logging.getLogger(__name__)
+
+
+def close_unread(seconds: float = SECONDS) -> None:
+    """Have this process's server close connections whose peers take nothing for so long.
+
+    A peer that takes a little now and then keeps its connection.
+    """
+    arguments = (round(seconds * 1000),)
+    threading.Thread(target=_limit, args=arguments, name="unread answers", daemon=True).start()
+
+
+def limit(listener: socket.socket, milliseconds: int = round(SECONDS * 1000)) -> None:
+    """Limit how long the peers of the connections that `listener` accepts may take nothing."""
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+def _limit(milliseconds: int) -> None:
+    """Wait until the server listens, which it does after it has loaded the application."""
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        is_limited = False
+        for listener in _listeners():
+            limit(listener, milliseconds)
+            is_limited = True
+        if is_limited:
+            logger.info("answers have to be read", extra={"within_milliseconds": milliseconds})
+            return
+        time.sleep(_POLL_SECONDS)
+    logger.error("no socket listens; an answer that nobody reads stays in memory")
+
+
+def _listeners() -> Iterator[socket.socket]:
+    """Lend each of this process's sockets that listen for TCP."""
+    for entry in Path("/proc/self/fd").iterdir():
+        # any may be closed meanwhile
+        with suppress(OSError):
+            if os.readlink(entry).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
+                    if _listens(candidate):
+                        yield candidate
+
+
+def _listens(candidate: socket.socket) -> bool:
+    is_tcp = candidate.family in (socket.AF_INET, socket.AF_INET6)
+    listens = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return is_tcp and bool(listens)
