@@ -132,7 +132,7 @@ class Course:
     def _count(self) -> None:
         result, answers, entries = self.result, self.ledger.answers(), self.ledger.entries()
         counts = self.ledger.counts()
-        result.accepted = sum(bool(entry.ids) for entry in entries)
+        result.accepted = counts[Verdict.ACCEPTED]
         result.once = once(entries, self._judge.recorded())
         result.refused = counts[Verdict.REFUSED]
         result.unanswered = counts[Verdict.UNANSWERED]

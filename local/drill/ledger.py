@@ -84,8 +84,10 @@ class Ledger:
             return list(self._answers)
 
     def counts(self) -> Counter[Verdict]:
-        """How many answers there were of each verdict."""
-        return Counter(answer.verdict for answer in self.answers())
+        """Count accepted requests, each once, and the answers of each other verdict."""
+        counts = Counter(answer.verdict for answer in self.answers())
+        counts[Verdict.ACCEPTED] = len(self.accepted())
+        return counts
 
     def entries(self) -> list[Entry]:
         """What was asked for of the kinds that are promised, each once however often it was."""

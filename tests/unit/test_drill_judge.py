@@ -133,6 +133,22 @@ def test_a_request_that_was_repeated_is_one_entry_with_all_its_ids() -> None:
     assert ledger.accepted() == [_entry("a")]
 
 
+def test_progress_and_verdict_count_a_repeated_request_as_accepted_once() -> None:
+    ledger = Ledger()
+    other = Request("order", "drill-x-2", "POST", "/api/orders")
+    for answer in (
+        Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"),
+        Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"),
+        Answer(other, Verdict.REFUSED, 503, 1.0),
+        Answer(other, Verdict.REFUSED, 503, 1.0),
+        Answer(other, Verdict.ACCEPTED, 201, 1.0, "b"),
+    ):
+        ledger.add(answer)
+    counts = ledger.counts()
+    assert counts[Verdict.ACCEPTED] == len(ledger.accepted()) == 2
+    assert counts[Verdict.REFUSED] == 2
+
+
 def _good() -> Shown:
     source = Shown(
         orders__order_history=[
