@@ -7,17 +7,18 @@ from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import RowMapping
-from werkzeug.exceptions import BadRequest
 
 from billing import bills
 from billing.events import bill_recorded
 from billing.schemas import BillMessage
-from chassis import database, outbox, parsing, trace
+from chassis import database, outbox, trace
 from chassis.broker import Message
 from chassis.database import Database
 from chassis.delivery import Delivery, RejectedError
-from chassis.errors import InvalidError
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.json_decoding import decode
 from chassis.trace import Trace
+from chassis.validation import validated
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +50,9 @@ class BillHandler:
             RejectedError: it is no bill.
         """
         try:
-            bill = parsing.validated(BillMessage, parsing.decoded(delivery.body))
-        except BadRequest as error:
-            raise RejectedError(str(error.description)) from None
+            bill = validated(BillMessage, decode(delivery.body))
+        except MalformedJsonError as error:
+            raise RejectedError(f"The body {error}.") from None
         except InvalidError as error:
             raise RejectedError(str(error)) from None
         message_id = delivery.properties.message_id or str(uuid4())

@@ -6,12 +6,12 @@ from uuid import UUID
 from pydantic import StringConstraints, TypeAdapter
 
 from chassis.event_handler import EventData
-from chassis.fields import NO_NUL, Count, Money, Reference, Schema
+from chassis.fields import NO_NUL, Count, Money, Reference, Schema, text
 from chassis.paging import Limit
 
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
 MESSAGE_ID: TypeAdapter[str] = TypeAdapter(MessageId)
-OrderId = Annotated[str, StringConstraints(min_length=1, max_length=50), NO_NUL]
+OrderId = Annotated[str, text(1, 50)]
 
 
 class BillMessage(Schema):

@@ -3,6 +3,15 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+MAX_ERRORS = 10
+"""So many errors of one input are named; the others are counted."""
+_LONGEST_FIELD, _LONGEST_DETAIL = 200, 500  # characters
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return at most `longest` characters of `text`; an ellipsis says that more were there."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
 
 def first_line(error: Exception) -> str:
     """Return what an exception says, without the explanations that drivers put below it."""
@@ -28,12 +37,34 @@ class ConflictError(Exception):
     """The request contradicts the state of the thing it is about."""
 
 
-class InvalidError(ValueError):
-    """The input is understood and wrong; `errors` names each field."""
+class MalformedJsonError(ValueError):
+    """What should be JSON is none; the message goes on where "The body" or "The file" begins."""
 
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.field}: {error.detail}" for error in errors))
-        self.errors = list(errors)
+
+class InvalidError(ValueError):
+    """The input is understood and wrong.
+
+    Attributes:
+        errors: names each field that is wrong, at most `MAX_ERRORS` of them, none at any length.
+        left_out: how many more errors there are.
+    """
+
+    def __init__(self, errors: Sequence[FieldError], left_out: int = 0) -> None:
+        self.errors = [_bounded(error) for error in errors[:MAX_ERRORS]]
+        self.left_out = left_out + max(0, len(errors) - MAX_ERRORS)
+        named = [_labelled(error) for error in self.errors]
+        more = [f"and {self.left_out:,} more"] if self.left_out else []
+        super().__init__("; ".join(named + more))
+
+
+def _bounded(error: FieldError) -> FieldError:
+    field = shortened(error.field, _LONGEST_FIELD)
+    return FieldError(field, shortened(error.detail, _LONGEST_DETAIL))
+
+
+def _labelled(error: FieldError) -> str:
+    """What is wrong with the whole has no field."""
+    return f"{error.field}: {error.detail}" if error.field else error.detail
 
 
 class TooManyRequestsError(Exception):

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection
-from werkzeug.exceptions import BadRequest
 
-from chassis import database, inbox, parsing, trace
+from chassis import database, inbox, trace
 from chassis.database import Database
 from chassis.delivery import Delivery, RejectedError
-from chassis.errors import InvalidError
+from chassis.errors import InvalidError, MalformedJsonError
 from chassis.fields import NO_NUL
+from chassis.json_decoding import decode
 from chassis.trace import Trace
+from chassis.validation import validated
 
 logger = logging.getLogger(__name__)
 DataT = TypeVar("DataT", bound=BaseModel)
@@ -55,7 +56,7 @@ class Reaction(Generic[DataT]):
         Raises:
             InvalidError: the data are not what the type asks for.
         """
-        return parsing.validated(self.data, envelope.data)
+        return validated(self.data, envelope.data)
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,11 @@ class EventHandler:
             RejectedError: it is none, or its data are not what its type asks for.
         """
         try:
-            envelope = parsing.validated(Envelope, parsing.decoded(delivery.body))
+            envelope = validated(Envelope, decode(delivery.body))
             reaction = self._reactions.get(envelope.type)
             data = reaction.read(envelope) if reaction else EventData()
-        except BadRequest as error:
-            raise RejectedError(str(error.description)) from None
+        except MalformedJsonError as error:
+            raise RejectedError(f"The body {error}.") from None
         except InvalidError as error:
             raise RejectedError(str(error)) from None
         current = trace.continued(delivery.headers)

@@ -4,63 +4,40 @@ Sources: https://www.postgresql.org/docs/15/datatype-json.html (characters),
 https://www.postgresql.org/docs/15/datatype-numeric.html (digits), RFC 7493, section 2.3 (names).
 """
 
-import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from werkzeug.exceptions import BadRequest
-
-from chassis import parsing
-from chassis.errors import FieldError, InvalidError
+from chassis.errors import FieldError, InvalidError, MalformedJsonError
+from chassis.json_decoding import Members, decode_members, note_repeated
+from chassis.validation import Faults
 
 MAX_DEPTH = 100
 MAX_DIGITS = 262_144
 """Of all numbers together, written out: jsonb turns the nine bytes 1e131071 into 131,072."""
 _DIGITS_BEFORE, _DIGITS_AFTER = 131_072, 16_383
-_MAX_FAULTS = 10
 
 
 def check(data: bytes) -> None:
     """Check that `data` is a JSON object that jsonb can hold, with every digit of its numbers.
 
     Raises:
-        BadRequest: it is not JSON in UTF-8, or has more than `MAX_DEPTH` levels.
+        MalformedJsonError: it is not JSON in UTF-8, or has more than `MAX_DEPTH` levels.
         InvalidError: it is no object, or has what jsonb can't hold; naming the first ten places.
     """
-    document = parsing.decoded(data, _JSON)
-    if not isinstance(document, _Members):
+    document = decode_members(data)
+    if not isinstance(document, Members):
         raise InvalidError([FieldError("", "must be a JSON object")])
     inspection = _Inspection()
     inspection.visit(document)
-    if inspection.faults:
-        raise InvalidError(inspection.faults[:_MAX_FAULTS])
-
-
-class _Members(list[tuple[str, Any]]):
-    """The members of an object as they were written, those with the same name included."""
-
-
-def _number(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        # its exponent is out of all bounds; JSON itself has no infinity that it could be taken for
-        return Decimal("Infinity")
-
-
-_JSON = json.JSONDecoder(
-    object_pairs_hook=_Members,
-    parse_float=_number,
-    parse_int=_number,
-    parse_constant=parsing.refuse_constant,
-)
+    note_repeated(document, inspection.faults)
+    inspection.faults.check()
 
 
 class _Inspection:
     """Goes through a document once and notes what is wrong, and where."""
 
     def __init__(self) -> None:
-        self.faults: list[FieldError] = []
+        self.faults = Faults()
         self._path: list[int | str] = []
         self._digits = 0
 
@@ -75,20 +52,16 @@ class _Inspection:
 
     def _container(self, value: list[Any]) -> None:
         if len(self._path) == MAX_DEPTH:
-            raise BadRequest(f"The body is nested more than {MAX_DEPTH} levels deep.")
-        if isinstance(value, _Members):
+            raise MalformedJsonError(f"is nested more than {MAX_DEPTH} levels deep")
+        if isinstance(value, Members):
             self._object(value)
         else:
             self._array(value)
 
-    def _object(self, members: _Members) -> None:
-        names: set[str] = set()
+    def _object(self, members: Members) -> None:
         for name, value in members:
             self._path.append(name)
             self._text(name)
-            if name in names:
-                self._note("must be given once")
-            names.add(name)
             self.visit(value)
             self._path.pop()
 
@@ -99,7 +72,7 @@ class _Inspection:
             self._path.pop()
 
     def _note(self, detail: str) -> None:
-        self.faults.append(FieldError(parsing.path(self._path), detail))
+        self.faults.add(self._path, detail)
 
     def _text(self, text: str) -> None:
         if "\0" in text:

@@ -8,15 +8,14 @@ from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
 from flask import Response, request
-from pydantic import Field
 from sqlalchemy import RowMapping
 
 from chassis.encoding import encode
-from chassis.fields import BigInt, Count, Schema
+from chassis.fields import BigInt, Schema, whole_number
 from chassis.page_size import MAX_BYTES
 
 Row = RowMapping | Mapping[str, Any]
-Limit = Annotated[Count, Field(le=1000)]
+Limit = Annotated[int, whole_number(1, 1000)]
 
 
 class Page(Schema):

@@ -1,9 +1,6 @@
 """What a request says, read once and checked against a schema."""
 
-import json
-from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from flask import request
@@ -12,14 +9,14 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 
 from chassis.errors import FieldError, InvalidError
 from chassis.fields import BigInt
+from chassis.json_decoding import decode
+from chassis.problems import too_long
+from chassis.validation import field_errors, validated
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 IdT = TypeVar("IdT", int, str, UUID)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
 UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
-_LONGEST_INTEGER = 1000
-_LONGEST_PATH = 200
-_RENAMED = {"extra_forbidden": "is not known here", "missing": "is required"}
 
 
 def body(schema: type[SchemaT]) -> SchemaT:
@@ -27,10 +24,11 @@ def body(schema: type[SchemaT]) -> SchemaT:
 
     Raises:
         UnsupportedMediaType: another content type than JSON.
-        BadRequest: no body, or one that is not JSON.
+        BadRequest: there is no body.
+        MalformedJsonError: it is not JSON.
         InvalidError: JSON, but not what the schema asks for.
     """
-    return validated(schema, decoded(raw_body()))
+    return validated(schema, decode(raw_body()))
 
 
 def raw_body(limit: int | None = None) -> bytes:
@@ -59,8 +57,7 @@ def _limited_body(limit: int) -> bytes:
     try:
         return whole_body()
     except RequestEntityTooLarge:
-        detail = f"The body is longer than {limit:,} bytes ({limit // 1024} KiB)."
-        raise RequestEntityTooLarge(detail) from None
+        raise RequestEntityTooLarge(too_long(limit)) from None
 
 
 def whole_body() -> bytes:
@@ -77,79 +74,6 @@ def whole_body() -> bytes:
     if request.content_length is None and len(data) == request.max_content_length:
         raise RequestEntityTooLarge
     return data
-
-
-def decoded(data: bytes, decoder: json.JSONDecoder | None = None) -> Any:
-    """Decode JSON (RFC 8259), with decimals as `Decimal` unless `decoder` reads them otherwise.
-
-    Raises:
-        BadRequest: it is not JSON in UTF-8; NaN and Infinity are not.
-    """
-    try:
-        return (decoder or _JSON).decode(data.decode())
-    except UnicodeDecodeError:
-        raise BadRequest("The body is not encoded in UTF-8.") from None
-    except RecursionError:
-        raise BadRequest("The body is nested too deeply.") from None
-    except ValueError as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError("a number has an exponent out of all bounds") from None
-
-
-def _integer(text: str) -> int:
-    if len(text) > _LONGEST_INTEGER:
-        raise ValueError(f"a number has more than {_LONGEST_INTEGER} digits")
-    return int(text)
-
-
-def refuse_constant(constant: str) -> NoReturn:
-    """Refuse NaN, Infinity and -Infinity, which Python's decoder would take."""
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=refuse_constant)
-
-
-def validated(schema: type[SchemaT], data: Any) -> SchemaT:
-    """Check `data` against `schema`.
-
-    Raises:
-        InvalidError: naming each field that is wrong.
-    """
-    if not isinstance(data, dict):
-        raise InvalidError([FieldError("", "must be a JSON object")])
-    try:
-        return schema.model_validate(data)
-    except ValidationError as error:
-        raise InvalidError(field_errors(error)) from None
-
-
-def field_errors(error: ValidationError) -> list[FieldError]:
-    """Translate pydantic's findings, without the input, which may be secret or large."""
-    return [
-        FieldError(path(fault["loc"]), _RENAMED.get(fault["type"], _plain(fault["msg"])))
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
-
-
-def path(location: Iterable[int | str]) -> str:
-    """Name a place in a document, at most 200 characters of it, as UTF-8 can write it."""
-    text = ".".join(str(part) for part in location)
-    if len(text) > _LONGEST_PATH:
-        text = text[: _LONGEST_PATH - 1] + "…"
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _plain(message: str) -> str:
-    for subject in ("Input ", "String ", "Value "):
-        message = message.removeprefix(subject)
-    return message[:1].lower() + message[1:]
 
 
 def query(schema: type[SchemaT]) -> SchemaT:

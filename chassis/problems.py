@@ -7,26 +7,30 @@ from http import HTTPStatus
 from typing import Any
 
 import orjson
-from flask import Flask, Response
+from flask import Flask, Response, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from chassis import trace
 from chassis.errors import (
     ConflictError,
     InvalidError,
+    MalformedJsonError,
     NotFoundError,
     TooManyRequestsError,
     UnavailableError,
     UpstreamError,
     UpstreamTimeoutError,
     first_line,
+    shortened,
 )
+from chassis.sentences import OTHER_STATUS, STATUSES
 
 MEDIA_TYPE = "application/problem+json"
 # the names of RFC 9110, which older versions of Python do not know
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
+_LONGEST_DETAIL = 4000  # characters
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +59,8 @@ class Problem:
 
 def _invalid(error: InvalidError) -> Problem:
     errors = [{"field": fault.field, "detail": fault.detail} for fault in error.errors]
-    return Problem(422, str(error).removeprefix(": "), extensions={"errors": errors})
+    left_out = {"errors_left_out": error.left_out} if error.left_out else {}
+    return Problem(422, str(error), extensions={"errors": errors, **left_out})
 
 
 def _later(status: int, error: UnavailableError | TooManyRequestsError) -> Problem:
@@ -76,7 +81,32 @@ def _database_unavailable(error: Exception) -> Problem:
 def _http(error: HTTPException) -> Problem:
     kept = ("Allow", "Retry-After", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
-    return Problem(error.code or 500, error.description or "", headers)
+    return Problem(error.code or 500, _said(error), headers)
+
+
+def _said(error: HTTPException) -> str:
+    """Return our description of an error, if it has one; those of werkzeug are not shown."""
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        allowed = ", ".join(sorted(error.valid_methods))
+        return f"This path does not take that method; it takes {allowed}."
+    if isinstance(error, RequestEntityTooLarge) and _is_werkzeugs(error):
+        return too_long(request.max_content_length)
+    return STATUSES.get(error.code or 500, OTHER_STATUS) if _is_werkzeugs(error) else _given(error)
+
+
+def _is_werkzeugs(error: HTTPException) -> bool:
+    return error.description is None or error.description == type(error).description
+
+
+def _given(error: HTTPException) -> str:
+    return shortened(error.description or "", _LONGEST_DETAIL)
+
+
+def too_long(limit: int | None) -> str:
+    """Say that a body is too long, with the limit in bytes."""
+    if limit is None:
+        return "The body is too long."
+    return f"The body is longer than {limit:,} bytes ({limit // 1024:,} KiB)."
 
 
 def _database(error: DBAPIError) -> Problem:
@@ -87,11 +117,12 @@ def _database(error: DBAPIError) -> Problem:
 
 def _unexpected(error: Exception) -> Problem:
     logger.exception("unexpected error", exc_info=error)
-    return Problem(500, "Something that should not happen did; the log has it under request_id.")
+    return Problem(500, STATUSES[500])
 
 
 TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
     (InvalidError, _invalid),
+    (MalformedJsonError, lambda error: Problem(400, f"The body {error}.")),
     (NotFoundError, lambda error: Problem(404, str(error.args[0]))),
     (ConflictError, lambda error: Problem(409, str(error))),
     (TooManyRequestsError, lambda error: _later(429, error)),

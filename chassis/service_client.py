@@ -10,10 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from werkzeug.exceptions import BadRequest
-
-from chassis import paging, parsing, trace
-from chassis.errors import NotFoundError, UnavailableError, UpstreamError
+from chassis import paging, trace
+from chassis.errors import (
+    InvalidError,
+    MalformedJsonError,
+    NotFoundError,
+    UnavailableError,
+    UpstreamError,
+)
+from chassis.json_decoding import decode
 from chassis.settings import Upstream
 from chassis.upstream import Answer, Call, UpstreamClient
 
@@ -102,8 +107,8 @@ class ServiceClient:
         if answer.status != 200:
             raise UpstreamError(f"{self.name} has answered {answer.status}.")
         try:
-            return parsing.decoded(answer.data)
-        except BadRequest as error:
+            return decode(answer.data)
+        except (MalformedJsonError, InvalidError) as error:
             raise UpstreamError(f"{self.name} has not answered with JSON.") from error
 
 

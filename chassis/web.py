@@ -12,6 +12,7 @@ from prometheus_client import Histogram
 
 from chassis import hardening, health, metrics, problems, trace
 from chassis.encoding import encode
+from chassis.errors import shortened
 from chassis.routing import AnyPath, Other
 
 DURATION = "http_request_duration_seconds"
@@ -23,6 +24,7 @@ REQUESTS = Histogram(
 )
 MAX_BODY = 1024 * 1024  # bytes
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
+_LONGEST_LOGGED_PATH = 2000  # characters
 logger = logging.getLogger(__name__)
 
 
@@ -89,7 +91,7 @@ def _end(response: Response) -> Response:
 def _log(status: int, seconds: float) -> None:
     extra = {
         "method": request.method,
-        "path": request.path,
+        "path": shortened(request.path, _LONGEST_LOGGED_PATH),
         "status": status,
         "milliseconds": round(seconds * 1000, 2),
         "client": request.remote_addr,

@@ -1,27 +1,76 @@
 """What the routes of customers accept."""
 
+from string import digits
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis.fields import NO_NUL, Schema, SearchText, Title
+from chassis.fields import STRIPPED, Schema, SearchText, Title, text
 from chassis.paging import Page
 
+MAX_LOCAL_PART = 64  # RFC 5321, section 4.5.3.1.1
+_LONGEST_PHONE = 32
+_PHONE_SIGNS = frozenset(digits + " +().-")
+# as text processors, web pages and address books write them: no-break, thin, narrow, figure
+_PLAIN = str.maketrans(
+    dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | dict.fromkeys("\u2010\u2011\u2012\u2013", "-")
+)
 
-def _normalized(address: str) -> str:
+
+def _email(address: str) -> str:
     try:
-        checked = validate_email(
-            address, check_deliverability=False, strict=True, test_environment=True
+        return _checked(address)
+    except EmailNotValidError:
+        detail = f"must be an email address, like ben@kawa.fr; {_fault(address)}"
+        raise PydanticCustomError("email", "{detail}", {"detail": detail}) from None
+
+
+def _checked(address: str) -> str:
+    return validate_email(
+        address, check_deliverability=False, strict=True, test_environment=True
+    ).normalized
+
+
+def _fault(address: str) -> str:
+    """Say what is wrong with an address, in our words; the library's are not shown."""
+    local, _, domain = address.rpartition("@")
+    if address.count("@") != 1:
+        return "it has one @"
+    if not local or not domain:
+        return "there is something on both sides of its @"
+    if len(local) > MAX_LOCAL_PART:
+        return f"before its @ are at most {MAX_LOCAL_PART} characters"
+    if not _is_email(f"ben@{domain}"):
+        return "what is behind its @ is a domain that mail can be sent to"
+    if not _is_email(f"{local}@kawa.fr"):
+        return (
+            "before its @ are letters, digits, single dots between them, and none of "
+            "spaces, quotes, commas and brackets"
         )
-    except EmailNotValidError as error:
-        raise PydanticCustomError("email", "{reason}", {"reason": _reason(error)}) from None
-    return checked.normalized
+    return "it is too long"
 
 
-def _reason(error: EmailNotValidError) -> str:
-    return f"must be an email address: {str(error).rstrip('.')}"
+def _is_email(address: str) -> bool:
+    try:
+        _checked(address)
+    except EmailNotValidError:
+        return False
+    return True
+
+
+def _phone(value: str) -> str | None:
+    phone = value.translate(_PLAIN)
+    if len(phone) > _LONGEST_PHONE:
+        raise PydanticCustomError("phone", f"must have at most {_LONGEST_PHONE} characters")
+    if not set(phone) <= _PHONE_SIGNS:
+        raise PydanticCustomError("phone", "must have digits, spaces and + ( ) . - only")
+    if not phone.strip():
+        return None
+    if not set(phone) & set(digits):
+        raise PydanticCustomError("phone", "must have a digit, or be empty")
+    return phone
 
 
 def _none_if_empty(value: Any) -> Any:
@@ -30,11 +79,7 @@ def _none_if_empty(value: Any) -> Any:
 
 NONE_IF_EMPTY = AfterValidator(_none_if_empty)
 
-Email = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=254),
-    AfterValidator(_normalized),
-]
+Email = Annotated[str, STRIPPED, text(1, 254), AfterValidator(_email)]
 """An email address (RFC 5321, 6531), as email-validator normalizes it.
 
 The part before the @ stays as it is, but for Unicode's NFC. The domain is in small letters, and in
@@ -42,13 +87,14 @@ Unicode even if it is given as `xn--…`. Quoted parts, IP addresses and domains
 reach (RFC 6761, such as `.local`) are refused; `.test` is what its name says.
 """
 
-Company = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=255), NO_NUL, NONE_IF_EMPTY
-]
+Company = Annotated[str, STRIPPED, text(0, 255), NONE_IF_EMPTY]
 """At most 255 characters, without white space around them; none of them means none."""
 
-Phone = Annotated[str, StringConstraints(max_length=32, pattern=r"^[0-9 +().-]*$"), NONE_IF_EMPTY]
-"""A telephone number as people write it, kept as given; an empty one means none."""
+Phone = Annotated[str, AfterValidator(_phone)]
+"""A telephone number as people write it, with spaces and hyphens of any kind made plain ones.
+
+One without any sign in it but spaces means none.
+"""
 
 
 class NewCustomer(Schema):

@@ -11,6 +11,7 @@ from chassis import jsonb, parsing
 from chassis.database import Database
 from chassis.paging import page
 from chassis.parsing import UUID_KEY
+from chassis.validation import validated
 from gateway import events
 from gateway.schemas import EventKind, EventQuery
 
@@ -23,7 +24,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
 
     @routes.post("/<solution>/<model>/<action>")
     def post_event(**names: str) -> tuple[Response, int, dict[str, str]]:
-        kind = parsing.validated(EventKind, names)
+        kind = validated(EventKind, names)
         data = parsing.raw_body(MAX_BYTES)
         jsonb.check(data)
         stored = events.accept(database, events.Kind(**kind.model_dump()), data)

@@ -6,10 +6,15 @@ from concurrent.futures import Executor, Future, wait
 from contextvars import copy_context
 from typing import Any
 
-from werkzeug.exceptions import BadRequest
-
-from chassis import identity, paging, parsing, trace
-from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis import identity, paging, trace
+from chassis.errors import (
+    InvalidError,
+    MalformedJsonError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from chassis.json_decoding import decode
 from chassis.upstream import Answer, Call, UpstreamClient
 
 PART_SECONDS, WHOLE_SECONDS = 1.0, 1.4
@@ -104,9 +109,9 @@ def decoded(answer: Answer) -> Any:
         UpstreamError: it is none.
     """
     try:
-        return parsing.decoded(answer.data)
-    except BadRequest as error:
-        raise UpstreamError(f"An answer is broken. {error.description}") from error
+        return decode(answer.data)
+    except (MalformedJsonError, InvalidError) as error:
+        raise UpstreamError(f"An answer is broken: it {error}.") from error
 
 
 def _outcome(part: "Future[Any]") -> Any:

@@ -1,6 +1,7 @@
 """What the gateway accepts itself."""
 
-from chassis.fields import Count, Flag, Moment, Money, Reference, Schema, Slug
+from chassis.fields import Count, Flag, Money, Reference, Schema, Slug
+from chassis.moments import QueryMoment
 from chassis.paging import Page
 
 
@@ -26,5 +27,5 @@ class EventQuery(Page):
     solution: Slug | None = None
     model: Slug | None = None
     action: Slug | None = None
-    since: Moment | None = None
+    since: QueryMoment | None = None
     delivered: Flag | None = None

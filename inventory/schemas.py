@@ -22,7 +22,7 @@ from chassis.fields import (
     Schema,
     SearchText,
     Title,
-    WholeNumber,
+    whole_number,
 )
 from chassis.paging import Page
 
@@ -45,10 +45,10 @@ def _ids(value: Any) -> list[int]:
         raise PydanticCustomError("ids", "must be 1 to 1000 ids, like 1,4,7") from None
 
 
-Stock = Annotated[WholeNumber, Field(ge=0, le=MAX_INTEGER)]
+Stock = Annotated[int, whole_number(0, MAX_INTEGER)]
 """How many there are: 0 to 2,147,483,647, also given as a string."""
 
-Delta = Annotated[WholeNumber, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), AfterValidator(_not_zero)]
+Delta = Annotated[int, AfterValidator(_not_zero), whole_number(-MAX_INTEGER, MAX_INTEGER)]
 """How many more, or fewer: a whole number, but not 0; also given as a string."""
 
 Ids = Annotated[list[int], BeforeValidator(_ids)]

@@ -37,13 +37,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from chassis import parsing
 from chassis.database import Database
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.event_handler import DataT, Envelope, EventData, Reaction
-from chassis.fields import MAX_BIGINT, NO_NUL, BigInt, Moment
+from chassis.fields import MAX_BIGINT, NO_NUL, BigInt
+from chassis.moments import Moment
 from chassis.service_client import ServiceClient
 from chassis.settings import read_upstream
+from chassis.validation import validated
 
 _CUSTOMER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _Text = Annotated[str, NO_NUL]
@@ -99,7 +100,7 @@ class _Dated(Reaction[DataT]):
     def read(self, envelope: Envelope) -> DataT:
         """Return the event's data, and its time."""
         time = {} if envelope.time is None else {"time": envelope.time}
-        return parsing.validated(self.data, {**envelope.data, **time})
+        return validated(self.data, {**envelope.data, **time})
 
 
 def key(customer_id: str) -> int | None:

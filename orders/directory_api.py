@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, false, func, null, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from chassis import parsing
 from chassis.database import Database
 from chassis.errors import NotFoundError, UpstreamError
 from chassis.fields import MAX_BIGINT
 from chassis.service_client import ServiceClient
+from chassis.validation import validated
 from orders.directory import CustomerData, customers, key
 
 _PAGE = 1000
@@ -39,7 +39,7 @@ def ask(client: ServiceClient, customer_id: str) -> CustomerData | None:
 
 def _answered(answer: Any) -> CustomerData:
     try:
-        return parsing.validated(CustomerData, answer)
+        return validated(CustomerData, answer)
     except ValueError as error:
         raise UpstreamError(f"customers-api has answered with no customer: {error}.") from None
 

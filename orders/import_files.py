@@ -2,15 +2,15 @@
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from werkzeug.exceptions import BadRequest
-
-from chassis import parsing
-from chassis.errors import InvalidError
-from chassis.fields import Moment
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.json_decoding import decode
+from chassis.moments import Moment
+from chassis.validation import validated
 from orders.schemas import NewBareOrder, OrderId
 
 REQUIRED = ("order_id", "customer_id", "total_amount", "status")
@@ -81,7 +81,7 @@ def _checked(records: Iterable[Record]) -> Checked:
 def _order(record: Record) -> ImportedOrder:
     if record.fault is not None:
         raise FileError(record.fault)
-    return parsing.validated(ImportedOrder, record.data)
+    return validated(ImportedOrder, record.data)
 
 
 def _reasons(error: InvalidError) -> str:
@@ -140,9 +140,11 @@ def _csv_record(place: str, header: Sequence[str], row: Sequence[str]) -> Record
 
 def _json_records(content: bytes) -> Iterator[Record]:
     try:
-        document = parsing.decoded(content)
-    except BadRequest as error:
-        raise FileError(str(error.description).replace("The body", "the file", 1)) from None
+        document = decode(content.removeprefix(BOM_UTF8))
+    except MalformedJsonError as error:
+        raise FileError(f"the file {error}") from None
+    except InvalidError as error:
+        raise FileError(f"the file: {error}") from None
     if not isinstance(document, list):
         raise FileError("the file must be a JSON array of objects")
     for number, data in enumerate(document, start=1):

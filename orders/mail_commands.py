@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, cast
 import click
 from sqlalchemy import select
 
-from chassis import parsing
 from chassis.database import Database
+from chassis.json_decoding import decode
+from chassis.validation import validated
 from orders.mail_settings import MailSettings
 from orders.mail_text import OrderData, compose, name_of
 from orders.mails import mails
@@ -78,7 +79,7 @@ def _in_table(settings: Settings) -> Iterator[WrittenMail]:
 
 
 def _message(row: Any, settings: MailSettings) -> EmailMessage:
-    order = parsing.validated(OrderData, parsing.decoded(bytes(row.data)))
+    order = validated(OrderData, decode(bytes(row.data)))
     message = compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
     del message["To"]
     message["To"] = row.recipient or "?"

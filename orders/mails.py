@@ -31,9 +31,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from chassis import parsing, trace
+from chassis import trace
 from chassis.encoding import encode
+from chassis.json_decoding import decode
 from chassis.retention import Expiry
+from chassis.validation import validated
 from orders.directory import email_of
 from orders.mail_text import OrderData, Step
 from orders.settings import Retention
@@ -146,7 +148,7 @@ def _taken(connection: Connection, statement: Any) -> Mail | None:
     row = connection.execute(statement.returning(mails)).one_or_none()
     if row is None:
         return None
-    order = parsing.validated(OrderData, parsing.decoded(bytes(row.data)))
+    order = validated(OrderData, decode(bytes(row.data)))
     return Mail(
         row.id,
         row.order_uid,

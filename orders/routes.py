@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from chassis import idempotency, identity, parsing, quiet, trace
+from chassis.json_decoding import decode
 from chassis.paging import page
 from chassis.parsing import BIGINT
 from orders import finding
@@ -84,7 +85,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     @routes.put("/<order_pk>/status")
     def move_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        status = status_change(parsing.decoded(parsing.raw_body()))
+        status = status_change(decode(parsing.raw_body()))
         return jsonify(_shown(orders.move(key, status, _cause())))
 
     @routes.delete("/<other(stats):order_pk>")
@@ -96,7 +97,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
 
 def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
-    new = new_order(parsing.decoded(parsing.raw_body()))
+    new = new_order(decode(parsing.raw_body()))
     order = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
     response = jsonify(_shown(order))
     response.status_code = 201

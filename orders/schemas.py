@@ -1,15 +1,17 @@
 """What the routes of orders accept."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis import parsing
 from chassis.errors import FieldError, InvalidError
-from chassis.fields import BigInt, Count, Moment, Money, Schema, ShortReference
+from chassis.fields import BigInt, Money, Schema, ShortReference, whole_number
+from chassis.moments import QueryMoment
 from chassis.paging import Page
+from chassis.validation import validated
 from orders.checkout import MAX_QUANTITY
 from orders.states import Status
 
@@ -30,7 +32,7 @@ class NewItem(Schema):
     """So many of a product."""
 
     product_id: BigInt
-    quantity: Annotated[Count, Field(le=MAX_QUANTITY)]
+    quantity: Annotated[int, whole_number(1, MAX_QUANTITY)]
 
 
 Items = Annotated[list[NewItem], Field(min_length=1, max_length=MAX_ITEMS)]
@@ -79,8 +81,16 @@ class StatusChange(Schema):
 class OrderPage(Page):
     """Which orders to list by their time of creation, the newest first."""
 
-    since: Moment | None = Field(default=None, alias="from")
-    until: Moment | None = Field(default=None, alias="to")
+    since: QueryMoment | None = Field(default=None, alias="from")
+    until: QueryMoment | None = Field(default=None, alias="to")
+
+    @field_validator("until")
+    @classmethod
+    def _not_before_since(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if since is not None and until is not None and until < since:
+            raise PydanticCustomError("order", "must not be earlier than from")
+        return until
 
 
 class CustomerOrders(OrderPage):
@@ -108,8 +118,8 @@ def new_order(data: Any) -> NewBareOrder | NewOrderWithItems:
         InvalidError: naming each field that is wrong.
     """
     if isinstance(data, dict) and "items" in data:
-        return parsing.validated(NewOrderWithItems, data)
-    return parsing.validated(NewBareOrder, data)
+        return validated(NewOrderWithItems, data)
+    return validated(NewBareOrder, data)
 
 
 def status_change(data: Any) -> Status:
@@ -122,4 +132,4 @@ def status_change(data: Any) -> Status:
         detail = 'must be a status, like "processing", or an object with it'
         raise InvalidError([FieldError("status", detail)])
     document = {"status": data} if isinstance(data, str) else data
-    return parsing.validated(StatusChange, document).status
+    return validated(StatusChange, document).status

@@ -11,9 +11,10 @@ from urllib3.exceptions import (
     ProtocolError,
     TimeoutError,
 )
-from werkzeug.exceptions import BadRequest
 
-from chassis import identity, parsing
+from chassis import identity
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.json_decoding import decode
 from chassis.kept_connections import Pool
 
 SECONDS = 0.8
@@ -65,8 +66,8 @@ class Peer:
         if answer.status != HTTPStatus.OK:
             raise AwayError(f"answered {answer.status}")
         try:
-            return parsing.decoded(answer.data)
-        except BadRequest as error:
+            return decode(answer.data)
+        except (MalformedJsonError, InvalidError) as error:
             raise AwayError("answered with something else than JSON") from error
 
     def close(self) -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from urllib3 import BaseHTTPResponse
-from werkzeug.exceptions import BadRequest
 
-from chassis import parsing
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.json_decoding import decode
 from gateway.watch.peer import AwayError, Peer
 
 STATUSES = {200: "ready", 503: "unready"}
@@ -50,8 +50,8 @@ def _checks(name: str, answer: BaseHTTPResponse) -> Mapping[str, Any]:
         AwayError: this is not the process, or not its answer.
     """
     try:
-        body = parsing.decoded(answer.data)
-    except BadRequest:
+        body = decode(answer.data)
+    except (MalformedJsonError, InvalidError):
         body = None
     process = body.get("process") if isinstance(body, dict) else None
     if process != name:

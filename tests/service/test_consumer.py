@@ -117,7 +117,13 @@ def test_string_numbers_without_a_message_id_are_processed_too(
     [
         (b"not json", "not JSON"),
         (b"[]", "must be a JSON object"),
-        (b"\xff\xfe", "UTF-8"),
+        (b"\xff\xff", "not encoded in UTF-8"),
+        (json.dumps(GOOD).encode("utf-16"), "encoded in UTF-16"),
+        (b"\xef\xbb\xbf" + json.dumps(GOOD).encode(), "byte order mark"),
+        (
+            b'{"total_amount": 1, ' + json.dumps(GOOD).encode()[1:],
+            "total_amount: must be given once",
+        ),
         (b"[" * 100_000, "nested"),
         ({"user_id": "a"}, "number_of_items"),
         ({**GOOD, "number_of_items": True}, "number_of_items"),

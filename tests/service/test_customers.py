@@ -539,7 +539,8 @@ def test_what_is_wrong_with_an_email_is_said_in_words(customers: FlaskClient) ->
         customers.post(CUSTOMERS, json={"name": "Ben", "email": "ben@kawa.fr."}), 422
     )["errors"]
     assert fault["detail"] == (
-        "must be an email address: An email address cannot end with a period"
+        "must be an email address, like ben@kawa.fr; "
+        "what is behind its @ is a domain that mail can be sent to"
     )
 
 

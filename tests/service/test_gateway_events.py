@@ -136,7 +136,7 @@ def test_what_is_at_the_limits_is_given_back_too(gateway: FlaskClient, data: str
         ('{"a": 01}', 400, "not JSON"),
         (b'{"a": "\xff"}', 400, "UTF-8"),
         (b'{"a": "\xed\xa0\x80"}', 400, "UTF-8"),
-        ("\ufeff{}", 400, "not JSON"),
+        ("\ufeff{}", 400, "byte order mark"),
         ('{"a":' * 100 + "{}" + "}" * 100, 400, "100 levels"),
         ('{"a":' * 900 + "{}" + "}" * 900, 400, "deep"),
         ('{"a":' * 40_000 + "{}" + "}" * 40_000, 400, "deep"),

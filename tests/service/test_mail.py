@@ -22,8 +22,8 @@ from sqlalchemy import text
 
 from chassis import service_client
 from chassis.database import Database
-from chassis.parsing import validated
 from chassis.settings import Upstream
+from chassis.validation import validated
 from orders import mails
 from orders.mail_text import OrderData, compose
 from orders.settings import Settings

@@ -192,6 +192,10 @@ def test_stats_count_and_sum_by_state_and_in_all(assorted: FlaskClient) -> None:
         ("?order_id=%00", "order_id"),
         ("?from=yesterday", "from"),
         ("?to=2024-09-30", "to"),
+        ("?from=2024-09-30T00:00:01Z&to=2024-09-30T00:00:00Z", "to"),
+        ("?to=2024-09-30T00:00:00%2B02:00&from=2024-09-30T00:00:00Z", "to"),
+        ("/customer/1?from=2024-09-30T00:00:01Z&to=2024-09-30T00:00:00Z", "to"),
+        ("/status/pending?from=2024-09-30T00:00:01Z&to=2024-09-30T00:00:00Z", "to"),
         ("?since=2024-09-30T00:00:00Z", "since"),
         ("?status=pending&status=completed", "status"),
         ("?total_amount=5", "total_amount"),
@@ -204,6 +208,11 @@ def test_stats_count_and_sum_by_state_and_in_all(assorted: FlaskClient) -> None:
 )
 def test_what_is_wrong_with_a_search_is_named(orders: FlaskClient, target: str, field: str) -> None:
     assert fields(orders.get(f"{ORDERS}{target}")) == [field]
+
+
+def test_a_search_from_a_time_to_the_same_time_finds_nothing(orders: FlaskClient) -> None:
+    create(orders)
+    assert orders.get(f"{ORDERS}?from=2024-09-30T00:00:00Z&to=2024-09-30T00:00:00Z").json == []
 
 
 def test_orders_of_a_customer_with_a_line_feed_in_the_id_are_found(orders: FlaskClient) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from chassis.errors import InvalidError
-from chassis.parsing import decoded, validated
+from chassis.json_decoding import decode
+from chassis.validation import validated
 from customers.schemas import CustomerChange, NewCustomer
 from gateway.schemas import NewBill
 from inventory.schemas import MovieChange, NewMovie, NewProduct, ProductChange, StockChange
@@ -140,7 +141,7 @@ def is_documented(name: str, body: object) -> bool:
 def is_taken(name: str, body: object) -> bool:
     """Whether the code takes a body, read as it would be."""
     try:
-        READERS[name](decoded(json.dumps(body).encode()))
+        READERS[name](decode(json.dumps(body).encode()))
     except InvalidError:
         return False
     return True

@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -14,13 +13,12 @@ from hypothesis import strategies as st
 from pydantic import Field
 from werkzeug.exceptions import (
     BadRequest,
-    HTTPException,
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
 
 from chassis import parsing
-from chassis.errors import InvalidError
+from chassis.errors import InvalidError, MalformedJsonError
 from chassis.fields import BigInt, Count, Money, Schema, Title
 
 APP = Flask("test")
@@ -87,9 +85,8 @@ def test_another_content_type_is_refused(content_type: str | None) -> None:
     ],
 )
 def test_what_is_not_json_is_a_bad_request(data: bytes) -> None:
-    with posted(data), pytest.raises(BadRequest) as raised:
+    with posted(data), pytest.raises((BadRequest, MalformedJsonError)):
         parsing.body(Thing)
-    assert raised.value.description
 
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b"true", b'"title"', b"5", b"1.5", b"[{}]"])
@@ -103,7 +100,7 @@ def test_json_that_is_not_an_object_is_invalid(data: bytes) -> None:
 )
 def test_no_number_is_too_large_to_be_refused(number: str) -> None:
     data = f'{{"title": "A", "count": {number}, "price": {number}}}'
-    with posted(data.encode()), pytest.raises((BadRequest, InvalidError)):
+    with posted(data.encode()), pytest.raises((MalformedJsonError, InvalidError)):
         parsing.body(Thing)
 
 
@@ -113,7 +110,7 @@ def test_all_that_is_wrong_is_named_by_field() -> None:
         parsing.body(Thing)
     assert {fault.field: fault.detail for fault in raised.value.errors} == {
         "title": "is required",
-        "count": "must be a whole number",
+        "count": "must be a whole number from 1 to 2,147,483,647",
         "price": "must have at most two decimals",
         "colour": "is not known here",
     }
@@ -123,12 +120,6 @@ def test_a_complaint_does_not_repeat_what_was_given() -> None:
     with posted(b'{"title": ["a secret"]}'), pytest.raises(InvalidError) as raised:
         parsing.body(Thing)
     assert "secret" not in str(raised.value)
-
-
-def test_a_place_is_short_and_can_be_written_in_utf_8() -> None:
-    assert parsing.path(["a", 1, "\ud800é"]) == "a.1.\\ud800é"
-    assert parsing.path(["x" * 200]) == "x" * 200
-    assert parsing.path(["x" * 150, "y" * 50]) == "x" * 150 + "." + "y" * 48 + "…"
 
 
 @pytest.mark.parametrize("size", [99, 100])
@@ -163,22 +154,12 @@ def test_a_key_may_be_a_uuid_and_be_called_otherwise() -> None:
         parsing.identifier("17", parsing.UUID_KEY, "uid")
 
 
-def test_decimals_pass_through_no_binary_float() -> None:
-    assert parsing.decoded(b"0.1000000000000000000000001") == Decimal("0.1000000000000000000000001")
-
-
-@given(st.binary())
-def test_any_bytes_are_read_or_refused_as_a_bad_request(data: bytes) -> None:
-    with suppress(BadRequest):
-        parsing.decoded(data)
-
-
 @given(
     st.from_regex(rb"-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?([eE][+-]?[0-9]{1,24})?", fullmatch=True)
 )
 def test_any_json_number_is_read_or_refused(number: bytes) -> None:
     data = b'{"title": "A", "count": ' + number + b', "price": ' + number + b"}"
-    with posted(data), suppress(InvalidError, BadRequest):
+    with posted(data), suppress(InvalidError, MalformedJsonError):
         parsing.body(Thing)
 
 
@@ -192,7 +173,7 @@ def test_any_object_is_read_or_refused_by_field(data: dict[str, object]) -> None
     with posted(json.dumps(data).encode()):
         try:
             thing = parsing.body(Thing)
-        except (InvalidError, HTTPException) as error:
+        except (InvalidError, MalformedJsonError) as error:
             assert not isinstance(error, InvalidError) or error.errors
         else:
             assert 1 <= len(thing.title) <= 255
@@ -218,6 +199,20 @@ def test_a_parameter_that_is_repeated_unknown_or_wrong_is_named(query: str, fiel
     with APP.test_request_context(f"/?{query}"), pytest.raises(InvalidError) as raised:
         parsing.query(Selection)
     assert [fault.field for fault in raised.value.errors] == [field]
+
+
+def test_thousands_of_repeated_parameters_are_ten_and_a_number() -> None:
+    query = "&".join(f"p{number}=1&p{number}=1" for number in range(1000))
+    with APP.test_request_context(f"/?{query}"), pytest.raises(InvalidError) as raised:
+        parsing.query(Selection)
+    assert (len(raised.value.errors), raised.value.left_out) == (10, 990)
+
+
+@pytest.mark.parametrize("key", ["", "abc", "0", "1.5"])
+def test_whoever_gives_another_key_is_told_what_a_key_is(key: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        parsing.identifier(key, parsing.BIGINT)
+    assert str(raised.value) == "id: must be a whole number from 1 to 9,223,372,036,854,775,807"
 
 
 def test_a_key_is_a_positive_64_bit_integer() -> None:

@@ -116,12 +116,15 @@ def test_the_unexpected_is_a_500_that_tells_the_log_and_not_the_client(
 
 
 def test_an_unknown_path_is_a_404() -> None:
-    assert problem(failing().test_client(), "/nowhere", 404)["title"] == "Not Found"
+    document = problem(failing().test_client(), "/nowhere", 404)
+    assert document["title"] == "Not Found"
+    assert document["detail"].startswith("There is nothing at this path")
 
 
 def test_a_method_that_does_not_exist_is_a_405_that_names_those_that_do() -> None:
     client = failing().test_client()
-    problem(client, "/fail", 405, "POST")
+    document = problem(client, "/fail", 405, "POST")
+    assert document["detail"].endswith("it takes GET, HEAD, OPTIONS.")
     assert set(client.post("/fail").headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
@@ -130,6 +133,7 @@ def test_a_body_over_one_mebibyte_is_a_413() -> None:
     assert client.post("/read", data=b"x" * 1024 * 1024).text == str(1024 * 1024)
     response = client.post("/read", data=b"x" * (1024 * 1024 + 1))
     assert (response.status_code, response.content_type) == (413, "application/problem+json")
+    assert "The body is longer than 1,048,576 bytes (1,024 KiB)." in response.text
 
 
 def test_a_problem_names_its_request_as_the_header_does() -> None:
