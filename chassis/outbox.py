@@ -102,14 +102,19 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
     connection.execute(outbox.insert(), _row(message, aggregate))
 
 
-def add_all(connection: Connection, messages: Sequence[Message]) -> None:
-    """Put messages of no aggregate into the outbox by one statement, in the caller's transaction.
+def add_all(
+    connection: Connection, messages: Sequence[Message], aggregates: Sequence[str] | None = None
+) -> None:
+    """Put messages into the outbox by one statement, in the caller's transaction.
 
     Args:
         connection: in the transaction of the changes that the messages tell of.
-        messages: what is to be delivered, in any order; may be empty.
+        messages: what is to be delivered; may be empty.
+        aggregates: what changed, one for each message and no two the same: which of two rows comes
+            first is not said. Without it, the messages have none.
     """
-    rows = [_row(message, None) for message in messages]
+    of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
+    rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]
     if rows:
         connection.execute(_ADD_ALL, {name: [row[name] for row in rows] for name in _ADDED})
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, request
+from psycopg2.errors import QueryCanceled
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from chassis import trace
+from chassis.database import STATEMENT_TIMEOUT
 from chassis.errors import (
     ConflictError,
     InvalidError,
@@ -72,6 +74,21 @@ def _upstream(status: int, error: UpstreamError) -> Problem:
     return Problem(status, str(error), extensions={"cause": error.cause})
 
 
+def _operational(error: OperationalError) -> Problem:
+    if isinstance(error.orig, QueryCanceled):
+        return _statement_timeout(error)
+    return _database_unavailable(error)
+
+
+def _statement_timeout(error: Exception) -> Problem:
+    logger.error("statement took too long", extra={"error": first_line(error)})
+    detail = (
+        f"The database has stopped a statement after {STATEMENT_TIMEOUT // 1000} s; nothing was "
+        "changed unless a later read shows it. If that happens again, ask for less at once."
+    )
+    return Problem(503, detail, {"Retry-After": "10"}, {"cause": "statement_timeout"})
+
+
 def _database_unavailable(error: Exception) -> Problem:
     logger.error("database unavailable", extra={"error": first_line(error)})
     detail = "The database does not answer; nothing was changed unless a later read shows it."
@@ -129,7 +146,7 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
     (UnavailableError, lambda error: _later(503, error)),
     (UpstreamTimeoutError, lambda error: _upstream(504, error)),
     (UpstreamError, lambda error: _upstream(502, error)),
-    (OperationalError, _database_unavailable),
+    (OperationalError, _operational),
     (InterfaceError, _database_unavailable),
     (PoolTimeoutError, _database_unavailable),
     (DBAPIError, _database),

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chassis import outbox
-from chassis.broker import Exchange
+from chassis.broker import Exchange, Message
 from chassis.events import event
 
 EXCHANGE = Exchange("inventory_events", "topic")
@@ -35,5 +35,25 @@ def announce(
     """
     message = event(EXCHANGE.name, type, source, dict(data))
     outbox.add(connection, message, aggregate)
+    _log(message, type, aggregate, **logged)
+
+
+def announce_all(
+    connection: Connection, type: str, changed: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Put the events that tell of many changes into the outbox by one statement.
+
+    Args:
+        connection: in the transaction of the changes, which holds the aggregates' locks.
+        type: what happened to each, such as `product.updated`.
+        changed: what there is to say about each aggregate, by its name.
+    """
+    messages = [event(EXCHANGE.name, type, API, dict(data)) for data in changed.values()]
+    outbox.add_all(connection, messages, list(changed))
+    for message, aggregate in zip(messages, changed, strict=True):
+        _log(message, type, aggregate)
+
+
+def _log(message: Message, type: str, aggregate: str, **logged: object) -> None:
     extra = {"aggregate": aggregate, "message_id": message.id, **logged}
     logger.info(type.replace(".", " "), extra=extra)

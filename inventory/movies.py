@@ -3,18 +3,23 @@
 Knows neither HTTP nor its schemas.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, text, update
 
-from chassis.errors import NotFoundError
+from chassis.database import Database
+from chassis.errors import NotFoundError, UnavailableError
 from chassis.page_size import bounded
 from inventory import products
 from inventory.events import announce
 from inventory.models import Movie, Product
 
 _COLUMNS = (Movie.id, Movie.title, Movie.description)
+PIECE = 5000
+"""How many movies `clear` deletes in one transaction."""
+_CLEAR_SECONDS = 6.0  # the gateway waits 10 s for an answer
 # made once: making them takes as long as asking for them
 _LISTED = bounded(_COLUMNS, Movie.id)
 _BY_ID = select(*_COLUMNS).where(Movie.id == bindparam("movie_id"))
@@ -86,15 +91,56 @@ def remove(connection: Connection, movie_id: int) -> RowMapping:
     return movie
 
 
-def clear(connection: Connection) -> int:
-    """Delete all movies and return how many there were; what is sold is of no movie then."""
-    # as `remove` does with one; who only reads is not held up
+def clear(database: Database) -> int:
+    """Delete all movies and return how many there were; their products are of no movie then.
+
+    They go in pieces, each with its event in a transaction of its own: however many there are, no
+    statement takes long, and nobody who writes waits for long. Movies that are created meanwhile
+    stay.
+
+    Raises:
+        UnavailableError: there are so many that a request ends before they are all deleted. Those
+            that are deleted stay deleted, and another call goes on.
+    """
+    end = time.monotonic() + _CLEAR_SECONDS
+    last = _newest(database)
+    deleted, after = 0, 0
+    while True:
+        with database.unit_of_work() as connection:
+            ids = _clear_piece(connection, after, last)
+            connection.commit()
+        deleted += len(ids)
+        if len(ids) < PIECE:
+            return deleted
+        after = ids[-1]
+        if time.monotonic() > end:
+            detail = f"{deleted:,} movies were deleted, and there are more: repeat the request."
+            raise UnavailableError(detail, cause="unfinished")
+
+
+def _newest(database: Database) -> int:
+    """Return the highest id of a movie; all that are created from now on get higher ones."""
+    with database.unit_of_work() as connection:
+        _lock(connection)
+        return connection.execute(select(func.coalesce(func.max(Movie.id), 0))).scalar_one()
+
+
+def _clear_piece(connection: Connection, after: int, last: int) -> Sequence[int]:
+    """Delete up to `PIECE` of the movies behind `after`, up to `last`; return their ids."""
+    _lock(connection)
+    rows = select(Movie.id).where(Movie.id > after, Movie.id <= last)
+    ids = connection.execute(rows.order_by(Movie.id).limit(PIECE)).scalars().all()
+    if ids:
+        products.forget_movies(connection, Product.movie_id.between(ids[0], ids[-1]))
+        connection.execute(delete(Movie).where(Movie.id.between(ids[0], ids[-1])))
+        data = {"deleted": len(ids), "up_to": ids[-1]}
+        announce(connection, "movie.cleared", data, "movies")
+    return ids
+
+
+def _lock(connection: Connection) -> None:
+    """Keep others from changing movies, and from making products editions of them."""
     connection.execute(text("LOCK TABLE movies IN EXCLUSIVE MODE"))
-    products.forget_movies(connection, Product.movie_id.is_not(None))
-    deleted = connection.execute(delete(Movie)).rowcount
-    if deleted:
-        announce(connection, "movie.cleared", {"deleted": deleted}, "movies")
-    return deleted
 
 
 def _announce(connection: Connection, event_type: str, movie: RowMapping) -> None:

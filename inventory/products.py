@@ -14,18 +14,20 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    any_,
     cast,
     delete,
     insert,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from chassis.fields import MAX_INTEGER
 from chassis.page_size import bounded
-from inventory.events import announce
+from inventory.events import announce, announce_all
 from inventory.models import Movie, Product
 
 _COLUMNS = (
@@ -38,6 +40,7 @@ _COLUMNS = (
 )
 _LISTED = bounded(_COLUMNS, Product.id)
 _MOVIE_CONSTRAINT = "products_movie"
+_PIECE = 1000  # products that one statement changes
 
 
 def find(
@@ -159,17 +162,19 @@ def remove(connection: Connection, product_id: int) -> RowMapping:
 
 
 def forget_movies(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Set `movie_id` of products to null, with an event for each.
+    """Set `movie_id` of products to null, with an event for each; a thousand products at a time.
 
     Args:
         connection: in a transaction that keeps others from referring to these movies.
         which: the condition that these products fit.
     """
-    in_order = select(Product.id).where(which).order_by(Product.id)
-    connection.execute(in_order.with_for_update())
-    statement = update(Product).where(which).values(movie_id=None).returning(*_COLUMNS)
-    for product in connection.execute(statement).mappings().all():
-        _announce(connection, "product.updated", product)
+    in_order = select(Product.id).where(which).order_by(Product.id).limit(_PIECE)
+    while ids := connection.execute(in_order.with_for_update()).scalars().all():
+        piece = Product.id == any_(cast(list(ids), ARRAY(BIGINT)))
+        statement = update(Product).where(piece).values(movie_id=None).returning(*_COLUMNS)
+        changed = connection.execute(statement).mappings().all()
+        by_name = {f"product/{product['id']}": dict(product) for product in changed}
+        announce_all(connection, "product.updated", by_name)
 
 
 def _announce(connection: Connection, event_type: str, product: RowMapping) -> None:

@@ -36,10 +36,7 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.delete("")
     def delete_movies() -> Response:
         parsing.query(Schema)
-        with database.unit_of_work() as connection:
-            deleted = movies.clear(connection)
-            connection.commit()
-        return jsonify(deleted=deleted)
+        return jsonify(deleted=movies.clear(database))
 
     @routes.get("/<movie_id>")
     def get_movie(movie_id: str) -> Response:

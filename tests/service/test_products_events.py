@@ -117,7 +117,7 @@ def test_deleting_all_movies_is_one_event_and_one_for_each_product_that_had_one(
     inventory.delete(MOVIES)
     assert announced(movies_db)[before:] == [
         ("product.updated", "product/1", {**product, "movie_id": None}),
-        ("movie.cleared", "movies", {"deleted": 3}),
+        ("movie.cleared", "movies", {"deleted": 3, "up_to": 3}),
     ]
 
 

@@ -1,0 +1,133 @@
+"""Deleting all movies: set-based, in pieces that are whole, and said so when it takes longer."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
+
+from chassis.database import Database
+from inventory import movies
+from tests.service.answers import problem
+
+MOVIES = "/api/movies"
+ROWS = 12_000
+
+
+def fill(database: Database, rows: int) -> None:
+    """Make movies, of which each second one has a product."""
+    with database.read() as connection:
+        connection.execute(
+            text("INSERT INTO movies (title) SELECT 'm' || n FROM generate_series(1, :rows) n"),
+            {"rows": rows},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO products (name, price, movie_id) "
+                "SELECT 'p', 1, id FROM movies WHERE id % 2 = 0"
+            )
+        )
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements that are executed meanwhile, of all databases."""
+    statements: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def rows(database: Database, statement: str) -> list[Any]:
+    """What a statement finds."""
+    with database.read() as connection:
+        return list(connection.execute(text(statement)).all())
+
+
+def told(database: Database, type: str) -> list[dict[str, Any]]:
+    """The data of the events of a type, in their order."""
+    statement = f"SELECT body FROM outbox WHERE routing_key = '{type}' ORDER BY id"
+    return [json.loads(bytes(row.body))["data"] for row in rows(database, statement)]
+
+
+def test_thousands_of_movies_and_products_take_few_statements_and_each_has_its_event(
+    inventory: FlaskClient, movies_db: Database
+) -> None:
+    fill(movies_db, ROWS)
+    with counted() as statements:
+        assert inventory.delete(MOVIES).json == {"deleted": ROWS}
+    assert len(statements) < 60
+    assert rows(movies_db, "SELECT FROM movies") == []
+    assert rows(movies_db, "SELECT FROM products WHERE movie_id IS NOT NULL") == []
+    pieces = [(one["deleted"], one["up_to"]) for one in told(movies_db, "movie.cleared")]
+    assert pieces == [(5000, 5000), (5000, 10_000), (2000, 12_000)]
+    updates = told(movies_db, "product.updated")
+    assert len({one["id"] for one in updates}) == len(updates) == ROWS // 2
+    assert {one["movie_id"] for one in updates} == {None}
+    names = rows(movies_db, "SELECT DISTINCT aggregate FROM outbox WHERE aggregate LIKE 'prod%'")
+    assert len(names) == ROWS // 2
+
+
+def test_a_movie_with_thousands_of_products_takes_few_statements(
+    inventory: FlaskClient, movies_db: Database
+) -> None:
+    fill(movies_db, 5000)
+    with movies_db.read() as connection:
+        connection.execute(text("UPDATE products SET movie_id = 1"))
+    with counted() as statements:
+        assert inventory.delete(f"{MOVIES}/1").status_code == 200
+    assert len(statements) < 30
+    assert len(told(movies_db, "product.updated")) == 2500
+
+
+def test_what_takes_longer_than_a_request_may_is_gone_on_with_by_the_next(
+    inventory: FlaskClient, movies_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(movies, "PIECE", 10)
+    monkeypatch.setattr(movies, "_CLEAR_SECONDS", 0.0)
+    fill(movies_db, 25)
+    for left in (15, 5):
+        said = problem(inventory.delete(MOVIES), 503)
+        assert said["cause"] == "unfinished"
+        assert said["detail"] == "10 movies were deleted, and there are more: repeat the request."
+        assert len(rows(movies_db, "SELECT FROM movies")) == left
+    assert inventory.delete(MOVIES).json == {"deleted": 5}
+    assert inventory.delete(MOVIES).json == {"deleted": 0}
+
+
+def test_a_movie_that_is_created_meanwhile_stays(
+    inventory: FlaskClient, movies_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(movies_db, 5)
+    clear_piece = movies._clear_piece
+
+    def created_first(*arguments: Any) -> Any:
+        with movies_db.read() as connection:
+            connection.execute(text("INSERT INTO movies (title) VALUES ('new')"))
+        monkeypatch.setattr(movies, "_clear_piece", clear_piece)
+        return clear_piece(*arguments)
+
+    monkeypatch.setattr(movies, "_clear_piece", created_first)
+    assert inventory.delete(MOVIES).json == {"deleted": 5}
+    assert [row.title for row in rows(movies_db, "SELECT title FROM movies")] == ["new"]
+    assert told(movies_db, "movie.cleared") == [{"deleted": 5, "up_to": 5}]
+
+
+def test_a_statement_that_the_database_stops_is_no_database_that_is_away(
+    inventory: FlaskClient, movies_db: Database
+) -> None:
+    """Somebody holds the table for longer than a statement may take."""
+    with movies_db.unit_of_work() as holder:
+        holder.execute(text("LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"))
+        said = problem(inventory.get(f"{MOVIES}/1"), 503)
+    assert said["cause"] == "statement_timeout"
