@@ -15,7 +15,8 @@ from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.dialects import postgresql
 
 from chassis.database import Database
-from orders.import_files import FileError, ImportedOrder, check
+from orders.import_files import ImportedOrder, check
+from orders.import_record import FileError
 from orders.models import Order, OrderChange
 
 BATCH = 1000

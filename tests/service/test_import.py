@@ -46,7 +46,7 @@ def test_a_csv_file_is_loaded_with_its_history_and_without_events(
     lines = [
         f"{HEADER},created_at",
         "A1,1,150.50,completed,2024-09-30T18:07:44+02:00",
-        "A2,CLIENT,0,,",
+        " A2 , CLIENT ,\u00a00, pending ,",
     ]
     done = run("\n".join(lines))
     assert done.exit_code == 0, done.output
@@ -116,32 +116,41 @@ def test_each_bad_line_is_named_with_its_reason_and_nothing_is_loaded(
         "A3,,1,pending",
         "A4,1,1.005,pending",
         "A5,1,-1,pending",
-        "A6,1,1,lost",
+        "A6,1,1, lost ",
         "A7,1,1",
         '"A8\nA8",1,,pending',
         "",
         "good,2,2,pending",
         "A" * 51 + ",1,1,pending",
+        "A14,1,1, ",
+        "A15,1,1,pending,, more",
+        'A16,1,"1,50",pending',
+        "\x1b[2J\u202e" + "A" * 50 + ",1,1,pending",
+        " , ,, ",
     ]
     done = run("\n".join(lines), "orders.csv", *options)
     assert done.exit_code == 1
     said = done.output.splitlines()
     expected = [
-        ("line 3: order_id:", "must not be empty"),
-        ("line 4: customer_id:", "must not be empty"),
+        ("line 3: order_id:", "is required"),
+        ("line 4: customer_id:", "is required"),
         ("line 5: total_amount:", "at most two decimals"),
         ("line 6: total_amount:", "must be an amount from 0 to 9,999,999,999.99"),
-        ("line 7: status:", "'pending', 'processing', 'completed' or 'cancelled'"),
-        ("line 8:", "has 3 fields, and the header 4"),
-        ("line 9: total_amount:", "must be an amount"),
+        ("line 7: status:", "'pending', 'processing', 'completed' or 'cancelled' (it is 'lost')"),
+        ("line 8:", "has no field for 'status'"),
+        ("line 9: total_amount:", "is required"),
         ("line 12: order_id:", "'good' is in line 2, too"),
         ("line 13: order_id:", "at most 50"),
+        ("line 14: status:", "is required"),
+        ("line 15:", "has more fields than the header: '', 'more'"),
+        ("line 16: total_amount:", "like 99.97 (it is '1,50')"),
+        ("line 17: order_id:", r"at most 50 characters (it is '\x1b[2J\u202eA"),
     ]
     assert len(said) == len(expected) + 1
     for line, (place, reason) in zip(said, expected, strict=False):
         assert line.startswith(place), line
         assert reason in line
-    assert said[-1].endswith("9 of its orders are wrong; none is loaded")
+    assert said[-1].endswith("13 of its orders are wrong; none is loaded")
     assert rows(orders_db) == []
 
 
@@ -158,11 +167,74 @@ def test_an_items_place_in_a_json_file_is_its_number(run: Import, orders_db: Dat
     assert done.exit_code == 1
     assert done.output.splitlines()[:4] == [
         "item 2: must be a JSON object",
-        "item 3: colour: is not known here",
+        "item 3: colour: is not known here (it is 'red')",
         "item 4: total_amount: must be an amount from 0 to 9,999,999,999.99, like 99.97",
         "item 5: order_id: 'A' is in item 1, too",
     ]
     assert rows(orders_db) == []
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_file_as_spreadsheets_write_it_elsewhere_is_loaded(
+    separator: str, run: Import, orders_db: Database
+) -> None:
+    lines = [
+        ["order_id", " customer_id", '"total_amount"', "status ", "created_at"],
+        ["A1", "1", "150,50", "completed", "2024-09-30T18:07:44+02:00"],
+        ["A2", '"a, b; c"', "99.97", "pending", ""],
+        ["A3", "1", "7", "pending", ""],
+        ["A4", "1", "0,5", "pending", ""],
+    ]
+    done = run("\r\n".join(map(separator.join, lines)))
+    assert done.exit_code == 0, done.output
+    orders = rows(orders_db)
+    assert [str(order.total_amount) for order in orders] == ["150.50", "99.97", "7.00", "0.50"]
+    assert orders[1].customer_id == "a, b; c"
+
+
+@pytest.mark.parametrize("amount", ["1,500", "1.234,50", "1,234.50", "1,5,0", ",5"])
+def test_an_amount_that_may_be_another_is_not_guessed(
+    amount: str, run: Import, orders_db: Database
+) -> None:
+    done = run(f"order_id;customer_id;total_amount;status\nA1;1;{amount};pending\n")
+    assert "line 2: total_amount: must be an amount" in done.output
+    assert f"(it is {amount!r})" in done.output
+    assert rows(orders_db) == []
+
+
+@pytest.mark.parametrize(
+    ("created_at", "advice"),
+    [
+        ("2024-09-30T18:07:44+0000", "must have its offset with a colon, like +02:00"),
+        ("2024-09-30T23:59:60Z", "has a leap second"),
+        ("10000-01-01T00:00:00Z", "must be in the years 0001 to 9999"),
+        ("2024-09-30 18:07:44", "must have a T between date and time of day"),
+        ("2024-09-30T18:07:44 02:00", "must have + or - before its offset, like +02:00"),
+    ],
+)
+def test_of_a_time_it_is_said_what_it_lacks_without_advice_for_queries(
+    created_at: str, advice: str, run: Import
+) -> None:
+    done = run(f"{HEADER},created_at\nA1,1,1,pending,{created_at}\n")
+    assert f"line 2: created_at: {advice}" in done.output
+    assert f"(it is {created_at!r})" in done.output
+    assert "%2B" not in done.output
+
+
+def test_a_state_is_required_in_json_too(run: Import) -> None:
+    done = run('[{"order_id": 1, "customer_id": 1, "total_amount": 1}]', "orders.json")
+    assert "item 1: status: is required" in done.output
+
+
+def test_a_json_file_may_begin_with_a_byte_order_mark(run: Import, orders_db: Database) -> None:
+    order = '[{"order_id": 1, "customer_id": 1, "total_amount": 1, "status": "pending"}]'
+    assert run(order.encode("utf-8-sig"), "orders.json").exit_code == 0
+    assert len(rows(orders_db)) == 1
+
+
+def test_ids_that_differ_in_their_composition_alone_are_one(run: Import) -> None:
+    done = run(f"{HEADER}\nAme\u0301,1,1,pending\nAm\u00e9,1,1,pending\n")
+    assert "line 3: order_id: 'Am\u00e9' is in line 2, too" in done.output
 
 
 def test_of_many_bad_lines_each_is_shown(run: Import) -> None:
@@ -177,9 +249,22 @@ def test_of_many_bad_lines_each_is_shown(run: Import) -> None:
     ("name", "content", "reason"),
     [
         ("orders.csv", "", "its first line must be the header"),
-        ("orders.csv", "order_id;customer_id;total_amount;status\n", "the header must be"),
-        ("orders.csv", f"{HEADER},colour\n", "the header must be"),
-        ("orders.csv", f"{HEADER},status\n", "the header must be"),
+        ("orders.csv", "order_id;customer_id;status\n", "line 1: 'total_amount' is missing; the"),
+        ("orders.csv", f"{HEADER},colour\n", "line 1: 'colour' is not known; the header must be"),
+        ("orders.csv", f"{HEADER},status\n", "line 1: 'status' is there twice; the header must be"),
+        ("orders.csv", "order_id|status\n", "'status' is missing; 'order_id|status' is not known"),
+        ("orders.csv", f"{HEADER}\n".encode("utf-16"), "the file is encoded in UTF-16"),
+        (
+            "orders.csv",
+            f'{HEADER}\n"A"1,1,1,pending\n',
+            "something other than ',' follows",
+        ),
+        (
+            "orders.csv",
+            f'{HEADER}\n"A,1,1,pending\n',
+            "is not CSV: a quoted field does not",
+        ),
+        ("orders.json", '[{"order_id": 1, "order_id": 2}]', "0.order_id: must be given once"),
         ("orders.csv", b"order_id\nA\nb\xff\n", "line 3: is not encoded in UTF-8"),
         ("orders.csv", f'{HEADER}\n"A"1,1,1,pending\n', "line 2: is not CSV"),
         ("orders.csv", f'{HEADER}\n"A,1,1,pending\n', "line 2: is not CSV"),
