@@ -128,3 +128,76 @@ def test_the_schema_itself_keeps_a_message_id_from_being_recorded_twice(
         connection.execute(statement)
         with pytest.raises(IntegrityError):
             connection.execute(statement)
+
+
+COMPOSED, DECOMPOSED = "Am\u00e9lie", "Ame\u0301lie"
+# in NFC each of these is three characters
+GROWING = "\U0001d160" * 255
+
+
+def upgraded(
+    service: str, before: str, inserts: list[str], settings: DatabaseSettings, opened: Database
+) -> Callable[[str], list[Any]]:
+    """Fill a database of the version before, and migrate it; return what looks into it."""
+    migrations.upgrade(service, settings, before)
+    with opened.read() as connection:
+        for statement in inserts:
+            connection.execute(text(statement), {"text": DECOMPOSED, "growing": GROWING})
+    migrations.upgrade(service, settings)
+
+    def look(query: str) -> list[Any]:
+        with opened.read() as connection:
+            return list(connection.execute(text(query)).scalars())
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("service", "before", "insert", "column"),
+    [
+        ("inventory", "inventory_0004", "movies (title) VALUES (:text)", "title"),
+        ("inventory", "inventory_0004", "movies (title, description) VALUES ('x', :text)", ""),
+        ("inventory", "inventory_0004", "products (name, price) VALUES (:text, 1)", "name"),
+        ("customers", "customers_0001", "customers (name, email) VALUES (:text, 'a@b.fr')", "name"),
+        ("billing", "billing_0003", f"orders {BILL} VALUES ('m', :text, 1, 1)", "user_id"),
+    ],
+)
+def test_text_of_rows_from_before_is_found_in_its_composed_form(
+    service: str,
+    before: str,
+    insert: str,
+    column: str,
+    empty: DatabaseSettings,
+    opened: Database,
+) -> None:
+    look = upgraded(service, before, [f"INSERT INTO {insert}"], empty, opened)
+    table = insert.partition(" ")[0]
+    assert look(f"SELECT {column or 'description'} FROM {table}") == [COMPOSED]
+
+
+def test_what_would_not_fit_in_its_composed_form_stays(
+    empty: DatabaseSettings, opened: Database
+) -> None:
+    insert = "INSERT INTO movies (title) VALUES (:growing)"
+    look = upgraded("inventory", "inventory_0004", [insert], empty, opened)
+    assert look("SELECT title FROM movies") == [GROWING]
+
+
+def test_of_orders_whose_names_become_one_a_single_one_gets_it(
+    empty: DatabaseSettings, opened: Database
+) -> None:
+    insert = "INSERT INTO orders (uid, order_id, customer_id, total_amount) VALUES "
+    names = [
+        # the first has it already; of the others, nobody has, and the first one gets it
+        *("\u00e9", "e\u0301"),
+        *("q\u0323\u0307", "q\u0307\u0323"),
+        *("\u1e0b\u0323", "d\u0307\u0323"),
+    ]
+    inserts = [f"{insert} (gen_random_uuid(), '{name}', :text, 1)" for name in names]
+    look = upgraded("orders", "orders_0004", inserts, empty, opened)
+    assert look("SELECT order_id FROM orders ORDER BY id") == [
+        *("\u00e9", "e\u0301"),
+        *("q\u0323\u0307", "q\u0307\u0323"),
+        *("\u1e0d\u0307", "d\u0307\u0323"),
+    ]
+    assert set(look("SELECT customer_id FROM orders")) == {COMPOSED}
