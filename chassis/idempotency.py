@@ -43,7 +43,8 @@ from chassis.retention import Expiry
 HEADER = "Idempotency-Key"
 KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
 EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# a comma is what the server puts between the lines of a repeated header
+_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 _KEPT_HEADERS = ("Content-Type", "Location")
 logger = logging.getLogger(__name__)
 
@@ -85,13 +86,14 @@ def requested(caller: str) -> Key | None:
     """Return the request's key, None if it has none.
 
     Raises:
-        InvalidError: the header is not 1 to 255 visible ASCII characters.
+        InvalidError: the header is not 1 to 255 visible ASCII characters without a comma.
     """
     key = request.headers.get(HEADER)
     if key is None:
         return None
     if not _KEY.fullmatch(key):
-        raise InvalidError([FieldError(HEADER, "must be 1 to 255 visible ASCII characters")])
+        detail = "must be 1 to 255 visible ASCII characters, no comma"
+        raise InvalidError([FieldError(HEADER, detail)])
     route = f"{request.method} {request.url_rule}"
     return Key(caller, route, key, fingerprint(whole_body()))
 

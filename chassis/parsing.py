@@ -1,6 +1,7 @@
 """What a request says, read once and checked against a schema."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from flask import request
@@ -11,12 +12,20 @@ from chassis.errors import FieldError, InvalidError
 from chassis.fields import BigInt
 from chassis.json_decoding import decode
 from chassis.problems import too_long
-from chassis.validation import field_errors, validated
+from chassis.validation import field_errors, path, validated
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 IdT = TypeVar("IdT", int, str, UUID)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
 UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+
+
+class UnsupportedCodingError(UnsupportedMediaType):
+    """The body has a Content-Encoding. Source: RFC 9110, sections 8.4 and 15.5.16."""
+
+    def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
+        """Add which coding is taken (RFC 9110, section 12.5.3)."""
+        return [*super().get_headers(*arguments, **named), ("Accept-Encoding", "identity")]
 
 
 def body(schema: type[SchemaT]) -> SchemaT:
@@ -64,9 +73,14 @@ def whole_body() -> bytes:
     """Return the request's body as it was sent, none of it missing.
 
     Raises:
+        UnsupportedMediaType: it is compressed, or in another coding.
         RequestEntityTooLarge: it is longer than the application takes.
         BadRequest: it ended before its Content-Length.
     """
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedCodingError(
+            "Send the body as it is, without a Content-Encoding such as gzip."
+        )
     data = request.get_data()
     if len(data) < (request.content_length or 0):
         raise BadRequest("The body is shorter than its Content-Length.")
@@ -80,12 +94,25 @@ def query(schema: type[SchemaT]) -> SchemaT:
     """Read the query string; each parameter at most once.
 
     Raises:
+        BadRequest: a parameter is not encoded in UTF-8; naming it.
         InvalidError: naming each parameter that is wrong.
     """
+    _check_encoding(request.query_string)
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidError([FieldError(name, "must be given once") for name in repeated])
     return validated(schema, request.args.to_dict())
+
+
+def _check_encoding(query_string: bytes) -> None:
+    # the framework replaces bytes that are no UTF-8, and so searches for something else
+    for parameter in query_string.split(b"&"):
+        try:
+            unquote_to_bytes(parameter).decode()
+        except UnicodeDecodeError:
+            name = unquote_to_bytes(parameter.partition(b"=")[0]).decode(errors="backslashreplace")
+            detail = f"The query parameter {path([name])} is not encoded in UTF-8."
+            raise BadRequest(detail) from None
 
 
 def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:

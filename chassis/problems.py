@@ -96,7 +96,7 @@ def _database_unavailable(error: Exception) -> Problem:
 
 
 def _http(error: HTTPException) -> Problem:
-    kept = ("Allow", "Retry-After", "WWW-Authenticate")
+    kept = ("Accept-Encoding", "Allow", "Retry-After", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
     return Problem(error.code or 500, _said(error), headers)
 

@@ -17,8 +17,8 @@ from gateway.order_details import PARTS, OrderDetails
 from gateway.proxy import Proxy, passed_back
 from gateway.schemas import NewBill
 
-# under /api/orders, what goes before an id of another kind
-_LISTINGS = ("customer", "order", "status")
+# under /api/orders, what is no order: "details" may be an id behind it, or there is nothing there
+_NO_ORDERS = ("customer", "order", "stats", "status")
 
 
 def passed_on(name: str, proxy: Proxy) -> Blueprint:
@@ -38,7 +38,7 @@ def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) 
 
     @routes.get("/<order_id>/details")
     def get_details(order_id: str) -> Response:
-        if order_id in _LISTINGS:
+        if order_id in _NO_ORDERS:
             return proxy.forward()
         permitted = guard.permitted(PARTS.values())
         parts = {part for part, of_class in PARTS.items() if of_class in permitted}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chassis import database, logs
 from local.homes import private_home
@@ -45,6 +46,9 @@ LIBRARIES = ("pika", "urllib3", "werkzeug", "alembic")
 
 # it reports each refused connection five times; what the code logs about it is enough
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+# a busy machine makes an example slow, and no property false
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 side_by_side.take_own_ports()
 
 

@@ -417,12 +417,12 @@ def test_what_is_no_order_is_what_orders_says_of_it(
     assert answer.json["detail"] == expected.json["detail"]
 
 
-@pytest.mark.parametrize("word", ["customer", "order", "status"])
+@pytest.mark.parametrize("word", ["customer", "order", "stats", "status"])
 def test_an_id_of_another_kind_may_be_called_details(gateway: FlaskClient, word: str) -> None:
     body = {"customer_id": "details", "order_id": "details", "total_amount": 1}
     made(gateway, "/api/orders", body)
     answer = gateway.get(f"/api/orders/{word}/details")
-    assert answer.status_code == {"customer": 200, "order": 200, "status": 422}[word]
+    assert answer.status_code == {"customer": 200, "order": 200, "stats": 404, "status": 422}[word]
     assert answer.json
     assert "unavailable" not in answer.json
 

@@ -236,7 +236,7 @@ def test_without_a_token_the_answer_is_the_example_of_the_document(
     gateway: Flask, operation: openapi.Operation, example: str, headers: dict[str, str]
 ) -> None:
     path = operation.path.replace("{id}", "1")
-    answer = gateway.test_client().open(path, method=operation.method, headers=headers)
+    answer = gateway.test_client().open(path, method=operation.method.upper(), headers=headers)
     said = operation.responses["401"]
     shown = openapi.examples(said["content"]["application/problem+json"])[example]
     assert json.loads(answer.data) | {"request_id": shown["request_id"]} == shown
