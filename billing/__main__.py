@@ -1,6 +1,6 @@
 """Billing's commands: serve, consume, relay, migrate, dlq."""
 
-from billing.events import INBOX
+from billing.events import INBOX, ORDER_BILLS
 from billing.settings import load
 from chassis import cli, dead_letter_office, logs, server, worker
 
@@ -35,7 +35,7 @@ def migrate() -> None:
     migrations.upgrade("billing", load().database)
 
 
-dlq = dead_letter_office.commands(lambda: load().broker, [INBOX])
+dlq = dead_letter_office.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
 
 if __name__ == "__main__":
     cli.group("billing", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()

@@ -1,6 +1,7 @@
 """Bills: recording, voiding and finding them. Knows neither HTTP nor the broker."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -48,22 +49,50 @@ def _notes(connection: Connection, message_ids: Sequence[str]) -> dict[str, Any]
     return {row.message_id: row.voided_at for row in found}
 
 
-def void(connection: Connection, message_id: str) -> bool:
+@dataclass(frozen=True)
+class VoidBill:
+    """A bill that is void.
+
+    Attributes:
+        shown: what the API shows of it; all but `id` and `voided_at` is None if it has not come.
+        is_recorded: whether the bill has come.
+        is_new: whether it became void just now.
+    """
+
+    shown: Mapping[str, Any]
+    is_recorded: bool
+    is_new: bool
+
+
+def recorded(connection: Connection, message_ids: Sequence[str]) -> Sequence[RowMapping]:
+    """Return the bills of these messages, as far as there are, the first one first."""
+    ids = func.unnest(message_ids, type_=VoidedBill.message_id.type)
+    query = select(*_SHOWN).where(Bill.message_id.in_(select(ids))).order_by(Bill.id)
+    return connection.execute(query).mappings().all()
+
+
+def void(connection: Connection, message_id: str) -> VoidBill:
     """Void the bill of a message, or note it if that bill has not come yet.
 
     One that is void stays as it is.
-
-    Returns:
-        Whether the bill is recorded.
     """
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    since = func.coalesce(Bill.voided_at, func.now())
-    bill = update(Bill).where(Bill.message_id == message_id).values(voided_at=since)
-    if connection.execute(bill).rowcount:
-        return True
+    valid = update(Bill).where(Bill.message_id == message_id, Bill.voided_at.is_(None))
+    voided = connection.execute(valid.values(voided_at=func.now()).returning(*_SHOWN)).mappings()
+    if bill := voided.first():
+        return VoidBill(dict(bill), is_recorded=True, is_new=True)
+    if bills := recorded(connection, [message_id]):
+        return VoidBill(dict(bills[0]), is_recorded=True, is_new=False)
+    return _note(connection, message_id)
+
+
+def _note(connection: Connection, message_id: str) -> VoidBill:
     note = insert(VoidedBill).values(message_id=message_id).on_conflict_do_nothing()
-    connection.execute(note)
-    return False
+    is_new = connection.execute(note).rowcount > 0
+    since = _notes(connection, [message_id])[message_id]
+    nothing = dict.fromkeys(column.key for column in _SHOWN)
+    shown = nothing | {"id": message_id, "voided_at": since}
+    return VoidBill(shown, is_recorded=False, is_new=is_new)
 
 
 def expiry(settings: Retention) -> Expiry:

@@ -1,9 +1,13 @@
-"""billing-consumer: bills from billing_queue into billing_db, and which of them are void."""
+"""billing-consumer: bills into billing_db, and which of them are void.
+
+Bills of orders have a queue, a thread and a connection of their own: however many bills of clients
+wait, an order's does not wait behind them.
+"""
 
 import threading
 
-from billing.events import INBOX, INBOX_TOPOLOGY
-from billing.recording import BillHandler
+from billing.events import INBOX, INBOX_TOPOLOGY, ORDER_BILLS
+from billing.recording import BillHandler, ReceivedBill
 from billing.settings import Settings
 from billing.voiding import REACTIONS
 from chassis import worker
@@ -11,7 +15,7 @@ from chassis.broker import Queue, Topology, dead_letter_queue
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.delivery import Handler, ItemT
-from chassis.event_handler import EventHandler
+from chassis.event_handler import EventHandler, ReceivedEvent
 from chassis.health import Check
 from chassis.settings import BrokerSettings
 
@@ -19,31 +23,43 @@ PROCESS = "billing-consumer"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Consume billing_queue and billing_inbox until `stop` is set.
+    """Consume the bills of clients, those of orders, and billing_inbox, until `stop` is set.
 
     Raises:
-        Exception: what ended one of the two before.
+        Exception: what ended one of the three before.
     """
     # one connection each: they work at the same time
-    recording, voiding, ready = (Database(settings.database, connections=1) for _ in range(3))
-    queue = settings.broker.queue
-    topology = [Queue(queue), Queue(dead_letter_queue(queue))]
-    bills = _consumer(settings.broker, topology, BillHandler(recording), stop)
-    inbox = settings.broker.for_queue(INBOX)
-    cancellations = _consumer(
-        inbox, INBOX_TOPOLOGY, EventHandler(voiding, PROCESS, REACTIONS), stop
-    )
-    checks: list[Check] = [ready, bills, cancellations]
+    databases = [Database(settings.database, connections=1) for _ in range(4)]
+    of_clients, of_orders, voiding, ready = databases
+    clients = _bills(settings.broker, BillHandler(of_clients), stop)
+    order_bills = settings.broker.for_queue(ORDER_BILLS)
+    orders = _bills(order_bills, BillHandler(of_orders, answers_repeats=True), stop)
+    cancellations = _cancellations(settings.broker.for_queue(INBOX), voiding, stop)
+    checks: list[Check] = [ready, clients, orders, cancellations]
     worker.serve_health(PROCESS, checks, settings.server, settings.consumer_port)
-    worker.run_together(stop, bills.run, cancellations.run)
-    recording.close()
-    voiding.close()
+    worker.run_together(stop, clients.run, orders.run, cancellations.run)
+    for database in databases:
+        database.close()
+
+
+def _bills(
+    broker: BrokerSettings, handler: BillHandler, stop: threading.Event
+) -> Consumer[ReceivedBill]:
+    topology = [Queue(broker.queue), Queue(dead_letter_queue(broker.queue))]
+    return _consumer(broker, topology, handler, stop)
+
+
+def _cancellations(
+    broker: BrokerSettings, database: Database, stop: threading.Event
+) -> Consumer[ReceivedEvent]:
+    handler = EventHandler(database, PROCESS, REACTIONS)
+    return _consumer(broker, INBOX_TOPOLOGY, handler, stop)
 
 
 def _consumer(
     broker: BrokerSettings, topology: Topology, handler: Handler[ItemT], stop: threading.Event
 ) -> Consumer[ItemT]:
     consumer = Consumer(broker, f"{PROCESS} {broker.queue}", topology, handler, stop)
-    # there are two, and /ready tells them apart
+    # there are several, and /ready tells them apart
     consumer.name = broker.queue
     return consumer

@@ -1,12 +1,15 @@
-"""What billing hears and tells: an order is cancelled; a bill was recorded."""
+"""What billing hears and tells: an order is cancelled; a bill was recorded or voided."""
 
 from sqlalchemy import RowMapping
 
+from billing.bills import VoidBill
 from chassis.broker import Binding, Exchange, Message, Queue, Topology, dead_letter_queue
 from chassis.events import event
 
 EXCHANGE = Exchange("billing_events", "topic")
 SOURCE = "billing-consumer"
+ORDER_BILLS = "order_bills"
+"""The queue of the bills that orders ask for; those that clients post wait in another one."""
 INBOX, ORDER_CANCELLED = "billing_inbox", "order.cancelled"
 _ORDERS = Exchange("order_events", "topic")
 INBOX_TOPOLOGY: Topology = (
@@ -15,8 +18,23 @@ INBOX_TOPOLOGY: Topology = (
     _ORDERS,
     Binding(INBOX, _ORDERS.name, ORDER_CANCELLED),
 )
+_ORDERS_INBOX = "orders_inbox"
+RELAY_TOPOLOGY: Topology = (
+    EXCHANGE,
+    Queue(_ORDERS_INBOX),
+    *(Binding(_ORDERS_INBOX, EXCHANGE.name, type) for type in ("bill.recorded", "bill.voided")),
+)
+"""What must be there before an event is published: no order may miss that its bill is recorded."""
 
 
 def bill_recorded(bill: RowMapping) -> Message:
     """Make the event that tells of a new bill, with all that the API shows of it."""
-    return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill))
+    return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill), mandatory=True)
+
+
+def bill_voided(void: VoidBill) -> Message:
+    """Make the event that tells of a void bill, with all that the API shows of it.
+
+    Of a bill that has not come, there is nothing to show but its id.
+    """
+    return event(EXCHANGE.name, "bill.voided", SOURCE, void.shown, mandatory=True)

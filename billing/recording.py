@@ -1,12 +1,12 @@
-"""What billing does with the messages of billing_queue: record each bill, and tell of it."""
+"""What billing does with bills, those of clients and those of orders: record and announce each."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
 from billing import bills
 from billing.events import bill_recorded
@@ -38,10 +38,18 @@ class ReceivedBill:
 
 
 class BillHandler:
-    """Records bills, and has billing-relay tell of each."""
+    """Records bills, and has billing-relay announce each."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, answers_repeats: bool = False) -> None:
+        """Prepare a handler.
+
+        Args:
+            database: where the bills are.
+            answers_repeats: whether a bill that comes again is announced again. Orders sends one
+                again when it has not heard of it.
+        """
         self._database = database
+        self._answers_repeats = answers_repeats
 
     def parse(self, delivery: Delivery) -> ReceivedBill:
         """Read a bill; a message that another client published without an id gets one.
@@ -64,11 +72,22 @@ class BillHandler:
         first = {item.message_id: item for item in reversed(items)}
         with self._database.unit_of_work() as connection:
             recorded = bills.record(connection, [item.row for item in items])
-            outbox.add_all(connection, [_event(first[bill["id"]], bill) for bill in recorded])
+            announced = [*recorded, *self._repeated(connection, first.keys(), recorded)]
+            outbox.add_all(connection, [_event(first[bill["id"]], bill) for bill in announced])
             connection.commit()
         new = {bill["id"]: bill for bill in recorded}
         for item in items:
             _log(item, new.pop(item.message_id, None))
+
+    def _repeated(
+        self, connection: Connection, message_ids: Iterable[str], new: Sequence[RowMapping]
+    ) -> Sequence[RowMapping]:
+        """Return the bills that were recorded before, if they are to be announced again."""
+        if not self._answers_repeats:
+            return []
+        recorded_now = {bill["id"] for bill in new}
+        earlier = [message_id for message_id in message_ids if message_id not in recorded_now]
+        return bills.recorded(connection, earlier) if earlier else []
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""

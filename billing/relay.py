@@ -3,7 +3,7 @@
 import threading
 
 from billing import bills
-from billing.events import EXCHANGE
+from billing.events import RELAY_TOPOLOGY
 from billing.settings import Settings
 from chassis import inbox, relay
 
@@ -13,4 +13,4 @@ PROCESS = "billing-relay"
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; delete what inbox and notes need no longer hold."""
     expiries = [inbox.expiry(settings.retention), bills.expiry(settings.retention)]
-    relay.run(PROCESS, settings, [EXCHANGE], stop, expiries)
+    relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

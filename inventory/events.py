@@ -7,10 +7,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chassis import outbox
-from chassis.broker import Exchange, Message
+from chassis.broker import Binding, Exchange, Message, Queue, Topology
 from chassis.events import event
 
 EXCHANGE = Exchange("inventory_events", "topic")
+_ORDERS_INBOX, _STOCK = "orders_inbox", "stock."
+RELAY_TOPOLOGY: Topology = (
+    EXCHANGE,
+    Queue(_ORDERS_INBOX),
+    Binding(_ORDERS_INBOX, EXCHANGE.name, f"{_STOCK}*"),
+)
+"""What must be there before an event is published: no order may miss what became of its stock."""
 API, CONSUMER = "inventory-api", "inventory-consumer"
 logger = logging.getLogger(__name__)
 
@@ -33,7 +40,8 @@ def announce(
         source: the process that says so.
         logged: what the log shall say besides.
     """
-    message = event(EXCHANGE.name, type, source, dict(data))
+    mandatory = type.startswith(_STOCK)
+    message = event(EXCHANGE.name, type, source, dict(data), mandatory=mandatory)
     outbox.add(connection, message, aggregate)
     _log(message, type, aggregate, **logged)
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BIGINT,
+    Boolean,
     DateTime,
     ForeignKey,
     Identity,
@@ -14,8 +16,10 @@ from sqlalchemy import (
     String,
     Text,
     Uuid,
+    false,
     func,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -51,7 +55,10 @@ class Product(Base):
 class Reservation(Base):
     """What became of an order's wish for stock.
 
-    `state` is `reserved`, `rejected`, `released`, or `cancelled` (before it was reserved).
+    Attributes:
+        state: `reserved`, `rejected`, `released`, or `cancelled` (before it was reserved).
+        short: what was short of a rejected one; None if it is older than this column.
+        cancelled: whether its cancellation has come.
     """
 
     __tablename__ = "reservations"
@@ -59,6 +66,8 @@ class Reservation(Base):
     uid: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     order_id: Mapped[str] = mapped_column(String(50))
     state: Mapped[str] = mapped_column(Text)
+    short: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    cancelled: Mapped[bool] = mapped_column(Boolean, server_default=false())
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 

@@ -4,7 +4,7 @@ import threading
 
 from chassis import inbox, relay
 from inventory import stock
-from inventory.events import EXCHANGE
+from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
 
 PROCESS = "inventory-relay"
@@ -13,4 +13,4 @@ PROCESS = "inventory-relay"
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
     expiries = [inbox.expiry(settings.retention), *stock.expiries(settings.retention)]
-    relay.run(PROCESS, settings, [EXCHANGE], stop, expiries)
+    relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

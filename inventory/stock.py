@@ -57,7 +57,10 @@ def _lock_orders(connection: Connection, uids: Collection[UUID]) -> None:
 def reserve(
     connection: Connection, uid: UUID, order_id: str, quantities: Mapping[int, int]
 ) -> None:
-    """Reserve stock for an order, or reject it; nothing if it was dealt with or cancelled before.
+    """Reserve stock for an order, or reject it.
+
+    An order that was dealt with before gets the same answer again: orders asks again when the first
+    one was lost. A cancelled one gets none.
 
     Args:
         connection: in a transaction that has locked the order and its products.
@@ -66,10 +69,11 @@ def reserve(
         quantities: how many of each product, by its id.
     """
     short = _short(connection, quantities)
-    if not _note(connection, uid, order_id, "rejected" if short else "reserved"):
-        logger.info("nothing left to reserve", extra={"uid": str(uid), "order_id": order_id})
+    state = "rejected" if short else "reserved"
+    if not _note(connection, uid, order_id, state=state, short=short or None):
+        _answer_again(connection, uid, order_id)
     elif short:
-        _announce(connection, uid, order_id, "stock.rejected", reason=_reason(short), short=short)
+        _announce_rejection(connection, uid, order_id, short)
     else:
         lines = [{"product_id": id, "quantity": quantity} for id, quantity in quantities.items()]
         connection.execute(insert(ReservationLine), [{"uid": uid, **line} for line in lines])
@@ -77,10 +81,28 @@ def reserve(
         _announce(connection, uid, order_id, "stock.reserved", lines=lines)
 
 
+def _answer_again(connection: Connection, uid: UUID, order_id: str) -> None:
+    query = select(Reservation.state, Reservation.short).where(Reservation.uid == uid)
+    state, short = connection.execute(query).one()
+    if state == "reserved":
+        _announce(connection, uid, order_id, "stock.reserved", lines=_lines(connection, uid))
+    elif state == "rejected":
+        _announce_rejection(connection, uid, order_id, short or [])
+    else:
+        logger.info("nothing left to reserve", extra={"uid": str(uid), "order_id": order_id})
+
+
+def _announce_rejection(
+    connection: Connection, uid: UUID, order_id: str, short: Sequence[Short]
+) -> None:
+    _announce(connection, uid, order_id, "stock.rejected", reason=_reason(short), short=short)
+
+
 def release(connection: Connection, uid: UUID, order_id: str) -> None:
     """Give an order's stock back, if it has some; if it comes later, it shall reserve nothing.
 
-    A product that is deleted by now gets nothing back.
+    A product that is deleted by now gets nothing back. If the cancellation comes again, so does
+    `stock.released`, without lines for an order that had no stock.
 
     Args:
         connection: in a transaction that has locked the order and its products.
@@ -92,9 +114,10 @@ def release(connection: Connection, uid: UUID, order_id: str) -> None:
         sum_ = sql_cast(Product.stock, BIGINT) + ReservationLine.quantity
         _move(connection, uid, func.least(sum_, MAX_INTEGER))
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
-    else:
-        _note(connection, uid, order_id, "cancelled")
+    elif _is_first_cancellation(connection, uid, order_id):
         logger.info("nothing to release", extra={"uid": str(uid), "order_id": order_id})
+    else:
+        _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
 
 
 def complete(connection: Connection, uid: UUID) -> None:
@@ -140,14 +163,22 @@ def _reason(short: Sequence[Short]) -> str:
         for line in short[:_NAMED]
     ]
     more = [f"{len(short) - _NAMED} more"] if len(short) > _NAMED else []
-    return "not enough in stock: " + "; ".join(named + more)
+    return ": ".join(filter(None, ["not enough in stock", "; ".join(named + more)]))
 
 
-def _note(connection: Connection, uid: UUID, order_id: str, state: str) -> bool:
+def _note(connection: Connection, uid: UUID, order_id: str, **values: Any) -> bool:
     """Note what becomes of an order; False if that was noted before."""
-    row = insert(Reservation).values(uid=uid, order_id=order_id, state=state)
+    row = insert(Reservation).values(uid=uid, order_id=order_id, **values)
     statement = row.on_conflict_do_nothing().returning(Reservation.uid)
     return connection.execute(statement).first() is not None
+
+
+def _is_first_cancellation(connection: Connection, uid: UUID, order_id: str) -> bool:
+    """Note the cancellation of an order without stock; False if that was noted before."""
+    if _note(connection, uid, order_id, state="cancelled", cancelled=True):
+        return True
+    first = update(Reservation).where(Reservation.uid == uid, Reservation.cancelled.is_(False))
+    return connection.execute(first.values(cancelled=True)).rowcount > 0
 
 
 def _was_reserved(connection: Connection, uid: UUID) -> bool:
@@ -155,7 +186,7 @@ def _was_reserved(connection: Connection, uid: UUID) -> bool:
     statement = (
         update(Reservation)
         .where(Reservation.uid == uid, Reservation.state == "reserved")
-        .values(state="released", updated_at=func.now())
+        .values(state="released", cancelled=True, updated_at=func.now())
     )
     return connection.execute(statement).rowcount > 0
 

@@ -36,7 +36,7 @@ KEPT = {
     "CANCELLATIONS_KEPT_DAYS": 3650,
 }
 SWITCHES = ("EVENTS_STRICT",)
-SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30}
+SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30, "ORDERS_RESEND_AFTER_SECONDS": 86400}
 PROTECTED = ("movies", "products", "billing", "customers", "orders", "events")
 ENCRYPTIONS = ("none", "starttls", "tls")
 # without a default, but from the environment, too

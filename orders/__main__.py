@@ -9,6 +9,7 @@ from orders.consumer import QUEUE
 from orders.directory import directory
 from orders.importing import import_
 from orders.mail_commands import mail
+from orders.order_commands import list_, resend
 from orders.settings import load
 
 
@@ -57,6 +58,8 @@ COMMANDS: dict[str, Callable[[], object] | click.Command] = {
     "mail-worker": mail_worker,
     "migrate": migrate,
     "dlq": dead_letter_office.commands(lambda: load().broker.for_queue(QUEUE), ["mail_inbox"]),
+    "list": list_,
+    "resend": resend,
     "import": import_,
     "mail": mail,
     "directory": directory,

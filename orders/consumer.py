@@ -1,4 +1,7 @@
-"""orders-consumer: what inventory, billing and customers tell moves orders and keeps the copy."""
+"""orders-consumer: what inventory, billing and customers tell moves orders and keeps the copy.
+
+Beside it runs the sweeper, which sends again what orders wait for.
+"""
 
 import threading
 
@@ -8,8 +11,8 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.event_handler import EventHandler
 from orders import directory, saga
-from orders.saga import Saga
 from orders.settings import Settings
+from orders.sweeper import Sweeper
 
 PROCESS, QUEUE = "orders-consumer", "orders_inbox"
 TOPOLOGY: Topology = (
@@ -19,23 +22,24 @@ TOPOLOGY: Topology = (
     Exchange("billing_events", "topic"),
     Exchange("customer_events", "fanout"),
     Binding(QUEUE, "inventory_events", "stock.*"),
-    Binding(QUEUE, "billing_events", "bill.recorded"),
+    *(Binding(QUEUE, "billing_events", type) for type in ("bill.recorded", "bill.voided")),
     Binding(QUEUE, "customer_events"),
 )
 
 
-def handler(settings: Settings, database: Database) -> EventHandler:
+def handler(database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
-    reactions = {**Saga(settings.broker.queue).reactions(), **directory.REACTIONS}
+    reactions = {**saga.REACTIONS, **directory.REACTIONS}
     return EventHandler(database, PROCESS, reactions, saga.lock)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Consume until `stop` is set."""
-    database = Database(settings.database, connections=1)
+    database, sweeping, ready = (Database(settings.database, connections=1) for _ in range(3))
     broker = settings.broker.for_queue(QUEUE)
-    consumer = Consumer(broker, PROCESS, TOPOLOGY, handler(settings, database), stop)
-    ready = Database(settings.database, connections=1)
+    consumer = Consumer(broker, PROCESS, TOPOLOGY, handler(database), stop)
+    sweeper = Sweeper(sweeping, settings.resend.resend_after_seconds, stop)
     worker.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
-    consumer.run()
+    worker.run_together(stop, consumer.run, sweeper.run)
     database.close()
+    sweeping.close()

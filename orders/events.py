@@ -5,12 +5,15 @@ from datetime import datetime, timezone
 from sqlalchemy import Connection
 
 from chassis import outbox
-from chassis.broker import Exchange
+from chassis.broker import Exchange, Message
 from chassis.events import event
 from orders.directory import email_of
 from orders.finding import FoundOrder
 
 EXCHANGE = Exchange("order_events", "topic")
+
+
+_MANDATORY = frozenset({"order.created", "order.completed", "order.cancelled"})
 
 
 def announce(connection: Connection, type: str, order: FoundOrder, source: str) -> None:
@@ -22,6 +25,16 @@ def announce(connection: Connection, type: str, order: FoundOrder, source: str) 
         order: as it is now; a deleted one as it was.
         source: the process that says so, such as `orders-api`.
     """
+    outbox.add(connection, order_event(connection, type, order, source), aggregate(order))
+
+
+def aggregate(order: FoundOrder) -> str:
+    """Return under which name the messages of an order keep their order in the outbox."""
+    return f"order/{order['uid']}"
+
+
+def order_event(connection: Connection, type: str, order: FoundOrder, source: str) -> Message:
+    """Make the event that tells of an order; see `announce`."""
     now = datetime.now(timezone.utc)
     data = {
         "uid": order["uid"],
@@ -35,5 +48,5 @@ def announce(connection: Connection, type: str, order: FoundOrder, source: str) 
         "reason": order["reason"],
         "timestamp": now,
     }
-    message = event(EXCHANGE.name, type, source, data, time=now)
-    outbox.add(connection, message, f"order/{order['uid']}")
+    mandatory = type in _MANDATORY
+    return event(EXCHANGE.name, type, source, data, time=now, mandatory=mandatory)

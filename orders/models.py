@@ -28,6 +28,10 @@ class Order(Base):
 
     Attributes:
         request_key: what the idempotency key of the request that made it was turned into.
+        sweep_at: what the age of its current step is counted from; None if it is settled.
+        resends: how often the current step was sent again.
+        stock_freed_at: when inventory said that a cancelled order has no stock (any more).
+        bill_voided_at: when billing said that a cancelled order's bill is void.
     """
 
     __tablename__ = "orders"
@@ -42,6 +46,10 @@ class Order(Base):
     total_amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
     reason: Mapped[str | None] = mapped_column(Text)
     request_key: Mapped[UUID | None] = mapped_column(Uuid)
+    sweep_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    resends: Mapped[int] = mapped_column(Integer, server_default="0")
+    stock_freed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    bill_voided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class OrderLine(Base):

@@ -45,7 +45,8 @@ def move(
         reason: what to tell the customer about it.
     """
     # not now(): that is when the transaction began, which may be before the last change
-    values = {"status": status, "reason": reason, "updated_at": func.clock_timestamp()}
+    now = func.clock_timestamp()
+    values = {"status": status, "reason": reason, "updated_at": now, "sweep_at": now, "resends": 0}
     change = update(Order).where(Order.id == order["id"]).values(**values)
     changed = connection.execute(change.returning(Order.updated_at)).scalar_one()
     moved = {**order, "status": status, "reason": reason, "updated_at": changed}

@@ -82,6 +82,7 @@ class Orders:
         names = [given] if given is not None else [self.new_order_id() for _ in range(_ATTEMPTS)]
         for order_id in names:
             row = {**values, "order_id": order_id, "request_key": request_key}
+            row["sweep_at"] = func.clock_timestamp()
             statement = postgresql.insert(Order).values(**row).on_conflict_do_nothing()
             order_pk = connection.execute(statement.returning(Order.id)).scalar()
             if order_pk is not None:

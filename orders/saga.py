@@ -7,19 +7,21 @@ a state in which there is nothing to do. Sources: the events of the other servic
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, update
 
 from chassis import outbox, trace
 from chassis.broker import Message
 from chassis.encoding import encode
 from chassis.event_handler import EventData, Reaction, ReceivedEvent
 from orders import finding
+from orders.events import aggregate
 from orders.finding import FoundOrder
+from orders.models import Order
 from orders.moves import Cause, move
+from orders.participants import BILLS
 
 SOURCE = "orders-consumer"
 # as it is written into the bill, of the many ways to write a UUID
@@ -48,6 +50,7 @@ class BillRecorded(EventData):
     """A bill is recorded: that of an order has the order's uid for its id."""
 
     id: str
+    voided_at: Any = None
 
     @property
     def order_uid(self) -> UUID | None:
@@ -58,45 +61,63 @@ class BillRecorded(EventData):
 SagaData = StockReserved | BillRecorded
 
 
-@dataclass(frozen=True)
-class Saga:
-    """What orders does about the events of other services.
+def _reserved(connection: Connection, data: StockReserved, event_id: str) -> None:
+    """Go on with a pending order: ask for its bill."""
+    cause = Cause(SOURCE, "stock.reserved", event_id)
+    order = _order_in(connection, data, "pending", cause)
+    if order is not None:
+        outbox.add(connection, bill(order), aggregate(order))
+        move(connection, order, "processing", cause)
 
-    Attributes:
-        queue: where bills go.
-    """
 
-    queue: str
+def _rejected(connection: Connection, data: StockRejected, event_id: str) -> None:
+    """Cancel a pending order, and say what is short."""
+    cause = Cause(SOURCE, "stock.rejected", event_id)
+    order = _order_in(connection, data, "pending", cause)
+    if order is not None:
+        move(connection, order, "cancelled", cause, data.reason)
+    _confirm(connection, data, Order.stock_freed_at)
 
-    def reactions(self) -> dict[str, Reaction[Any]]:
-        """Return what to do, by the type of event."""
-        return {
-            "stock.reserved": Reaction(StockReserved, self.reserved),
-            "stock.rejected": Reaction(StockRejected, self.rejected),
-            "bill.recorded": Reaction(BillRecorded, self.recorded),
-        }
 
-    def reserved(self, connection: Connection, data: StockReserved, event_id: str) -> None:
-        """Go on with a pending order: ask for its bill."""
-        cause = Cause(SOURCE, "stock.reserved", event_id)
-        order = _order_in(connection, data, "pending", cause)
-        if order is not None:
-            outbox.add(connection, bill(order, self.queue))
-            move(connection, order, "processing", cause)
+def _released(connection: Connection, data: StockReserved, event_id: str) -> None:
+    """Note that a cancelled order has given its stock back."""
+    _confirm(connection, data, Order.stock_freed_at)
 
-    def rejected(self, connection: Connection, data: StockRejected, event_id: str) -> None:
-        """Cancel a pending order, and say what is short."""
-        cause = Cause(SOURCE, "stock.rejected", event_id)
-        order = _order_in(connection, data, "pending", cause)
-        if order is not None:
-            move(connection, order, "cancelled", cause, data.reason)
 
-    def recorded(self, connection: Connection, data: BillRecorded, event_id: str) -> None:
-        """Complete an order that waits for its bill."""
-        cause = Cause(SOURCE, "bill.recorded", event_id)
-        order = _order_in(connection, data, "processing", cause)
-        if order is not None:
-            move(connection, order, "completed", cause)
+def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None:
+    """Complete an order that waits for its bill."""
+    cause = Cause(SOURCE, "bill.recorded", event_id)
+    order = _order_in(connection, data, "processing", cause)
+    if order is not None:
+        move(connection, order, "completed", cause)
+    elif data.voided_at is not None:
+        _voided(connection, data, event_id)
+
+
+def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
+    """Note that the bill of a cancelled order is void."""
+    _confirm(connection, data, Order.bill_voided_at)
+
+
+REACTIONS: dict[str, Reaction[Any]] = {
+    "stock.reserved": Reaction(StockReserved, _reserved),
+    "stock.rejected": Reaction(StockRejected, _rejected),
+    "stock.released": Reaction(StockReserved, _released),
+    "bill.recorded": Reaction(BillRecorded, _recorded),
+    "bill.voided": Reaction(BillRecorded, _voided),
+}
+"""What orders does about the events of inventory and billing."""
+
+
+def _confirm(connection: Connection, data: SagaData, column: Any) -> None:
+    """Note that what a cancelled order waited for has come, the first time."""
+    if data.order_uid is None:
+        return
+    waits = update(Order).where(Order.uid == data.order_uid, Order.status == "cancelled")
+    confirmed = waits.where(column.is_(None)).values({column: func.clock_timestamp()})
+    if connection.execute(confirmed).rowcount:
+        extra = {"uid": str(data.order_uid), "confirmed": column.key}
+        logger.info("cancelled order is confirmed", extra=extra)
 
 
 def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
@@ -105,7 +126,7 @@ def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     finding.lock_by_uid(connection, filter(None, uids))
 
 
-def bill(order: FoundOrder, queue: str) -> Message:
+def bill(order: FoundOrder) -> Message:
     """Make the message that asks for an order's bill; its id is the order's uid."""
     body = {
         "user_id": order["customer_id"],
@@ -115,7 +136,7 @@ def bill(order: FoundOrder, queue: str) -> Message:
     }
     current = trace.current()
     headers = current.headers if current else {}
-    return Message(encode(body), queue, id=str(order["uid"]), headers=headers, mandatory=True)
+    return Message(encode(body), BILLS, id=str(order["uid"]), headers=headers, mandatory=True)
 
 
 def _order_in(

@@ -1,11 +1,15 @@
 """Which variables orders reads."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
     Days,
+    Group,
     PortSettings,
     RetentionSettings,
     ServerSettings,
@@ -28,6 +32,16 @@ class Retention(RetentionSettings):
     mails_kept_days: Days = 90
 
 
+class ResendSettings(Group):
+    """When an order that does not go on is helped.
+
+    Attributes:
+        resend_after_seconds: how long it may wait before its step is sent again.
+    """
+
+    resend_after_seconds: Annotated[float, Field(gt=0, le=86400)] = 120
+
+
 @dataclass(frozen=True)
 class Settings:
     """The configuration of orders."""
@@ -43,10 +57,11 @@ class Settings:
     customers: Upstream
     mail: MailSettings
     retention: Retention = field(default_factory=Retention)
+    resend: ResendSettings = field(default_factory=ResendSettings)
 
 
 def load() -> Settings:
-    """Read `ORDERS_*`, `RABBITMQ_*`, where inventory and customers are, and how mail goes.
+    """Read `ORDERS_*`, `RABBITMQ_*`, where inventory and customers are, mail, and resending.
 
     Raises:
         SettingsError: a variable is missing or malformed.
@@ -63,4 +78,5 @@ def load() -> Settings:
         customers=read_upstream("customers"),
         mail=mail_settings.load(),
         retention=read(Retention),
+        resend=read(ResendSettings, "ORDERS_"),
     )

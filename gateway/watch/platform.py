@@ -18,7 +18,7 @@ CONSUMED = {
     "inventory-consumer": ("inventory_inbox",),
     "orders-consumer": ("orders_inbox",),
     "mail-worker": ("mail_inbox",),
-    "billing-consumer": (BILLS, "billing_inbox"),
+    "billing-consumer": (BILLS, "order_bills", "billing_inbox"),
 }
 
 

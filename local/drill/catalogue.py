@@ -78,6 +78,11 @@ DRILLS = (
         " of times: RabbitMQ counts each delivery in vain.",
         faults.outage_flapping,
     ),
+    Drill(
+        "queues-purged",
+        "The queues between orders, inventory, billing and mails are purged, again and again.",
+        faults.queues_purged,
+    ),
     Drill("services-frozen", "Services are frozen (SIGSTOP) and let go.", faults.services_frozen),
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")

@@ -11,6 +11,8 @@ Fault = Callable[[Scene], None]
 NAMES = tuple(process.name for process in PROCESSES)
 # so many that each has its turn
 KILLS = 1.5 * len(NAMES)
+# clients' bills are not among them: nobody sends those again
+OF_ORDERS = ("order_bills", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
 FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "orders-relay")
 
 
@@ -79,6 +81,21 @@ def broker_alarmed(scene: Scene) -> None:
     """RabbitMQ believes that its disk is full, and blocks publishers."""
     alarm = scene.platform.alarm_broker
     scene.last(partial(alarm, True), "RabbitMQ blocks publishers", partial(alarm, False))
+
+
+def queues_purged(scene: Scene) -> None:
+    """The queues between orders, inventory, billing and mails are purged, again and again."""
+    try:
+        for queue in itertools.cycle(scene.shuffled(OF_ORDERS)):
+            scene.platform.purge(queue)
+            scene.note(f"{queue} is purged")
+            if not scene.pause(0.05, 0.3):
+                return
+    finally:
+        # what orders would do by itself, some minutes later
+        scene.platform.command("orders", "resend")
+        # of the customers' events there is no repetition
+        scene.platform.command("orders", "directory", "rebuild")
 
 
 def services_frozen(scene: Scene) -> None:

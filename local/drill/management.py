@@ -53,6 +53,10 @@ class Management:
             if not self._call("POST", path, message)["routed"]:
                 raise StackError(f"There is no queue {queue}.")
 
+    def purge(self, queue: str) -> None:
+        """Throw away what waits in a queue. Raises StackError."""
+        self._call("DELETE", f"queues/{self._vhost}/{quote(queue, safe='')}/contents")
+
     def _call(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body)
         try:

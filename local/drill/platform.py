@@ -88,6 +88,9 @@ class Platform(Source, Protocol):
     def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
 
+    def purge(self, queue: str) -> None:
+        """Throw away what waits in a queue, over the management API."""
+
     def command(self, service: str, *words: str) -> None:
         """Run a command of a service, such as `dlq discard ID`. Raises StackError."""
 

@@ -81,6 +81,10 @@ class VagrantPlatform(VagrantSource):
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
         self._management.publish(queue, bodies)
 
+    def purge(self, queue: str) -> None:
+        """Throw away what waits in a queue."""
+        self._management.purge(queue)
+
     def command(self, service: str, *words: str) -> None:
         """Run a command of a service. Raises StackError."""
         self._vagrant.ssh(machine(service), " ".join(["crud-master", service, *words]))

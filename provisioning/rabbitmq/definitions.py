@@ -25,13 +25,15 @@ EXCHANGES = {
     "billing_events": "topic",
     "events": "topic",
 }
-# what a service's consumer gets of which exchange; it declares the same itself, but what is told
-# before its first start must not be lost
+# what a service's consumer gets of which exchange, besides what is put straight into the queue, as
+# the bills of orders are; it declares the same itself, but what is told before its first start must
+# not be lost
 INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "order_bills": {},
     "inventory_inbox": {"order_events": ("order.created", "order.cancelled", "order.completed")},
     "orders_inbox": {
         "inventory_events": ("stock.*",),
-        "billing_events": ("bill.recorded",),
+        "billing_events": ("bill.recorded", "bill.voided"),
         "customer_events": ("#",),
     },
     "billing_inbox": {"order_events": ("order.cancelled",)},
@@ -68,7 +70,7 @@ def definitions(variables: Mapping[str, str], version: str) -> Definitions:
 
 
 def consumed_queues(queue: str) -> list[str]:
-    """The queues that services consume, each with dead letters; that of the bills is `queue`."""
+    """The queues that services consume, each with dead letters; `queue` is of clients' bills."""
     return [queue, *INBOXES]
 
 

@@ -1,4 +1,4 @@
-"""billing-consumer and billing-relay as PM2 runs them: two queues, one topic, faults in between."""
+"""billing-consumer and billing-relay as PM2 runs them: three queues, a topic, faults between."""
 
 import json
 import signal
@@ -32,7 +32,8 @@ from tests.conftest import DATABASES, PASSWORD
 from tests.service.amqp import connect
 from tests.service.process import Process, environment
 
-QUEUE, INBOX, LISTENER = "billing_queue", "billing_inbox", "debug-billing-events"
+QUEUE, ORDERS, INBOX = "billing_queue", "order_bills", "billing_inbox"
+LISTENER = "debug-billing-events"
 GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
 SECONDS = 30.0
 
@@ -97,7 +98,8 @@ def wire(billing_settings: Settings) -> Iterator[Wire]:
         channel.confirm_delivery()
         channel.exchange_declare("order_events", "topic", durable=True)
         channel.exchange_declare("billing_events", "topic", durable=True)
-        for name in (QUEUE, f"{QUEUE}.dlq", INBOX, f"{INBOX}.dlq", LISTENER):
+        own = [name for queue in (QUEUE, ORDERS, INBOX) for name in (queue, f"{queue}.dlq")]
+        for name in (*own, LISTENER):
             channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(INBOX, "order_events", "order.cancelled")
@@ -279,12 +281,13 @@ def command(
 def test_dead_letters_of_each_queue_are_listed_and_requeued_apart(
     wire: Wire, command: Callable[..., str]
 ) -> None:
-    for queue in (QUEUE, INBOX):
+    for queue in (QUEUE, ORDERS, INBOX):
         wire.publish("", f"{queue}.dlq", b"{}", f"of-{queue}")
     assert "of-billing_queue" in command("list")
     assert "of-billing_queue" in command("--queue", QUEUE, "list")
     listed = command("--queue", INBOX, "list")
     assert ("of-billing_inbox" in listed, len(listed.splitlines())) == (True, 1)
+    assert command("--queue", ORDERS, "discard", "of-order_bills") == "discarded 1\n"
     assert command("--queue", INBOX, "requeue", "--all") == "requeued 1\n"
     taken = wire.take(INBOX)
     assert taken is not None and taken[0].message_id == "of-billing_inbox"
@@ -309,10 +312,12 @@ def test_many_dead_letters_leave_the_queue_for_good(
 
 
 def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable[..., str]) -> None:
-    assert "the queues are billing_queue, billing_inbox" in command("--queue", "other", "list")
+    assert "the queues are billing_queue, order_bills, billing_inbox" in command(
+        "--queue", "other", "list"
+    )
 
 
-def test_both_queues_are_named_by_ready(consumer: Billing, relay: Billing) -> None:
+def test_all_queues_are_named_by_ready(consumer: Billing, relay: Billing) -> None:
     consumer.start()
     relay.start()
     assert consumer.checks() == {"billing_db", QUEUE, INBOX}

@@ -54,11 +54,16 @@ class Billing:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._recording = BillHandler(database)
+        self._of_orders = BillHandler(database, answers_repeats=True)
         self._voiding = EventHandler(database, PROCESS, REACTIONS)
 
     def record(self, *uids: UUID) -> None:
         """Record a batch of bills."""
         self._recording.apply([bill(uid) for uid in uids])
+
+    def record_of_orders(self, *uids: UUID) -> None:
+        """Record a batch of bills that orders has asked for."""
+        self._of_orders.apply([bill(uid) for uid in uids])
 
     def void(self, *uids: UUID) -> None:
         """Apply a batch of order.cancelled, each a new event."""
@@ -81,9 +86,9 @@ class Billing:
         """Whose bills are void."""
         return {uid for uid, row in self.bills().items() if row["voided_at"] is not None}
 
-    def told(self) -> list[Row]:
-        """The data of the events in the outbox."""
-        rows = self.rows("SELECT body FROM outbox ORDER BY id")
+    def told(self, type: str = "bill.recorded") -> list[Row]:
+        """The data of the events of a type in the outbox."""
+        rows = self.rows(f"SELECT body FROM outbox WHERE routing_key = '{type}' ORDER BY id")
         return [json.loads(bytes(row["body"]))["data"] for row in rows]
 
 
@@ -143,6 +148,50 @@ def test_each_recorded_bill_is_told_of_once_as_it_is_shown(
     assert [data["voided_at"] is None for data in told] == [True, True, True, False]
     shown = json.loads(billing.get("/api/billing").data)
     assert told == shown[::-1]
+
+
+def test_a_bill_that_orders_asks_for_again_is_announced_again_as_it_is(service: Billing) -> None:
+    one, other, new = uuid4(), uuid4(), uuid4()
+    service.record(one)
+    service.record_of_orders(other)
+    service.void(other)
+    before = service.bills()
+    service.record_of_orders(one, one, other, new)
+    told = service.told()
+    assert [data["id"] for data in told] == [*map(str, (one, other, new, one, other))]
+    assert [data["voided_at"] is None for data in told] == [True, True, True, True, False]
+    assert {uid: row for uid, row in service.bills().items() if uid != new} == before
+
+
+def test_a_bill_that_is_voided_is_announced_as_it_is_shown(
+    service: Billing, billing: FlaskClient
+) -> None:
+    one, other = uuid4(), uuid4()
+    service.record(one, other)
+    service.void(one, uuid4())
+    shown = json.loads(billing.get(f"/api/billing/{one}").data)
+    assert service.told("bill.voided") == [shown]
+    assert shown["voided_at"] is not None
+
+
+def test_a_cancellation_that_comes_again_is_answered_again(service: Billing) -> None:
+    recorded, missing = uuid4(), uuid4()
+    service.record(recorded)
+    service.void(recorded, missing)
+    service.void(recorded, missing)
+    [first, again, note] = service.told("bill.voided")
+    assert first == again
+    assert note["id"] == str(missing) and note["voided_at"] is not None
+    assert {value for name, value in note.items() if name not in ("id", "voided_at")} == {None}
+
+
+def test_a_cancellation_that_is_delivered_twice_is_announced_once(service: Billing) -> None:
+    uid = uuid4()
+    service.record(uid)
+    event_id = str(uuid4())
+    service.apply([cancelled(uid, event_id), cancelled(uid, event_id)])
+    service.apply([cancelled(uid, event_id)])
+    assert len(service.told("bill.voided")) == 1
 
 
 def test_a_bill_that_is_not_committed_is_not_told_of(service: Billing) -> None:

@@ -34,7 +34,7 @@ from tests.service.shop import Shop
 from tests.service.test_orders_saga import body_of
 
 SECONDS = 60.0
-BILLS, DEAD, LISTENER = "billing_queue", f"{QUEUE}.dlq", "debug-order-events"
+BILLS, DEAD, LISTENER = "order_bills", f"{QUEUE}.dlq", "debug-order-events"
 EXCHANGES = {
     "inventory_events": "topic",
     "billing_events": "topic",
@@ -128,7 +128,7 @@ def states(database: Database) -> Counter[str]:
 
 def bills(database: Database) -> list[str]:
     """The ids of the bills in the outbox."""
-    query = "SELECT message_id FROM outbox WHERE routing_key = 'billing_queue'"
+    query = "SELECT message_id FROM outbox WHERE routing_key = 'order_bills'"
     with database.read() as connection:
         return list(connection.execute(text(query)).scalars())
 

@@ -187,20 +187,72 @@ def test_an_order_that_was_rejected_has_nothing_to_give_back(
     assert told_types(movies_db) == ["stock.rejected"]
 
 
-@pytest.mark.parametrize("same_id", [True, False])
-def test_what_comes_again_changes_nothing(
-    inventory: FlaskClient, movies_db: Database, handler: EventHandler, same_id: bool
+def test_what_is_delivered_again_changes_nothing(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
     uid = uuid4()
     for type in (CREATED, CANCELLED):
         first = order(type, uid, [(1, 2)])
-        again = first if same_id else order(type, uid, [(1, 2)])
-        applied(handler, first, again)
-        applied(handler, again)
+        applied(handler, first, first)
+        applied(handler, first)
     applied(handler, order(CREATED, uid, [(1, 2)]))
     assert (stocks(movies_db), states(movies_db)) == ({1: 5}, {uid: "released"})
     assert told_types(movies_db) == ["stock.reserved", "stock.released"]
+
+
+def test_an_order_that_asks_again_gets_the_answer_that_it_had(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    create(inventory, stock=5)
+    kept, rejected = uuid4(), uuid4()
+    lines = {kept: [(1, 2)], rejected: [(1, 4), (99, 1)]}
+    for uid, wish in lines.items():
+        applied(handler, order(CREATED, uid, wish), order(CREATED, uid, wish))
+    # what is there by now is no part of the answer
+    inventory.put(f"{PRODUCTS}/1", json={"stock": 50})
+    for uid, wish in lines.items():
+        applied(handler, order(CREATED, uid, wish))
+    assert stocks(movies_db) == {1: 50}
+    assert states(movies_db) == {kept: "reserved", rejected: "rejected"}
+    for uid, type in ((kept, "stock.reserved"), (rejected, "stock.rejected")):
+        said = [event for event in told(movies_db) if event["data"]["uid"] == str(uid)]
+        assert [event["type"] for event in said] == [type] * 3
+        assert said[0]["data"] == said[1]["data"] == said[2]["data"]
+        assert len({event["id"] for event in said}) == 3
+
+
+def test_an_order_that_is_cancelled_again_hears_again_that_its_stock_is_free(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    create(inventory, stock=5)
+    released, rejected, early = uuid4(), uuid4(), uuid4()
+    applied(handler, order(CREATED, released, [(1, 2)]), order(CREATED, rejected, [(1, 9)]))
+    before = told_types(movies_db)
+    for _ in range(3):
+        for uid in (released, rejected, early):
+            applied(handler, order(CANCELLED, uid, [(1, 2)]))
+    assert stocks(movies_db) == {1: 5}
+    assert states(movies_db) == {released: "released", rejected: "rejected", early: "cancelled"}
+    said = told(movies_db)[len(before) :]
+    assert {event["type"] for event in said} == {"stock.released"}
+    lines = [event["data"]["lines"] for event in said if event["data"]["uid"] == str(released)]
+    assert lines == [[{"product_id": 1, "quantity": 2}]] * 3
+    for uid in (rejected, early):
+        lines = [event["data"]["lines"] for event in said if event["data"]["uid"] == str(uid)]
+        assert lines == [[], []]
+
+
+def test_a_rejection_older_than_its_reasons_is_repeated_without_them(
+    movies_db: Database, handler: EventHandler
+) -> None:
+    uid = uuid4()
+    applied(handler, order(CREATED, uid, [(99, 1)]))
+    with movies_db.read() as connection:
+        connection.execute(text("UPDATE reservations SET short = NULL"))
+    applied(handler, order(CREATED, uid, [(99, 1)]))
+    assert told(movies_db)[1]["data"]["reason"] == "not enough in stock"
+    assert told(movies_db)[1]["data"]["short"] == []
 
 
 def test_the_first_of_a_batch_gets_the_last_copy(
@@ -344,7 +396,9 @@ def expected(steps: Sequence[Step]) -> tuple[dict[UUID, str], dict[int, int], li
     """States, stocks and types of events after `steps`: what the saga says about stock."""
     state: dict[UUID, str] = {}
     stock, types = dict(INITIAL), []
-    for number, type, _id in steps:
+    undone: set[UUID] = set()
+    # of one that is delivered again, the first
+    for number, type, _id in dict.fromkeys(steps):
         uid, wish = UIDS[number], WISHES[number]
         if type == CREATED and uid not in state:
             enough = all(stock.get(product_id, 0) >= asked for product_id, asked in wish)
@@ -357,8 +411,14 @@ def expected(steps: Sequence[Step]) -> tuple[dict[UUID, str], dict[int, int], li
             types.append("stock.released")
             for product_id, asked in wish:
                 stock[product_id] += asked
+        elif type == CREATED and state[uid] in STAYS:
+            types.append(f"stock.{state[uid]}")
+        elif type == CANCELLED and uid in undone:
+            types.append("stock.released")
         elif type == CANCELLED:
             state.setdefault(uid, "cancelled")
+        if type == CANCELLED:
+            undone.add(uid)
     return state, stock, types
 
 

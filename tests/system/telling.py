@@ -36,7 +36,7 @@ class Telling:
 
     Attributes:
         wire: gets all events meanwhile.
-        bills: what was in billing_queue: the bill of a client, and that of an order.
+        bills: what was in the queues of bills: the bill of a client, and that of an order.
         dead_letters: what was in a dead-letter queue, by its name.
     """
 
@@ -93,6 +93,15 @@ class Telling:
             self._look_at_bills(bill, kept["order_id"])
             self._call("PUT", f"/api/orders/{called_off['id']}/status", {"status": "cancelled"})
         self._wait_for(kept, "completed")
+        with self._stopped("billing-relay"):
+            self._call_off_when_billed(customer, product)
+
+    def _call_off_when_billed(self, customer: str, product: int) -> None:
+        """Cancel an order whose bill is recorded, which orders does not know yet."""
+        billed = self._order(customer, product, 1, "processing")
+        path = f"/api/billing?order_id={billed['order_id']}"
+        wait_until(lambda: bool(self._call("GET", path)), 30, "the bill to be recorded")
+        self._call("PUT", f"/api/orders/{billed['id']}/status", {"status": "cancelled"})
 
     def _order(self, customer: str, product: int, quantity: int, status: str) -> Answer:
         items = [{"product_id": product, "quantity": quantity}]
@@ -108,7 +117,7 @@ class Telling:
 
     def _look_at_bills(self, bill: str, order_id: str) -> None:
         def are_there() -> bool:
-            for taken in self.wire.look_into(self._queue):
+            for taken in (*self.wire.look_into(self._queue), *self.wire.look_into("order_bills")):
                 if taken.properties["message_id"] == bill:
                     self.bills.setdefault("gateway", taken)
                 elif isinstance(taken.body, dict) and taken.body.get("order_id") == order_id:

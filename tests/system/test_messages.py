@@ -94,7 +94,7 @@ def test_the_example_of_a_whole_message_came_off_the_wire(wire: list[Taken]) -> 
     ("publisher", "title"), [("gateway", "A client's bill"), ("orders", "An order's bill")]
 )
 def test_the_example_of_a_bill_came_off_the_wire(told: Telling, publisher: str, title: str) -> None:
-    text, bill = section("`billing_queue`"), vars(told.bills[publisher])
+    text, bill = section("`billing_queue` and `order_bills`"), vars(told.bills[publisher])
     fields = whole(messages.fields(text))
     assert messages.faults(bill, fields) == []
     assert messages.masked(bill, fields) == messages.masked(messages.example(text, title), fields)

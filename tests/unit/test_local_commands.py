@@ -105,7 +105,9 @@ def test_a_load_that_is_none_is_refused(words: list[str]) -> None:
 def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
     rows = status._queue_rows(stack.rabbitmq)
     inboxes = ("inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
-    assert [name for name, _ in rows] == ["billing_queue", *inboxes, "events_queue"]
+    assert [name for name, _ in rows] == [
+        *("billing_queue", "order_bills", *inboxes, "events_queue")
+    ]
     assert {depth for _, depth in rows} == {"unknown: RabbitMQ is down"}
 
 

@@ -18,7 +18,10 @@ from local.layout import CHECKOUT
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
 
-CONSUMED = ("billing_queue", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
+CONSUMED = (
+    *("billing_queue", "order_bills", "inventory_inbox", "orders_inbox", "billing_inbox"),
+    "mail_inbox",
+)
 VARIABLES = {
     "RABBITMQ_USER": "rabbitmq_user",
     "RABBITMQ_PASSWORD": "rabbitmq_password",

@@ -1,0 +1,21 @@
+"""Reservations keep all that is needed to answer an order's event again.
+
+Revision ID: inventory_0005
+"""
+
+from alembic import op
+
+revision = "inventory_0005"
+down_revision = "inventory_0004"
+
+
+def upgrade() -> None:
+    """Keep what was short, and whether a cancellation has come."""
+    op.execute("ALTER TABLE reservations ADD COLUMN short jsonb")
+    op.execute("ALTER TABLE reservations ADD COLUMN cancelled boolean NOT NULL DEFAULT false")
+    op.execute("UPDATE reservations SET cancelled = true WHERE state IN ('released', 'cancelled')")
+
+
+def downgrade() -> None:
+    """Forget both."""
+    op.execute("ALTER TABLE reservations DROP COLUMN short, DROP COLUMN cancelled")

@@ -1,0 +1,75 @@
+"""`list` and `resend`: orders by hand, above all those that are stuck."""
+
+import time
+from datetime import timedelta
+
+import click
+from sqlalchemy import Connection
+
+from chassis.database import Database
+from orders import finding, sweeping
+from orders.settings import Settings, load
+from orders.states import STATUSES
+
+
+def _database(settings: Settings) -> Database:
+    return Database(settings.database, connections=1)
+
+
+@click.command("list")
+@click.option("--stuck", is_flag=True, help="Only those whose step was sent again, in vain.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+def list_(stuck: bool, status: str | None, limit: int) -> None:
+    """Show orders, the newest first: id, order_id, status, last change.
+
+    With --stuck also how often the step was sent again, and who owes which answer.
+    """
+    database = _database(load())
+    with database.read() as connection:
+        if stuck:
+            lines = _stuck_lines(sweeping.stuck(connection), connection, status)
+        else:
+            lines = [_line(order) for order in finding.find(connection, status=status, limit=limit)]
+    database.close()
+    for line in lines[:limit]:
+        click.echo(line)
+
+
+def _stuck_lines(
+    stuck: list[sweeping.Needs], connection: Connection, status: str | None
+) -> list[str]:
+    lines = []
+    for needs in reversed(stuck):
+        order = finding.get(connection, needs.order_pk)
+        if status in (None, order["status"]):
+            again = f"sent again {needs.resends} times"
+            lines.append(f"{_line(order)}  {again}  {needs.words(order['status'])}")
+    return lines
+
+
+def _line(order: finding.FoundOrder) -> str:
+    changed = order["updated_at"].isoformat(timespec="seconds")
+    return "  ".join((str(order["id"]), order["order_id"], order["status"], changed))
+
+
+@click.command("resend")
+def resend() -> None:
+    """Send again what each unsettled order waits for, now, without waiting for its time.
+
+    Harmless to orders that are only on their way: nothing is done twice.
+    """
+    settings = load()
+    database = _database(settings)
+    pause = timedelta(seconds=settings.resend.resend_after_seconds)
+    began, unsettled, is_done = time.monotonic(), 0, False
+    while not is_done:
+        # what was changed or sent again since the command began is not due
+        age = timedelta(seconds=time.monotonic() - began)
+        with database.unit_of_work() as connection:
+            swept = sweeping.sweep(connection, age, pause)
+            connection.commit()
+        unsettled += swept.unsettled
+        is_done = not (swept.settled or swept.unsettled)
+    database.close()
+    click.echo(f"sent again for {unsettled} orders")

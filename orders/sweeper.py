@@ -1,0 +1,56 @@
+"""The thread that sweeps, and the gauge of the orders that stay stuck all the same."""
+
+import logging
+import random
+import threading
+from datetime import timedelta
+
+from prometheus_client import Gauge
+
+from chassis.database import Database, is_outage
+from chassis.errors import first_line
+from orders import sweeping
+
+ORDERS_STUCK = Gauge("orders_stuck", "Orders whose step was sent again, and that do not go on")
+_LONGEST_INTERVAL, _JITTER = 10.0, 0.2  # seconds, share
+logger = logging.getLogger(__name__)
+
+
+class Sweeper:
+    """Sweeps until it is told to stop; two of them share the work."""
+
+    def __init__(self, database: Database, after_seconds: float, stop: threading.Event) -> None:
+        """Prepare a sweeper.
+
+        Args:
+            database: `orders_db`.
+            after_seconds: how long an order may wait before its step is sent again.
+            stop: set when it shall end.
+        """
+        self._database = database
+        self._after = timedelta(seconds=after_seconds)
+        self._interval = min(_LONGEST_INTERVAL, after_seconds / 4)
+        self._stop = stop
+
+    def run(self) -> None:
+        """Sweep again and again; a database that is unavailable is waited for."""
+        while not self._stop.wait(self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)):
+            try:
+                self.round()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                logger.warning("waiting for the database", extra={"reason": first_line(error)})
+
+    def round(self) -> None:
+        """Look at the orders that are due, and count those that stay stuck."""
+        while self._sweep().has_room and not self._stop.is_set():
+            logger.info("more orders are due")
+        with self._database.read() as connection:
+            ORDERS_STUCK.set(len(sweeping.stuck(connection)))
+
+    def _sweep(self) -> sweeping.Swept:
+        with self._database.unit_of_work() as connection:
+            swept = sweeping.sweep(connection, self._after, self._after)
+            connection.commit()
+        return swept
