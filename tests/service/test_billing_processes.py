@@ -5,7 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from billing.settings import Settings
 from chassis import broker, migrations, worker
 from chassis.database import Database
 from chassis.events import event
+from chassis.settings import BrokerSettings
 from local.errors import StackError
 from local.homes import private_home
 from local.ports import free_port
@@ -36,20 +37,24 @@ QUEUE, ORDERS, INBOX = "billing_queue", "order_bills", "billing_inbox"
 LISTENER = "debug-billing-events"
 GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
 SECONDS = 30.0
+MANY = 20_000
 
 
 class Wire:
     """The broker as other services and a listener see it."""
 
-    def __init__(self, channel: BlockingChannel) -> None:
+    def __init__(self, channel: BlockingChannel, settings: BrokerSettings) -> None:
         self._channel = channel
+        self.settings = settings
         self.told: list[dict[str, Any]] = []
 
-    def bill(self, uid: UUID | str, body: object = GOOD, **headers: str) -> None:
-        """Publish a bill, as orders-relay does."""
+    def bill(
+        self, uid: UUID | str, body: object = GOOD, queue: str = QUEUE, **headers: str
+    ) -> None:
+        """Publish a bill, as the gateway does, or orders-relay into the queue of its own."""
         properties = pika.BasicProperties(message_id=str(uid), headers=headers, delivery_mode=2)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self._channel.basic_publish("", QUEUE, data, properties, mandatory=True)
+        self._channel.basic_publish("", queue, data, properties, mandatory=True)
 
     def cancel(self, uid: object, event_id: UUID | None = None) -> None:
         """Publish order.cancelled, as orders-relay does."""
@@ -61,6 +66,18 @@ class Wire:
         """Publish anything."""
         properties = pika.BasicProperties(message_id=message_id, delivery_mode=2)
         self._channel.basic_publish(exchange, routing_key, body, properties, True)
+
+    def hear(self, type: str) -> None:
+        """Have the listener get another type of event, too."""
+        self._channel.queue_bind(LISTENER, "billing_events", type)
+
+    def purge(self, queue: str) -> None:
+        """Throw away what is in a queue."""
+        self._channel.queue_purge(queue)
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue, with its bindings."""
+        self._channel.queue_delete(queue)
 
     def waiting(self, queue: str) -> int:
         """How many messages are ready in a queue."""
@@ -104,7 +121,7 @@ def wire(billing_settings: Settings) -> Iterator[Wire]:
             channel.queue_purge(name)
         channel.queue_bind(INBOX, "order_events", "order.cancelled")
         channel.queue_bind(LISTENER, "billing_events", "bill.recorded")
-        yield Wire(channel)
+        yield Wire(channel, billing_settings.broker)
         channel.queue_delete(LISTENER)
 
 
@@ -317,10 +334,87 @@ def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable
     )
 
 
+def test_a_bill_of_an_order_is_recorded_while_many_of_clients_wait(
+    wire: Wire, consumer: Billing, billing_db: Database
+) -> None:
+    with connect(wire.settings) as connection:
+        channel = connection.channel()
+        channel.tx_select()
+        for number in range(MANY):
+            properties = pika.BasicProperties(message_id=f"bulk-{number}", delivery_mode=2)
+            channel.basic_publish("", QUEUE, json.dumps(GOOD).encode(), properties)
+        channel.tx_commit()
+    uids = [str(uuid4()) for _ in range(10)]
+    for uid in uids:
+        wire.bill(uid, queue=ORDERS)
+    consumer.start()
+    recorded = text("SELECT count(*) FROM orders WHERE message_id = ANY(:uids)")
+
+    def are_recorded() -> bool:
+        with billing_db.read() as connection:
+            return bool(connection.execute(recorded, {"uids": uids}).scalar_one() == len(uids))
+
+    wait_until(are_recorded, SECONDS, "the bills of orders", poll=0.01)
+    assert wire.waiting(QUEUE) > 0
+    wire.purge(QUEUE)
+
+
+def test_a_bill_that_an_older_version_put_into_the_queue_of_clients_is_recorded(
+    wire: Wire, consumer: Billing, relay: Billing
+) -> None:
+    uid = uuid4()
+    wire.bill(uid)
+    consumer.start()
+    relay.start()
+    wire.wait_for_events(1)
+    assert wire.told[0]["data"]["id"] == str(uid)
+
+
+def test_a_repeated_bill_of_an_order_is_announced_again_and_a_cancelled_one_as_void(
+    wire: Wire, consumer: Billing, relay: Billing
+) -> None:
+    uid = uuid4()
+    wire.hear("bill.voided")
+    consumer.start()
+    relay.start()
+    for number in (1, 2):
+        wire.bill(uid, queue=ORDERS)
+        wire.wait_for_events(number)
+    wire.cancel(uid)
+    wire.wait_for_events(3)
+    recorded, again, voided = wire.told
+    assert recorded["data"] == again["data"]
+    assert voided["type"] == "bill.voided"
+    assert voided["data"] == recorded["data"] | {"voided_at": voided["data"]["voided_at"]}
+
+
+def test_an_event_that_no_queue_takes_waits_and_finds_the_queue_declared(
+    wire: Wire, consumer: Billing, relay: Billing, billing_db: Database
+) -> None:
+    """Even if nobody else has declared the inbox of orders."""
+    wire.delete(LISTENER)
+    wire.delete("orders_inbox")
+    consumer.start()
+    relay.start()
+    wire.delete("orders_inbox")
+    uid = uuid4()
+    wire.bill(uid, queue=ORDERS)
+    taken: list[bytes] = []
+
+    def has_come() -> bool:
+        with suppress(pika.exceptions.ChannelClosedByBroker), connect(wire.settings) as connection:
+            _method, _properties, body = connection.channel().basic_get("orders_inbox", True)
+            taken.extend([body] if body else [])
+        return bool(taken)
+
+    wait_until(has_come, SECONDS, "the event in the inbox of orders")
+    assert json.loads(taken[0])["data"]["id"] == str(uid)
+
+
 def test_all_queues_are_named_by_ready(consumer: Billing, relay: Billing) -> None:
     consumer.start()
     relay.start()
-    assert consumer.checks() == {"billing_db", QUEUE, INBOX}
+    assert consumer.checks() == {"billing_db", QUEUE, ORDERS, INBOX}
     assert relay.checks() == {"billing_db", "rabbitmq"}
 
 
