@@ -26,7 +26,7 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
     With --stuck also how often the step was sent again, and who owes which answer.
     """
     database = _database(load())
-    with database.read() as connection:
+    with database.unit_of_work() as connection:
         if stuck:
             lines = _stuck_lines(sweeping.stuck(connection), connection, status)
         else:

@@ -100,7 +100,8 @@ def _reserved(source: Source, products: Iterable[int]) -> Counter[int]:
     select = f"""
         SELECT product_id, sum(quantity)::bigint AS quantity
         FROM reservation_lines JOIN reservations USING (uid)
-        WHERE state = 'reserved' AND product_id IN ({_numbers(products)}) GROUP BY product_id
+        WHERE state IN ('reserved', 'completed') AND product_id IN ({_numbers(products)})
+        GROUP BY product_id
     """
     rows = source.rows("inventory", select)
     return Counter({row["product_id"]: row["quantity"] for row in rows})
