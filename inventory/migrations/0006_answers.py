@@ -1,12 +1,12 @@
 """Reservations keep all that is needed to answer an order's event again.
 
-Revision ID: inventory_0005
+Revision ID: inventory_0006
 """
 
 from alembic import op
 
-revision = "inventory_0005"
-down_revision = "inventory_0004"
+revision = "inventory_0006"
+down_revision = "inventory_0005"
 
 
 def upgrade() -> None:
