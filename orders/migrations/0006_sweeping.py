@@ -1,12 +1,12 @@
 """When an order is looked at again, and what has been confirmed of a cancelled one.
 
-Revision ID: orders_0005
+Revision ID: orders_0006
 """
 
 from alembic import op
 
-revision = "orders_0005"
-down_revision = "orders_0004"
+revision = "orders_0006"
+down_revision = "orders_0005"
 
 
 def upgrade() -> None:
