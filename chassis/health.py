@@ -1,7 +1,7 @@
 """`/live`, `/ready` and `/metrics`, the same on every process."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify
@@ -21,30 +21,62 @@ class Check(Protocol):
         """Raise what is wrong."""
 
 
-def routes(process: str, ready: Sequence[Check]) -> Blueprint:
-    """Return the routes by which a process is watched.
+def _everybody() -> bool:
+    return True
+
+
+def routes(process: str, ready: Sequence[Check]) -> tuple[Blueprint, ...]:
+    """Return the routes by which a process is watched, open to everybody.
 
     Args:
         process: its PM2 name.
         ready: what it can't work without; each is tried at each call of `/ready`.
     """
-    blueprint = Blueprint("health", __name__)
-    blueprint.before_request(quiet.this_request)
+    return live_routes(process), ready_routes(process, ready), metrics_routes()
+
+
+def live_routes(process: str) -> Blueprint:
+    """Return `/live`."""
+    blueprint = _quiet("live")
 
     @blueprint.get("/live")
     def live() -> Response:
         return jsonify(status="live", process=process)
 
+    return blueprint
+
+
+def ready_routes(
+    process: str, ready: Sequence[Check], detailed: Callable[[], bool] = _everybody
+) -> Blueprint:
+    """Return `/ready`, which shows the checks to whom `detailed` says."""
+    blueprint = _quiet("ready")
+
     @blueprint.get("/ready")
     def is_ready() -> tuple[Response, int]:
         found = report(ready)
-        answer = jsonify(status=found["status"], process=process, checks=found["checks"])
-        return answer, 200 if found["status"] == "ready" else 503
+        status = found["status"]
+        checks = {"checks": found["checks"]} if detailed() else {}
+        answer = jsonify(status=status, process=process, **checks)
+        return answer, 200 if status == "ready" else 503
+
+    return blueprint
+
+
+def metrics_routes() -> Blueprint:
+    """Return `/metrics`."""
+    blueprint = _quiet("metrics")
 
     @blueprint.get("/metrics")
     def metrics_text() -> Response:
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
+    return blueprint
+
+
+def _quiet(name: str) -> Blueprint:
+    blueprint = Blueprint(name, __name__)
+    blueprint.before_request(quiet.this_request)
     return blueprint
 
 

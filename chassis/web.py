@@ -46,7 +46,11 @@ class Json(JSONProvider):
 
 
 def create_app(
-    process: str, *, ready: Sequence[health.Check], routes: Iterable[Blueprint] = ()
+    process: str,
+    *,
+    ready: Sequence[health.Check],
+    routes: Iterable[Blueprint] = (),
+    health_routes: Iterable[Blueprint] | None = None,
 ) -> Flask:
     """Build an application with health, metrics, traces, logs and problem documents.
 
@@ -54,6 +58,7 @@ def create_app(
         process: the PM2 name of the process, for logs and health.
         ready: what it can't work without.
         routes: the service's own routes.
+        health_routes: what takes the place of `chassis.health.routes`, which are open to everybody.
     """
     app = Flask(process, static_folder=None)
     app.json = Json(app)
@@ -65,7 +70,9 @@ def create_app(
     app.before_request(_begin)
     app.after_request(_end)
     app.after_request(hardening.harden)
-    for blueprint in (health.routes(process, ready), *routes):
+    if health_routes is None:
+        health_routes = health.routes(process, ready)
+    for blueprint in (*health_routes, *routes):
         app.register_blueprint(blueprint)
     return app
 

@@ -2,12 +2,12 @@
 
 from flask import Flask
 
-from chassis import web
+from chassis import health, web
 from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
 from chassis.publisher import Publisher
 from chassis.upstream import IN_FLIGHT, UpstreamClient
-from gateway import admission, cors
+from gateway import admission, auth, cors, hosts
 from gateway.auth import Guard
 from gateway.bills import BillDesk
 from gateway.bodies import Bodies
@@ -61,14 +61,22 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("events", event_routes("event", database)),
         limiter.over("pages", status_routes(watch, guard)),
         limiter.over("pages", docs_routes(settings.docs.swagger_ui_dir)),
-        limiter.over("pages", page_routes(watch.summary)),
+        limiter.over("pages", page_routes(lambda: watch.summary(guard.shows_platform()))),
     ]
-    return edged(web.create_app(PROCESS, ready=[database], routes=routes), settings)
+    health_routes = (
+        health.live_routes(PROCESS),
+        limiter.over("platform", health.ready_routes(PROCESS, [database], guard.shows_platform)),
+        guard.over("platform", health.metrics_routes()),
+    )
+    app = web.create_app(PROCESS, ready=[database], routes=routes, health_routes=health_routes)
+    return edged(app, settings)
 
 
 def edged(app: Flask, settings: Settings) -> Flask:
     """Return `app` with what stands before all of its routes."""
     app.before_request(admission.check)
+    hosts.init_app(app, settings.edge.allowed_hosts, settings.address)
+    app.after_request(auth.keep_private)
     cors.init_app(app, settings.edge.cors_origins)
     bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 8))
     app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]

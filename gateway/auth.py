@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, g, request
+from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from chassis.database import is_outage
@@ -20,6 +20,8 @@ from gateway.limits import Limiter
 from gateway.tokens import Holder, Tokens
 
 REALM = "crud-master"
+PLATFORM = "platform"
+"""The class of what is shown of the platform itself."""
 logger = logging.getLogger(__name__)
 _CREDENTIALS = re.compile(r"bearer +([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
 
@@ -60,7 +62,12 @@ class Guard:
         """Return which of `classes` the current request may read; for what shows parts of them."""
         asked = set(classes)
         protected = asked & self._protected
+        g.depends_on_token = bool(protected)
         return (asked - protected) | (self._readable(protected) if protected else set())
+
+    def shows_platform(self) -> bool:
+        """Tell whether the current request may see the details of the platform's state."""
+        return bool(self.permitted([PLATFORM]))
 
     def _readable(self, protected: Iterable[str]) -> set[str]:
         try:
@@ -118,3 +125,14 @@ def caller() -> str:
     """Return the name of the token that let the request in; `anonymous` where none is needed."""
     holder: Holder | None = g.get("holder")
     return holder.name if holder else ANONYMOUS
+
+
+def keep_private(response: Response) -> Response:
+    """Let no cache keep an answer that depends on a token, be it there, wrong or missing.
+
+    Source: RFC 9111, sections 3.5 and 5.2.2.5.
+    """
+    refused = response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    if refused or "Authorization" in request.headers or g.get("depends_on_token"):
+        response.headers["Cache-Control"] = "no-store"
+    return response

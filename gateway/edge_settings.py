@@ -19,6 +19,7 @@ _LIMIT = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 _ORIGIN = re.compile(
     r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?", re.ASCII | re.IGNORECASE
 )
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII | re.IGNORECASE)
 
 
 def _limit(value: str) -> str:
@@ -53,6 +54,14 @@ def _origins(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _hosts(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if not _HOST.fullmatch(word):
+            detail = "'{word}' is no host such as api.example.org; list names without ports"
+            raise PydanticCustomError("host", detail, {"word": word})
+    return words
+
+
 RateLimit = Annotated[str, AfterValidator(_limit)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
@@ -65,12 +74,14 @@ class EdgeSettings(Group):
         rate_limit_writes: the same for all other methods.
         trusted_proxies: addresses and networks whose `X-Forwarded-*` headers are believed.
         cors_origins: whose pages may call the API.
+        allowed_hosts: which names and addresses the gateway answers to; any, if there are none.
     """
 
     rate_limit_reads: RateLimit = "600000/minute"
     rate_limit_writes: RateLimit = "300000/minute"
     trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
     cors_origins: Annotated[Words, AfterValidator(_origins)] = ()
+    allowed_hosts: Annotated[Words, AfterValidator(_hosts)] = ()
 
     @property
     def reads(self) -> RateLimitItem | None:

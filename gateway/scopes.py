@@ -1,6 +1,9 @@
-"""What a token may do: `CLASS:read` and `CLASS:write`, for each class of resources."""
+"""What a token may do: `CLASS:read` and `CLASS:write`, for each class of resources.
 
-CLASSES = ("movies", "products", "billing", "customers", "orders", "events")
+`platform` is how the platform is: the gateway's metrics, and the details of its state.
+"""
+
+CLASSES = ("movies", "products", "billing", "customers", "orders", "events", "platform")
 ACTIONS = ("read", "write")
 EVERY_CLASS = "all"
 EVERY_SCOPE = tuple(f"{name}:{action}" for name in CLASSES for action in ACTIONS)

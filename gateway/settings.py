@@ -103,6 +103,7 @@ class Settings:
     """The gateway's configuration.
 
     Attributes:
+        address: the gateway's own, by which other machines know it.
         counters: the file in which its workers count requests; None to count in each for itself.
     """
 
@@ -117,6 +118,7 @@ class Settings:
     orders: Upstream
     auth: AuthSettings
     edge: EdgeSettings = field(default_factory=EdgeSettings)
+    address: str | None = None
     counters: Path | None = None
     docs: DocsSettings = field(default_factory=DocsSettings)
     platform: Platform = field(default_factory=Platform)
@@ -142,6 +144,7 @@ def load() -> Settings:
         orders=read_upstream("orders"),
         auth=read(AuthSettings),
         edge=read(EdgeSettings),
+        address=read(AddressSettings, "GATEWAY_").vm_ip,
         counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
         docs=read(DocsSettings),
         retention=read(Retention),

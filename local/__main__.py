@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from local import homes, memory, status, trace
+from local import homes, memory, status, trace, variables
 from local.console import say
 from local.drill import command as drills
 from local.errors import StackError
@@ -32,6 +32,8 @@ def up(stack: Stack, _options: argparse.Namespace) -> int:
     """Start everything."""
     stack.up(say)
     say(summary(stack))
+    if warning := variables.exposure():
+        say(f"\n{warning}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from io import StringIO
 from ipaddress import ip_network
@@ -37,15 +38,16 @@ KEPT = {
 }
 SWITCHES = ("EVENTS_STRICT",)
 SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30, "ORDERS_RESEND_AFTER_SECONDS": 86400}
-PROTECTED = ("movies", "products", "billing", "customers", "orders", "events")
+PROTECTED = ("movies", "products", "billing", "customers", "orders", "events", "platform")
 ENCRYPTIONS = ("none", "starttls", "tls")
 # without a default, but from the environment, too
 OPTIONAL = (
     *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD"),
-    *("TRUSTED_PROXIES", "CORS_ORIGINS"),
+    *("TRUSTED_PROXIES", "CORS_ORIGINS", "ALLOWED_HOSTS"),
 )
 LIMITS = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES")
 ORIGIN = r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?"
+HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 Variables = dict[str, str]
 
 
@@ -53,6 +55,14 @@ def source(checkout: Path = CHECKOUT) -> Path:
     """The file that the variables come from: .env, or .env.example where there is none."""
     own = checkout / ".env"
     return own if own.exists() else checkout / ".env.example"
+
+
+def exposure(checkout: Path = CHECKOUT) -> str | None:
+    """What to say about a .env that every user of this machine can read; None if there is none."""
+    own = checkout / ".env"
+    if not own.exists() or not own.stat().st_mode & stat.S_IROTH:
+        return None
+    return f"{own} holds passwords, and everybody on this machine can read it: chmod 600 {own}"
 
 
 def example(checkout: Path = CHECKOUT) -> Variables:
@@ -160,6 +170,11 @@ def _check_edge(values: Variables) -> None:
         )
     if origins and origins.strip() != "*" and not all(map(_is_origin, origins.split(","))):
         raise StackError(f"CORS_ORIGINS has to be * or a list of origins, and is {origins!r}.")
+    hosts = values.get("ALLOWED_HOSTS")
+    if hosts and not all(map(_is_host, hosts.split(","))):
+        raise StackError(
+            f"ALLOWED_HOSTS has to be a list of host names without ports, and is {hosts!r}."
+        )
 
 
 def _is_network(text: str) -> bool:
@@ -171,6 +186,10 @@ def _is_network(text: str) -> bool:
 
 def _is_origin(text: str) -> bool:
     return bool(re.fullmatch(ORIGIN, text.strip(), re.ASCII | re.IGNORECASE))
+
+
+def _is_host(text: str) -> bool:
+    return bool(re.fullmatch(HOST, text.strip(), re.ASCII | re.IGNORECASE))
 
 
 def _check_mail(values: Variables) -> None:

@@ -19,7 +19,7 @@ readonly variables=(
   OUTBOX_KEPT_HOURS OUTBOX_KEPT_ROWS EVENTS_KEPT_DAYS
   API_TOKEN AUTH_PROTECTED RATE_LIMIT_READS RATE_LIMIT_WRITES
 )
-readonly of_edge=(TRUSTED_PROXIES CORS_ORIGINS)
+readonly of_edge=(TRUSTED_PROXIES CORS_ORIGINS ALLOWED_HOSTS)
 need "${variables[@]}"
 take "${of_edge[@]}"
 servers=(gateway)

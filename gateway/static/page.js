@@ -26,10 +26,20 @@ function show(status) {
 }
 
 function summarize(down, unready) {
+  if (last.protected.includes('machines')) return outline();
   const troubles = [down.length && `Down: ${list(down)}`, unready.length && `Not ready: ${list(unready)}`].filter(Boolean);
   setText(byId('summary'), [...(troubles.length ? troubles : ['Everything is up']), clock(new Date(shownAt))].join(' · '));
   setAttribute(byId('summary'), 'data-tone', down.length ? 'bad' : unready.length ? 'warn' : 'good');
   document.title = troubles.length ? `${down.length + unready.length} not up · CRUD Master` : 'CRUD Master';
+}
+
+// Without a token that may read it there is nothing else to show.
+function outline() {
+  const isUp = last.status === 'up';
+  const state = isUp ? 'Everything is up' : 'Not everything is up';
+  setText(byId('summary'), `${state} · Details need a token (AUTH_PROTECTED): see /api/status · ${clock(new Date(shownAt))}`);
+  setAttribute(byId('summary'), 'data-tone', isUp ? 'good' : 'warn');
+  document.title = isUp ? 'CRUD Master' : 'Not all up · CRUD Master';
 }
 
 function showAway(reason, pause) {

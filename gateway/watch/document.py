@@ -12,6 +12,7 @@ from gateway.watch.traffic import Rate
 
 NAME = "crud-master"
 Document = dict[str, Any]
+_DETAILS = ("machines", "gateway", "rabbitmq", "queues", "outboxes", "orders", "bills")
 
 
 def document(platform: Platform, survey: Survey) -> Document:
@@ -28,7 +29,13 @@ def document(platform: Platform, survey: Survey) -> Document:
     unavailable = sorted(_unavailable(shown))
     status = "degraded" if unavailable or not all(_wells(shown)) else "up"
     about = {"name": NAME, "version": VERSION, "at": _now(), "platform": platform.kind}
-    return {**about, "status": status, **shown, "unavailable": unavailable}
+    return {**about, "status": status, **shown, "unavailable": unavailable, "protected": []}
+
+
+def outline(status: Document) -> Document:
+    """Return what everybody may see of a document: whether all is up, and none of the details."""
+    hidden: Document = {name: [] if isinstance(status[name], list) else None for name in _DETAILS}
+    return {**status, **hidden, "bills": None, "unavailable": [], "protected": sorted(_DETAILS)}
 
 
 def _gateway(survey: Survey) -> Document:

@@ -4,19 +4,22 @@ from flask import Blueprint, Response, jsonify
 
 from chassis import quiet
 from gateway.auth import Guard
+from gateway.watch.document import outline
 from gateway.watch.watch import Watch
 
 
 def status_routes(watch: Watch, guard: Guard) -> Blueprint:
-    """Return the route; bills are shown to those who may read them."""
+    """Return the route; details and bills are shown to those who may read them."""
     routes = Blueprint("status", __name__)
     routes.before_request(quiet.this_request)
 
     @routes.get("/api/status")
     def get_status() -> Response:
-        status = {**watch.status(), "protected": []}
-        if not guard.permitted(["billing"]):
-            status |= {"bills": None, "protected": ["bills"]}
+        status = watch.status()
+        if not guard.shows_platform():
+            status = outline(status)
+        elif not guard.permitted(["billing"]):
+            status = {**status, "bills": None, "protected": ["bills"]}
         response = jsonify(status)
         response.headers["Cache-Control"] = "no-store"
         return response

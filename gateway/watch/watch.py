@@ -39,19 +39,20 @@ class Watch:
             self._changed.wait_for(lambda: self._newest is not None, FIRST_SECONDS)
             return self._newest or document(self._places.platform, NOTHING)
 
-    def summary(self) -> dict[str, Any]:
-        """Return name, version, how the services are, and where to read on."""
+    def summary(self, detailed: bool = True) -> dict[str, Any]:
+        """Return name, version, how the services are (if `detailed`), and where to read on."""
         status = self.status()
         found = {
             process["name"]: process["status"]
             for machine in status["machines"]
             for process in machine["processes"]
         }
+        services = {names[0]: found.get(names[0], "down") for names in SERVICES.values()}
         return {
             "name": status["name"],
             "version": status["version"],
             "status": status["status"],
-            "services": {names[0]: found.get(names[0], "down") for names in SERVICES.values()},
+            "services": services if detailed else {},
             "links": {"docs": "/docs", "openapi": "/openapi.yaml", "status": "/api/status"},
         }
 

@@ -20,15 +20,17 @@ module CrudMaster
     LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
     SECRET = /_(PASSWORD|TOKEN)\z/
     # without a default, but from the environment, too
-    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD TRUSTED_PROXIES CORS_ORIGINS].freeze
+    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD TRUSTED_PROXIES CORS_ORIGINS
+      ALLOWED_HOSTS].freeze
     LIMIT = %r{\A\s*(?:none|[1-9]\d{0,8}/(?:second|minute|hour|day))\s*\z}i
     ORIGIN = %r{\Ahttps?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?\z}i
+    HOST = /\A[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\z/i
     # what the services' own settings take at most
     MOST = {
       "WORKERS" => 64, "THREADS" => 256,
       "KEPT_HOURS" => 8760, "KEPT_ROWS" => 100_000_000, "KEPT_DAYS" => 3650
     }.freeze
-    PROTECTED = %w[movies products billing customers orders events].freeze
+    PROTECTED = %w[movies products billing customers orders events platform].freeze
 
     def self.read(root)
       own = File.join(root, ".env")
@@ -140,6 +142,8 @@ module CrudMaster
       words = words_of("CORS_ORIGINS")
       good = words == ["*"] || words.all? { |word| word.match?(ORIGIN) }
       refuse "has CORS_ORIGINS=#{words.join(',')}, which is neither * nor a list of origins" unless good
+      words = words_of("ALLOWED_HOSTS")
+      refuse "has ALLOWED_HOSTS=#{words.join(',')}, which is no list of host names without ports" unless words.all? { |word| word.match?(HOST) }
     end
 
     def words_of(name)

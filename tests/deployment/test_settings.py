@@ -59,6 +59,7 @@ def project(tmp_path: Path) -> Project:
         ),
         ("TRUSTED_PROXIES=10.0.0.1/8\n", "10.0.0.1/8, which is no list of addresses and networks"),
         ("CORS_ORIGINS=a.example\n", "CORS_ORIGINS=a.example, which is neither * nor a list"),
+        ("ALLOWED_HOSTS=a.example:80\n", "a.example:80, which is no list of host names without"),
         ("SMTP_PORT=smtp\n", "SMTP_PORT=smtp, which is no port from 1 to 65535"),
         ("SMTP_TLS=yes\n", "SMTP_TLS=yes, which is neither none nor starttls nor tls"),
         ("SMTP_USER=me\n", "only one of SMTP_USER and SMTP_PASSWORD"),

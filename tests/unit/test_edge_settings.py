@@ -13,7 +13,7 @@ from gateway.edge_settings import EdgeSettings
 def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without the variables."""
     names = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES", "TRUSTED_PROXIES", "CORS_ORIGINS")
-    for name in (*names, "ENV_FILE"):
+    for name in (*names, "ALLOWED_HOSTS", "ENV_FILE"):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -91,4 +91,16 @@ def test_origins_are_a_list_or_all(
 def test_an_origin_that_is_none_is_refused(variables: pytest.MonkeyPatch, value: str) -> None:
     variables.setenv("CORS_ORIGINS", value)
     with pytest.raises(SettingsError, match=r"CORS_ORIGINS: '.*' is no origin"):
+        read(EdgeSettings)
+
+
+def test_hosts_are_a_list_of_names(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("ALLOWED_HOSTS", " api.example.org,192.0.2.1 ")
+    assert read(EdgeSettings).allowed_hosts == ("api.example.org", "192.0.2.1")
+
+
+@pytest.mark.parametrize("value", ["a.example:80", "*", "a.example,", "-a", "a b", "http://a"])
+def test_what_is_no_host_is_named(variables: pytest.MonkeyPatch, value: str) -> None:
+    variables.setenv("ALLOWED_HOSTS", value)
+    with pytest.raises(SettingsError, match=r"ALLOWED_HOSTS: '.*' is no host"):
         read(EdgeSettings)

@@ -28,7 +28,7 @@ def test_orders_need_a_token_unless_told_otherwise() -> None:
     ("value", "classes"),
     [
         ("orders", {"orders"}),
-        ("movies,products,billing,customers,orders,events", set(CLASSES)),
+        ("movies,products,billing,customers,orders,events,platform", set(CLASSES)),
         (" Orders ,\tBILLING", {"orders", "billing"}),
         ("orders,orders", {"orders"}),
         ("all", set(CLASSES)),

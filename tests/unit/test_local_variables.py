@@ -218,6 +218,7 @@ def test_what_is_rendered_reads_back_as_it_was(tmp_path: Path) -> None:
         ("TRUSTED_PROXIES", "192.0.2.1, 10.0.0.0/8,fd00::/8"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "http://localhost:3000, https://a.example"),
+        ("ALLOWED_HOSTS", "api.example.org, 192.0.2.1"),
     ],
 )
 def test_what_the_gateway_takes_from_outside_is_read(checkout: Path, name: str, value: str) -> None:
@@ -234,8 +235,23 @@ def test_what_the_gateway_takes_from_outside_is_read(checkout: Path, name: str, 
         ("TRUSTED_PROXIES", "10.0.0.1,"),
         ("CORS_ORIGINS", "example.org"),
         ("CORS_ORIGINS", "*,https://a.example"),
+        ("ALLOWED_HOSTS", "a.example:8080"),
+        ("ALLOWED_HOSTS", "a.example,"),
+        ("ALLOWED_HOSTS", "*"),
     ],
 )
 def test_what_the_gateway_can_not_take_is_named(checkout: Path, name: str, value: str) -> None:
     with pytest.raises(StackError, match=f"^{name} has to be .*, and is '"):
         variables.read(checkout, {name: value})
+
+
+@pytest.mark.parametrize(("mode", "is_exposed"), [(0o644, True), (0o604, True), (0o600, False)])
+def test_an_own_file_that_everybody_can_read_is_reported(
+    tmp_path: Path, mode: int, is_exposed: bool
+) -> None:
+    assert variables.exposure(tmp_path) is None
+    own = tmp_path / ".env"
+    own.touch()
+    own.chmod(mode)
+    said = variables.exposure(tmp_path)
+    assert (f"chmod 600 {own}" in said) if said else not is_exposed
