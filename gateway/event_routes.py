@@ -39,6 +39,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
     def list_events() -> Response:
         query = parsing.query(EventQuery)
         names = query.model_dump(include=set(EventKind.model_fields), exclude_none=True)
+        events.place(database)
         with database.unit_of_work() as connection:
             found = events.find(
                 connection,

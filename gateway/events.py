@@ -5,13 +5,14 @@ float on its way in or out.
 """
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, tuple_
+from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis import outbox
@@ -38,7 +39,12 @@ _SHOWN = (
     Event.delivered_at,
 )
 _NAMES = {"solution": Event.solution, "model": Event.model, "action": Event.action}
-_PLACE = (Event.event_timestamp, Event.id)
+_PLACED = 5000  # events that one statement places
+_PLACE_SECONDS = 2.0
+_PLACE = text(
+    "SELECT CASE WHEN EXISTS (SELECT FROM events WHERE position IS NULL) "
+    "THEN place_events(:most) ELSE 0 END"
+)
 logger = logging.getLogger(__name__)
 
 
@@ -97,6 +103,20 @@ def store(connection: Connection, kind: Kind, data: bytes) -> Stored:
     return stored
 
 
+def place(database: Database) -> None:
+    """Give the events that are committed and have no place yet theirs, behind all others.
+
+    So whoever follows the list misses none: what is committed later is listed later. If there are
+    very many, the others have to wait for the next call.
+    """
+    end = time.monotonic() + _PLACE_SECONDS
+    with database.read() as connection:
+        while time.monotonic() < end:
+            placed = connection.execute(_PLACE, {"most": _PLACED}).scalar_one()
+            if placed < _PLACED:
+                return
+
+
 def find(
     connection: Connection,
     *,
@@ -106,7 +126,7 @@ def find(
     after: int | None,
     limit: int,
 ) -> Iterator[RowMapping]:
-    """Return up to `limit` events in the order of their times, as they are taken.
+    """Return up to `limit` of the placed events in the order of their places, as they are taken.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.
@@ -120,23 +140,21 @@ def find(
         InvalidError: there is no event `after`.
     """
     named = (_NAMES[name] == value for name, value in names.items())
-    query = select(*_SHOWN).where(*named).order_by(*_PLACE).limit(limit)
+    query = select(*_SHOWN).where(*named).order_by(Event.position).limit(limit)
+    query = query.where(Event.position > (0 if after is None else _place_of(connection, after)))
     if since is not None:
         query = query.where(Event.event_timestamp >= since)
     if delivered is not None:
         waits = Event.delivered_at.is_(None)
         query = query.where(~waits if delivered else waits)
-    if after is not None:
-        query = query.where(tuple_(*_PLACE) > _place(connection, after))
     return streamed(connection, query, _FETCHED)
 
 
-def _place(connection: Connection, event_id: int) -> tuple[datetime, int]:
-    of_event = select(Event.event_timestamp).where(Event.id == event_id)
-    event_timestamp = connection.execute(of_event).scalar()
-    if event_timestamp is None:
+def _place_of(connection: Connection, event_id: int) -> int:
+    position = connection.execute(select(Event.position).where(Event.id == event_id)).scalar()
+    if position is None:
         raise InvalidError([FieldError("after", "is not the id of an event")])
-    return event_timestamp, event_id
+    return position
 
 
 def expiry(settings: Retention) -> Expiry:

@@ -17,6 +17,7 @@ class Event(Base):
     """An event that another system has put on the bus.
 
     A trigger of the outbox keeps `attempts` and `delivered_at`, so that they outlive its rows.
+    `position` is its place in the list, which it gets after its commit (`place_events`).
     """
 
     __tablename__ = "events"
@@ -30,6 +31,7 @@ class Event(Base):
     event_timestamp: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    position: Mapped[int | None] = mapped_column(BIGINT)
 
 
 class Token(Base):
