@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from pika.exceptions import ChannelClosedByBroker
 
 from local import status
 from local.amqp import connect
 from local.rabbitmq import RabbitMQ
 from local.status import queue_depths
 from local.waiting import wait_until
-from provisioning.rabbitmq.definitions import consumed_queues
+from provisioning.rabbitmq.definitions import DEFAULT_QUEUE_TYPE_SINCE, consumed_queues
 
 COLUMNS = ("name", "type", "policy")
 SECONDS = 60.0
@@ -119,3 +120,26 @@ def test_a_user_of_ours_that_is_no_longer_named_goes_and_one_made_by_hand_stays(
         assert {user["user"] for user in said} == {"rabbitmq_user", "by hand"}
     finally:
         rabbitmq.control("delete_user", "by hand")
+
+
+def declared(rabbitmq: RabbitMQ, name: str, **given: Any) -> int:
+    """What the broker answers to a declaration of a queue: 200, or why it closes the channel."""
+    with connect(rabbitmq) as connection:
+        try:
+            connection.channel().queue_declare(name, **given)
+        except ChannelClosedByBroker as refusal:
+            return int(refusal.reply_code)
+        return 200
+
+
+@pytest.mark.parametrize("name", [*consumed_queues("billing_queue"), "events_queue"])
+def test_a_client_can_declare_a_queue_as_the_document_of_messages_says(
+    rabbitmq: RabbitMQ, name: str
+) -> None:
+    quorum = {"x-queue-type": "quorum"}
+    assert declared(rabbitmq, name, passive=True) == 200
+    assert declared(rabbitmq, name, durable=True, arguments=quorum) == 200
+    plain = declared(rabbitmq, name, durable=True)
+    version = rabbitmq.ask("/api/overview").json()["rabbitmq_version"]
+    has_default_type = tuple(map(int, version.split(".")[:2])) >= DEFAULT_QUEUE_TYPE_SINCE
+    assert plain == (200 if has_default_type else 406)

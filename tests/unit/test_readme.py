@@ -45,7 +45,11 @@ def test_its_table_has_every_drill() -> None:
 
 def test_its_links_and_files_exist() -> None:
     for target in re.findall(r"\]\(([^):]+)\)", README):
-        assert (CHECKOUT / target).exists()
+        file, _, heading = target.partition("#")
+        assert not file or (CHECKOUT / file).exists()
+        text = (CHECKOUT / (file or "README.md")).read_text() if heading else ""
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert not heading or heading in [words.lower().replace(" ", "-") for words in headings]
 
 
 def test_it_names_every_package_that_is_installed() -> None:
