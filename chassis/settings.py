@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from chassis.errors import SettingsError
+from chassis.validation import field_errors
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Days = Annotated[int, Field(ge=1, le=3650)]
@@ -165,8 +166,5 @@ def _in_file(name: str) -> str | None:
 
 
 def _sentence(prefix: str, error: ValidationError) -> str:
-    faults = (
-        f"{prefix}{'.'.join(map(str, fault['loc']))}".upper() + f": {fault['msg']}"
-        for fault in error.errors(include_input=False)
-    )
+    faults = (f"{prefix}{field}".upper() + f": {detail}" for field, detail in field_errors(error))
     return "settings: " + "; ".join(faults)

@@ -83,6 +83,24 @@ def test_the_ports_of_the_database_and_the_broker_are_checked_alike(
         read_broker() if prefix == "RABBITMQ_" else inventory.settings.load()
 
 
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        ("0", "must be 1 or more"),
+        ("65536", "must be 65535 or less"),
+        ("http", "must be a whole number"),
+        ("", "must be a whole number"),
+    ],
+)
+def test_what_is_wrong_with_a_variable_is_told_in_our_words(
+    variables: pytest.MonkeyPatch, port: str, said: str
+) -> None:
+    variables.setenv("INVENTORY_API_PORT", port)
+    with pytest.raises(SettingsError) as raised:
+        read(PortSettings, "INVENTORY_API_")
+    assert str(raised.value) == f"settings: INVENTORY_API_PORT: {said}"
+
+
 def test_a_complaint_does_not_repeat_what_was_given(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("INVENTORY_DB_PORT", "a password in the wrong place")
     with pytest.raises(SettingsError) as raised:
