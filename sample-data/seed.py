@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,8 +90,23 @@ class Platform:
 
 
 def read(name: str) -> Any:
-    """Return what is in a file of the sample."""
-    return json.loads((HERE / name).read_text(encoding="utf-8"))
+    """Return what is in a file of the sample, its text in Unicode's form NFC, as it will be kept.
+
+    Raises:
+        SeedError: it has a name twice in one object.
+    """
+    text = unicodedata.normalize("NFC", (HERE / name).read_text(encoding="utf-8-sig"))
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> Document:
+    """Return an object; of two values with one name, nobody knows which is meant."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SeedError(f"{twice} is given twice in {document}")
+    return document
 
 
 def seed(platform: Platform) -> dict[str, list[Found]]:

@@ -48,6 +48,23 @@ def url(inventory: FlaskClient, customers: FlaskClient) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+def test_a_name_that_is_given_twice_in_the_sample_is_refused(
+    seed: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed, "HERE", tmp_path)
+    (tmp_path / "movies.json").write_text('[{"title": "A"}, {"title": "A", "title": "B"}]')
+    with pytest.raises(seed.SeedError, match="title is given twice"):
+        seed.read("movies.json")
+
+
+def test_the_sample_may_begin_with_a_byte_order_mark_and_have_text_in_any_form(
+    seed: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seed, "HERE", tmp_path)
+    (tmp_path / "movies.json").write_text('[{"title": "Ame\u0301lie"}]', encoding="utf-8-sig")
+    assert seed.read("movies.json") == [{"title": "Am\u00e9lie"}]
+
+
 def test_seeding_twice_makes_each_thing_once(seed: ModuleType, url: str) -> None:
     first = seed.seed(seed.Platform(url, ""))
     second = seed.seed(seed.Platform(url, "a-token"))
