@@ -164,7 +164,8 @@ def _reference(value: Any) -> str:
 
 def _slug(value: Any) -> str:
     if not isinstance(value, str) or not _SLUG.fullmatch(value):
-        raise PydanticCustomError("slug", "must be 1 to 64 of a-z A-Z 0-9 - _")
+        detail = "must be 1 to 64 letters from a to z in either case, digits, hyphens, underscores"
+        raise PydanticCustomError("slug", detail)
     return value
 
 

@@ -24,6 +24,7 @@ _EXPECTED = {
     "Invalid control character": "a string has a control character that is not escaped",
     "Invalid \\u": "a string has a \\u without four hexadecimal digits behind it",
     "Invalid \\": "a string has a backslash before a character that needs none",
+    "Illegal trailing comma": "a comma has nothing behind it",
     "Extra data": "there is something behind the value",
 }
 """What Python's decoder complains of, by how its messages begin."""

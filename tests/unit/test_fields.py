@@ -260,6 +260,13 @@ def test_white_space_around_does_not_count_and_is_not_normalized_away_inside() -
         (TITLE, " ", "must not be empty"),
         (TITLE, "x" * 256, "must have at most 255 characters"),
         (REFERENCE, "", "must not be empty"),
+        (REFERENCE, None, "must be a string or a whole number"),
+        (
+            SLUG,
+            "a.b",
+            "must be 1 to 64 letters from a to z in either case, digits, hyphens, underscores",
+        ),
+        (FLAG, "1", "must be true or false"),
     ],
 )
 def test_what_is_refused_is_told_what_is_taken(
