@@ -24,7 +24,7 @@ from chassis.dispatch import Dispatch
 from chassis.errors import first_line
 from chassis.housekeeping import Housekeeping
 from chassis.publisher import Publisher
-from chassis.retention import Expiry, Retention
+from chassis.retention import Expiry, Retention, Task
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -87,6 +87,7 @@ def run(
     topology: Topology,
     stop: threading.Event,
     expiries: Sequence[Expiry] = (),
+    tasks: Sequence[Task] = (),
 ) -> None:
     """Be the relay process of a service until `stop` is set.
 
@@ -96,13 +97,14 @@ def run(
         topology: what has to be there before anything is published.
         stop: set when it shall end.
         expiries: what else of that database is deleted after some time, besides the outbox.
+        tasks: what else is done in that database once a minute.
     """
     publisher = Publisher(settings.broker, process, topology)
     publisher.start()
     relay = Relay(settings.database, publisher, stop)
     worker.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
     every = [outbox.expiry(settings.retention), *expiries]
-    worker.run_together(stop, relay.run, Retention(settings.database, every, stop).run)
+    worker.run_together(stop, relay.run, Retention(settings.database, every, stop, tasks).run)
     publisher.close()
 
 

@@ -24,6 +24,7 @@ PURGED = Counter("rows_purged_total", "Rows deleted because they have served the
 PIECE = 1000
 """How many rows one statement deletes: few enough to hold nobody up."""
 _ROUND_SECONDS = 60.0
+Task = Callable[[Connection], object]
 _BEFORE_ALL = "-infinity"
 _SESSION = (
     # what a crash brings back is deleted again
@@ -136,7 +137,11 @@ class Retention:
     """Purges the tables of one database once a minute, until it is told to stop."""
 
     def __init__(
-        self, settings: DatabaseSettings, expiries: Sequence[Expiry], stop: threading.Event
+        self,
+        settings: DatabaseSettings,
+        expiries: Sequence[Expiry],
+        stop: threading.Event,
+        tasks: Sequence[Task] = (),
     ) -> None:
         """Prepare it.
 
@@ -144,7 +149,9 @@ class Retention:
             settings: the database.
             expiries: what to delete of it.
             stop: set when it shall end.
+            tasks: what else to do in each round, in transactions of its own.
         """
+        self._tasks = tasks
         self._database = Database(settings, connections=1)
         self._expiries = expiries
         self._stop = stop
@@ -164,6 +171,8 @@ class Retention:
     def _round(self) -> None:
         with self._database.unit_of_work() as connection:
             measure(connection)
+            for task in self._tasks:
+                task(connection)
             for expiry in self._expiries:
                 deleted = _purge(connection, expiry, self._rest)
                 if deleted:

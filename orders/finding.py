@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -13,7 +12,6 @@ from chassis.database import streamed
 from chassis.errors import NotFoundError
 from chassis.idempotency import KEPT
 from orders.models import Order, OrderChange, OrderLine
-from orders.states import STATUSES
 
 FoundOrder = dict[str, Any]
 """An order's columns, without the key of its request, and its lines as `items`."""
@@ -130,20 +128,6 @@ def history(connection: Connection, order_pk: int) -> Sequence[RowMapping]:
     if not found:
         get(connection, order_pk)
     return found
-
-
-def stats(connection: Connection) -> dict[str, Any]:
-    """Return how many orders there are and what they amount to, by state and in all."""
-    query = select(Order.status, func.count(), func.sum(Order.total_amount)).group_by(Order.status)
-    found = {status: _figures(count, amount) for status, count, amount in connection.execute(query)}
-    by_status = {status: found.get(status, _figures(0, Decimal("0.00"))) for status in STATUSES}
-    every = by_status.values()
-    total = _figures(sum(one["count"] for one in every), sum(one["amount"] for one in every))
-    return {"by_status": by_status, "total": total}
-
-
-def _figures(count: int, amount: Decimal) -> dict[str, Any]:
-    return {"count": count, "amount": amount}
 
 
 def _one(connection: Connection, chosen: ColumnElement[bool], otherwise: str) -> FoundOrder:

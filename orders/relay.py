@@ -3,7 +3,7 @@
 import threading
 
 from chassis import idempotency, inbox, relay
-from orders import mails
+from orders import figures, mails
 from orders.participants import TOPOLOGY
 from orders.settings import Settings
 
@@ -11,7 +11,7 @@ PROCESS = "orders-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, and delete what has served its time."""
+    """Relay until `stop` is set, delete what has served its time, and add up figures."""
     retention = settings.retention
     expiries = [idempotency.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
-    relay.run(PROCESS, settings, TOPOLOGY, stop, expiries)
+    relay.run(PROCESS, settings, TOPOLOGY, stop, expiries, [figures.fold])

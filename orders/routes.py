@@ -9,7 +9,7 @@ from chassis import idempotency, identity, parsing, quiet, trace
 from chassis.json_decoding import decode
 from chassis.paging import page
 from chassis.parsing import BIGINT
-from orders import finding
+from orders import figures, finding
 from orders.desk import Desk
 from orders.moves import Cause
 from orders.schemas import (
@@ -62,7 +62,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     def get_stats() -> Response:
         quiet.if_watched()
         with database.read() as connection:
-            return jsonify(finding.stats(connection))
+            return jsonify(figures.stats(connection))
 
     @routes.get("/<other(stats):order_pk>")
     def get_order(order_pk: str) -> Response:
