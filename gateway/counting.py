@@ -52,10 +52,8 @@ class SharedCounters(Storage):
         """
         super().__init__()
         self._lock = threading.Lock()
-        self._descriptor = None if path is None else os.open(path, os.O_RDWR)
-        lanes, own = (1, 0) if self._descriptor is None else _take_lane(self._descriptor)
-        size = lanes * PLACES * _WORD
-        self._words = memoryview(mmap.mmap(self._descriptor or -1, size)).cast("Q")
+        descriptor, lanes, own = (-1, 1, 0) if path is None else _open_lane(path)
+        self._words = memoryview(mmap.mmap(descriptor, lanes * PLACES * _WORD)).cast("Q")
         self._lanes = range(0, lanes * PLACES, PLACES)
         self._own = own * PLACES
 
@@ -129,6 +127,16 @@ def _places(key: str) -> tuple[int, int]:
     digest = blake2b(key.encode(), digest_size=4).digest()
     number = int.from_bytes(digest, "big")
     return number % PLACES, number // PLACES % PLACES
+
+
+def _open_lane(path: Path) -> tuple[int, int, int]:
+    """Open the file, which stays open with the lane's lock; return it and `_take_lane`'s answer."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return descriptor, *_take_lane(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def _take_lane(descriptor: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Source for the headers: draft-ietf-httpapi-ratelimit-headers-10, "RateLimit head
 """
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_network
@@ -18,6 +19,7 @@ from gateway import counting
 from gateway.counting import SharedCounters
 
 _READING = ("GET", "HEAD", "OPTIONS")
+RETRY_SECONDS = 1.0
 _NETWORK_BITS = 64  # of an IPv6 address; who has one of a network has all of them
 Limits = Mapping[str, RateLimitItem | None]
 logger = logging.getLogger(__name__)
@@ -46,13 +48,12 @@ class Limiter:
             counters: the file that the workers share; None to count in this process alone.
         """
         self._limits: Limits = {"reads": reads, "writes": writes}
-        self._counter = _counter(counters)
+        self._counters = LateCounters(counters)
 
     def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
         """Return `routes`, limited; to be called before whatever else stands before them."""
-        if self._counter is not None:
-            routes.before_request(lambda: self._admit(resource_class))
-            routes.after_request(_tell)
+        routes.before_request(lambda: self._admit(resource_class))
+        routes.after_request(_tell)
         return routes
 
     def _admit(self, resource_class: str) -> None:
@@ -63,12 +64,12 @@ class Limiter:
         """
         action = "reads" if request.method in _READING else "writes"
         limit = self._limits[action]
-        if limit is None or self._counter is None:
+        if limit is None or (counter := self._counters.get()) is None:
             return
         period, client = limit.get_expiry(), _client()
         name = f"{resource_class}-{action}"
-        admitted = self._counter.hit(limit, client, name)
-        end, left = self._counter.get_window_stats(limit, client, name)
+        admitted = counter.hit(limit, client, name)
+        end, left = counter.get_window_stats(limit, client, name)
         wait = max(1, round(end - time.time()))
         g.rate_limit = {
             "RateLimit-Policy": f'"{name}";q={limit.amount};w={period}',
@@ -79,12 +80,41 @@ class Limiter:
             raise TooManyRequestsError(detail, retry_after=wait)
 
 
-def _counter(path: Path | None) -> FixedWindowRateLimiter | None:
-    try:
-        return FixedWindowRateLimiter(SharedCounters(path))
-    except OSError as error:
-        _say_unlimited(error)
-        return None
+class LateCounters:
+    """The counters of this process, tried again until there are some.
+
+    All lanes of the file are taken while workers of three generations live, as after two quick
+    deployments; the disk may be full.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._counter: FixedWindowRateLimiter | None = None
+        self._failed = False
+        self._try_at = 0.0
+        self._try()
+
+    def get(self) -> FixedWindowRateLimiter | None:
+        """Return what counts; None while nothing does."""
+        if self._counter is None and time.monotonic() >= self._try_at:
+            with self._lock:
+                self._try()
+        return self._counter
+
+    def _try(self) -> None:
+        if self._counter is not None or time.monotonic() < self._try_at:
+            return
+        try:
+            self._counter = FixedWindowRateLimiter(SharedCounters(self._path))
+        except OSError as error:
+            self._try_at = time.monotonic() + RETRY_SECONDS
+            if not self._failed:
+                _say_unlimited(error)
+            self._failed = True
+        else:
+            if self._failed:
+                logger.info("requests are limited again")
 
 
 def _say_unlimited(error: OSError) -> None:

@@ -22,6 +22,7 @@ from gateway.app import create_app
 from gateway.counting import SharedCounters
 from gateway.edge_settings import EdgeSettings
 from gateway.settings import AuthSettings
+from local.waiting import wait_until
 from tests.conftest import Logged
 from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
@@ -152,6 +153,58 @@ def test_without_its_file_requests_pass_and_one_line_says_so(
     client = make(counters=tmp_path / "counters", rate_limit_reads="1/day")
     assert statuses(client, "/api/movies", 5) == [200] * 5
     assert len([line for line in logged() if line["message"] == "requests are not limited"]) == 1
+
+
+def test_a_worker_that_found_all_lanes_taken_counts_as_soon_as_one_is_free(
+    make: Make, tmp_path: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_limits, "RETRY_SECONDS", 0.05)
+    path, files = tmp_path / "counters", len(os.listdir("/proc/self/fd"))
+    counting.prepare(path, 1)
+    tries: list[None] = []
+    open_lane = counting._open_lane
+
+    def counted(path: Path) -> tuple[int, int, int]:
+        tries.append(None)
+        return open_lane(path)
+
+    holders = [_lane_held_in_a_child(path) for _ in range(2)]
+    monkeypatch.setattr(counting, "_open_lane", counted)
+    client = make(counters=path, rate_limit_reads="1/day")
+    assert statuses(client, "/api/movies", 3) == [200] * 3
+    wait_until(lambda: _look(client) is None and len(tries) > 2, 20, "further tries")
+    for child, let_go in holders:
+        os.write(let_go, b"x")
+        os.close(let_go)
+        os.waitpid(child, 0)
+    wait_until(lambda: _look(client) == 429, 20, "requests to be limited again")
+    said = [line["message"] for line in logged() if "limited" in line["message"]]
+    assert said == ["requests are not limited", "requests are limited again"]
+    # PostgreSQL's connection, the counters' file; no file of a try in vain is left open
+    assert len(os.listdir("/proc/self/fd")) <= files + 3
+
+
+def _look(client: FlaskClient) -> int | None:
+    """The status of a read that is counted; None while none is."""
+    answer = client.get("/api/movies", environ_overrides={"REMOTE_ADDR": "192.0.2.1"})
+    return answer.status_code if "RateLimit" in answer.headers else None
+
+
+def _lane_held_in_a_child(path: Path) -> tuple[int, int]:
+    """Have a process take a lane; return it, and what to close so that it ends."""
+    taken, took = os.pipe()
+    goes, let_go = os.pipe()
+    child = os.fork()
+    if not child:
+        counters = SharedCounters(path)
+        os.write(took, b"x")
+        os.read(goes, 1)
+        os._exit(0 if counters.check() else 1)
+    os.close(took)
+    os.close(goes)
+    assert os.read(taken, 1) == b"x"
+    os.close(taken)
+    return child, let_go
 
 
 def test_that_its_file_can_not_be_made_stops_nothing(tmp_path: Path, logged: Logged) -> None:
