@@ -60,7 +60,9 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         guard.over("events", event_routes("events", database)),
         guard.over("events", event_routes("event", database)),
         limiter.over("pages", status_routes(watch, guard)),
-        limiter.over("pages", docs_routes(settings.docs.swagger_ui_dir)),
+        limiter.over(
+            "pages", docs_routes(settings.docs.swagger_ui_dir, settings.auth.auth_protected)
+        ),
         limiter.over("pages", page_routes(lambda: watch.summary(guard.shows_platform()))),
     ]
     health_routes = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
@@ -36,7 +36,7 @@ def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) 
     """
     routes = Blueprint(f"{name}_details", __name__, url_prefix=f"/api/{name}")
 
-    @routes.get("/<order_id>/details")
+    @routes.get("/<order_id>/details", provide_automatic_options=False)
     def get_details(order_id: str) -> Response:
         if order_id in _NO_ORDERS:
             return proxy.forward()
@@ -50,7 +50,10 @@ def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) 
 
 
 def _only_read(order_id: str) -> Response:
-    raise MethodNotAllowed(["GET", "HEAD", "OPTIONS"])
+    allowed = ["GET", "HEAD", "OPTIONS"]
+    if request.method == "OPTIONS":
+        return Response(headers={"Allow": ", ".join(allowed)})
+    raise MethodNotAllowed(allowed)
 
 
 def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:

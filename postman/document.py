@@ -100,7 +100,11 @@ def _operations(paths: dict[str, Any], security: list[Any]) -> Iterator[Operatio
 
 
 def examples(holder: dict[str, Any]) -> dict[str, Any]:
-    """The examples of a media type or a parameter by their names; a single one has none."""
-    if "example" in holder:
-        return {"": holder["example"]}
+    """The examples of a media type or a parameter by their names; a single one has none.
+
+    That of an optional parameter is `x-example`: what is called `example`, Swagger UI would send.
+    """
+    for name in ("example", "x-example"):
+        if name in holder:
+            return {"": holder[name]}
     return {name: example["value"] for name, example in holder.get("examples", {}).items()}

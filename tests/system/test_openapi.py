@@ -58,8 +58,8 @@ def token(stack: Stack, operation: Operation) -> dict[str, str]:
 
 def given(operation: Operation, place: str) -> dict[str, str]:
     """The examples of an operation's parameters in the path, query or header."""
-    found = (p for p in operation.parameters if p["in"] == place and "example" in p)
-    return {parameter["name"]: _written(parameter["example"]) for parameter in found}
+    found = ((p["name"], openapi.examples(p)) for p in operation.parameters if p["in"] == place)
+    return {name: _written(next(iter(shown.values()))) for name, shown in found if shown}
 
 
 def _written(example: object) -> str:

@@ -137,6 +137,16 @@ def _named(pairs: Iterable[tuple[str, dict[str, Any]]]) -> list[Any]:
     return [pytest.param(holder, id=name) for name, holder in pairs]
 
 
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_no_optional_parameter_has_an_example_that_clients_would_send(
+    operation: openapi.Operation,
+) -> None:
+    for parameter in operation.parameters:
+        if not parameter.get("required"):
+            assert not {"example", "examples"} & parameter.keys(), parameter["name"]
+            assert "example" not in parameter["schema"], parameter["name"]
+
+
 def test_the_document_is_valid() -> None:
     OpenAPIV30SpecValidator(openapi.raw()).validate()
 
@@ -254,7 +264,7 @@ def test_operations_have_names_of_their_own_and_words_to_explain_them() -> None:
 
 def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -> None:
     named = {operation.id: operation for operation in OPERATIONS}
-    example = {p["name"]: p["example"] for p in named["postBill"].parameters if "example" in p}
+    example = {p["name"]: p.get("x-example") for p in named["postBill"].parameters}
     body = json.dumps(BILL, indent=2).encode()
     key = Key(ANONYMOUS, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
     shown = next(p for p in named["getBill"].parameters if p["name"] == "id")

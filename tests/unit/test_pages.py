@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from chassis import web
+from gateway import scopes
 from gateway.docs import DOCUMENT, FILES, docs_routes
 from gateway.pages import page_routes
 from tests import openapi
@@ -24,9 +27,10 @@ def swagger_ui(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def client(swagger_ui: Path | None) -> FlaskClient:
-    """A client of these routes alone."""
-    routes = [page_routes(lambda: SUMMARY), docs_routes(swagger_ui)]
+def client(swagger_ui: Path | None, *protected: str) -> FlaskClient:
+    """A client of these routes alone; the orders are protected, if nothing else is said."""
+    docs = docs_routes(swagger_ui, protected or ("orders",))
+    routes = [page_routes(lambda: SUMMARY), docs]
     return web.create_app("gateway", ready=[], routes=routes).test_client()
 
 
@@ -95,3 +99,24 @@ def test_the_description_is_the_same_in_yaml_and_json() -> None:
     assert as_yaml.data == DOCUMENT.read_bytes()
     assert as_json.content_type == "application/json"
     assert json.loads(as_json.data) == yaml.safe_load(as_yaml.data)
+
+
+@pytest.mark.parametrize(
+    "protected", [("orders",), ("none",), scopes.CLASSES, ("movies", "events")]
+)
+def test_the_description_has_padlocks_at_what_needs_a_token_here(
+    protected: tuple[str, ...],
+) -> None:
+    served = client(None, *protected)
+    document: Any = json.loads(served.get("/openapi.json").data)
+    assert yaml.safe_load(served.get("/openapi.yaml").data) == document
+    OpenAPIV30SpecValidator(document).validate()
+    for path, item in document["paths"].items():
+        of_class = "platform" if path == "/metrics" else "".join(path.split("/")[2:3])
+        for method in item.keys() & {"get", "post", "put", "delete"}:
+            needed = item[method].get("security", document["security"])
+            assert needed == ([{"bearerAuth": []}] if of_class in protected else []), path
+
+
+def test_the_description_in_yaml_is_the_file_itself_by_default() -> None:
+    assert client(None).get("/openapi.yaml").data == openapi.FILE.read_bytes()
