@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from chassis.backoff import Backoff
 from chassis.delivery import Delivery, Handler, ItemT, RejectedError
 from chassis.errors import first_line
+from chassis.suspects import Suspects
 
 CONSUMED = Counter(
     "messages_consumed_total", "Messages taken from a queue, by outcome", ["queue", "outcome"]
@@ -20,7 +21,7 @@ CONSUMED_BATCH = Histogram(
     ["queue"],
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
-DEAD_LETTER_ABOVE = 40  # deliveries of one message
+DEATHS = 20  # with one message alone in hand, which then is a dead letter
 _LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
 Refused = tuple[Delivery, str]  # and why
 logger = logging.getLogger(__name__)
@@ -34,10 +35,13 @@ class BatchProcessor(Generic[ItemT]):
         queue: str,
         handler: Handler[ItemT],
         stop: threading.Event,
+        suspects: Suspects,
     ) -> None:
         self._queue = queue
         self._handler = handler
         self._stop = stop
+        self._suspects = suspects
+        self._alone: Delivery | None = None
         # from the start: for Prometheus a counter that begins with 1 has not increased
         for outcome in ("applied", "refused"):
             CONSUMED.labels(queue, outcome)
@@ -66,6 +70,25 @@ class BatchProcessor(Generic[ItemT]):
         CONSUMED.labels(self._queue, "refused").inc(len(refused))
         return refused
 
+    def process_alone(self, delivery: Delivery) -> list[Refused] | None:
+        """Do as `process` with a message that may be what this process dies of.
+
+        It is refused once a process has died so often with nothing but this message in hand.
+        """
+        deaths = self._suspects.deaths(delivery)
+        if deaths >= DEATHS:
+            CONSUMED.labels(self._queue, "refused").inc()
+            return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
+        self._suspects.take(delivery)
+        self._alone = delivery
+        refused = self.process([delivery])
+        self._alone = None
+        if refused is None:
+            self._suspects.put_down(delivery)
+        else:
+            self._suspects.forget(delivery)
+        return refused
+
     def _sort(
         self, deliveries: Sequence[Delivery]
     ) -> tuple[list[tuple[Delivery, ItemT]], list[Refused]]:
@@ -73,8 +96,6 @@ class BatchProcessor(Generic[ItemT]):
         refused: list[Refused] = []
         for delivery in deliveries:
             try:
-                if delivery.earlier_deliveries > DEAD_LETTER_ABOVE:
-                    raise RejectedError(f"delivered {delivery.earlier_deliveries} times in vain")
                 good.append((delivery, self._handler.parse(delivery)))
             except RejectedError as error:
                 refused.append((delivery, str(error)))
@@ -111,8 +132,17 @@ class BatchProcessor(Generic[ItemT]):
                 if not self._handler.is_outage(error):
                     raise
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
-            if self._stop.wait(backoff.next()):
+            if self._stopped_within(backoff.next()):
                 return False
+
+    def _stopped_within(self, seconds: float) -> bool:
+        """Wait while the database is unavailable, of which no message is guilty."""
+        if self._alone is None:
+            return self._stop.wait(seconds)
+        self._suspects.put_down(self._alone)
+        stopped = self._stop.wait(seconds)
+        self._suspects.take(self._alone)
+        return stopped
 
 
 def _named(error: Exception) -> str:

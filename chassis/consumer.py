@@ -10,18 +10,21 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic
+from urllib.parse import quote
 
 import pika
 from pika.channel import Channel
 from prometheus_client import Gauge
 
 from chassis import broker
-from chassis.batches import BatchProcessor, Refused
+from chassis.aside import Aside
+from chassis.batches import BatchProcessor
 from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
 from chassis.delivery import Delivery, Handler, ItemT
 from chassis.errors import BrokerUnavailableError
-from chassis.settings import BrokerSettings
+from chassis.settings import BrokerSettings, ProcessSettings, read
+from chassis.suspects import Suspects
 
 IN_FLIGHT = Gauge(
     "messages_in_flight", "Messages that were delivered and are not acknowledged yet", ["queue"]
@@ -48,12 +51,14 @@ class Consumer(Generic[ItemT]):
         self._in_flight = IN_FLIGHT.labels(settings.queue)
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
-        self._batches = BatchProcessor(settings.queue, handler, stop)
-        # refused, and not acknowledged before the dead-letter queue has them
-        self._aside: list[Refused] = []
+        self._aside = Aside(self._dead_letters)
+        notes = read(ProcessSettings).state_dir / "suspects"
+        self._suspects = Suspects(notes / f"queue-{quote(settings.queue, safe='')}")
+        self._batches = BatchProcessor(settings.queue, handler, stop, self._suspects)
         self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._channel: Channel | None = None
         self._consuming: Channel | None = None
+        self._one_by_one = False
         self._connection = Connection(settings, name, topology, self)
 
     def run(self) -> None:
@@ -79,44 +84,48 @@ class Consumer(Generic[ItemT]):
     def _begin(self) -> None:
         """Ask a new channel for messages, once they can be applied.
 
-        A broker counts each message that it delivers and gets back, and counted too often it is a
-        dead letter: during an outage no restart and no lost connection must count.
+        A broker counts each message that it delivers and gets back, and counted too often it is
+        handled alone: during an outage no restart and no lost connection must count. Where a
+        process has died of a suspect, messages come one by one, so that no other is counted.
         """
         channel = self._channel
         if channel is None or channel is self._consuming or not self._batches.can_begin():
             return
         self._consuming = channel
-        self._call(lambda: self._consume(channel))
+        self._one_by_one = self._suspects.any()
+        prefetch = 1 if self._one_by_one else PREFETCH
+        self._call(lambda: self._consume(channel, prefetch))
 
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
         # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
         deliveries = [d for d in list(self._waiting(wait)) if d.channel.is_open]
         often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
-        groups = [[d for d in deliveries if d not in often], *([d] for d in often)]
+        others = [d for d in deliveries if d not in often]
+        groups = [others, *([d] for d in often)]
         for group in filter(None, groups):
-            refused = self._batches.process(group)
+            alone = group is not others
+            batches = self._batches
+            refused = batches.process_alone(group[0]) if alone else batches.process(group)
             if refused is None:
                 return False
-            self._aside += refused
-            aside = [delivery for delivery, _reason in self._aside]
-            done = [delivery for delivery in group if delivery not in aside]
-            self._acknowledge(done, everything=not (often or aside))
-        self._dead_letter()
+            self._aside.add(refused)
+            done = [delivery for delivery in group if delivery not in self._aside]
+            self._acknowledge(done, everything=not (often or self._aside))
+        self._aside.publish(self._dead_lettered)
+        if others:
+            self._end_one_by_one(others[0].channel)
         return True
 
-    def _dead_letter(self) -> None:
-        """Put aside what was refused; what the broker does not take now is tried next time."""
-        self._aside = [pair for pair in self._aside if pair[0].channel.is_open]
-        while self._aside and self._dead_letters.ready():
-            delivery, reason = self._aside[0]
-            try:
-                self._dead_letters.put(delivery.body, delivery.properties, reason)
-            except BrokerUnavailableError as error:
-                logger.warning("dead letter not confirmed", extra={"reason": str(error)})
-                return
-            self._acknowledge([delivery], everything=False)
-            del self._aside[0]
+    def _end_one_by_one(self, channel: Channel) -> None:
+        """Take many messages at once again: what a broker delivers again comes before the rest."""
+        if self._one_by_one:
+            self._one_by_one = False
+            self._call(lambda: self._consume_anew(channel))
+
+    def _dead_lettered(self, delivery: Delivery) -> None:
+        self._acknowledge([delivery], everything=False)
+        self._suspects.forget(delivery)
 
     def _waiting(self, wait: float) -> Iterator[Delivery]:
         try:
@@ -151,14 +160,18 @@ class Consumer(Generic[ItemT]):
 
     def opened(self, channel: Channel) -> None:
         """Have the working thread ask for messages."""
-        channel.basic_qos(prefetch_count=PREFETCH)
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         self._channel = channel
         self._in_flight.set(0)
 
-    def _consume(self, channel: Channel) -> None:
+    def _consume(self, channel: Channel, prefetch: int) -> None:
         if channel.is_open:
+            # what is set counts for the consumers that come after
+            channel.basic_qos(prefetch_count=prefetch)
             channel.basic_consume(self._queue, self._deliver)
+
+    def _consume_anew(self, channel: Channel) -> None:
+        _cancel(channel, lambda: self._consume(channel, PREFETCH))
 
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""

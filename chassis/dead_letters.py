@@ -1,17 +1,27 @@
 """The way into the dead-letter queue: what can't be processed, with the reason."""
 
 import logging
+from collections.abc import Sequence
 from uuid import uuid4
 
 import pika
 
 from chassis import broker, trace
 from chassis.broker import Message
+from chassis.delivery import COUNTS
+from chassis.errors import shortened
+from chassis.printable import escaped, escaped_line
 from chassis.publisher import Publisher
 from chassis.settings import BrokerSettings
 
 REASON, TIME = "x-dead-letter-reason", "x-dead-letter-time"
-_BY_BROKER = ("x-delivery-count", "x-death", "x-first-death", "x-last-death", "x-acquired-count")
+LEFT_OUT = "x-headers-left-out"
+CARRIED_BYTES = 32 * 1024
+"""Of a frame's 128 KiB, by default; a broker may have been told 64."""
+_BY_BROKER = (*COUNTS, "x-death", "x-first-death", "x-last-death")
+_FIRST = ("X-Request-ID", "traceparent", LEFT_OUT)
+_OVERHEAD = 6  # bytes beside a header's name and text: one length, one type, another length
+_NAMED, _LONGEST_LIST = 20, 4000
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +50,7 @@ class DeadLetters:
         Raises:
             BrokerUnavailableError: not confirmed.
         """
-        headers = carried(properties) | {REASON: reason[:1000], TIME: str(broker.now())}
+        headers = carried(properties) | why(reason)
         message_id = properties.message_id or str(uuid4())
         content_type = properties.content_type or "application/octet-stream"
         self._publisher.publish(
@@ -51,15 +61,48 @@ class DeadLetters:
             logger.error("message dead-lettered", extra=extra)
 
 
+def why(reason: str) -> dict[str, str]:
+    """Return the headers that say why, and when, a message was put aside."""
+    return {REASON: shortened(escaped(reason), 1000), TIME: str(broker.now())}
+
+
 def carried(properties: pika.BasicProperties) -> dict[str, str]:
-    """Return the headers that a copy keeps: all but the broker's own and the reason."""
+    """Return the headers that a copy keeps: all but the broker's own and the reason.
+
+    They must fit into one frame (AMQP 0-9-1, section 4.2.6), with what is added to them. A header
+    for which there is no room is left out, and the header `x-headers-left-out` says which.
+    """
+    kept: dict[str, str] = {}
+    left_out: list[str] = []
+    room = CARRIED_BYTES
+    for name, value in sorted(_own(properties).items(), key=lambda item: item[0] not in _FIRST):
+        size = len(f"{name}{value}".encode(errors="backslashreplace"))
+        if size + _OVERHEAD <= room:
+            kept[name] = value
+            room -= size + _OVERHEAD
+        else:
+            left_out.append(f"{shortened(escaped_line(name), 80)} ({size:,} bytes)")
+    return kept | _said_of(left_out, kept.get(LEFT_OUT))
+
+
+def _own(properties: pika.BasicProperties) -> dict[str, str]:
     dropped = {*_BY_BROKER, REASON, TIME}
-    headers = properties.headers or {}
     return {
         name: str(value)
-        for name, value in headers.items()
+        for name, value in (properties.headers or {}).items()
         # a name that is not UTF-8 comes as bytes
         if isinstance(name, str)
         and name not in dropped
         and not name.startswith(("x-first-death", "x-last-death"))
     }
+
+
+def _said_of(left_out: Sequence[str], before: str | None) -> dict[str, str]:
+    """Name what is left out now, beside what an earlier copy has left out."""
+    if not left_out:
+        return {}
+    named = list(left_out[:_NAMED])
+    if len(left_out) > _NAMED:
+        named.append(f"and {len(left_out) - _NAMED:,} more")
+    earlier = [before] if before else []
+    return {LEFT_OUT: shortened(", ".join(earlier + named), _LONGEST_LIST)}

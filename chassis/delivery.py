@@ -7,6 +7,9 @@ from typing import Any, Protocol, TypeVar
 import pika
 from pika.channel import Channel
 
+COUNTS = ("x-delivery-count", "x-acquired-count")
+"""The headers in which a broker says how often it has delivered a message before."""
+
 
 class RejectedError(Exception):
     """A message that can't be processed, now or later."""
@@ -29,10 +32,14 @@ class Delivery:
 
     @property
     def earlier_deliveries(self) -> int:
-        """How often the broker has delivered this message before."""
-        # at the first delivery the header, if there is one, is the client's
-        count = self.headers.get("x-delivery-count") if self.redelivered else 0
-        return count if isinstance(count, int) else 0
+        """How often the broker has delivered this message before.
+
+        Since RabbitMQ 4.3 `x-delivery-count` counts failures alone, and `x-acquired-count` every
+        delivery: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+        """
+        # at the first delivery a header, if there is one, is the client's
+        counts = [self.headers.get(name) for name in COUNTS if self.redelivered]
+        return max((count for count in counts if isinstance(count, int)), default=0)
 
 
 ItemT = TypeVar("ItemT")

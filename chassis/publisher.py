@@ -25,6 +25,7 @@ from chassis.settings import BrokerSettings
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
+_FRAME_OVERHEAD = 20  # bytes: a frame's own, and class, weight and size of the body
 logger = logging.getLogger(__name__)
 
 
@@ -182,11 +183,13 @@ class Publisher:
         pika makes all frames of a message before it hands over the first.
         """
         try:
+            properties = _properties(message)
+            _check_size(message, properties, channel.connection.params.frame_max)
             channel.basic_publish(
                 message.exchange,
                 message.routing_key,
                 message.body,
-                _properties(message),
+                properties,
                 message.mandatory,
             )
         except Exception as error:
@@ -240,6 +243,21 @@ class Publisher:
         else:
             logger.info("broker confirms again")
             self._set(State.READY)
+
+
+def _check_size(message: Message, properties: pika.BasicProperties, frame_max: int) -> None:
+    """Refuse headers that don't fit into one frame: the broker would close the connection.
+
+    Raises:
+        ValueError: they don't.
+    """
+    # at most four bytes a character; encoding them all twice would cost each message
+    characters = sum(len(name) + len(value) for name, value in message.headers.items())
+    if 4 * characters < frame_max // 2:
+        return
+    size = sum(map(len, properties.encode())) + _FRAME_OVERHEAD
+    if size > frame_max:
+        raise ValueError(f"its headers take {size:,} bytes, and a frame {frame_max:,}")
 
 
 def _properties(message: Message) -> pika.BasicProperties:

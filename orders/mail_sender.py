@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
-from chassis import broker, database, dead_letters, outbox, trace
+from chassis import database, dead_letters, outbox, trace
 from chassis.broker import Message
 from chassis.database import Database
 from chassis.errors import first_line
@@ -162,8 +162,7 @@ class Sender:
             id=uuid4(),
             mandatory=True,
         )
-        why = {dead_letters.REASON: reason[:1000], dead_letters.TIME: str(broker.now())}
-        return replace(letter, headers={**letter.headers, **why})
+        return replace(letter, headers={**letter.headers, **dead_letters.why(reason)})
 
     def _insist(self, act: Callable[[Connection], None]) -> None:
         """Write down what became of a mail, however long the database is away."""

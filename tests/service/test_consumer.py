@@ -23,6 +23,8 @@ from chassis.broker import Queue
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
+from chassis.dead_letters import DeadLetters
+from chassis.errors import BrokerUnavailableError
 from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
@@ -204,7 +206,7 @@ def test_dead_letters_can_be_listed_and_discarded_one_by_one(
     assert [letter.id for letter in office.letters()] == ["second"]
 
 
-def test_a_message_delivered_too_often_is_put_aside(
+def test_a_message_that_was_delivered_often_beside_others_is_not_at_fault(
     channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
 ) -> None:
     post(channel, GOOD, "bounced")
@@ -215,9 +217,8 @@ def test_a_message_delivered_too_often_is_put_aside(
         wait_until(lambda: waiting(channel, QUEUE) == 1, SECONDS, "the message to be back")
     post(channel, GOOD, "good")
     consume()
-    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
-    wait_for_rows(billing_db, 1)
-    assert [row.message_id for row in rows(billing_db)] == ["good"]
+    wait_for_rows(billing_db, 2)
+    assert waiting(channel, DEAD) == 0
 
 
 def test_two_consumers_at_once_record_each_bill_once(
@@ -389,3 +390,72 @@ def test_poison_stops_no_other_message_while_the_broker_blocks_publishers(
     # twice where the first copy's confirm came too late
     wait_until(lambda: waiting(channel, DEAD) > 0, SECONDS, "the dead letter")
     wait_until(lambda: waiting(channel, QUEUE) == 0, SECONDS, "an empty queue")
+
+
+LARGE = "é" * 65_000  # of a frame's 128 KiB nearly all
+
+
+def test_a_dead_letter_leaves_out_headers_that_its_frame_has_no_room_for_and_says_which(
+    channel: BlockingChannel,
+    billing_db: Database,
+    billing_settings: Settings,
+    consume: Callable[[], threading.Event],
+) -> None:
+    headers = {"large": LARGE, "small": "kept", "X-Request-ID": "the-request"}
+    properties = pika.BasicProperties(message_id="poison", headers=headers)
+    channel.basic_publish("", QUEUE, b'{"\\ud800": 1}', properties)
+    post(channel, GOOD, "good")
+    stop = consume()
+    wait_for_rows(billing_db, 1)
+    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
+    [letter] = DeadLetterOffice(billing_settings.broker).letters()
+    found = letter.properties.headers or {}
+    assert found["small"] == "kept" and found["X-Request-ID"] == "the-request"
+    assert found["x-headers-left-out"] == "large (130,005 bytes)"
+    stop.set()
+    wait_until(lambda: consumers(channel) == 0, SECONDS, "no consumer")
+    assert DeadLetterOffice(billing_settings.broker).requeue({"poison"}) == 1
+    _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
+    assert again is not None and again.headers is not None
+    assert again.headers["x-headers-left-out"] == "large (130,005 bytes)"
+
+
+def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
+    channel: BlockingChannel, billing_settings: Settings
+) -> None:
+    properties = pika.BasicProperties(message_id="m", headers={"large": LARGE})
+    channel.basic_publish("", DEAD, b"{}", properties)
+    assert DeadLetterOffice(billing_settings.broker).requeue({"m"}) == 1
+    _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
+    assert again is not None and again.headers is not None
+    assert again.headers["x-headers-left-out"] == "large (130,005 bytes)"
+    assert "large" not in again.headers
+
+
+def test_a_dead_letter_that_can_not_be_published_waits_while_others_pass_it(
+    channel: BlockingChannel,
+    billing_db: Database,
+    consume: Callable[[], threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, mended = DeadLetters.put, threading.Event()
+
+    def failing(self: DeadLetters, body: bytes, properties: Any, reason: str) -> None:
+        if properties.message_id == "stuck" and not mended.is_set():
+            raise BrokerUnavailableError("it can't be published")
+        put(self, body, properties, reason)
+
+    monkeypatch.setattr(DeadLetters, "put", failing)
+    for message_id in ("stuck", "other"):
+        post(channel, b"poison", message_id)
+    for number in range(300):
+        post(channel, GOOD, f"m{number}")
+    stop = consume()
+    wait_for_rows(billing_db, 300)
+    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "the other dead letter")
+    stop.set()
+    wait_until(lambda: waiting(channel, QUEUE) == 1, SECONDS, "the stuck one to be back")
+    mended.set()
+    consume()
+    wait_until(lambda: waiting(channel, DEAD) == 2, SECONDS, "both dead letters")
+    assert waiting(channel, QUEUE) == 0

@@ -207,3 +207,13 @@ def test_while_the_broker_blocks_publishers_messages_are_refused_at_once(
 def _blocked(publisher: Publisher) -> bool:
     """Publish; tell whether the broker blocks: it says so when something is published."""
     return not published(publisher, Message(b"x", QUEUE)) and publisher._state is State.BLOCKED
+
+
+def test_headers_beyond_a_frame_fail_alone_and_leave_the_connection_open(
+    publisher: Publisher, channel: BlockingChannel
+) -> None:
+    with pytest.raises(BrokerUnavailableError, match=r"its headers take 140,\d+ bytes"):
+        publisher.publish(Message(b"large", QUEUE, headers={"large": "x" * 140_000}))
+    assert publisher.is_ready()
+    publisher.publish(Message(b"next", QUEUE, headers={"wide": "é" * 60_000}))
+    assert bodies(channel) == [b"next"]
