@@ -100,7 +100,7 @@ def test_the_readme_has_every_metric_with_its_kind_and_labels() -> None:
 def test_counters_of_what_is_refused_begin_with_nothing_so_that_the_first_is_an_increase() -> None:
     MAILS.clear()  # other tests have sent some
     stop = threading.Event()
-    BatchProcessor("tests-queue", Mock(), stop)
+    BatchProcessor("tests-queue", Mock(), stop, Mock())
     Sender(Mock(), Mock(), "orders@localhost", "tests-queue.dlq", stop)
     refused = {"outcome": "refused"}
     for name, own in (
