@@ -33,7 +33,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     of_clients, of_orders, voiding, ready = databases
     clients = _bills(settings.broker, BillHandler(of_clients), stop)
     order_bills = settings.broker.for_queue(ORDER_BILLS)
-    orders = _bills(order_bills, BillHandler(of_orders, answers_repeats=True), stop)
+    orders = _bills(order_bills, BillHandler(of_orders, of_orders=True), stop)
     cancellations = _cancellations(settings.broker.for_queue(INBOX), voiding, stop)
     checks: list[Check] = [ready, clients, orders, cancellations]
     worker.serve_health(PROCESS, checks, settings.server, settings.consumer_port)

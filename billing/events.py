@@ -1,5 +1,7 @@
 """What billing hears and tells: an order is cancelled; a bill was recorded or voided."""
 
+from dataclasses import replace
+
 from sqlalchemy import RowMapping
 
 from billing.bills import VoidBill
@@ -22,14 +24,23 @@ _ORDERS_INBOX = "orders_inbox"
 RELAY_TOPOLOGY: Topology = (
     EXCHANGE,
     Queue(_ORDERS_INBOX),
-    *(Binding(_ORDERS_INBOX, EXCHANGE.name, type) for type in ("bill.recorded", "bill.voided")),
+    Binding(_ORDERS_INBOX, EXCHANGE.name, "bill.voided"),
 )
 """What must be there before an event is published: no order may miss that its bill is recorded."""
 
 
 def bill_recorded(bill: RowMapping) -> Message:
     """Make the event that tells of a new bill, with all that the API shows of it."""
-    return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill), mandatory=True)
+    return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill))
+
+
+def told_to_orders(recorded: Message) -> Message:
+    """Make the copy of `bill.recorded` that goes to orders, of the bill of an order.
+
+    Orders does not listen to the exchange: its messages would wait behind those about the bills of
+    clients.
+    """
+    return replace(recorded, exchange="", routing_key=_ORDERS_INBOX, mandatory=True)
 
 
 def bill_voided(void: VoidBill) -> Message:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping
 
 from billing import bills
-from billing.events import bill_recorded
+from billing.events import bill_recorded, told_to_orders
 from billing.schemas import BillMessage
 from chassis import database, outbox, trace
 from chassis.broker import Message
@@ -40,16 +40,16 @@ class ReceivedBill:
 class BillHandler:
     """Records bills, and has billing-relay announce each."""
 
-    def __init__(self, database: Database, *, answers_repeats: bool = False) -> None:
+    def __init__(self, database: Database, *, of_orders: bool = False) -> None:
         """Prepare a handler.
 
         Args:
             database: where the bills are.
-            answers_repeats: whether a bill that comes again is announced again. Orders sends one
-                again when it has not heard of it.
+            of_orders: whether orders has asked for the bills, and is told of each; again, if it
+                asks again, since it has not heard of it.
         """
         self._database = database
-        self._answers_repeats = answers_repeats
+        self._of_orders = of_orders
 
     def parse(self, delivery: Delivery) -> ReceivedBill:
         """Read a bill; a message that another client published without an id gets one.
@@ -72,22 +72,16 @@ class BillHandler:
         first = {item.message_id: item for item in reversed(items)}
         with self._database.unit_of_work() as connection:
             recorded = bills.record(connection, [item.row for item in items])
-            announced = [*recorded, *self._repeated(connection, first.keys(), recorded)]
-            outbox.add_all(connection, [_event(first[bill["id"]], bill) for bill in announced])
+            events = [_event(first[bill["id"]], bill) for bill in recorded]
+            if self._of_orders:
+                missed = _recorded_before(connection, first.keys(), recorded)
+                answers = [*events, *(_event(first[bill["id"]], bill) for bill in missed)]
+                events += map(told_to_orders, answers)
+            outbox.add_all(connection, events)
             connection.commit()
         new = {bill["id"]: bill for bill in recorded}
         for item in items:
             _log(item, new.pop(item.message_id, None))
-
-    def _repeated(
-        self, connection: Connection, message_ids: Iterable[str], new: Sequence[RowMapping]
-    ) -> Sequence[RowMapping]:
-        """Return the bills that were recorded before, if they are to be announced again."""
-        if not self._answers_repeats:
-            return []
-        recorded_now = {bill["id"] for bill in new}
-        earlier = [message_id for message_id in message_ids if message_id not in recorded_now]
-        return bills.recorded(connection, earlier) if earlier else []
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""
@@ -96,6 +90,14 @@ class BillHandler:
     def is_outage(self, error: Exception) -> bool:
         """A database that is away, or not as it should be, is no message's fault."""
         return database.is_outage(error)
+
+
+def _recorded_before(
+    connection: Connection, message_ids: Iterable[str], new: Sequence[RowMapping]
+) -> Sequence[RowMapping]:
+    recorded_now = {bill["id"] for bill in new}
+    earlier = [message_id for message_id in message_ids if message_id not in recorded_now]
+    return bills.recorded(connection, earlier) if earlier else []
 
 
 def _event(item: ReceivedBill, bill: RowMapping) -> Message:

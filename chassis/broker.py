@@ -77,6 +77,17 @@ class Binding:
         )
 
 
+@dataclass(frozen=True)
+class FormerBinding(Binding):
+    """What a queue got in an earlier version, and gets no more; it may be gone already."""
+
+    def declare(self, channel: Channel, then: Callable[[], None]) -> None:
+        """Remove it on the connection's own thread, then go on."""
+        channel.queue_unbind(
+            self.queue, self.exchange, self.routing_key, callback=lambda _frame: then()
+        )
+
+
 Topology = Iterable[Queue | Exchange | Binding]
 
 

@@ -6,7 +6,7 @@ Beside it runs the sweeper, which sends again what orders wait for.
 import threading
 
 from chassis import worker
-from chassis.broker import Binding, Exchange, Queue, Topology, dead_letter_queue
+from chassis.broker import Binding, Exchange, FormerBinding, Queue, Topology, dead_letter_queue
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.event_handler import EventHandler
@@ -22,7 +22,9 @@ TOPOLOGY: Topology = (
     Exchange("billing_events", "topic"),
     Exchange("customer_events", "fanout"),
     Binding(QUEUE, "inventory_events", "stock.*"),
-    *(Binding(QUEUE, "billing_events", type) for type in ("bill.recorded", "bill.voided")),
+    Binding(QUEUE, "billing_events", "bill.voided"),
+    # those of orders billing puts straight into the queue; the others are clients', and many
+    FormerBinding(QUEUE, "billing_events", "bill.recorded"),
     Binding(QUEUE, "customer_events"),
 )
 

@@ -33,7 +33,7 @@ INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "inventory_inbox": {"order_events": ("order.created", "order.cancelled", "order.completed")},
     "orders_inbox": {
         "inventory_events": ("stock.*",),
-        "billing_events": ("bill.recorded", "bill.voided"),
+        "billing_events": ("bill.voided",),
         "customer_events": ("#",),
     },
     "billing_inbox": {"order_events": ("order.cancelled",)},

@@ -101,10 +101,11 @@ def process(orders_settings: Settings, tmp_path: Path) -> Iterator[Make]:
 
 def tell(channel: BlockingChannel, type: str, uid: object, event_id: str | None = None) -> None:
     """Publish an event as another service does."""
-    exchange = "billing_events" if type == "bill.recorded" else "inventory_events"
+    is_bill = type == "bill.recorded"
+    exchange, routing_key = ("", QUEUE) if is_bill else ("inventory_events", type)
     event_id = event_id or str(uuid4())
     properties = pika.BasicProperties(message_id=event_id, delivery_mode=2)
-    channel.basic_publish(exchange, type, body_of(type, uid, event_id), properties, True)
+    channel.basic_publish(exchange, routing_key, body_of(type, uid, event_id), properties, True)
 
 
 def taken(channel: BlockingChannel, queue: str) -> list[tuple[str, dict[str, Any]]]:

@@ -59,7 +59,7 @@ class Shop:
             "mail_inbox": MailHandler(orders),
             "inventory_inbox": inventory_consumer.create_handler(inventory),
             "billing_inbox": EventHandler(billing, "billing-consumer", VOIDING),
-            "order_bills": BillHandler(billing, answers_repeats=True),
+            "order_bills": BillHandler(billing, of_orders=True),
         }
         self.lost: Counter[tuple[str, str]] = Counter()
         self._delivered = {id(database): 0 for database in (orders, inventory, billing)}
