@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import Delete, Insert, RowMapping, Update, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Insert,
+    RowMapping,
+    Update,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from chassis.database import Database
@@ -68,7 +79,7 @@ class Customers:
         with _existing(customer_id), self.database.read() as connection:
             return connection.execute(query).mappings().one()
 
-    def create(self, values: Mapping[str, Any]) -> RowMapping:
+    def create(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Insert a customer and return it.
 
         Raises:
@@ -77,7 +88,7 @@ class Customers:
         """
         return self._apply("customer.created", insert(Customer).values(**values))
 
-    def change(self, customer_id: int, values: Mapping[str, Any]) -> RowMapping:
+    def change(self, customer_id: int, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Change what `values` name of a customer and return it.
 
         Raises:
@@ -85,11 +96,12 @@ class Customers:
             ConflictError: another customer has this email.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
-        statement = update(Customer).where(Customer.id == customer_id).values(**values)
+        counted = {**values, "version": Customer.version + 1}
+        statement = update(Customer).where(Customer.id == customer_id).values(**counted)
         with _existing(customer_id):
             return self._apply("customer.updated", statement)
 
-    def remove(self, customer_id: int) -> RowMapping:
+    def remove(self, customer_id: int) -> Mapping[str, Any]:
         """Delete a customer and return what it was.
 
         Raises:
@@ -100,17 +112,27 @@ class Customers:
         with _existing(customer_id):
             return self._apply("customer.deleted", statement)
 
-    def _apply(self, event_type: str, change: Insert | Update | Delete) -> RowMapping:
+    def _apply(self, event_type: str, change: Insert | Update | Delete) -> Mapping[str, Any]:
         with self.database.unit_of_work() as connection:
             with _unique_email():
-                customer = connection.execute(change.returning(*_COLUMNS)).mappings().one()
-            event = customer_event(event_type, customer)
+                customer, version = _changed(connection, change)
+            event = customer_event(event_type, customer, version)
             # now that the row is locked, so that the events of one customer keep their order
             self.announce(connection, event, f"customer/{customer['id']}")
             connection.commit()
         what = event_type.replace(".", " ")
         logger.info(what, extra={"customer_id": customer["id"], "message_id": event.id})
         return customer
+
+
+def _changed(
+    connection: Connection, change: Insert | Update | Delete
+) -> tuple[Mapping[str, Any], int]:
+    """Make a change; return the customer and the version, to which a deletion counts, too."""
+    statement = change.returning(*_COLUMNS, Customer.version)
+    row = dict(connection.execute(statement).mappings().one())
+    version = row.pop("version")
+    return row, version + 1 if isinstance(change, Delete) else version
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What customers tells whoever listens: a customer was created, updated or deleted."""
 
-from sqlalchemy import RowMapping
+from collections.abc import Mapping
+from typing import Any
 
 from chassis.broker import Exchange, Message
 from chassis.events import event
@@ -12,14 +13,15 @@ SOURCE = "customer-api"
 _DATA = ("id", "email", "name", "company", "phone")
 
 
-def customer_event(type: str, customer: RowMapping) -> Message:
+def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Message:
     """Make the event that tells of a customer's change.
 
     Args:
         type: `customer.created`, `customer.updated` or `customer.deleted`.
         customer: as it is now; a deleted one as it was.
+        version: counts the changes of this customer.
     """
-    data = {name: customer[name] for name in _DATA}
+    data = {**{name: customer[name] for name in _DATA}, "version": version}
     return event(EXCHANGE.name, type, SOURCE, data)
 
 

@@ -9,7 +9,7 @@ class Base(DeclarativeBase):
 
 
 class Customer(Base):
-    """A customer."""
+    """A customer; `version` counts its changes, from 1 upwards, and its deletion, too."""
 
     __tablename__ = "customers"
 
@@ -18,3 +18,4 @@ class Customer(Base):
     email: Mapped[str] = mapped_column(String(254))
     company: Mapped[str | None] = mapped_column(String(255))
     phone: Mapped[str | None] = mapped_column(String(32))
+    version: Mapped[int] = mapped_column(BIGINT, server_default="1")

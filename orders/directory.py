@@ -2,9 +2,11 @@
 
 Three things write it, and none of them undoes what is newer:
 
-- Events, told apart by the time at which the customers service made the change, and not by their
-  arrival, since two consumers may apply two events in either order. A deletion is kept as a row
-  that knows nothing but the id, and stays: ids are never given twice.
+- Events, told apart by the version that the customers service gave the change, and not by their
+  arrival, since two consumers may apply two events in either order; nor by the time, since a clock
+  may be set back. An event of an earlier release has no version: it counts by its time, and only
+  until one with a version has come. A deletion is kept as a row that knows nothing but the id, and
+  stays: ids are never given twice.
 - An answer of the customers API, asked for a customer who is not here. It has no time of its own,
   and so it fills a gap and nothing else: a row that an event has made meanwhile stays as it is,
   and any update that comes later counts.
@@ -23,6 +25,7 @@ from sqlalchemy import (
     BIGINT,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     MetaData,
@@ -56,13 +59,15 @@ customers = Table(
     Column("name", Text),
     Column("email", Text),
     Column("as_of", DateTime(timezone=True)),
+    Column("version", BIGINT),
     Column("noted_at", DateTime(timezone=True), nullable=False),
     Column("forgotten", Boolean, nullable=False, server_default=false()),
 )
 """Who the customers are.
 
-`as_of` is the time of the event that says so, by the clock of the customers service; NULL if it was
-an answer of its API. `noted_at` is when the row was written, by the clock of orders_db.
+`as_of` is the time of the event that says so, by the clock of the customers service, and `version`
+the count of changes that it carries; both are NULL if it was an answer of its API. `noted_at` is
+when the row was written, by the clock of orders_db.
 """
 
 
@@ -84,6 +89,7 @@ class CustomerGone(EventData):
 
     id: BigInt
     time: Moment = Field(default_factory=_now)
+    version: BigInt | None = None
 
 
 class CustomerData(CustomerGone):
@@ -139,13 +145,21 @@ def _created(connection: Connection, customer: CustomerData, event_id: str) -> N
 
 def _updated(connection: Connection, customer: CustomerData, event_id: str) -> None:
     statement = _noted(customer)
-    older = or_(customers.c.as_of.is_(None), customers.c.as_of < statement.excluded.as_of)
+    names = ("name", "email", "as_of", "version", "noted_at")
     statement = statement.on_conflict_do_update(
         index_elements=[customers.c.id],
-        set_={name: statement.excluded[name] for name in ("name", "email", "as_of", "noted_at")},
-        where=customers.c.forgotten.is_(False) & older,
+        set_={name: statement.excluded[name] for name in names},
+        where=customers.c.forgotten.is_(False) & _is_older(customer),
     )
     connection.execute(statement)
+
+
+def _is_older(customer: CustomerData) -> ColumnElement[bool]:
+    """Tell whether what is there is older than an event."""
+    has_no_version = customers.c.version.is_(None)
+    if customer.version is not None:
+        return or_(has_no_version, customers.c.version < customer.version)
+    return has_no_version & or_(customers.c.as_of.is_(None), customers.c.as_of < customer.time)
 
 
 def _noted(customer: CustomerData) -> Any:
@@ -154,6 +168,7 @@ def _noted(customer: CustomerData) -> Any:
         name=customer.name,
         email=customer.email,
         as_of=customer.time,
+        version=customer.version,
         noted_at=func.clock_timestamp(),
     )
 
@@ -163,6 +178,7 @@ def _deleted(connection: Connection, customer: CustomerGone, event_id: str) -> N
         "name": null(),
         "email": null(),
         "as_of": customer.time,
+        "version": customer.version,
         "noted_at": func.clock_timestamp(),
         "forgotten": true(),
     }

@@ -104,6 +104,53 @@ def test_the_end_is_the_same_in_whatever_order_events_arrive(
     assert address(orders_db) == "last@kawa.fr"
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_newest_version_stays_in_whatever_order_and_by_whatever_clock(
+    order: tuple[int, ...], handler: EventHandler, orders_db: Database
+) -> None:
+    # the clock of customers was set back after each change
+    told = [
+        received(handler, CREATED, customer(email="first@kawa.fr") | {"version": 1}, 9),
+        received(handler, UPDATED, customer(email="second@kawa.fr") | {"version": 2}, 7),
+        received(handler, UPDATED, customer(email="third@kawa.fr") | {"version": 3}, 5),
+        received(handler, UPDATED, customer(email="last@kawa.fr") | {"version": 4}, 3),
+    ]
+    for number in order:
+        handler.apply([told[number]])
+    assert address(orders_db) == "last@kawa.fr"
+
+
+def test_events_of_an_earlier_release_count_by_their_time_until_one_has_a_version(
+    handler: EventHandler, orders_db: Database
+) -> None:
+    def apply(email: str, time: int, **version: int) -> str | None:
+        handler.apply([received(handler, UPDATED, customer(email=email) | version, time)])
+        return address(orders_db)
+
+    assert apply("a@kawa.fr", 5) == "a@kawa.fr"
+    assert apply("older@kawa.fr", 4) == "a@kawa.fr"
+    assert apply("b@kawa.fr", 6) == "b@kawa.fr"
+    # the first with a version, though the clock was set back
+    assert apply("c@kawa.fr", 2, version=7) == "c@kawa.fr"
+    assert apply("late@kawa.fr", 8) == "c@kawa.fr"
+    assert apply("older@kawa.fr", 9, version=6) == "c@kawa.fr"
+    assert apply("d@kawa.fr", 1, version=8) == "d@kawa.fr"
+
+
+def test_what_was_rebuilt_gives_way_to_what_is_newer_than_the_last_event(
+    handler: EventHandler, orders_db: Database, client: ServiceClient, customers: FlaskClient
+) -> None:
+    made = create(customers, "Ben")
+    handler.apply([received(handler, CREATED, customer(email="old@kawa.fr") | {"version": 1}, 9)])
+    make_older(orders_db)
+    directory_api.rebuild(orders_db, client)
+    assert address(orders_db) == made["email"]
+    handler.apply([received(handler, CREATED, customer(email="old@kawa.fr") | {"version": 1}, 9)])
+    assert address(orders_db) == made["email"]
+    handler.apply([received(handler, UPDATED, customer(email="new@kawa.fr") | {"version": 2}, 1)])
+    assert address(orders_db) == "new@kawa.fr"
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_no_late_event_brings_a_deleted_customer_back(
     order: tuple[int, ...], handler: EventHandler, orders_db: Database

@@ -1,0 +1,19 @@
+"""Customers count their changes, so that a copy tells the newer event from the older one.
+
+Revision ID: customers_0003
+"""
+
+from alembic import op
+
+revision = "customers_0003"
+down_revision = "customers_0002"
+
+
+def upgrade() -> None:
+    """Add the count."""
+    op.execute("ALTER TABLE customers ADD COLUMN version bigint NOT NULL DEFAULT 1")
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.execute("ALTER TABLE customers DROP COLUMN version")
