@@ -1,12 +1,12 @@
 """The copy of the customers knows of which version it is.
 
-Revision ID: orders_0007
+Revision ID: orders_0008
 """
 
 from alembic import op
 
-revision = "orders_0007"
-down_revision = "orders_0006"
+revision = "orders_0008"
+down_revision = "orders_0007"
 
 
 def upgrade() -> None:
