@@ -16,6 +16,8 @@ class Sizes:
         window: how many messages the client with a window of confirms publishes.
         movies: how many there are to list and search, the fewest first.
         page_seconds: how long each page is asked for in a turn.
+        purged: how many old messages an outbox has.
+        relayed: how many wait in it.
     """
 
     rounds: int
@@ -26,6 +28,8 @@ class Sizes:
     window: int
     movies: tuple[int, ...]
     page_seconds: float
+    purged: int
+    relayed: int
 
 
 FULL = Sizes(
@@ -37,6 +41,8 @@ FULL = Sizes(
     window=30_000,
     movies=(1_000, 100_000, 1_000_000),
     page_seconds=2,
+    purged=10_000_000,
+    relayed=20_000,
 )
 QUICK = Sizes(
     rounds=2,
@@ -47,4 +53,6 @@ QUICK = Sizes(
     window=5_000,
     movies=(1_000, 10_000, 100_000),
     page_seconds=0.5,
+    purged=300_000,
+    relayed=5_000,
 )

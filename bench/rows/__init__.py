@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from bench.figures import Row
-from bench.rows import billing, drain, hanging, memory, pages, reads, writes
+from bench.rows import billing, drain, hanging, memory, pages, purge, reads, writes
 from bench.stage import Stage
 
 # memory last: it shows what the others left behind
@@ -14,5 +14,6 @@ ROWS: Mapping[str, Callable[[Stage], Row]] = {
     "drain": drain.measure,
     "writes": writes.measure,
     "pages": pages.measure,
+    "purge": purge.measure,
     "memory": memory.measure,
 }

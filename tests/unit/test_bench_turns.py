@@ -10,7 +10,7 @@ from bench import nginx
 from bench.__main__ import parser
 from bench.figures import Figure, Sample
 from bench.measure import Rival, interleaved
-from bench.rows import ROWS, billing, drain, hanging, pages, reads
+from bench.rows import ROWS, billing, drain, hanging, pages, purge, reads
 from bench.stage import UNLIMITED, overrides
 from bench.usage import Usage
 from local import variables
@@ -88,6 +88,13 @@ def test_one_consumer_is_compared_with_the_one_by_one_consumer() -> None:
     rates = {drain.ONE: 2500, drain.TWO: 3000, drain.SINGLY: 100}
     first, *_ = drain.ratios([figure(name, rate, 0) for name, rate in rates.items()])
     assert (first.value, first.met) == (25, True)
+
+
+def test_the_relay_beside_the_purge_is_compared_with_the_relay_alone() -> None:
+    rates = {purge.ALONE: 1000, purge.BESIDE: 600, purge.PURGE: 1700}
+    beside, _purge, needed = purge.ratios([figure(name, rate, 0) for name, rate in rates.items()])
+    assert (beside.value, beside.met) == (0.6, True)
+    assert (needed.value, needed.met) == (100, True)
 
 
 def test_pages_are_compared_by_their_time_over_the_most_and_the_fewest_movies() -> None:
