@@ -16,6 +16,9 @@ from chassis.validation import field_errors, path, validated
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 IdT = TypeVar("IdT", int, str, UUID)
+# a thousand ids fit; white space around a value counts, since Link repeats it
+_LONGEST_VALUE = 25_000
+_TOO_LONG = f"must have at most {_LONGEST_VALUE:,} characters"
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
 UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
 
@@ -101,6 +104,9 @@ def query(schema: type[SchemaT]) -> SchemaT:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
         raise InvalidError([FieldError(name, "must be given once") for name in repeated])
+    long = [name for name, value in request.args.items() if len(value) > _LONGEST_VALUE]
+    if long:
+        raise InvalidError([FieldError(name, _TOO_LONG) for name in long])
     return validated(schema, request.args.to_dict())
 
 
@@ -121,6 +127,8 @@ def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
     Raises:
         InvalidError: it is not one.
     """
+    if len(text) > _LONGEST_VALUE:
+        raise InvalidError([FieldError(field, _TOO_LONG)])
     try:
         return kind.validate_python(text)
     except ValidationError as error:

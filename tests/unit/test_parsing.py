@@ -201,6 +201,16 @@ def test_a_parameter_that_is_repeated_unknown_or_wrong_is_named(query: str, fiel
     assert [fault.field for fault in raised.value.errors] == [field]
 
 
+def test_white_space_around_a_value_is_bounded_since_link_repeats_it() -> None:
+    with (
+        APP.test_request_context(f"/?title=a{'+' * 25_000}&after=5"),
+        pytest.raises(InvalidError, match="title: must have at most 25,000 characters"),
+    ):
+        parsing.query(Selection)
+    with pytest.raises(InvalidError, match="order_id: must have at most 25,000 characters"):
+        parsing.identifier("1" + " " * 25_000, parsing.BIGINT, "order_id")
+
+
 def test_thousands_of_repeated_parameters_are_ten_and_a_number() -> None:
     query = "&".join(f"p{number}=1&p{number}=1" for number in range(1000))
     with APP.test_request_context(f"/?{query}"), pytest.raises(InvalidError) as raised:
