@@ -1,7 +1,7 @@
 """A service's own PostgreSQL: engine, reads, units of work, and whether it answers."""
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ from psycopg2.errors import ProgramLimitExceeded
 from sqlalchemy import Connection, RowMapping, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool
 
 from chassis.settings import DatabaseSettings
 
@@ -20,6 +21,45 @@ _OPTIONS = {
     # most of what a cursor finds is wanted, not the first tenth, for which PostgreSQL would plan
     "cursor_tuple_fraction": 1,
 }
+
+
+def connect_args(place: Mapping[str, str], options: Mapping[str, object]) -> dict[str, Any]:
+    """Return how psycopg2 makes every connection of ours, with these settings of the session.
+
+    `place` is what `DatabaseSettings.place` is: where libpq connects to.
+
+    A server that vanishes without a word (halted, cut off) is noticed within some ten seconds: by
+    keepalives while an answer is waited for, by `tcp_user_timeout` while something is sent.
+
+    Source: PostgreSQL's manual, libpq, "Parameter Key Words".
+    """
+    return {
+        **place,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "keepalives_idle": 3,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+
+
+class Probe:
+    """Asks a database over a connection of its own each time.
+
+    On a kept connection a server that hangs would be waited for without an end; connecting has a
+    time limit.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._engine = create_engine(
+            settings.url, poolclass=NullPool, connect_args=connect_args(settings.place, _OPTIONS)
+        )
+
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        with self._engine.connect() as connection, _autocommit(connection):
+            connection.execute(text("SELECT 1"))
 
 
 class Database:
@@ -36,12 +76,10 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT,
-                "options": " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items()),
-            },
+            connect_args=connect_args(settings.place, _OPTIONS),
         )
         event.listen(self._engine, "checkout", _check_open)
+        self._probe = Probe(settings)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -57,8 +95,7 @@ class Database:
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""
-        with self.read() as connection:
-            connection.execute(text("SELECT 1"))
+        self._probe.check()
 
     def close(self) -> None:
         """Close the pool's connections."""

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from chassis import outbox, worker
 from chassis.broker import Topology
-from chassis.database import CONNECT_TIMEOUT, is_outage
+from chassis.database import Probe, connect_args, is_outage
 from chassis.dispatch import Dispatch
 from chassis.errors import first_line
 from chassis.housekeeping import Housekeeping
@@ -53,7 +53,6 @@ _SESSION = {
     "max_parallel_workers_per_gather": 0,
     "jit": "off",
 }
-_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
 logger = logging.getLogger(__name__)
 
 
@@ -137,14 +136,16 @@ class Relay:
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "options": _OPTIONS},
+            connect_args=connect_args(settings.place, _SESSION),
         )
+        self._probe = Probe(settings)
         self._connected = False
 
     def check(self) -> None:
-        """Raise what is wrong if the database is away."""
+        """Raise what is wrong if the database is unavailable, or hangs."""
         if not self._connected:
             raise ConnectionError("no connection to the outbox")
+        self._probe.check()
 
     def run(self) -> None:
         """Relay until the stop event is set; wait out what is away."""

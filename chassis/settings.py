@@ -5,12 +5,14 @@ with `INVENTORY_DB_`). Values come from the environment first, then from the fil
 """
 
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -18,6 +20,18 @@ from chassis.errors import SettingsError
 from chassis.validation import field_errors
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _ports(value: object) -> int | str:
+    """Read a port, or several as libpq takes them."""
+    parts = [part.strip() for part in str(value).split(",")]
+    if not all(re.fullmatch("[0-9]{1,5}", part) and 0 < int(part) < 65536 for part in parts):
+        detail = "must be a port from 1 to 65535, or one for each host, separated by commas"
+        raise PydanticCustomError("ports", detail)
+    return int(parts[0]) if len(parts) == 1 else ",".join(parts)
+
+
+Ports = Annotated[int | str, BeforeValidator(_ports)]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -28,10 +42,15 @@ class Group(BaseSettings):
 
 
 class DatabaseSettings(Group):
-    """A service's own PostgreSQL database."""
+    """A service's own PostgreSQL database.
+
+    Attributes:
+        host: where it is; or several, separated by commas, of which one takes writes.
+        port: for all hosts, or one for each, separated by commas.
+    """
 
     host: str = "localhost"
-    port: Port = 5432
+    port: Ports = 5432
     name: str
     user: str
     password: SecretStr
@@ -40,9 +59,22 @@ class DatabaseSettings(Group):
     def url(self) -> URL:
         """The SQLAlchemy address, with the driver spelled out."""
         password = self.password.get_secret_value()
-        return URL.create(
-            "postgresql+psycopg2", self.user, password, self.host, self.port, self.name
-        )
+        port = self.port if isinstance(self.port, int) else None  # the others are in `place`
+        return URL.create("postgresql+psycopg2", self.user, password, self.host, port, self.name)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where libpq connects to: of several hosts the first that takes writes."""
+        place = {"host": self.host, "port": str(self.port)}
+        return place | {"target_session_attrs": "read-write"} if "," in self.host else place
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> "DatabaseSettings":
+        hosts, ports = self.host.split(","), str(self.port).split(",")
+        if len(ports) not in (1, len(hosts)):
+            detail = "PORT must be one port, or as many as HOST has hosts"
+            raise PydanticCustomError("ports", detail)
+        return self
 
 
 class BrokerSettings(Group):

@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 
+from chassis.database import connect_args
 from chassis.settings import DatabaseSettings
 
 _LOCK = 7595454712  # one migration at a time in a database
@@ -23,7 +24,7 @@ def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") ->
     config.set_main_option("script_location", str(files("chassis") / "migrations"))
     config.set_main_option("version_locations", str(files(service) / "migrations"))
     config.set_main_option("path_separator", "newline")
-    engine = create_engine(settings.url, connect_args={"connect_timeout": 5})
+    engine = create_engine(settings.url, connect_args=connect_args(settings.place, {}))
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         config.attributes["connection"] = connection

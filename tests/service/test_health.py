@@ -1,6 +1,7 @@
 """`/live`, `/ready` and `/metrics`, and what is answered while the database is away."""
 
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,15 +9,22 @@ import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from chassis import migrations, web
+from chassis import database, migrations, web
+from chassis.database import Database
+from chassis.publisher import Publisher
+from chassis.relay import Relay
 from chassis.settings import DatabaseSettings
 from inventory.app import create_app
 from inventory.settings import Settings
+from local import processes
 from local.homes import private_home
 from local.ports import free_port
 from local.postgres import Postgres
+from local.waiting import wait_until
 from tests.conftest import DATABASES, PASSWORD
 from tests.service.conftest import NOWHERE, SERVER, port
 
@@ -42,6 +50,14 @@ def stoppable() -> Iterator[Stoppable]:
         configured = Settings(SERVER, port(), port(), port(), settings, NOWHERE)
         yield create_app(configured).test_client(), server
         server.stop()
+
+
+def settings_of(server: Postgres) -> DatabaseSettings:
+    """Where inventory's database on a server is."""
+    name, user = DATABASES["inventory"]
+    return DatabaseSettings(
+        host=server.host, port=server.port, name=name, user=user, password=SecretStr(PASSWORD)
+    )
 
 
 def content(response: TestResponse) -> Any:
@@ -166,3 +182,56 @@ def test_metrics_do_not_grow_with_the_paths_that_are_asked_for(inventory: FlaskC
 def test_metrics_do_not_grow_with_the_methods_that_are_invented(inventory: FlaskClient) -> None:
     inventory.open("/api/movies", method="INVENTED")
     assert "INVENTED" not in inventory.get("/metrics").text
+
+
+def test_with_the_database_frozen_it_is_not_ready(
+    stoppable: Stoppable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, server = stoppable
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
+    settings = settings_of(server)
+    server.start()
+    api = create_app(Settings(SERVER, port(), port(), port(), settings, NOWHERE)).test_client()
+    relay = Relay(settings, Publisher(NOWHERE, "idle", []), threading.Event())
+    relay._connected = True  # as one that works
+    assert api.get("/ready").status_code == 200
+    relay.check()
+    frozen = server.pids()
+    processes.freeze(frozen)
+    try:
+        assert api.get("/ready").status_code == 503
+        with pytest.raises(OperationalError):
+            relay.check()
+    finally:
+        processes.thaw(frozen)
+    wait_until(lambda: api.get("/ready").status_code == 200, 60, "it to be ready again")
+
+
+def test_of_two_hosts_the_one_that_takes_writes_is_used(stoppable: Stoppable) -> None:
+    _, server = stoppable
+    server.start()
+    name, user = DATABASES["inventory"]
+    with private_home() as home:
+        standby = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
+        standby.start()
+        standby.create_database(name, user, PASSWORD)
+        # to a client as a standby is
+        own = Database(settings_of(standby), 1)
+        with own.read() as connection:
+            connection.execute(text(f"ALTER ROLE {user} SET default_transaction_read_only = on"))
+        own.close()
+        for first in (standby.port, free_port()):
+            both = DatabaseSettings(
+                host="127.0.0.1,127.0.0.1",
+                port=f"{first},{server.port}",
+                name=name,
+                user=user,
+                password=SecretStr(PASSWORD),
+            )
+            found = Database(both, 1)
+            with found.read() as connection:
+                port_of_it = connection.execute(text("SELECT inet_server_port()")).scalar_one()
+            assert port_of_it == server.port
+            found.check()
+            found.close()
+        standby.stop()

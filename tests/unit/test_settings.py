@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr, ValidationError
 from sqlalchemy import make_url
 
 import billing.settings
@@ -194,3 +195,25 @@ def test_a_password_with_any_character_arrives_at_the_database(
     url = inventory.settings.load().database.url
     assert url.drivername == "postgresql+psycopg2"
     assert make_url(url.render_as_string(hide_password=False)).password == "a/b@c:d%e'f é"
+
+
+def database_at(host: str, port: str) -> DatabaseSettings:
+    """The settings of a database at these places."""
+    return DatabaseSettings(host=host, port=port, name="a", user="b", password=SecretStr("c"))
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_asked_for() -> None:
+    one = database_at("db1", "5432")
+    assert one.place == {"host": "db1", "port": "5432"}
+    for port in ("5432", "5432,5433"):
+        both = database_at("db1,db2", port).place
+        assert both == {"host": "db1,db2", "port": port, "target_session_attrs": "read-write"}
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [("db1", "0"), ("db1", "x"), ("db1", "65536"), ("db1", "1,2"), ("db1,db2", "1,2,3")],
+)
+def test_ports_that_fit_no_hosts_are_refused(host: str, port: str) -> None:
+    with pytest.raises(ValidationError):
+        database_at(host, port)
