@@ -14,10 +14,12 @@ from local.pm2 import NODE
 TOOLS = INSTALLED / "postman" / "node_modules"
 NEWMAN = TOOLS / "newman" / "bin" / "newman.js"
 CONVERTER = TOOLS / "openapi-to-postmanv2" / "bin" / "openapi2postmanv2.js"
-# what an import in Postman sets so that requests and examples have the document's examples
+# what an import in Postman sets so that requests and examples have the document's examples, and
+# no filter or header is sent with a value that Postman makes up
 AS_IMPORTED = (
     "folderStrategy=Tags,parametersResolution=Example,"
-    "requestParametersResolution=Example,exampleParametersResolution=Example"
+    "requestParametersResolution=Example,exampleParametersResolution=Example,"
+    "enableOptionalParameters=false"
 )
 
 

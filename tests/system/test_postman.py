@@ -126,7 +126,22 @@ def imported(stack: Stack, tmp_path: Path) -> Any:
     """What Postman makes of openapi.yaml, and a stack as new, to which its examples fit."""
     empty(stack)
     store_event(stack, UUID(example(OPERATIONS["getEvent"], "uid")))
+    post_bill(stack)
     return newman.convert(openapi.FILE, tmp_path / "imported.json")
+
+
+def post_bill(stack: Stack) -> None:
+    """Post the example of a bill with the example of a key, which give the example of an id."""
+    operation = OPERATIONS["postBill"]
+    body = next(iter(openapi.examples(operation.bodies["application/json"]).values()))
+    named = {p["name"]: openapi.examples(p) for p in operation.parameters}
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": next(iter(named["Idempotency-Key"].values())),
+    }
+    data = json.dumps(body, indent=2).encode()
+    answer = requests.post(f"{stack.url}/api/billing", data=data, headers=headers, timeout=10)
+    assert answer.status_code == 202, answer.text
 
 
 def by_place(items: list[Any]) -> Iterator[tuple[tuple[str, str], Any]]:
