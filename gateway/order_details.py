@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from chassis.errors import UpstreamError
 from chassis.fields import MAX_BIGINT
@@ -17,6 +17,8 @@ from chassis.upstream import IN_FLIGHT, Answer, UpstreamClient
 from gateway.inquiry import Inquiry, as_list, decoded
 
 # of an order, and the class of resources that each belongs to; its history it always shows
+UID = "Order-UID"
+"""The header by which orders gives an order's own name, which is the id of its bill."""
 PARTS = {"bill": "billing", "customer": "customers", "products": "products"}
 _REQUIRED = ("order_id", "customer_id", "items")
 logger = logging.getLogger(__name__)
@@ -59,18 +61,24 @@ class OrderDetails:
         if answer.status != 200:
             return answer
         order = _order(decoded(answer))
-        parts = {"history": history, **self._led_to(order, inquiry, permitted)}
+        uid = answer.headers.get(UID)
+        parts = {"history": history, **self._led_to(order, uid, inquiry, permitted)}
         shown = _put_together(order, inquiry.answers(parts))
         return {**shown, "protected": sorted(PARTS.keys() - set(permitted))}
 
     def _led_to(
-        self, order: Mapping[str, Any], inquiry: Inquiry, permitted: Collection[str]
+        self,
+        order: Mapping[str, Any],
+        uid: str | None,
+        inquiry: Inquiry,
+        permitted: Collection[str],
     ) -> dict[str, "Future[Any]"]:
         """Ask for what an order names; not for what it can't have or the caller may not read."""
         parts = {}
-        if "bill" in permitted:
-            bills = urlencode({"order_id": order["order_id"], "limit": 1})
-            parts["bill"] = inquiry.ask(self.billing, f"/api/billing?{bills}", _first)
+        if "bill" in permitted and uid:
+            # not by its order_id: another order may have had that, and any client may send it
+            path = f"/api/billing/{quote(uid, safe='')}"
+            parts["bill"] = inquiry.ask(self.billing, path, _object)
         if "customer" in permitted and _is_key(order["customer_id"]):
             path = f"/api/customers/{order['customer_id']}"
             parts["customer"] = inquiry.ask(self.customers, path, _object)
@@ -114,10 +122,6 @@ def _object(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UpstreamError("An upstream has answered with no object.")
     return data
-
-
-def _first(data: Any) -> Any:
-    return next(iter(as_list(data)), None)
 
 
 def _by_id(data: Any) -> dict[Any, Any]:

@@ -26,6 +26,7 @@ from orders.schemas import (
 )
 
 PROCESS = "orders-api"
+UID = "Order-UID"
 
 
 def order_routes(name: str, desk: Desk) -> Blueprint:
@@ -56,7 +57,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     def get_by_order_id(order_id: str) -> Response:
         key = parsing.identifier(_unslashed(order_id), ORDER_ID, "order_id")
         with database.read() as connection:
-            return jsonify(_shown(finding.get_by_order_id(connection, key)))
+            return _single(finding.get_by_order_id(connection, key))
 
     @routes.get("/stats")
     def get_stats() -> Response:
@@ -68,7 +69,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     def get_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.read() as connection:
-            return jsonify(_shown(finding.get(connection, key)))
+            return _single(finding.get(connection, key))
 
     @routes.get("/<order_pk>/history")
     def get_history(order_pk: str) -> Response:
@@ -109,6 +110,13 @@ def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with desk.orders.database.unit_of_work() as connection:
         return page(map(_shown, finding.find(connection, **chosen)), query.limit)
+
+
+def _single(order: Mapping[str, Any]) -> Response:
+    """Answer with one order, and with its name in events, which is the id of its bill."""
+    response = jsonify(_shown(order))
+    response.headers[UID] = str(order["uid"])
+    return response
 
 
 def _shown(order: Mapping[str, Any]) -> dict[str, Any]:

@@ -188,13 +188,18 @@ def order(gateway: FlaskClient, billing_db: Database) -> Any:
         made(gateway, "/api/products", {"name": name, "price": price, "stock": 5})
     items = [{"product_id": 2, "quantity": 1}, {"product_id": 1, "quantity": 2}]
     order = made(gateway, "/api/orders", {"customer_id": customer["id"], "items": items})
-    record_bill(billing_db, order["order_id"])
+    record_bill(billing_db, order["order_id"], uid_of(gateway, order))
     return order
 
 
-def record_bill(database: Database, order_id: str) -> None:
-    """Record a bill for an order."""
-    bill = {"message_id": str(uuid4()), "user_id": "1", "number_of_items": 3, "order_id": order_id}
+def uid_of(gateway: FlaskClient, order: Any) -> str:
+    """The order's name in events, which is its bill's id."""
+    return gateway.get(f"/api/orders/{order['id']}").headers["Order-UID"]
+
+
+def record_bill(database: Database, order_id: str, message_id: str) -> None:
+    """Record a bill."""
+    bill = {"message_id": message_id, "user_id": "1", "number_of_items": 3, "order_id": order_id}
     with database.unit_of_work() as connection:
         bills.record(connection, [bill | {"total_amount": "39.80"}])
         connection.commit()
@@ -226,6 +231,18 @@ def test_an_order_comes_with_all_that_belongs_to_it(gateway: FlaskClient, order:
     assert details["bill"]["order_id"] == order["order_id"]
     assert [change["to_status"] for change in details["history"]] == ["pending"]
     assert details["unavailable"] == []
+
+
+def test_the_bill_is_that_of_the_order_and_not_of_another_with_its_order_id(
+    gateway: FlaskClient, order: Any, billing_db: Database
+) -> None:
+    record_bill(billing_db, order["order_id"], str(uuid4()))  # as any client may send one
+    assert details_of(gateway, order)["bill"]["id"] == uid_of(gateway, order)
+    gateway.put(f"/api/orders/{order['id']}/status", json="cancelled")
+    assert gateway.delete(f"/api/orders/{order['id']}").status_code == 200
+    items = [{"product_id": 1, "quantity": 1}]
+    body = {"customer_id": 2, "order_id": order["order_id"], "items": items}
+    assert details_of(gateway, made(gateway, "/api/orders", body))["bill"] is None
 
 
 def test_the_order_is_what_orders_says_but_for_the_products(
@@ -327,13 +344,15 @@ def test_without_a_token_what_is_protected_is_not_shown_by_an_order_that_is_not(
 
 
 @pytest.mark.parametrize("order_id", ["a&b=c", "a b", "é/%2F#?", "ORD-X"])
-def test_the_bill_is_found_whatever_the_order_is_called(
+def test_a_bill_that_a_client_posts_with_an_order_id_is_not_the_order_s(
     gateway: FlaskClient, billing_db: Database, order_id: str
 ) -> None:
     body = {"customer_id": "x", "order_id": order_id, "total_amount": 1}
     bare = made(gateway, "/api/orders", body)
-    record_bill(billing_db, order_id)
-    assert details_of(gateway, bare)["bill"]["order_id"] == order_id
+    record_bill(billing_db, order_id, str(uuid4()))
+    assert details_of(gateway, bare)["bill"] is None
+    record_bill(billing_db, order_id, uid_of(gateway, bare))
+    assert details_of(gateway, bare)["bill"]["id"] == uid_of(gateway, bare)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
