@@ -12,6 +12,7 @@ from chassis.paging import Page
 
 MAX_LOCAL_PART = 64  # RFC 5321, section 4.5.3.1.1
 _LONGEST_PHONE = 32
+_ENCODED_WORD = "=?"  # how one begins: RFC 2047
 _PHONE_SIGNS = frozenset(digits + " +().-")
 # as text processors, web pages and address books write them: no-break, thin, narrow, figure
 _PLAIN = str.maketrans(
@@ -21,6 +22,8 @@ _PLAIN = str.maketrans(
 
 def _email(address: str) -> str:
     try:
+        if _ENCODED_WORD in address:
+            raise EmailNotValidError
         return _checked(address)
     except EmailNotValidError:
         detail = f"must be an email address, like ben@kawa.fr; {_fault(address)}"
@@ -42,6 +45,8 @@ def _fault(address: str) -> str:
         return "there is something on both sides of its @"
     if len(local) > MAX_LOCAL_PART:
         return f"before its @ are at most {MAX_LOCAL_PART} characters"
+    if _ENCODED_WORD in local:
+        return "before its @ is no =?, which mail programs take for an encoded word and decode"
     if not _is_email(f"ben@{domain}"):
         return "what is behind its @ is a domain that mail can be sent to"
     if not _is_email(f"{local}@kawa.fr"):

@@ -11,6 +11,7 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.event_handler import EventHandler
 from orders import directory, saga
+from orders.deletion import DELETION
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 
@@ -31,7 +32,7 @@ TOPOLOGY: Topology = (
 
 def handler(database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
-    reactions = {**saga.REACTIONS, **directory.REACTIONS}
+    reactions = {**saga.REACTIONS, **directory.REACTIONS, "customer.deleted": DELETION}
     return EventHandler(database, PROCESS, reactions, saga.lock)
 
 

@@ -40,6 +40,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from chassis.cli import echo
 from chassis.database import Database
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.event_handler import DataT, Envelope, EventData, Reaction
@@ -214,4 +215,4 @@ def rebuild_command() -> None:
         raise click.ClickException(str(error)) from None
     finally:
         database.close()
-    click.echo(f"{done.customers} customers; {done.forgotten} forgotten, who are gone")
+    echo(f"{done.customers} customers; {done.forgotten} forgotten, who are gone")

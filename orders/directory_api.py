@@ -13,6 +13,7 @@ from chassis.errors import NotFoundError, UpstreamError
 from chassis.fields import MAX_BIGINT
 from chassis.service_client import ServiceClient
 from chassis.validation import validated
+from orders import mails
 from orders.directory import CustomerData, customers, key
 
 _PAGE = 1000
@@ -113,4 +114,6 @@ def _replace(
         .where(customers.c.noted_at < before)
         .values(name=null(), email=null(), forgotten=true(), noted_at=func.now())
     )
-    return connection.execute(gone).rowcount
+    deleted = connection.execute(gone.returning(customers.c.id)).scalars().all()
+    mails.forget(connection, deleted)
+    return len(deleted)

@@ -14,7 +14,9 @@ import click
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.dialects import postgresql
 
+from chassis.cli import echo
 from chassis.database import Database
+from chassis.printable import escaped_line
 from orders.import_files import ImportedOrder, check
 from orders.import_record import FileError
 from orders.models import Order, OrderChange
@@ -94,7 +96,7 @@ def import_(path: Path, dry_run: bool) -> None:
             connection.commit()
     database.close()
     would = "would be " if dry_run else ""
-    click.echo(f"orders {would}loaded: {done.loaded}; skipped, since they exist: {done.skipped}")
+    echo(f"orders {would}loaded: {done.loaded}; skipped, since they exist: {done.skipped}")
 
 
 def _checked(path: Path) -> Sequence[ImportedOrder]:
@@ -103,7 +105,7 @@ def _checked(path: Path) -> Sequence[ImportedOrder]:
     except FileError as error:
         raise click.ClickException(f"{path}: {error}") from None
     for fault in faults:
-        click.echo(fault, err=True)
+        echo(escaped_line(str(fault)), err=True)
     if faults:
         raise click.ClickException(f"{path}: {len(faults)} of its orders are wrong; none is loaded")
     return orders

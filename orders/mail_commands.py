@@ -16,8 +16,10 @@ from typing import Any, NamedTuple, cast
 import click
 from sqlalchemy import select
 
+from chassis.cli import echo
 from chassis.database import Database
 from chassis.json_decoding import decode
+from chassis.printable import escaped_line
 from chassis.validation import validated
 from orders.mail_settings import MailSettings
 from orders.mail_text import OrderData, compose, name_of
@@ -30,6 +32,7 @@ class WrittenMail(NamedTuple):
 
     id: str
     state: str
+    to: str
     message: EmailMessage
 
     @property
@@ -39,9 +42,8 @@ class WrittenMail(NamedTuple):
 
     def __str__(self) -> str:
         """One line for it."""
-        names = ("To", "Subject", "X-Order-ID")
-        to, subject, order = (str(self.message[name]) for name in names)
-        return "  ".join((self.id, self.time, self.state, to, subject, order))
+        subject, order = (str(self.message[name]) for name in ("Subject", "X-Order-ID"))
+        return "  ".join((self.id, self.time, self.state, self.to, subject, order))
 
 
 def _read(settings: Settings) -> Iterator[WrittenMail]:
@@ -59,7 +61,7 @@ def _in_maildir(path: Path) -> Iterator[WrittenMail]:
         for key, message in box.iteritems():
             # our own mails have an order; whatever else somebody put there is theirs
             if message["X-Order-ID"] and message["Date"]:
-                yield WrittenMail(key, "filed", cast(EmailMessage, message))
+                yield WrittenMail(key, "filed", str(message["To"]), cast(EmailMessage, message))
     except (OSError, mailbox.Error) as error:
         raise click.ClickException(f"the Maildir can't be read: {error}") from None
 
@@ -72,18 +74,16 @@ def _in_table(settings: Settings) -> Iterator[WrittenMail]:
     database = Database(settings.database, connections=1)
     with database.read() as connection:
         for row in connection.execute(select(mails).order_by(mails.c.id)):
-            yield WrittenMail(
-                name_of(row.order_uid, row.step), row.state, _message(row, settings.mail)
-            )
+            # none is kept of a mail that was sent, nor of a customer who was deleted
+            to = row.recipient or "-"
+            name = name_of(row.order_uid, row.step)
+            yield WrittenMail(name, row.state, to, _message(row, settings.mail))
     database.close()
 
 
 def _message(row: Any, settings: MailSettings) -> EmailMessage:
     order = validated(OrderData, decode(bytes(row.data)))
-    message = compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
-    del message["To"]
-    message["To"] = row.recipient or "?"
-    return message
+    return compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
 
 
 @click.group()
@@ -101,7 +101,7 @@ def list_() -> None:
         return written.time, not written.id.endswith(".created"), written.id
 
     for written in sorted(_read(load()), key=place):
-        click.echo(str(written))
+        echo(escaped_line(str(written)))
 
 
 @mail.command()
@@ -115,5 +115,6 @@ def show(mail_id: str) -> None:
         raise click.ClickException(f"no mail has the id {mail_id}")
     message = found[0].message
     for name in ("Date", "From", "To", "Subject", "Message-ID", "X-Order-ID"):
-        click.echo(f"{name}: {message[name]}")
-    click.echo(f"\n{message.get_content()}", nl=False)
+        text = found[0].to if name == "To" else str(message[name])
+        echo(escaped_line(f"{name}: {text}"))
+    echo(f"\n{message.get_content()}", nl=False)

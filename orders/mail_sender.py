@@ -59,6 +59,8 @@ class Sender:
         self._sender = sender
         self._dead_letter_queue = dead_letter_queue
         self._stop = stop
+        # what is delivered under the row's lock is delivered by nobody whose claim was taken
+        self._doubt = None if transport.is_local else mails.DOUBT
         self._claims: set[UUID] = set()
         self._lock = threading.Lock()
         # from the start: for Prometheus a counter that begins with 1 has not increased
@@ -68,7 +70,7 @@ class Sender:
     def work(self) -> bool:
         """Claim a mail and send it; False if none is due."""
         with self._database.unit_of_work() as connection:
-            mail = mails.claim(connection, self._transport.lease)
+            mail = mails.claim(connection, self._transport.lease, doubt=self._doubt)
             connection.commit()
         if mail is None:
             return False
@@ -113,10 +115,11 @@ class Sender:
             message = compose(
                 mail.order, mail.step, self._sender, mail.recipient or "", mail.recorded_at
             )
-        except ValueError as error:
-            raise RefusedError(f"the mail can't be written: {error}") from error
-        name = name_of(mail.uid, mail.step)
-        return Letter(name, message["To"].addresses[0].addr_spec, message, mail.attempts > 1)
+            recipient = message["To"].addresses[0].addr_spec
+        except Exception as error:
+            # whatever it is, it is this mail's: the same data make the same fault each time
+            raise RefusedError(f"the mail can't be written: {_fault(error)}") from error
+        return Letter(name_of(mail.uid, mail.step), recipient, message, mail.attempts > 1)
 
     def _finish(self, connection: Connection, mail: Mail, letter: Letter) -> None:
         if self._transport.is_local:
@@ -194,6 +197,10 @@ def _extra(mail: Mail) -> dict[str, object]:
         "step": mail.step,
         "attempts": mail.attempts,
     }
+
+
+def _fault(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 
 def _reason(error: Exception) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from decimal import Decimal
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -83,15 +84,28 @@ def compose(
     message = EmailMessage(policy=SMTP.clone(utf8=not address.isascii()))
     message["From"] = sender
     message["To"] = address
-    message["Subject"] = _SUBJECTS[step].format(_one_line(order.order_id))
+    if [found.addr_spec for found in message["To"].addresses] != [address]:
+        raise ValueError("the address of the recipient can't be written into a header")
+    _set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
     message["Date"] = format_datetime(time)
     domain = parseaddr(sender)[1].rpartition("@")[2]
     message["Message-ID"] = f"<{name_of(order.uid, step)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    message["X-Order-ID"] = _one_line(order.order_id)
+    _set_text(message, "X-Order-ID", _one_line(order.order_id))
     # a server need not take lines of eight bits or of more than 998 characters
     message.set_content(_text(order, step), cte="quoted-printable")
     return message
+
+
+def _set_text(message: EmailMessage, name: str, text: str) -> None:
+    """Set a header to `text`, in which what looks like an encoded word is none (RFC 2047).
+
+    A header made from text would be decoded, and written as what it then says: control characters.
+    """
+    if "=?" in text:
+        message.set_raw(name, Header(text, "utf-8", header_name=name).encode(linesep="\r\n"))
+    else:
+        message[name] = text
 
 
 def sendable(address: str) -> str:
@@ -104,6 +118,9 @@ def sendable(address: str) -> str:
     if match is None:
         raise ValueError("the address of the recipient is none")
     local, domain = match.groups()
+    if "=?" in local:
+        # mail programs decode it, and then mean another mailbox
+        raise ValueError("the address of the recipient looks like an encoded word (RFC 2047)")
     return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
 
 

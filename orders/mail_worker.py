@@ -47,11 +47,16 @@ def _record(step: Step, connection: Connection, order: OrderData, event_id: str)
 REACTIONS = {f"order.{step}": Reaction(OrderData, partial(_record, step)) for step in STEPS}
 
 
+def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    orders = (event.data for event in events if isinstance(event.data, OrderData))
+    mails.lock_orders(connection, [order.uid for order in orders])
+
+
 class MailHandler(EventHandler):
     """Notes the mails that events lead to, and wakes who sends them."""
 
     def __init__(self, database: Database, wake: Sequence[threading.Event] = ()) -> None:
-        super().__init__(database, PROCESS, REACTIONS)
+        super().__init__(database, PROCESS, REACTIONS, _lock)
         self._wake = wake
 
     def apply(self, items: Sequence[ReceivedEvent]) -> None:

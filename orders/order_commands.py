@@ -6,7 +6,9 @@ from datetime import timedelta
 import click
 from sqlalchemy import Connection
 
+from chassis.cli import echo
 from chassis.database import Database
+from chassis.printable import escaped_line
 from orders import finding, sweeping
 from orders.settings import Settings, load
 from orders.states import STATUSES
@@ -33,7 +35,7 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
             lines = [_line(order) for order in finding.find(connection, status=status, limit=limit)]
     database.close()
     for line in lines[:limit]:
-        click.echo(line)
+        echo(escaped_line(line))
 
 
 def _stuck_lines(
@@ -72,4 +74,4 @@ def resend() -> None:
         unsettled += swept.unsettled
         is_done = not (swept.settled or swept.unsettled)
     database.close()
-    click.echo(f"sent again for {unsettled} orders")
+    echo(f"sent again for {unsettled} orders")

@@ -43,6 +43,7 @@ from tests.service.process import Process
 from tests.service.raw_upstream import RawUpstream
 
 STEPS = ("created", "completed", "cancelled")
+ENCODED = ("=?utf-8?q??=@x.test", "=?x?q?ceo?=@corp.test", "=?utf-8?q?ceo?=@corp.test")
 TEN = [uuid4() for _ in range(10)]
 
 
@@ -401,6 +402,17 @@ def test_no_text_of_an_order_adds_a_header_or_a_line() -> None:
     assert mail["X-Order-ID"] == "A Bcc: eve@kawa.fr B [1m"
 
 
+@pytest.mark.parametrize(
+    "word", ["=?utf-8?q?=1b=00=0d=0aBcc=3a?=", "=?utf-8?q??=", "é =?x?b?QQ==?="]
+)
+def test_what_looks_like_an_encoded_word_in_an_order_is_not_decoded(word: str) -> None:
+    mail = written(order_id=word)
+    assert mail["X-Order-ID"] == word
+    assert mail["Subject"] == f"Order {word}: thank you, we have it"
+    raw = mail.as_bytes()
+    assert b"\x1b" not in raw and b"\x00" not in raw and b"Bcc:" not in raw
+
+
 def test_letters_of_any_script_come_through_in_lines_that_any_server_takes() -> None:
     names = ["七人の侍", "Amélie", "x" * 255]
     lines = [
@@ -419,7 +431,9 @@ def test_a_domain_is_written_in_ascii_and_a_name_beyond_it_as_it_is() -> None:
     assert written(recipient="jürgen@straße.de")["To"] == "jürgen@xn--strae-oqa.de"
 
 
-@pytest.mark.parametrize("recipient", ["", "ben", "a@b, c@d", "a@b\nBcc: c@d", "<a@b>", "a@ö..de"])
+@pytest.mark.parametrize(
+    "recipient", ["", "ben", "a@b, c@d", "a@b\nBcc: c@d", "<a@b>", "a@ö..de", *ENCODED]
+)
 def test_what_is_no_address_makes_no_mail(recipient: str) -> None:
     with pytest.raises(ValueError):
         written(recipient=recipient)

@@ -201,3 +201,33 @@ def test_of_orders_whose_names_become_one_a_single_one_gets_it(
         *("\u1e0d\u0307", "d\u0307\u0323"),
     ]
     assert set(look("SELECT customer_id FROM orders")) == {COMPOSED}
+
+
+def test_mails_from_before_take_turns_and_keep_no_address_once_they_are_sent(
+    empty: DatabaseSettings, opened: Database
+) -> None:
+    uid = "5ae3ab9c-6ac9-4e0e-8b5c-5b1a0ac5b8a5"
+    data = f'{{"uid": "{uid}", "order_id": "O", "email": "ben@kawa.fr", "total": 25.10}}'
+    into = "INSERT INTO mails (order_uid, step, order_id, customer_id, data, headers, state, "
+    rows = [
+        f"{into} recipient) VALUES ('{uid}', 'created', 'O', '1', :data, '{{}}', 'waiting', 'a@b')",
+        f"{into} recipient) VALUES ('{uid}', 'completed', 'O', '1', :data, '{{}}', "
+        "'waiting', 'a@b')",
+        f"{into} recipient) VALUES (gen_random_uuid(), 'created', 'O', '1', :data, '{{}}', "
+        "'sent', 'a@b')",
+    ]
+    migrations.upgrade("orders", empty, "orders_0008")
+    with opened.read() as connection:
+        for statement in rows:
+            connection.execute(text(statement), {"data": data.encode()})
+    migrations.upgrade("orders", empty)
+    with opened.read() as connection:
+        found = connection.execute(text("SELECT * FROM mails ORDER BY id")).all()
+    assert [(row.in_turn, row.recipient) for row in found] == [
+        (True, "a@b"),
+        (False, "a@b"),
+        (True, None),
+    ]
+    assert b"ben@kawa.fr" in bytes(found[0].data)
+    assert b"ben@kawa.fr" not in bytes(found[2].data)
+    assert b"25.10" in bytes(found[2].data)

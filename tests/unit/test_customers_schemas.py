@@ -111,6 +111,7 @@ def test_an_email_is_refused_or_kept_in_a_form_that_stays_and_fits_its_column(se
         validate_email(sent.strip(), check_deliverability=False, strict=True)
     except EmailNotValidError:
         assume(False)
+    assume("=?" not in sent)
     kept = EMAIL.validate_python(sent, strict=True)
     assert len(kept) <= 254
     assert "\x00" not in kept
@@ -184,6 +185,8 @@ def test_whoever_gives_another_email_is_told_in_our_words(how: str) -> None:
     ("email", "reason"),
     [
         ("ben", "it has one @"),
+        ("=?x?q?ceo?=@corp.test", "before its @ is no =?, which mail programs take for"),
+        ("=?utf-8?q??=@x.test", "before its @ is no =?, which mail programs take for"),
         ("ben@kawa@kawa.fr", "it has one @"),
         ("ben@", "there is something on both sides of its @"),
         (f"{'x' * 65}@kawa.fr", "before its @ are at most 64 characters"),
