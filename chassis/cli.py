@@ -7,6 +7,12 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from chassis.errors import SettingsError
+from chassis.printable import escaped
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print `text`, in which data may be, with nothing that a terminal would obey but newlines."""
+    click.echo(escaped(text), err=err, nl=nl)
 
 
 class Commands(click.Group):
@@ -16,11 +22,18 @@ class Commands(click.Group):
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            # with what it names, such as a file or an address
+            if escaped(error.message) == error.message:
+                raise
+            kind = click.UsageError if isinstance(error, click.UsageError) else click.ClickException
+            raise kind(escaped(error.message)) from None
         except SettingsError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(escaped(str(error))) from None
         except OperationalError as error:
             reason = str(error.orig).strip().replace("\n", " ")
-            raise click.ClickException(f"the database does not answer: {reason}") from None
+            message = f"the database does not answer: {escaped(reason)}"
+            raise click.ClickException(message) from None
 
 
 def group(service: str, **commands: Callable[[], object] | click.Command) -> Commands:

@@ -15,7 +15,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
 from chassis import broker
+from chassis.cli import echo
 from chassis.dead_letters import REASON, TIME, carried
+from chassis.printable import escaped_line
 from chassis.settings import BrokerSettings
 
 _BLOCKED_SECONDS = 5  # that a broker may refuse to take messages before a command gives up
@@ -154,7 +156,7 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
         """One line for each message: id, time, reason, body."""
         for letter in office().letters():
             body = letter.text.replace("\n", " ")[:80]
-            click.echo(f"{letter.id}  {letter.time}  {letter.reason}  {body}")
+            echo(escaped_line(f"{letter.id}  {letter.time}  {letter.reason}  {body}"))
 
     @dlq.command()
     @click.argument("message_id")
@@ -165,8 +167,8 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
         if not found:
             raise click.ClickException(f"no dead letter has the id {message_id}")
         for letter in found:
-            click.echo(json.dumps(letter.properties.headers, indent=2, default=str))
-            click.echo(letter.text)
+            echo(json.dumps(letter.properties.headers, indent=2, default=str))
+            echo(letter.text)
 
     _selecting(dlq, "requeue", "requeued", DeadLetterOffice.requeue)
     _selecting(dlq, "discard", "discarded", DeadLetterOffice.discard)
@@ -184,7 +186,7 @@ def _selecting(
         if everything == bool(message_ids):
             raise click.UsageError("name message ids, or say --all")
         count = act(office(), set(message_ids))
-        click.echo(f"{done} {count}")
+        echo(f"{done} {count}")
         if message_ids and count < len(set(message_ids)):
             raise click.ClickException("some of these ids are not in the dead-letter queue")
 

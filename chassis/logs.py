@@ -9,6 +9,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonEncoder
 
 from chassis import trace
+from chassis.printable import escaped
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
@@ -40,7 +41,7 @@ class Formatter(logging.Formatter):
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
         extra = ((n, v) for n, v in record.__dict__.items() if n not in _NO_FIELDS)
-        return _ENCODER.encode(line | dict(extra))
+        return escaped(_ENCODER.encode(line | dict(extra)))
 
 
 def configure(process: str) -> None:
@@ -66,7 +67,7 @@ def granian_config(process: str) -> dict[str, Any]:
         "rename_fields": {"levelname": "level"},
         "static_fields": {"process": process},
         "timestamp": True,
-        "json_ensure_ascii": False,
+        "json_ensure_ascii": True,
     }
     console = {
         "class": "logging.StreamHandler",

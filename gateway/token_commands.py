@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 import click
 from sqlalchemy import Connection, RowMapping
 
+from chassis.cli import echo
 from chassis.database import Database
 from chassis.errors import ConflictError, InvalidError, NotFoundError
+from chassis.printable import escaped_line
 from gateway import scopes, tokens
 from gateway.settings import load
 
@@ -71,8 +73,8 @@ def create(name: str, scope: list[str], expires: timedelta | None) -> None:
     with _transaction() as connection:
         made = tokens.create(connection, name, scope, expires)
         connection.commit()
-    click.echo(made)
-    click.echo(f"token {name}: {', '.join(scope)}; shown only now, so keep it safe", err=True)
+    echo(made)
+    echo(f"token {name}: {', '.join(scope)}; shown only now, so keep it safe", err=True)
 
 
 @token.command("list")
@@ -82,7 +84,7 @@ def list_() -> None:
         lines = [_HEADINGS, *map(_line, tokens.find_all(connection))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        click.echo(_aligned(line, widths))
+        echo(escaped_line(_aligned(line, widths)))
 
 
 @token.command()
@@ -92,7 +94,7 @@ def revoke(name: str) -> None:
     with _transaction() as connection:
         tokens.revoke(connection, name)
         connection.commit()
-    click.echo(f"revoked {name}")
+    echo(f"revoked {name}")
 
 
 @contextmanager

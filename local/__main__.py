@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from chassis.printable import escaped
 from local import homes, memory, status, trace, variables
 from local.console import say
 from local.drill import command as drills
@@ -81,12 +82,25 @@ def events(stack: Stack, options: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, options: argparse.Namespace) -> int:
-    """Hand over to tail on the logs of a process or server."""
+    """Show the logs of a process or server."""
     files = [str(file) for file in _log_files(stack, options.name) if file.exists()]
     if not files:
         raise StackError(f"{options.name} has no log yet: ./stack up starts it.")
     follow = ["-F"] if options.follow else []
-    os.execvp("tail", ["tail", "-q", "-n", str(options.lines), *follow, *files])
+    _show(["tail", "-q", "-n", str(options.lines), *follow, *files])
+    return 0
+
+
+def _show(command: Sequence[str]) -> None:
+    """Say what a command writes, line by line, as long as somebody reads it."""
+    output = Output()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(line.rstrip(b"\n").decode(errors="backslashreplace"))
+            if not output.is_read():
+                break
+        process.terminate()
 
 
 def _log_files(stack: Stack, name: str) -> list[Path]:
@@ -205,7 +219,7 @@ def main(words: Sequence[str]) -> int:
     try:
         return _call(options.run, options)
     except StackError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{escaped(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from chassis.printable import escaped
+
 Report = Callable[[str], None]
 _lock = threading.Lock()
 
 
 def say(text: str = "") -> None:
-    """Write one line, whole even when several threads speak.
+    """Write one line, whole even when several threads speak; what steers a terminal is spelled.
 
     Where the reader has gone (`./stack up | head`), the work goes on unread.
     """
     with _lock:
         try:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(escaped(text) + "\n")
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from chassis.printable import escaped_line
 from local.console import say
 from local.drill import catalogue, page, table
 from local.drill.findings import BROKEN, Finding
@@ -110,7 +111,7 @@ def _run(runner: Runner, one: catalogue.Drill) -> Result:
 def progress(text: str) -> None:
     """Show what goes on in one line that is written over, on a terminal only."""
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{text[:120]}")
+        sys.stderr.write(f"\r\x1b[K{escaped_line(text)[:120]}")
         sys.stderr.flush()
 
 

@@ -1,0 +1,138 @@
+"""Every command prints data through the one function that spells what would steer a terminal."""
+
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+from unittest.mock import Mock
+
+import pika
+import pytest
+from click.testing import CliRunner
+
+from chassis import cli, dead_letter_office
+from chassis.dead_letter_office import DeadLetter, DeadLetterOffice
+from chassis.logs import Formatter
+from chassis.printable import escaped
+from gateway import token_commands, tokens
+from local import __main__ as stack
+from local import console, events, trace
+from local.drill import command
+from local.layout import CHECKOUT, SERVICES
+from orders import importing, mail_commands
+from tests.service.mailing import EPOCH
+
+EVIL = "\x1b]0;owned\x07\x9b2J\u202e\u2066\u2028\x7f"
+SPELLED = escaped(EVIL)
+PRINTS = re.compile(r"click\.echo\(|\bprint\(|sys\.std(out|err)\.write\(")
+# each of them with `escaped`, or with nothing but words of their own
+WITH_REASON = {
+    "chassis/cli.py",
+    "local/console.py",
+    "local/__main__.py",
+    "local/drill/command.py",
+}
+
+
+def modules() -> Iterator[Path]:
+    """All modules of the services, the chassis and ./stack."""
+    for name in ("chassis", "local", *SERVICES):
+        yield from (CHECKOUT / name).rglob("*.py")
+
+
+def test_nothing_is_printed_but_by_the_function_that_escapes() -> None:
+    found = {
+        str(module.relative_to(CHECKOUT))
+        for module in modules()
+        if PRINTS.search(module.read_text())
+    }
+    assert found <= WITH_REASON
+
+
+def harmless(text: str) -> None:
+    """Check that a terminal has nothing to obey, and that what was meant can be seen."""
+    assert escaped(text) == text
+    assert SPELLED in text or json.dumps(EVIL)[1:-1] in text, text
+
+
+def test_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"x-dead-letter-reason": EVIL, f"n{EVIL}": EVIL}
+    properties = pika.BasicProperties(message_id=EVIL, headers=headers)
+    letter = DeadLetter(1, EVIL.encode(), properties)
+    monkeypatch.setattr(DeadLetterOffice, "letters", lambda _self: [letter])
+    dlq = cli.group("billing", dlq=dead_letter_office.commands(lambda: Mock(queue="q")))
+    listed = CliRunner().invoke(dlq, ["dlq", "list"]).output
+    harmless(listed)
+    assert len(listed.splitlines()) == 1
+    harmless(CliRunner().invoke(dlq, ["dlq", "show", EVIL]).output)
+    harmless(CliRunner().invoke(dlq, ["dlq", "show", f"none{EVIL}"]).output)
+
+
+def test_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = EmailMessage()
+    message.set_content(EVIL)
+    message["Date"] = EPOCH
+    for name in ("Subject", "X-Order-ID"):
+        message.set_raw(name, EVIL)
+    written = mail_commands.WrittenMail("id", "waiting", f"{EVIL}@x.test", message)
+    monkeypatch.setattr(mail_commands, "_read", lambda _settings: [written])
+    monkeypatch.setattr("orders.settings.load", Mock())
+    harmless(CliRunner().invoke(mail_commands.mail, ["list"]).output)
+    harmless(CliRunner().invoke(mail_commands.mail, ["show", "id"]).output)
+
+
+def test_faults_of_an_import(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(f"order_id,customer_id,total_amount,status\n{EVIL},1,{EVIL},{EVIL}\n")
+    orders = cli.group("orders", **{"import": importing.import_})
+    result = CliRunner().invoke(orders, ["import", str(file)])
+    assert result.exit_code == 1
+    assert escaped(result.output) == result.output
+    assert r"\x1b]0;owned" in result.output
+
+
+def test_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"name": EVIL, "scopes": ["all"], "created_at": EPOCH, "expires_at": None, "state": "-"}
+    monkeypatch.setattr(token_commands, "_transaction", Mock(return_value=Mock(
+        __enter__=Mock(), __exit__=Mock(return_value=False))))  # fmt: skip
+    monkeypatch.setattr(tokens, "find_all", lambda _connection: [row])
+    harmless(CliRunner().invoke(token_commands.token, ["list"]).output)
+
+
+def test_log_lines_mean_what_was_logged() -> None:
+    record = logging.LogRecord("n", logging.INFO, "", 0, f"said {EVIL}", None, None)
+    record.reason = EVIL
+    line = Formatter("process").format(record)
+    harmless(line)
+    assert json.loads(line)["reason"] == EVIL
+    assert json.loads(line)["message"] == f"said {EVIL}"
+
+
+def test_what_stack_says(capsys: pytest.CaptureFixture[str]) -> None:
+    console.say(EVIL)
+    harmless(capsys.readouterr().out)
+
+
+def test_a_trace_and_events_and_logs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "billing-api-out.log").write_text(f"the-id {EVIL}\n")
+    for line in trace.find(tmp_path, "the-id"):
+        console.say(line)
+    harmless(capfd.readouterr().out)
+    console.say(events.line("key", pika.BasicProperties(message_id=EVIL), EVIL.encode()))
+    harmless(capfd.readouterr().out)
+    stack._show(["cat", str(tmp_path / "billing-api-out.log")])
+    harmless(capfd.readouterr().out)
+
+
+def test_the_progress_of_a_drill(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    command.progress(EVIL)
+    assert terminal.getvalue() == f"\r\x1b[K{SPELLED}"
