@@ -1,24 +1,111 @@
-"""Conditional requests: an answer that the client has already is not sent again.
+"""Conditional requests: an answer that the client has is not sent again, and no write gets lost.
 
-Source: RFC 9110, sections 8.8.3 (ETag), 13.1.2 (If-None-Match) and 15.4.5 (304 Not Modified).
+What the conditions mean, `chassis.preconditions` says.
 """
 
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from typing import Any
 
-from flask import Response, request
+from flask import Response, jsonify, request
+from werkzeug.exceptions import BadRequest
+
+from chassis.errors import PreconditionFailedError, PreconditionRequiredError
+from chassis.preconditions import (
+    IF_MATCH,
+    IF_NONE_MATCH,
+    Check,
+    MalformedTagsError,
+    Preconditions,
+    Tags,
+    read_tags,
+)
 
 _BYTES = 12
 
 
 def tagged(response: Response) -> Response:
-    """Give the answer to GET or HEAD its ETag, a hash of the body; 304 if the client has it.
+    """Give an answer its ETag, a hash of the body; 304 to GET or HEAD if the client has it.
 
-    The other headers, such as Link, stay.
+    The tag of a resource after a write is the one that GET answers with. The other headers, such as
+    Link, stay.
+
+    Raises:
+        BadRequest: If-Match or If-None-Match are malformed.
+        PreconditionFailedError: GET or HEAD demand another answer by If-Match.
     """
-    tag = blake2b(response.get_data(), digest_size=_BYTES).hexdigest()
+    tag = _tag(response)
+    if request.method in ("GET", "HEAD"):
+        conditions = _requested()
+        conditions.check_match(tag)
+        if conditions.if_none_match is not None and conditions.if_none_match.match_weakly(tag):
+            response.status_code = 304
+            response.set_data(b"")
+            del response.headers["Content-Length"], response.headers["Content-Type"]
     response.set_etag(tag)
-    if request.if_none_match.contains_weak(tag):
-        response.status_code = 304
-        response.set_data(b"")
-        del response.headers["Content-Length"], response.headers["Content-Type"]
     return response
+
+
+def created(response: Response, location: str) -> Response:
+    """Make an answer that of a POST which created the resource at `location`, with its ETag."""
+    response.status_code = 201
+    response.headers["Location"] = location
+    return tagged(response)
+
+
+def check(
+    shown: Callable[[Mapping[Any, Any]], dict[str, Any]] = dict, *, required: str | None = None
+) -> Check | None:
+    """Return the check that a row has to pass before this request changes it; None if it has none.
+
+    Args:
+        shown: makes of the row what GET shows.
+        required: why the request has to have If-Match, None if it may be without.
+
+    Raises:
+        BadRequest: If-Match or If-None-Match are malformed.
+    """
+    conditions = _requested()
+    if conditions == Preconditions() and required is None:
+        return None
+
+    def checked(row: Mapping[Any, Any]) -> None:
+        if required is not None and conditions.if_match is None:
+            raise PreconditionRequiredError(required)
+        conditions.check_change(_tag(jsonify(shown(row))))
+
+    return checked
+
+
+def refuse_tags() -> None:
+    """Let nobody change at once, under a condition, what has no ETag as a whole.
+
+    Raises:
+        BadRequest: If-Match or If-None-Match are malformed.
+        PreconditionFailedError: the request has a condition that can't be checked.
+    """
+    conditions = _requested()
+    if (conditions.if_match and not conditions.if_match.is_any) or conditions.if_none_match:
+        raise PreconditionFailedError(
+            "A condition can't be checked here: the collection as a whole has no ETag. "
+            "Nothing was changed."
+        )
+
+
+def _tag(response: Response) -> str:
+    return blake2b(response.get_data(), digest_size=_BYTES).hexdigest()
+
+
+def _requested() -> Preconditions:
+    return Preconditions(_tags(IF_MATCH), _tags(IF_NONE_MATCH))
+
+
+def _tags(name: str) -> Tags | None:
+    field = request.headers.get(name)
+    if field is None:
+        return None
+    try:
+        return read_tags(field)
+    except MalformedTagsError:
+        detail = f'{name} must be * or ETags in double quotes, such as "5f3a9c0b", with commas.'
+        raise BadRequest(detail) from None

@@ -37,6 +37,14 @@ class ConflictError(Exception):
     """The request contradicts the state of the thing it is about."""
 
 
+class PreconditionFailedError(Exception):
+    """The thing is another than the request demands; nothing was done."""
+
+
+class PreconditionRequiredError(Exception):
+    """The request has to say which state of the thing it knows."""
+
+
 class MalformedJsonError(ValueError):
     """What should be JSON is none; the message goes on where "The body" or "The file" begins."""
 

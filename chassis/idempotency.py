@@ -45,7 +45,7 @@ KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
 EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
 # a comma is what the server puts between the lines of a repeated header
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
-_KEPT_HEADERS = ("Content-Type", "Location")
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 logger = logging.getLogger(__name__)
 
 keys = Table(

@@ -25,6 +25,7 @@ from chassis.database import Database
 from chassis.errors import ConflictError, NotFoundError
 from chassis.outbox import Announce
 from chassis.page_size import bounded
+from chassis.preconditions import Check
 from customers.events import customer_event
 from customers.models import Customer
 
@@ -88,8 +89,10 @@ class Customers:
         """
         return self._apply("customer.created", insert(Customer).values(**values))
 
-    def change(self, customer_id: int, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Change what `values` name of a customer and return it.
+    def change(
+        self, customer_id: int, values: Mapping[str, Any], check: Check | None = None
+    ) -> Mapping[str, Any]:
+        """Change what `values` name of a customer that passes `check`, and return it.
 
         Raises:
             NotFoundError: there is none with this id.
@@ -99,10 +102,10 @@ class Customers:
         counted = {**values, "version": Customer.version + 1}
         statement = update(Customer).where(Customer.id == customer_id).values(**counted)
         with _existing(customer_id):
-            return self._apply("customer.updated", statement)
+            return self._apply("customer.updated", statement, customer_id, check)
 
-    def remove(self, customer_id: int) -> Mapping[str, Any]:
-        """Delete a customer and return what it was.
+    def remove(self, customer_id: int, check: Check | None = None) -> Mapping[str, Any]:
+        """Delete a customer that passes `check`, and return what it was.
 
         Raises:
             NotFoundError: there is none with this id.
@@ -110,10 +113,19 @@ class Customers:
         """
         statement = delete(Customer).where(Customer.id == customer_id)
         with _existing(customer_id):
-            return self._apply("customer.deleted", statement)
+            return self._apply("customer.deleted", statement, customer_id, check)
 
-    def _apply(self, event_type: str, change: Insert | Update | Delete) -> Mapping[str, Any]:
+    def _apply(
+        self,
+        event_type: str,
+        change: Insert | Update | Delete,
+        customer_id: int | None = None,
+        check: Check | None = None,
+    ) -> Mapping[str, Any]:
         with self.database.unit_of_work() as connection:
+            if check is not None:
+                query = select(*_COLUMNS).where(Customer.id == customer_id).with_for_update()
+                check(connection.execute(query).mappings().one())
             with _unique_email():
                 customer, version = _changed(connection, change)
             event = customer_event(event_type, customer, version)

@@ -2,7 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import parsing
+from chassis import conditional, parsing
+from chassis.conditional import created, tagged
 from chassis.paging import page
 from chassis.parsing import BIGINT
 from customers.customers import Customers
@@ -19,28 +20,28 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
         found = customers.find(
             email=query.email, name=query.name, after=query.after, limit=query.limit + 1
         )
-        return page(found, query.limit)
+        return tagged(page(found, query.limit))
 
     @routes.post("")
-    def create_customer() -> tuple[Response, int, dict[str, str]]:
+    def create_customer() -> Response:
         new = parsing.body(NewCustomer)
         customer = customers.create(new.model_dump())
-        return jsonify(dict(customer)), 201, {"Location": f"/api/{name}/{customer['id']}"}
+        return created(jsonify(dict(customer)), f"/api/{name}/{customer['id']}")
 
     @routes.get("/<customer_id>")
     def get_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
-        return jsonify(dict(customers.get(key)))
+        return tagged(jsonify(dict(customers.get(key))))
 
     @routes.put("/<customer_id>")
     def change_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
         change = parsing.body(CustomerChange).model_dump(exclude_unset=True)
-        return jsonify(dict(customers.change(key, change)))
+        return tagged(jsonify(dict(customers.change(key, change, conditional.check()))))
 
     @routes.delete("/<customer_id>")
     def delete_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
-        return jsonify(dict(customers.remove(key)))
+        return jsonify(dict(customers.remove(key, conditional.check())))
 
     return routes

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, 
 from chassis.database import Database
 from chassis.errors import NotFoundError, UnavailableError
 from chassis.page_size import bounded
+from chassis.preconditions import Check
 from inventory import products
 from inventory.events import announce
 from inventory.models import Movie, Product
@@ -64,20 +65,25 @@ def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
     return movie
 
 
-def change(connection: Connection, movie_id: int, values: Mapping[str, Any]) -> RowMapping:
-    """Change what `values` name of a movie and return it.
+def change(
+    connection: Connection, movie_id: int, values: Mapping[str, Any], check: Check | None = None
+) -> RowMapping:
+    """Change what `values` name of a movie that passes `check`, and return it.
 
     Raises:
         NotFoundError: there is none with this id.
     """
+    if check is not None:
+        query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update(key_share=True)
+        check(_existing(connection.execute(query).mappings().first(), movie_id))
     statement = update(Movie).where(Movie.id == movie_id).values(**values).returning(*_COLUMNS)
     movie = _existing(connection.execute(statement).mappings().first(), movie_id)
     _announce(connection, "movie.updated", movie)
     return movie
 
 
-def remove(connection: Connection, movie_id: int) -> RowMapping:
-    """Delete a movie and return what it was; its products are of no movie then.
+def remove(connection: Connection, movie_id: int, check: Check | None = None) -> RowMapping:
+    """Delete a movie that passes `check`, and return it; its products are of no movie then.
 
     Raises:
         NotFoundError: there is none with this id.
@@ -85,6 +91,8 @@ def remove(connection: Connection, movie_id: int) -> RowMapping:
     # before its products, and nobody can make another one its edition meanwhile
     query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update()
     movie = _existing(connection.execute(query).mappings().first(), movie_id)
+    if check is not None:
+        check(movie)
     products.forget_movies(connection, Product.movie_id == movie_id)
     connection.execute(delete(Movie).where(Movie.id == movie_id))
     _announce(connection, "movie.deleted", movie)

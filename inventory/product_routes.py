@@ -2,13 +2,18 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import parsing
-from chassis.conditional import tagged
+from chassis import conditional, parsing
+from chassis.conditional import created, tagged
 from chassis.database import Database
 from chassis.paging import page
 from chassis.parsing import BIGINT
 from inventory import products
 from inventory.schemas import NewProduct, ProductChange, ProductQuery, StockChange
+
+_STOCK_NEEDS_TAG = (
+    "Setting stock would undo what was reserved or sold since you read it: send If-Match with the "
+    "ETag of GET, or change the stock by POST /stock with a delta."
+)
 
 
 def product_routes(name: str, database: Database) -> Blueprint:
@@ -24,12 +29,12 @@ def product_routes(name: str, database: Database) -> Blueprint:
         return tagged(page(found, query.limit))
 
     @routes.post("")
-    def create_product() -> tuple[Response, int, dict[str, str]]:
+    def create_product() -> Response:
         new = parsing.body(NewProduct)
         with database.unit_of_work() as connection:
             product = products.create(connection, new.model_dump())
             connection.commit()
-        return jsonify(dict(product)), 201, {"Location": f"/api/{name}/{product['id']}"}
+        return created(jsonify(dict(product)), f"/api/{name}/{product['id']}")
 
     @routes.get("/<product_id>")
     def get_product(product_id: str) -> Response:
@@ -41,16 +46,18 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def change_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         change = parsing.body(ProductChange).model_dump(exclude_unset=True)
+        check = conditional.check(required=_STOCK_NEEDS_TAG if "stock" in change else None)
         with database.unit_of_work() as connection:
-            product = products.change(connection, key, change)
+            product = products.change(connection, key, change, check)
             connection.commit()
-        return jsonify(dict(product))
+        return tagged(jsonify(dict(product)))
 
     @routes.delete("/<product_id>")
     def delete_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
+        check = conditional.check()
         with database.unit_of_work() as connection:
-            product = products.remove(connection, key)
+            product = products.remove(connection, key, check)
             connection.commit()
         return jsonify(dict(product))
 
@@ -58,9 +65,10 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def adjust_stock(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         delta = parsing.body(StockChange).delta
+        check = conditional.check()
         with database.unit_of_work() as connection:
-            product = products.adjust(connection, key, delta)
+            product = products.adjust(connection, key, delta, check)
             connection.commit()
-        return jsonify(dict(product))
+        return tagged(jsonify(dict(product)))
 
     return routes

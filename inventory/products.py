@@ -27,6 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from chassis.fields import MAX_INTEGER
 from chassis.page_size import bounded
+from chassis.preconditions import Check
 from inventory.events import announce, announce_all
 from inventory.models import Movie, Product
 
@@ -103,8 +104,10 @@ def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
     return product
 
 
-def change(connection: Connection, product_id: int, values: Mapping[str, Any]) -> RowMapping:
-    """Change what `values` name of a product and return it.
+def change(
+    connection: Connection, product_id: int, values: Mapping[str, Any], check: Check | None = None
+) -> RowMapping:
+    """Change what `values` name of a product that passes `check`, and return it.
 
     Raises:
         NotFoundError: there is none with this id.
@@ -114,6 +117,7 @@ def change(connection: Connection, product_id: int, values: Mapping[str, Any]) -
         # as its constraint will, but before the product
         movie = select(Movie.id).where(Movie.id == values["movie_id"])
         connection.execute(movie.with_for_update(read=True, key_share=True))
+    _check(connection, product_id, check)
     statement = update(Product).where(Product.id == product_id).values(**values)
     with _existing_movie():
         row = connection.execute(statement.returning(*_COLUMNS)).mappings().first()
@@ -122,13 +126,16 @@ def change(connection: Connection, product_id: int, values: Mapping[str, Any]) -
     return product
 
 
-def adjust(connection: Connection, product_id: int, delta: int) -> RowMapping:
-    """Add `delta`, which may be negative, to a product's stock and return the product.
+def adjust(
+    connection: Connection, product_id: int, delta: int, check: Check | None = None
+) -> RowMapping:
+    """Add `delta`, which may be negative, to the stock of a product that passes `check`; return it.
 
     Raises:
         NotFoundError: there is none with this id.
         ConflictError: the stock would go below 0, or above what an integer holds.
     """
+    _check(connection, product_id, check)
     stock = cast(Product.stock, BIGINT) + delta
     statement = (
         update(Product)
@@ -149,12 +156,13 @@ def _impossible(product: RowMapping, delta: int) -> ConflictError:
     return ConflictError(f"{there}; {delta:+,} would take its stock {bound}.")
 
 
-def remove(connection: Connection, product_id: int) -> RowMapping:
-    """Delete a product and return what it was.
+def remove(connection: Connection, product_id: int, check: Check | None = None) -> RowMapping:
+    """Delete a product that passes `check`, and return what it was.
 
     Raises:
         NotFoundError: there is none with this id.
     """
+    _check(connection, product_id, check)
     statement = delete(Product).where(Product.id == product_id).returning(*_COLUMNS)
     product = _existing(connection.execute(statement).mappings().first(), product_id)
     _announce(connection, "product.deleted", product)
@@ -179,6 +187,13 @@ def forget_movies(connection: Connection, which: ColumnElement[bool]) -> None:
 
 def _announce(connection: Connection, event_type: str, product: RowMapping) -> None:
     announce(connection, event_type, dict(product), f"product/{product['id']}")
+
+
+def _check(connection: Connection, product_id: int, check: Check | None) -> None:
+    """Lock a product and have it checked, if there is a check."""
+    if check is not None:
+        query = select(*_COLUMNS).where(Product.id == product_id).with_for_update()
+        check(_existing(connection.execute(query).mappings().first(), product_id))
 
 
 def _existing(row: RowMapping | None, product_id: int) -> RowMapping:

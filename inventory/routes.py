@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import parsing
-from chassis.conditional import tagged
+from chassis import conditional, parsing
+from chassis.conditional import created, tagged
 from chassis.database import Database
 from chassis.fields import Schema
 from chassis.paging import page
@@ -26,16 +26,17 @@ def movie_routes(database: Database) -> Blueprint:
         return tagged(page(found, query.limit))
 
     @routes.post("")
-    def create_movie() -> tuple[Response, int, dict[str, str]]:
+    def create_movie() -> Response:
         new = parsing.body(NewMovie)
         with database.unit_of_work() as connection:
             movie = movies.create(connection, new.model_dump())
             connection.commit()
-        return jsonify(dict(movie)), 201, {"Location": f"/api/movies/{movie['id']}"}
+        return created(jsonify(dict(movie)), f"/api/movies/{movie['id']}")
 
     @routes.delete("")
     def delete_movies() -> Response:
         parsing.query(Schema)
+        conditional.refuse_tags()
         return jsonify(deleted=movies.clear(database))
 
     @routes.get("/<movie_id>")
@@ -48,16 +49,18 @@ def movie_routes(database: Database) -> Blueprint:
     def change_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
         change = parsing.body(MovieChange).model_dump(exclude_unset=True)
+        check = conditional.check()
         with database.unit_of_work() as connection:
-            movie = movies.change(connection, key, change)
+            movie = movies.change(connection, key, change, check)
             connection.commit()
-        return jsonify(dict(movie))
+        return tagged(jsonify(dict(movie)))
 
     @routes.delete("/<movie_id>")
     def delete_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
+        check = conditional.check()
         with database.unit_of_work() as connection:
-            movie = movies.remove(connection, key)
+            movie = movies.remove(connection, key, check)
             connection.commit()
         return jsonify(dict(movie))
 

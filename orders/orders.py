@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis.database import Database
 from chassis.errors import ConflictError
 from chassis.idempotency import KEPT
+from chassis.preconditions import Check
 from orders import finding, states
 from orders.events import announce
 from orders.finding import FoundOrder
@@ -89,15 +90,19 @@ class Orders:
                 return order_pk
         return None
 
-    def change(self, order_pk: int, values: Mapping[str, Any], cause: Cause) -> FoundOrder:
+    def change(
+        self, order_pk: int, values: Mapping[str, Any], cause: Cause, check: Check | None = None
+    ) -> FoundOrder:
         """Change `customer_id`, `order_id` or `total_amount` of a bare order and return it.
+
+        `move` and `remove` take a `check`, too, which the order has to pass before.
 
         Raises:
             NotFoundError: there is none with this id.
             ConflictError: its items or its state forbid that; another order has this `order_id`.
         """
         with self.database.unit_of_work() as connection:
-            _check_change(finding.locked(connection, order_pk), values)
+            _check_change(_checked(connection, order_pk, check), values)
             statement = update(Order).where(Order.id == order_pk).values(**values)
             with _unique_order_id():
                 connection.execute(statement.values(updated_at=func.clock_timestamp()))
@@ -107,7 +112,9 @@ class Orders:
         _log("order updated", order)
         return order
 
-    def move(self, order_pk: int, status: str, cause: Cause) -> FoundOrder:
+    def move(
+        self, order_pk: int, status: str, cause: Cause, check: Check | None = None
+    ) -> FoundOrder:
         """Move an order to another state and return it; nothing happens if it is there already.
 
         Raises:
@@ -115,7 +122,7 @@ class Orders:
             ConflictError: that is not allowed; it says what is.
         """
         with self.database.unit_of_work() as connection:
-            order = finding.locked(connection, order_pk)
+            order = _checked(connection, order_pk, check)
             if order["status"] == status:
                 return order
             _check_move(order, status)
@@ -124,7 +131,7 @@ class Orders:
             connection.commit()
         return moved
 
-    def remove(self, order_pk: int, cause: Cause) -> FoundOrder:
+    def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> FoundOrder:
         """Delete an order and return what it was.
 
         Raises:
@@ -132,7 +139,7 @@ class Orders:
             ConflictError: it has items, and is still on its way.
         """
         with self.database.unit_of_work() as connection:
-            order = finding.locked(connection, order_pk)
+            order = _checked(connection, order_pk, check)
             if order["items"] and order["status"] not in states.FINAL:
                 raise ConflictError(
                     f"An order with items that is {order['status']} can't be deleted: "
@@ -143,6 +150,13 @@ class Orders:
             connection.commit()
         _log("order deleted", order)
         return order
+
+
+def _checked(connection: Connection, order_pk: int, check: Check | None) -> FoundOrder:
+    order = finding.locked(connection, order_pk)
+    if check is not None:
+        check(order)
+    return order
 
 
 def _forget(connection: Connection, request_key: UUID | None) -> None:

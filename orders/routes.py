@@ -5,10 +5,12 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import idempotency, identity, parsing, quiet, trace
+from chassis import conditional, idempotency, identity, parsing, quiet, trace
+from chassis.conditional import created, tagged
 from chassis.json_decoding import decode
 from chassis.paging import page
 from chassis.parsing import BIGINT
+from chassis.preconditions import Check
 from orders import figures, finding
 from orders.desk import Desk
 from orders.moves import Cause
@@ -81,18 +83,18 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     def change_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         change = parsing.body(OrderChange).model_dump(exclude_unset=True)
-        return jsonify(_shown(orders.change(key, change, _cause())))
+        return tagged(jsonify(_shown(orders.change(key, change, _cause(), _check()))))
 
     @routes.put("/<order_pk>/status")
     def move_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         status = status_change(decode(parsing.raw_body()))
-        return jsonify(_shown(orders.move(key, status, _cause())))
+        return tagged(jsonify(_shown(orders.move(key, status, _cause(), _check()))))
 
     @routes.delete("/<other(stats):order_pk>")
     def delete_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        return jsonify(_shown(orders.remove(key, _cause())))
+        return jsonify(_shown(orders.remove(key, _cause(), _check())))
 
     return routes
 
@@ -100,27 +102,28 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
     new = new_order(decode(parsing.raw_body()))
     order = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
-    response = jsonify(_shown(order))
-    response.status_code = 201
-    response.headers["Location"] = f"/api/{name}/{order['id']}"
-    return response
+    return created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
 
 
 def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with desk.orders.database.unit_of_work() as connection:
-        return page(map(_shown, finding.find(connection, **chosen)), query.limit)
+        return tagged(page(map(_shown, finding.find(connection, **chosen)), query.limit))
 
 
 def _single(order: Mapping[str, Any]) -> Response:
     """Answer with one order, and with its name in events, which is the id of its bill."""
-    response = jsonify(_shown(order))
+    response = tagged(jsonify(_shown(order)))
     response.headers[UID] = str(order["uid"])
     return response
 
 
-def _shown(order: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(order: Mapping[Any, Any]) -> dict[str, Any]:
     return {name: value for name, value in order.items() if name != "uid"}
+
+
+def _check() -> Check | None:
+    return conditional.check(_shown)
 
 
 def _unslashed(text: str) -> str:

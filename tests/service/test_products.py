@@ -159,14 +159,18 @@ def test_what_a_change_leaves_out_stays(inventory: FlaskClient) -> None:
     ):
         product |= change
         for path in (PRODUCTS, PRODUITS):
-            response = inventory.put(f"{path}/1", json=change)
+            response = inventory.put(f"{path}/1", json=change, headers={"If-Match": "*"})
             assert (response.status_code, response.json) == (200, product)
             assert inventory.get(f"{path}/1").json == product
 
 
 def test_a_change_touches_no_other_product(inventory: FlaskClient) -> None:
     other, product = create(inventory, "Other"), create(inventory)
-    inventory.put(f"{PRODUCTS}/{product['id']}", json={"name": "Blu-ray", "stock": 5})
+    inventory.put(
+        f"{PRODUCTS}/{product['id']}",
+        json={"name": "Blu-ray", "stock": 5},
+        headers={"If-Match": "*"},
+    )
     adjust(inventory, product["id"], 5)
     assert inventory.get(f"{PRODUCTS}/{other['id']}").json == other
 
@@ -192,7 +196,7 @@ def test_every_route_answers_with_a_trailing_slash_too(inventory: FlaskClient) -
     assert (created.status_code, created.headers["Location"]) == (201, f"{PRODUCTS}/1")
     assert inventory.get(f"{PRODUCTS}/").json == [created.json]
     assert inventory.get(f"{PRODUCTS}/1/").json == created.json
-    changed = inventory.put(f"{PRODUCTS}/1/", json={"stock": 5})
+    changed = inventory.put(f"{PRODUCTS}/1/", json={"stock": 5}, headers={"If-Match": "*"})
     assert changed.json == {"id": 1, **DVD, "stock": 5}
     adjusted = inventory.post(f"{PRODUCTS}/1/stock/", json={"delta": 1})
     assert inventory.delete(f"{PRODUCTS}/1/").json == adjusted.json

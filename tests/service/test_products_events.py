@@ -49,7 +49,9 @@ def test_each_change_of_a_product_is_announced_with_the_product_as_it_is_then(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     created = create(inventory, **DVD)
-    updated = content(inventory.put(f"{PRODUITS}/1", json={"price": 5, "stock": 1}))
+    updated = content(
+        inventory.put(f"{PRODUITS}/1", json={"price": 5, "stock": 1}, headers={"If-Match": "*"})
+    )
     adjusted = content(adjust(inventory, 1, 5))
     deleted = content(inventory.delete(f"{PRODUCTS}/1"))
     assert deleted == adjusted == {"id": 1, **DVD, "price": 5.0, "stock": 6}
@@ -81,7 +83,7 @@ def test_what_changes_nothing_is_not_announced(inventory: FlaskClient, movies_db
     problem(inventory.post(PRODUCTS, json={"name": "DVD", "price": 1, "movie_id": 5}), 422)
     problem(inventory.put(f"{PRODUCTS}/1", json={"movie_id": 5}), 422)
     problem(inventory.put(f"{PRODUCTS}/1", json={}), 422)
-    problem(inventory.put(f"{PRODUCTS}/2", json={"stock": 5}), 404)
+    problem(inventory.put(f"{PRODUCTS}/2", json={"stock": 5}, headers={"If-Match": "*"}), 404)
     problem(inventory.delete(f"{PRODUCTS}/2"), 404)
     problem(adjust(inventory, 1, -2), 409)
     problem(adjust(inventory, 2, 1), 404)

@@ -210,7 +210,7 @@ def test_an_order_that_asks_again_gets_the_answer_that_it_had(
     for uid, wish in lines.items():
         applied(handler, order(CREATED, uid, wish), order(CREATED, uid, wish))
     # what is there by now is no part of the answer
-    inventory.put(f"{PRODUCTS}/1", json={"stock": 50})
+    inventory.put(f"{PRODUCTS}/1", json={"stock": 50}, headers={"If-Match": "*"})
     for uid, wish in lines.items():
         applied(handler, order(CREATED, uid, wish))
     assert stocks(movies_db) == {1: 50}
@@ -301,7 +301,7 @@ def test_what_is_given_back_to_a_full_stock_stops_no_cancellation(
     create(inventory, stock=5)
     uid = uuid4()
     applied(handler, order(CREATED, uid, [(1, 5)]))
-    inventory.put(f"{PRODUCTS}/1", json={"stock": MOST - 1})
+    inventory.put(f"{PRODUCTS}/1", json={"stock": MOST - 1}, headers={"If-Match": "*"})
     applied(handler, order(CANCELLED, uid, [(1, 5)]))
     assert (stocks(movies_db), states(movies_db)) == ({1: MOST}, {uid: "released"})
 
