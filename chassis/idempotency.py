@@ -45,6 +45,8 @@ KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
 EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
 # a comma is what the server puts between the lines of a repeated header
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
+# refusals for headers, size, rate or credentials: the same body may pass with others
+_NOT_KEPT = frozenset((400, 401, 403, 406, 408, 412, 413, 415, 428, 429))
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 logger = logging.getLogger(__name__)
 
@@ -82,8 +84,13 @@ class Key:
         return uuid5(NAMESPACE_URL, "\n".join(parts))
 
 
-def requested(caller: str) -> Key | None:
+def requested(caller: str, route: str | None = None) -> Key | None:
     """Return the request's key, None if it has none.
+
+    Args:
+        caller: whose key it is.
+        route: what the keys are for, such as `POST /api/orders`, where routes share it; the
+            request's own, unless given.
 
     Raises:
         InvalidError: the header is not 1 to 255 visible ASCII characters without a comma.
@@ -94,7 +101,7 @@ def requested(caller: str) -> Key | None:
     if not _KEY.fullmatch(key):
         detail = "must be 1 to 255 visible ASCII characters, no comma"
         raise InvalidError([FieldError(HEADER, detail)])
-    route = f"{request.method} {request.url_rule}"
+    route = route or f"{request.method} {request.url_rule}"
     return Key(caller, route, key, fingerprint(whole_body()))
 
 
@@ -115,7 +122,8 @@ def _written(number: str) -> list[str]:
 def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:
     """Answer with `act`, or with what it answered to this key before.
 
-    Answers of 500 and above are not kept: the caller shall try again.
+    Answers of 500 and above are not kept, nor are refusals that do not depend on the body: the
+    caller shall try again.
 
     Raises:
         ConflictError: a request with this key is still in progress.
@@ -174,8 +182,8 @@ def _earlier(connection: Connection, key: Key) -> Response:
 
 
 def _keep(database: Database, key: Key, claim: UUID, response: Response) -> None:
-    """Keep an answer below 500; without it the claim would only expire."""
-    if response.status_code >= 500:
+    """Keep an answer that depends on key and body alone; give the claim back for another."""
+    if response.status_code >= 500 or response.status_code in _NOT_KEPT:
         _release(database, key, claim)
         return
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}

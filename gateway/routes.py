@@ -7,7 +7,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
-from chassis import idempotency, parsing, trace
+from chassis import idempotency, identity, parsing, trace
 from chassis.broker import Message
 from chassis.upstream import Answer
 from gateway import auth
@@ -62,7 +62,8 @@ def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
 
     @routes.post("")
     def post_bill() -> Response:
-        key = idempotency.requested(auth.caller())
+        scope = identity.scope(auth.caller(), request.remote_addr or "")
+        key = idempotency.requested(scope)
         return idempotency.answer(desk.database, key, lambda: _post(desk, queue, key))
 
     @routes.get("")

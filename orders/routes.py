@@ -38,7 +38,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
     @routes.post("")
     def create_order() -> Response:
-        key = idempotency.requested(identity.caller())
+        key = idempotency.requested(identity.caller_scope(), "POST /api/orders")
         return idempotency.answer(database, key, lambda: _create(name, desk, key))
 
     @routes.get("")

@@ -217,8 +217,8 @@ def test_a_holder_that_fails_late_does_not_release_its_successors_claim(
     assert post(client).data == second.data
 
 
-@pytest.mark.parametrize("status", [500, 503])
-def test_an_answer_of_500_and_above_is_not_kept(
+@pytest.mark.parametrize("status", [400, 401, 403, 406, 408, 412, 413, 415, 428, 429, 500, 503])
+def test_an_answer_that_does_not_depend_on_the_body_is_not_kept(
     client: FlaskClient, service: Service, status: int
 ) -> None:
     service.effect = lambda: Response("later", status)

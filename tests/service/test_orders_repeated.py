@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from chassis.database import Database
 from tests.service.answers import content, fields
-from tests.service.orders_api import ORDERS, stored, types
+from tests.service.orders_api import COMMANDES, ORDERS, stored, types
 
 
 def keyed(orders: FlaskClient, body: object, key: str = "key-1", **headers: str) -> TestResponse:
@@ -40,6 +40,36 @@ def test_a_key_is_its_callers_alone(orders: FlaskClient, orders_db: Database) ->
     for caller in ("one", "another"):
         assert keyed(orders, body, **{"X-Caller": caller}).status_code == 201
     assert len(stored(orders_db)) == 2
+
+
+def test_the_other_name_of_the_route_makes_no_second_order(
+    orders: FlaskClient, orders_db: Database
+) -> None:
+    body = {"customer_id": "1", "total_amount": 5}
+    first = keyed(orders, body)
+    second = orders.post(COMMANDES, json=body, headers={"Idempotency-Key": "key-1"})
+    assert (second.status_code, second.json) == (201, first.json)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert len(stored(orders_db)) == 1
+
+
+def test_callers_without_a_token_are_told_apart_by_their_addresses(
+    orders: FlaskClient, orders_db: Database
+) -> None:
+    body = {"customer_id": "1", "total_amount": 5}
+    for way in ("192.0.2.1", "192.0.2.2, 192.0.2.9", "192.0.2.2"):
+        for caller in ("anonymous", "reader"):
+            headers = {"X-Forwarded-For": way, "X-Caller": caller}
+            assert keyed(orders, body, **headers).status_code == 201
+    assert len(stored(orders_db)) == 3
+
+
+def test_a_refusal_for_its_headers_is_not_replayed(orders: FlaskClient) -> None:
+    headers = {"Idempotency-Key": "key-1"}
+    body = b'{"customer_id": "1", "total_amount": 5}'
+    wrong = orders.post(ORDERS, data=body, content_type="text/plain", headers=headers)
+    right = orders.post(ORDERS, data=body, content_type="application/json", headers=headers)
+    assert (wrong.status_code, right.status_code) == (415, 201)
 
 
 def test_a_key_whose_first_answer_was_lost_makes_no_second_order(
