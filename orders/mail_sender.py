@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from itertools import product
 from uuid import UUID, uuid4
 
@@ -61,7 +62,8 @@ class Sender:
         self._stop = stop
         # what is delivered under the row's lock is delivered by nobody whose claim was taken
         self._doubt = None if transport.is_local else mails.DOUBT
-        self._claims: set[UUID] = set()
+        # when each was last known to hold, by the clock that never jumps
+        self._claims: dict[UUID, float] = {}
         self._lock = threading.Lock()
         # from the start: for Prometheus a counter that begins with 1 has not increased
         for step, outcome in product(STEPS, OUTCOMES):
@@ -80,10 +82,13 @@ class Sender:
 
     def keep(self) -> bool:
         """Renew the claims on mails that are being sent, and count what waits; to be repeated."""
+        now = time.monotonic()
         with self._lock:
             held = list(self._claims)
         with self._database.read() as connection:
-            mails.renew(connection, held, self._transport.lease)
+            renewed = mails.renew(connection, held, self._transport.lease)
+            with self._lock:
+                self._claims |= dict.fromkeys(renewed & self._claims.keys(), now)
             for state, count in mails.waiting(connection).items():
                 OPEN.labels(state).set(count)
         return False
@@ -92,12 +97,19 @@ class Sender:
     def _held(self, mail: Mail) -> Iterator[None]:
         assert mail.claim is not None
         with self._lock:
-            self._claims.add(mail.claim)
+            self._claims[mail.claim] = time.monotonic()
         try:
             yield
         finally:
             with self._lock:
-                self._claims.discard(mail.claim)
+                self._claims.pop(mail.claim)
+
+    def _is_held(self, mail: Mail) -> bool:
+        """Tell whether a mail is this sender's for longer than it takes to begin sending it."""
+        assert mail.claim is not None
+        with self._lock:
+            age = time.monotonic() - self._claims.get(mail.claim, float("-inf"))
+        return age < self._transport.lease.total_seconds() / 2
 
     def _send(self, mail: Mail) -> None:
         try:
@@ -119,7 +131,8 @@ class Sender:
         except Exception as error:
             # whatever it is, it is this mail's: the same data make the same fault each time
             raise RefusedError(f"the mail can't be written: {_fault(error)}") from error
-        return Letter(name_of(mail.uid, mail.step), recipient, message, mail.attempts > 1)
+        name, is_held = name_of(mail.uid, mail.step), partial(self._is_held, mail)
+        return Letter(name, recipient, message, mail.attempts > 1, is_held)
 
     def _finish(self, connection: Connection, mail: Mail, letter: Letter) -> None:
         if self._transport.is_local:

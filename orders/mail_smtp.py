@@ -44,6 +44,9 @@ class Smtp:
             server = self._connected()
             try:
                 _check_address(server, letter.recipient)
+                # a server may have taken its time to greet
+                if not letter.is_held():
+                    raise DeferredError("the database is unavailable, and the claim has grown old")
                 server.send_message(letter.message, self._sender, [letter.recipient])
             finally:
                 # what was said before counts, whatever is said at the end

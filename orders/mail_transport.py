@@ -1,5 +1,6 @@
 """What a way for mails is: a Maildir, or a mail server."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import NamedTuple, Protocol
@@ -21,12 +22,15 @@ class Letter(NamedTuple):
         recipient: the address that it goes to.
         message: its headers and its text.
         is_repeated: whether an earlier attempt may have come to an end unseen.
+        is_held: tells whether it is still its sender's; one that was cut off from the database for
+            long may have lost it to another.
     """
 
     name: str
     recipient: str
     message: EmailMessage
     is_repeated: bool
+    is_held: Callable[[], bool] = lambda: True
 
 
 class Transport(Protocol):

@@ -83,7 +83,7 @@ mails = Table(
 State = Literal["unaddressed", "waiting"]
 """Of a mail that is open: whether its address or its transport comes next."""
 _OPEN: tuple[State, ...] = ("unaddressed", "waiting")
-DOUBT = timedelta(seconds=20)
+DOUBT = timedelta(seconds=40)
 """How long the holder of a stale claim has to renew it: several times what it takes to."""
 _HELD_BACK = timedelta(seconds=30)  # for the confirmation, which another consumer may have in hand
 _LOCKS = 7308  # the space of the advisory locks of orders
@@ -244,10 +244,11 @@ def _mail(row: Any) -> Mail:
     )
 
 
-def renew(connection: Connection, claims: Sequence[UUID], lease: timedelta) -> None:
-    """Make claims last for another `lease` from now."""
+def renew(connection: Connection, claims: Sequence[UUID], lease: timedelta) -> set[UUID]:
+    """Make claims last for another `lease` from now; return those that still hold."""
     held = update(mails).where(mails.c.claim.in_(claims), mails.c.state == "waiting")
-    connection.execute(held.values(next_attempt_at=func.now() + lease, doubted=None))
+    renewed = held.values(next_attempt_at=func.now() + lease, doubted=None)
+    return set(connection.execute(renewed.returning(mails.c.claim)).scalars())
 
 
 def lock(connection: Connection, mail: Mail) -> bool:

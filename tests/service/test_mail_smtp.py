@@ -318,9 +318,12 @@ def test_killed_between_sending_and_marking_a_worker_repeats_one_mail_at_most(
     publish(channel, "order.created", order_data(email="ada@kawa.fr"))
     wait_for_states(orders_db, sent=1, waiting=1)
     assert postman.recipients() == ["ben@kawa.fr", "ada@kawa.fr"]
-    with orders_db.read() as connection:
-        late = "UPDATE mails SET next_attempt_at = next_attempt_at - interval '1 minute'"
-        connection.execute(text(late))
+    late = "UPDATE mails SET next_attempt_at = next_attempt_at - interval '1 minute'"
+    for is_doubted in (True, False):
+        with orders_db.read() as connection:
+            connection.execute(text(late))
+        if is_doubted:
+            eventually(lambda: any(row.doubted for row in rows(orders_db)), "doubt")
     wait_for_states(orders_db, sent=2)
     second.end()
     assert postman.recipients() == ["ben@kawa.fr", "ada@kawa.fr", "ben@kawa.fr"]
@@ -533,3 +536,14 @@ def test_variables_that_are_empty_mean_their_defaults(monkeypatch: pytest.Monkey
     assert settings.mail_dir == Path("/var/lib/somewhere/mail")
     monkeypatch.setenv("SMTP_TLS", "starttls")
     assert mail_settings.load().port == 587
+
+
+def test_a_sender_that_may_have_lost_its_mail_to_another_does_not_begin_to_send_it(
+    smtp_settings: Settings, postman: Postman
+) -> None:
+    way = mail_smtp.Smtp(smtp_settings.mail)
+    with pytest.raises(DeferredError, match="the claim has grown old"):
+        way.deliver(letter()._replace(is_held=lambda: False))
+    assert postman.taken == []
+    way.deliver(letter())
+    assert postman.recipients() == ["ben@kawa.fr"]

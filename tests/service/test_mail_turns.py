@@ -229,3 +229,23 @@ def test_a_fault_of_any_kind_is_the_one_mails(
     assert sender.work()
     assert rows(orders_db)[-1].state == "refused"
     assert "IndexError" in rows(orders_db)[-1].error
+
+
+def test_a_claim_holds_while_it_is_renewed_and_not_half_a_lease_longer(
+    orders_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way, held, now = Taking(orders_db), [], [0.0]
+    sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
+    monkeypatch.setattr("orders.mail_sender.time.monotonic", lambda: now[0])
+
+    def deliver(letter: Letter) -> None:
+        for seconds, renews in ((29, False), (29, True), (31, False), (31, True)):
+            now[0] += seconds
+            if renews:
+                sender.keep()
+            held.append(letter.is_held())
+
+    monkeypatch.setattr(way, "deliver", deliver)
+    note(orders_db, ("created", uuid4()))
+    assert sender.work()
+    assert held == [True, True, False, True]
