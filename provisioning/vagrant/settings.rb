@@ -30,6 +30,7 @@ module CrudMaster
       "WORKERS" => 64, "THREADS" => 256,
       "KEPT_HOURS" => 8760, "KEPT_ROWS" => 100_000_000, "KEPT_DAYS" => 3650
     }.freeze
+    SECONDS = { "EVENT_PUBLISH_TIMEOUT_SECONDS" => 30, "ORDERS_RESEND_AFTER_SECONDS" => 86_400 }.freeze
     PROTECTED = %w[movies products billing customers orders events platform].freeze
 
     def self.read(root)
@@ -120,8 +121,9 @@ module CrudMaster
     end
 
     def check_seconds(name, value)
-      good = value.match?(/\A\d+(\.\d+)?\z/) && value.to_f.positive? && value.to_f <= 30
-      refuse "has #{name}=#{value}, which is no number of seconds above 0, 30 at most" unless good
+      most = SECONDS.fetch(name)
+      good = value.match?(/\A\d+(\.\d+)?\z/) && value.to_f.positive? && value.to_f <= most
+      refuse "has #{name}=#{value}, which is no number of seconds above 0, #{most} at most" unless good
     end
 
     def check_tokens

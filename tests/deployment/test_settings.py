@@ -46,6 +46,7 @@ def project(tmp_path: Path) -> Project:
         ("MAILS_KEPT_DAYS=ten\n", "MAILS_KEPT_DAYS=ten, which is no whole number from 1 to 3650"),
         ("EVENTS_STRICT=yes\n", "EVENTS_STRICT=yes, which is neither true nor false"),
         ("EVENT_PUBLISH_TIMEOUT_SECONDS=31\n", "above 0, 30 at most"),
+        ("ORDERS_RESEND_AFTER_SECONDS=86401\n", "above 0, 86400 at most"),
         ("GATEWAY_PORT=70000\n", "no port from 1 to 65535"),
         ("ORDERS_VM_IP=192.168.56.13\n", "CUSTOMERS_VM_IP and ORDERS_VM_IP the same address"),
         (
