@@ -45,6 +45,7 @@ _PLACE = text(
     "SELECT CASE WHEN EXISTS (SELECT FROM events WHERE position IS NULL) "
     "THEN place_events(:most) ELSE 0 END"
 )
+_LAST_ID = text("SELECT pg_sequence_last_value(pg_get_serial_sequence('events', 'id')::regclass)")
 logger = logging.getLogger(__name__)
 
 
@@ -137,7 +138,7 @@ def find(
         limit: at most so many.
 
     Raises:
-        InvalidError: there is no event `after`.
+        InvalidError: there never was an event `after`.
     """
     named = (_NAMES[name] == value for name, value in names.items())
     query = select(*_SHOWN).where(*named).order_by(Event.position).limit(limit)
@@ -151,10 +152,17 @@ def find(
 
 
 def _place_of(connection: Connection, event_id: int) -> int:
+    """Return behind which place the list goes on after an event.
+
+    After one that was deleted since, with the oldest: what is still there came later, but for what
+    could not be delivered.
+    """
     position = connection.execute(select(Event.position).where(Event.id == event_id)).scalar()
-    if position is None:
-        raise InvalidError([FieldError("after", "is not the id of an event")])
-    return position
+    if position is not None:
+        return position
+    if event_id <= (connection.execute(_LAST_ID).scalar() or 0):
+        return 0
+    raise InvalidError([FieldError("after", "is not the id of an event")])
 
 
 def expiry(settings: Retention) -> Expiry:

@@ -65,11 +65,13 @@ class Addressing:
 
     def _note(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
         """Write down what was found; what events have told meanwhile is newer."""
+        # first the customer, then the order: as the deletion of a customer does, or each of the two
+        # would wait for the other
+        if answer is not None:
+            directory.learn(connection, answer)
         if not mails.lock(connection, mail):
             logger.info("another worker has taken the mail", extra=_extra(mail))
             return
-        if answer is not None:
-            directory.learn(connection, answer)
         recipient = directory.email_of(connection, mail.customer_id)
         if recipient is not None:
             mails.address(connection, mail, recipient)

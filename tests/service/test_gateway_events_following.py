@@ -36,6 +36,23 @@ def test_an_event_that_is_committed_late_is_listed_late(
     assert uids(listed(gateway)) == [early, late]
 
 
+def test_who_follows_goes_on_after_an_event_that_was_deleted_meanwhile(
+    gateway: FlaskClient, gateway_db: Database
+) -> None:
+    posted(gateway)
+    [last] = listed(gateway)
+    with gateway_db.unit_of_work() as connection:
+        connection.execute(text("DELETE FROM events"))
+        connection.commit()
+    assert listed(gateway, after=last["id"]) == []
+    later = [posted(gateway), posted(gateway)]
+    assert uids(listed(gateway, after=last["id"])) == later
+    answer = gateway.get("/api/events", query_string={"after": last["id"] + 1000})
+    assert answer.status_code == 422
+    assert answer.json is not None
+    assert answer.json["errors"][0]["field"] == "after"
+
+
 def test_a_transaction_that_lasts_holds_up_no_list(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:

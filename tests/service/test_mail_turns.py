@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -12,12 +13,16 @@ from sqlalchemy import text
 
 from chassis.database import Database
 from chassis.json_decoding import decode
-from orders import consumer, mails
+from chassis.service_client import ServiceClient
+from orders import consumer, directory, directory_api, mails
+from orders.directory import CustomerData, CustomerGone
+from orders.mail_addresses import Addressing
 from orders.mail_sender import Sender
 from orders.mail_text import OrderData
 from orders.mail_transport import Letter
 from orders.mail_worker import MailHandler
 from orders.mails import Mail
+from orders.settings import Settings
 from tests.service.mailing import order_data, received
 from tests.service.mails import rows
 
@@ -249,3 +254,36 @@ def test_a_claim_holds_while_it_is_renewed_and_not_half_a_lease_longer(
     note(orders_db, ("created", uuid4()))
     assert sender.work()
     assert held == [True, True, False, True]
+
+
+def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_for_each_other(
+    orders_db: Database, orders_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(orders_db, ("created", uuid4()), email=None, customer_id="7")
+    answer = CustomerData(id=7, name="Ben", email="ben@kawa.fr")
+    monkeypatch.setattr(directory_api, "ask", lambda *_arguments: answer)
+    client = ServiceClient(orders_settings.customers)
+    addressing = Addressing(orders_db, client, threading.Event())
+    worker = threading.Thread(target=addressing.work)
+    with orders_db.unit_of_work() as deletion:
+        directory.REACTIONS["customer.deleted"].act(deletion, CustomerGone(id=7), "1")
+        worker.start()
+        wait_until_one_waits(orders_db)
+        mails.forget(deletion, [7])
+        deletion.commit()
+    worker.join(10)
+    [row] = rows(orders_db)
+    assert (row.state, row.recipient) == ("unknown", None)
+
+
+def wait_until_one_waits(database: Database) -> None:
+    """Wait until a session waits for another's lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    end = time.monotonic() + 10
+    with database.read() as connection:
+        while not connection.execute(waiting).scalar_one():
+            assert time.monotonic() < end
+            time.sleep(0.02)
