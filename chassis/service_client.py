@@ -23,7 +23,7 @@ from chassis.settings import Upstream
 from chassis.upstream import Answer, Call, UpstreamClient
 
 SECONDS = 1.5
-"""How much time a call has in all."""
+"""How much time a call has in all, unless its client is made with another limit."""
 PATIENCE_SECONDS = 0.25
 """How long a call waits for others' to end while the service answers none of them."""
 
@@ -36,15 +36,16 @@ def share_of(threads: int) -> int:
 class ServiceClient:
     """Reads from one other service; all threads of a process share it."""
 
-    def __init__(self, upstream: Upstream, in_flight: int = 1) -> None:
+    def __init__(self, upstream: Upstream, in_flight: int = 1, seconds: float = SECONDS) -> None:
         """Make no connection before one is needed.
 
         Args:
             upstream: where the service is.
             in_flight: how many calls it may have to answer at once.
+            seconds: how much time a call has in all.
         """
         self.name = upstream.name
-        self._client = UpstreamClient(upstream, in_flight, SECONDS, PATIENCE_SECONDS)
+        self._client = UpstreamClient(upstream, in_flight, seconds, PATIENCE_SECONDS)
 
     def get(self, path: str, **query: str) -> Any:
         """Return the JSON at `path`, with decimals as `Decimal`.
@@ -53,7 +54,7 @@ class ServiceClient:
             NotFoundError: 404.
             UnavailableError: it can't be reached, says so itself (503), or is not asked, since its
                 circuit is open or as many calls as it may have wait for it.
-            UpstreamTimeoutError: it has not answered within `SECONDS`.
+            UpstreamTimeoutError: it has not answered within the client's time.
             UpstreamError: another answer than 200, or one that is not JSON.
         """
         return self._content(self._call(_target(path, query)))
@@ -71,12 +72,12 @@ class ServiceClient:
             yield page
 
     def rows(self, path: str, **query: str) -> list[Any]:
-        """Return the rows of all pages of a list, which have `SECONDS` together.
+        """Return the rows of all pages of a list, which have the time of one call together.
 
         Raises:
             NotFoundError, UnavailableError, UpstreamTimeoutError, UpstreamError: see `pages`.
         """
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + self._client.seconds
         # with all the time there is, or the breaker would not blame the service for a time-out
         rows, target = self._page(_target(path, query))
         while target is not None:

@@ -5,6 +5,8 @@ from flask import Blueprint, Flask, Response, jsonify
 from chassis import VERSION, health, web
 from chassis.database import Database
 from chassis.service_client import ServiceClient, share_of
+from orders import customer_check
+from orders.customer_check import CustomerCheck
 from orders.desk import Desk
 from orders.orders import Orders
 from orders.routes import PROCESS, order_routes
@@ -14,8 +16,10 @@ from orders.settings import Settings
 def create_app(settings: Settings) -> Flask:
     """Build the HTTP application of orders."""
     database = Database(settings.database, settings.server.threads)
-    inventory = ServiceClient(settings.inventory, share_of(settings.server.threads))
-    desk = Desk(Orders(database), inventory)
+    in_flight = share_of(settings.server.threads)
+    inventory = ServiceClient(settings.inventory, in_flight)
+    customers = ServiceClient(settings.customers, in_flight, customer_check.SECONDS)
+    desk = Desk(Orders(database), inventory, CustomerCheck(database, customers))
     routes = [order_routes(name, desk) for name in ("orders", "commandes")]
     return web.create_app(PROCESS, ready=[database], routes=[_home(database), *routes])
 

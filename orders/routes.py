@@ -101,8 +101,11 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
 def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
     new = new_order(decode(parsing.raw_body()))
-    order = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
-    return created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
+    order, customer = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
+    response = created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
+    # the ETag stays that of GET, which does not show this
+    response.set_data(jsonify({**_shown(order), "customer": customer}).get_data())
+    return response
 
 
 def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:

@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 
 from chassis import VERSION
 from tests.service.answers import NO_IDS, content, fields, problem
-from tests.service.orders_api import BARE, BOTH, ORDERS
+from tests.service.orders_api import BARE, BOTH, ORDERS, shown
 
 
 @pytest.mark.parametrize("below", ["", "/history", "/status"])
@@ -41,9 +41,9 @@ def test_every_route_answers_with_a_trailing_slash_too(orders: FlaskClient, path
     created = orders.post(f"{path}/", json=BARE)
     assert (created.status_code, created.headers["Location"]) == (201, f"{path}/1")
     for below in ("/", "/status/pending/", "/customer/CLIENT123/"):
-        assert orders.get(f"{path}{below}").json == [created.json]
+        assert orders.get(f"{path}{below}").json == [shown(created)]
     for below in ("/1/", "/order/CMD001/"):
-        assert orders.get(f"{path}{below}").json == created.json
+        assert orders.get(f"{path}{below}").json == shown(created)
     for below in ("/stats/", "/1/history/"):
         assert orders.get(f"{path}{below}").status_code == 200
     assert orders.put(f"{path}/1/", json={"customer_id": "2"}).status_code == 200

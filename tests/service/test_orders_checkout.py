@@ -19,7 +19,7 @@ from orders.app import create_app
 from orders.settings import Settings
 from tests.service.answers import content, fields, problem
 from tests.service.mailing import served
-from tests.service.orders_api import announced, stored
+from tests.service.orders_api import announced, shown, stored
 from tests.service.shop import Shop
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
@@ -70,7 +70,7 @@ def test_an_order_gets_names_prices_and_its_amount(shopping: FlaskClient, path: 
         {"product_id": 4, "name": "Tron, Blu-ray", "quantity": 1, "unit_price": 20.0},
     ]
     assert '"unit_price":20.00' in response.text
-    assert shopping.get(f"{path}/order/A").json == made
+    assert shopping.get(f"{path}/order/A").json == shown(response)
 
 
 def test_inventory_is_asked_once_in_the_same_trace(shopping: FlaskClient, shop: Shop) -> None:

@@ -15,7 +15,7 @@ from chassis.database import Database
 from orders.models import Order
 from orders.orders import Orders
 from orders.states import STATUSES
-from tests.service.answers import JSON, NO_JSON, content, fields, problem
+from tests.service.answers import JSON, NO_JSON, fields, problem
 from tests.service.orders_api import (
     BARE,
     BOTH,
@@ -25,6 +25,7 @@ from tests.service.orders_api import (
     announced,
     create,
     moment,
+    shown,
     stored,
     types,
     write,
@@ -72,7 +73,7 @@ def test_creating_answers_with_the_order_and_its_address(orders: FlaskClient, pa
     response = orders.post(path, json={**BARE, "status": "pending"})
     assert (response.status_code, response.content_type) == (201, JSON)
     assert response.headers["Location"] == f"{path}/1"
-    order = content(response)
+    order = shown(response)
     assert set(order) == FIELDS
     times = [moment(order[name]) for name in ("created_at", "updated_at")]
     assert before - timedelta(seconds=1) <= times[0] <= times[1]
