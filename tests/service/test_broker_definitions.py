@@ -78,7 +78,7 @@ def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
             ("customer_events", "customer.deleted"),
         ):
             channel.basic_publish(exchange, key, b"{}")
-        expected = dict(zip(names, ["2", "3", "1", "3"], strict=True))
+        expected = dict(zip(names, ["3", "2", "1", "3"], strict=True))
         try:
             # a queue that does not answer at once counts as empty
             wait_until(

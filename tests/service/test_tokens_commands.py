@@ -99,7 +99,7 @@ def test_the_list_says_what_there_is_and_in_which_state(run: Run, gateway_db: Da
 def test_all_means_each_class_that_there_is(run: Run, gateway_db: Database) -> None:
     assert run("create", "--name", "reader", "--scope", "all:read").exit_code == 0
     [(scopes,)] = rows(gateway_db, "scopes")
-    classes = ("movies", "products", "billing", "customers", "orders", "events")
+    classes = ("movies", "products", "billing", "customers", "orders", "events", "platform")
     assert scopes == [f"{name}:read" for name in classes]
 
 

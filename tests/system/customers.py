@@ -18,7 +18,8 @@ from tests.system.client import NO_ANSWER
 from tests.system.listener import Listener
 
 STEPS = 4
-FIELDS = ("id", "name", "email", "company", "phone")
+TOLD = ("id", "name", "email", "company", "phone", "version")
+"""What an event has of a customer."""
 Customer = dict[str, Any]
 
 
@@ -102,8 +103,8 @@ class Customers:
 
     def rows(self) -> dict[int, Customer]:
         """The customers in the database, by id."""
-        found = self._query(f"SELECT {', '.join(FIELDS)} FROM customers")
-        return {row[0]: dict(zip(FIELDS, row, strict=True)) for row in found}
+        found = self._query(f"SELECT {', '.join(TOLD)} FROM customers")
+        return {row[0]: dict(zip(TOLD, row, strict=True)) for row in found}
 
     def wait_until_all_is_told(self, seconds: float = 60) -> None:
         """Wait until the relay has nothing more to deliver."""

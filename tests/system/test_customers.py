@@ -76,7 +76,8 @@ def test_a_customer_is_created_found_changed_and_deleted_and_each_change_told(
     acts = ("created", "updated", "deleted")
     assert events == [(f"customer.{act}", "customer-api") for act in acts]
     data = [event["data"] for event in listener.events.values()]
-    assert data == [ben, changed.json(), changed.json()]
+    told = [ben, changed.json(), changed.json()]
+    assert data == [shown | {"version": n} for n, shown in enumerate(told, start=1)]
 
 
 def test_a_thousand_changes_without_a_broker_all_succeed_and_are_told_when_it_is_back(
@@ -126,7 +127,7 @@ def test_in_strict_mode_without_a_broker_no_change_succeeds_and_none_is_made(
             assert int(answer.headers["Retry-After"]) > 0
             assert answer.headers["Content-Type"].startswith("application/problem+json")
             assert answer.json()["cause"].startswith("broker")
-        assert customers.rows() == {ben["id"]: ben}
+        assert customers.rows() == {ben["id"]: ben | {"version": 1}}
         assert requests.get(one, timeout=10).json() == ben
     wait_until(lambda: requests.delete(one, timeout=10).ok, 30, "a change to be confirmed again")
     assert customers.rows() == {}

@@ -20,7 +20,7 @@ STEPS: dict[str, tuple[str, Evidence]] = {
     "inventory-relay": ("pending", lambda orders: backlog.unsent(orders.stack, "inventory") == 1),
     "orders-consumer": ("pending", lambda orders: orders.waiting("orders_inbox") == 1),
     "billing-consumer": ("processing", lambda orders: orders.waiting("order_bills") == 1),
-    "billing-relay": ("processing", lambda orders: backlog.unsent(orders.stack, "billing") == 1),
+    "billing-relay": ("processing", lambda orders: backlog.unsent(orders.stack, "billing") == 2),
     "mail-worker": ("completed", lambda orders: orders.waiting("mail_inbox") == 3),
 }
 CONSUMERS = ("inventory-consumer", "orders-consumer", "billing-consumer", "mail-worker")
