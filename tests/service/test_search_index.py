@@ -23,7 +23,7 @@ def many_movies(movies_db: Database) -> Database:
     with movies_db.read() as connection:
         connection.execute(insert(Movie), [{"title": title} for title in titles])
         connection.execute(insert(Movie), [{"title": "L'École 100%_sure / \\o/"}])
-        connection.execute(text("ANALYZE movies"))
+        connection.execute(text("VACUUM ANALYZE movies"))
     return movies_db
 
 

@@ -360,7 +360,7 @@ def test_what_waits_in_a_queue_and_among_its_dead_letters_is_counted(
     with_broker.more = [machine("shop-vm", "shop-consumer", free_port(), (QUEUE,))]
     for queue in (QUEUE, QUEUE, QUEUE, DEAD):
         channel.basic_publish("", queue, b"{}")
-    wait_until(lambda: figures(with_broker) == (3, 0, 1, 0), 20, "the messages to be seen")
+    wait_until(lambda: figures(with_broker) == (3, 0, 1, 0), 60, "the messages to be seen")
     rabbitmq = with_broker.watch.status()["rabbitmq"]
     assert (rabbitmq["status"], rabbitmq["detail"]) == ("up", None)
     assert rabbitmq["milliseconds"] > 0
