@@ -20,6 +20,7 @@ from chassis.database import Database
 from chassis.inbox import inbox
 from chassis.outbox import outbox
 from chassis.settings import DatabaseSettings
+from local.waiting import wait_until
 
 SERVICES = ["gateway", "inventory", "billing", "customers", "orders"]
 
@@ -231,3 +232,27 @@ def test_mails_from_before_take_turns_and_keep_no_address_once_they_are_sent(
     assert b"ben@kawa.fr" in bytes(found[0].data)
     assert b"ben@kawa.fr" not in bytes(found[2].data)
     assert b"25.10" in bytes(found[2].data)
+
+
+def test_each_revision_is_committed_by_itself_so_that_its_locks_end_with_it(
+    empty: DatabaseSettings, opened: Database
+) -> None:
+    migrations.upgrade("orders", empty, "orders_0001")
+    other = Database(empty, connections=1)
+
+    def revision() -> str:
+        with opened.read() as connection:
+            found: str = connection.execute(
+                text("SELECT version_num FROM alembic_version")
+            ).scalar_one()
+        return found
+
+    with ThreadPoolExecutor(1) as threads:
+        with other.unit_of_work() as connection:
+            connection.execute(text("LOCK TABLE orders IN ACCESS SHARE MODE"))
+            upgrade = threads.submit(migrations.upgrade, "orders", empty)
+            # orders_0006 changes the table that is locked
+            wait_until(lambda: revision() == "orders_0005", 30, "the revisions before it")
+            assert not upgrade.done()
+        upgrade.result(60)
+    other.close()
