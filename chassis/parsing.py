@@ -67,9 +67,12 @@ def _limited_body(limit: int) -> bytes:
     chunked = request.content_length is None
     request.max_content_length = limit + 1 if chunked else limit
     try:
-        return whole_body()
+        data = whole_body()
     except RequestEntityTooLarge:
         raise RequestEntityTooLarge(too_long(limit)) from None
+    if len(data) > limit:  # it was read before, for its Idempotency-Key
+        raise RequestEntityTooLarge(too_long(limit))
+    return data
 
 
 def whole_body() -> bytes:

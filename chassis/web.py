@@ -13,6 +13,7 @@ from prometheus_client import Histogram
 from chassis import hardening, health, metrics, problems, trace
 from chassis.encoding import encode
 from chassis.errors import shortened
+from chassis.keyed_posts import KeyedPosts, post_endpoints
 from chassis.routing import AnyPath, Other
 
 DURATION = "http_request_duration_seconds"
@@ -51,6 +52,7 @@ def create_app(
     ready: Sequence[health.Check],
     routes: Iterable[Blueprint] = (),
     health_routes: Iterable[Blueprint] | None = None,
+    keys: KeyedPosts | None = None,
 ) -> Flask:
     """Build an application with health, metrics, traces, logs and problem documents.
 
@@ -59,6 +61,10 @@ def create_app(
         ready: what it can't work without.
         routes: the service's own routes.
         health_routes: what takes the place of `chassis.health.routes`, which are open to everybody.
+        keys: where Idempotency-Keys are kept; needed for a service with POST routes under `/api`.
+
+    Raises:
+        ValueError: there is such a route, and no place for its keys.
     """
     app = Flask(process, static_folder=None)
     app.json = Json(app)
@@ -74,6 +80,10 @@ def create_app(
         health_routes = health.routes(process, ready)
     for blueprint in (*health_routes, *routes):
         app.register_blueprint(blueprint)
+    if keys is not None:
+        keys.init_app(app)
+    elif unkeyed := post_endpoints(app):
+        raise ValueError(f"POST without a place for Idempotency-Keys: {', '.join(unkeyed)}")
     return app
 
 

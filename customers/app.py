@@ -4,6 +4,7 @@ from flask import Flask
 
 from chassis import outbox, web
 from chassis.database import Database
+from chassis.keyed_posts import KeyedPosts
 from chassis.publisher import Publisher
 from chassis.strict import Strict
 from customers.customers import Customers
@@ -27,4 +28,5 @@ def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
         PROCESS,
         ready=[database, publisher] if publisher else [database],
         routes=[customer_routes(name, customers) for name in ("customers", "clients")],
+        keys=KeyedPosts(database, {"clients": "customers"}),
     )

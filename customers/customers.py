@@ -1,7 +1,7 @@
 """Customers: what can be done with them, each change with the event that tells of it."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,7 @@ from customers.models import Customer
 _COLUMNS = (Customer.id, Customer.name, Customer.email, Customer.company, Customer.phone)
 _LISTED = bounded(_COLUMNS, Customer.id)
 _EMAIL_INDEX = "customers_email_unique"
+Keep = Callable[[Connection, Mapping[str, Any]], None]
 logger = logging.getLogger(__name__)
 
 
@@ -80,14 +81,18 @@ class Customers:
         with _existing(customer_id), self.database.read() as connection:
             return connection.execute(query).mappings().one()
 
-    def create(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    def create(self, values: Mapping[str, Any], keep: Keep | None = None) -> Mapping[str, Any]:
         """Insert a customer and return it.
+
+        Args:
+            values: its columns.
+            keep: keeps the answer to a request in the transaction of the customer.
 
         Raises:
             ConflictError: another customer has this email.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
-        return self._apply("customer.created", insert(Customer).values(**values))
+        return self._apply("customer.created", insert(Customer).values(**values), keep=keep)
 
     def change(
         self, customer_id: int, values: Mapping[str, Any], check: Check | None = None
@@ -121,6 +126,7 @@ class Customers:
         change: Insert | Update | Delete,
         customer_id: int | None = None,
         check: Check | None = None,
+        keep: Keep | None = None,
     ) -> Mapping[str, Any]:
         with self.database.unit_of_work() as connection:
             if check is not None:
@@ -128,6 +134,8 @@ class Customers:
                 check(connection.execute(query).mappings().one())
             with _unique_email():
                 customer, version = _changed(connection, change)
+            if keep is not None:
+                keep(connection, customer)
             event = customer_event(event_type, customer, version)
             # now that the row is locked, so that the events of one customer keep their order
             self.announce(connection, event, f"customer/{customer['id']}")

@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis import relay
+from chassis import idempotency, relay
 from customers.events import EXCHANGE
 from customers.settings import Settings
 
@@ -10,5 +10,5 @@ PROCESS = "customers-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set."""
-    relay.run(PROCESS, settings, [EXCHANGE], stop)
+    """Relay until `stop` is set, and delete what has served its time."""
+    relay.run(PROCESS, settings, [EXCHANGE], stop, [idempotency.EXPIRY])

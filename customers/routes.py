@@ -1,8 +1,12 @@
 """`/api/customers`, and `/api/clients`, its other name."""
 
-from flask import Blueprint, Response, jsonify
+from collections.abc import Mapping
+from typing import Any
 
-from chassis import conditional, parsing
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import Connection
+
+from chassis import conditional, idempotency, parsing
 from chassis.conditional import created, tagged
 from chassis.paging import page
 from chassis.parsing import BIGINT
@@ -25,8 +29,11 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
     @routes.post("")
     def create_customer() -> Response:
         new = parsing.body(NewCustomer)
-        customer = customers.create(new.model_dump())
-        return created(jsonify(dict(customer)), f"/api/{name}/{customer['id']}")
+
+        def keep(connection: Connection, customer: Mapping[str, Any]) -> None:
+            idempotency.keep(connection, _created(name, customer))
+
+        return _created(name, customers.create(new.model_dump(), keep))
 
     @routes.get("/<customer_id>")
     def get_customer(customer_id: str) -> Response:
@@ -45,3 +52,7 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
         return jsonify(dict(customers.remove(key, conditional.check())))
 
     return routes
+
+
+def _created(name: str, customer: Mapping[str, Any]) -> Response:
+    return created(jsonify(dict(customer)), f"/api/{name}/{customer['id']}")

@@ -5,6 +5,7 @@ from flask import Flask
 from chassis import health, web
 from chassis.broker import Queue, dead_letter_queue
 from chassis.database import Database
+from chassis.keyed_posts import KeyedPosts
 from chassis.publisher import Publisher
 from chassis.upstream import IN_FLIGHT, UpstreamClient
 from gateway import admission, auth, cors, hosts
@@ -70,7 +71,13 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         limiter.over("platform", health.ready_routes(PROCESS, [database], guard.shows_platform)),
         guard.over("platform", health.metrics_routes()),
     )
-    app = web.create_app(PROCESS, ready=[database], routes=routes, health_routes=health_routes)
+    app = web.create_app(
+        PROCESS,
+        ready=[database],
+        routes=routes,
+        health_routes=health_routes,
+        keys=KeyedPosts(database, {"event": "events"}, auth.caller_scope),
+    )
     return edged(app, settings)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from chassis import identity
 from chassis.database import is_outage
 from chassis.errors import first_line
 from chassis.identity import ANONYMOUS
@@ -125,6 +126,11 @@ def caller() -> str:
     """Return the name of the token that let the request in; `anonymous` where none is needed."""
     holder: Holder | None = g.get("holder")
     return holder.name if holder else ANONYMOUS
+
+
+def caller_scope() -> str:
+    """Return whose Idempotency-Keys the request's are: its token's, or else its address's."""
+    return identity.scope(caller(), request.remote_addr or "")
 
 
 def keep_private(response: Response) -> Response:

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from flask import Blueprint, Response, jsonify
-from sqlalchemy import RowMapping
+from sqlalchemy import Connection, RowMapping
 
-from chassis import jsonb, parsing
+from chassis import idempotency, jsonb, parsing
 from chassis.database import Database
 from chassis.paging import page
 from chassis.parsing import UUID_KEY
@@ -23,17 +24,17 @@ def event_routes(name: str, database: Database) -> Blueprint:
     routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
 
     @routes.post("/<solution>/<model>/<action>")
-    def post_event(**names: str) -> tuple[Response, int, dict[str, str]]:
+    def post_event(**names: str) -> Response:
         kind = validated(EventKind, names)
         data = parsing.raw_body(MAX_BYTES)
         jsonb.check(data)
-        stored = events.accept(database, events.Kind(**kind.model_dump()), data)
-        answer = {
-            "event_uid": stored.uid,
-            "event_timestamp": _time(stored.event_timestamp),
-            "event_data": orjson.Fragment(data),
-        }
-        return jsonify(answer), 201, {"Location": f"/api/events/{stored.uid}"}
+        uid = idempotency.message_id() or uuid4()
+
+        def keep(connection: Connection, stored: events.Stored) -> None:
+            idempotency.keep(connection, _stored(stored, data))
+
+        names_of = events.Kind(**kind.model_dump())
+        return _stored(events.accept(database, names_of, data, uid, keep), data)
 
     @routes.get("")
     def list_events() -> Response:
@@ -58,6 +59,17 @@ def event_routes(name: str, database: Database) -> Blueprint:
             return jsonify(_shown(events.get(connection, key)))
 
     return routes
+
+
+def _stored(stored: events.Stored, data: bytes) -> Response:
+    response = jsonify(
+        event_uid=stored.uid,
+        event_timestamp=_time(stored.event_timestamp),
+        event_data=orjson.Fragment(data),
+    )
+    response.status_code = 201
+    response.headers["Location"] = f"/api/events/{stored.uid}"
+    return response
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:

@@ -6,14 +6,14 @@ float on its way in or out.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Text, cast, insert, literal, select, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, RowMapping, Text, cast, literal, select, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis import outbox
 from chassis.broker import Binding, Exchange, Queue, Topology
@@ -64,28 +64,38 @@ class Stored(NamedTuple):
     event_timestamp: datetime
 
 
-def accept(database: Database, kind: Kind, data: bytes) -> Stored:
-    """Store an event for good.
+Keep = Callable[[Connection, Stored], None]
+"""Keeps the answer to a request in the transaction that has stored its event."""
+
+
+def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -> Stored:
+    """Store an event for good, once for one uid.
 
     Args:
         database: `gateway_db`.
         kind: its names, of which the routing key is made.
         data: a JSON object that jsonb can hold (see `chassis.jsonb`).
+        uid: the event's own, the same at each repetition of a request.
+        keep: called last before the commit.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database has not taken it.
     """
     with database.unit_of_work() as connection:
-        stored = store(connection, kind, data)
+        stored = store(connection, kind, data, uid)
+        keep(connection, stored)
         connection.commit()
     extra = {"message_id": str(stored.uid), "routing_key": ".".join(kind)}
     logger.info("event stored", extra=extra)
     return stored
 
 
-def store(connection: Connection, kind: Kind, data: bytes) -> Stored:
-    """Insert an event, and the message that tells of it into the outbox; the caller commits."""
-    stored = Stored(uuid4(), datetime.now(timezone.utc))
+def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = None) -> Stored:
+    """Insert an event, and the message that tells of it into the outbox; the caller commits.
+
+    An event that is there already under this `uid` stays, and its message is not sent again.
+    """
+    stored = Stored(uid or uuid4(), datetime.now(timezone.utc))
     names = kind._asdict()
     message = event(
         EXCHANGE,
@@ -99,7 +109,10 @@ def store(connection: Connection, kind: Kind, data: bytes) -> Stored:
     )
     document = cast(literal(data.decode(), Text), JSONB)
     row = {**stored._asdict(), **names, "data": document}
-    connection.execute(insert(Event).values(row))
+    statement = insert(Event).values(row).on_conflict_do_nothing(index_elements=[Event.uid])
+    if connection.execute(statement).rowcount == 0:
+        time_of = select(Event.event_timestamp).where(Event.uid == stored.uid)
+        return Stored(stored.uid, connection.execute(time_of).scalar_one())
     outbox.add(connection, message)
     return stored
 

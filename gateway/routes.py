@@ -7,7 +7,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
-from chassis import idempotency, identity, parsing, trace
+from chassis import idempotency, parsing, trace
 from chassis.broker import Message
 from chassis.upstream import Answer
 from gateway import auth
@@ -62,9 +62,13 @@ def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
 
     @routes.post("")
     def post_bill() -> Response:
-        scope = identity.scope(auth.caller(), request.remote_addr or "")
-        key = idempotency.requested(scope)
-        return idempotency.answer(desk.database, key, lambda: _post(desk, queue, key))
+        parsing.body(NewBill)
+        message = _message(queue)
+        place = desk.take(message)
+        response = jsonify(message="Message posted", id=message.id, stored_in=place)
+        response.status_code = 202
+        response.headers["Location"] = f"/api/billing/{message.id}"
+        return response
 
     @routes.get("")
     def list_bills() -> Response:
@@ -74,23 +78,13 @@ def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
     return routes
 
 
-def _post(desk: BillDesk, queue: str, key: idempotency.Key | None) -> Response:
-    parsing.body(NewBill)
-    message = _message(queue, key)
-    place = desk.take(message)
-    response = jsonify(message="Message posted", id=message.id, stored_in=place)
-    response.status_code = 202
-    response.headers["Location"] = f"/api/billing/{message.id}"
-    return response
-
-
-def _message(queue: str, key: idempotency.Key | None) -> Message:
+def _message(queue: str) -> Message:
     """Make the message: the JSON object as posted, and the ids in its properties."""
-    body, current = parsing.raw_body(), trace.current()
+    body, current, id = parsing.raw_body(), trace.current(), idempotency.message_id()
     headers = current.headers if current else {}
-    if key is None:
+    if id is None:
         return Message(body, queue, headers=headers)
-    return Message(body, queue, headers=headers, id=str(key.message_id))
+    return Message(body, queue, headers=headers, id=str(id))
 
 
 def _any_method(routes: Blueprint, path: str, name: str, view: Callable[..., Response]) -> None:

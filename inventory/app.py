@@ -4,6 +4,7 @@ from flask import Flask
 
 from chassis import web
 from chassis.database import Database
+from chassis.keyed_posts import KeyedPosts
 from inventory.product_routes import product_routes
 from inventory.routes import movie_routes
 from inventory.settings import Settings
@@ -14,5 +15,8 @@ def create_app(settings: Settings) -> Flask:
     database = Database(settings.database, settings.server.threads)
     products = [product_routes(name, database) for name in ("products", "produits")]
     return web.create_app(
-        "inventory-api", ready=[database], routes=[movie_routes(database), *products]
+        "inventory-api",
+        ready=[database],
+        routes=[movie_routes(database), *products],
+        keys=KeyedPosts(database, {"produits": "products"}),
     )

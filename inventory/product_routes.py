@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, parsing
+from chassis import conditional, idempotency, parsing
 from chassis.conditional import created, tagged
 from chassis.database import Database
 from chassis.paging import page
@@ -33,8 +33,10 @@ def product_routes(name: str, database: Database) -> Blueprint:
         new = parsing.body(NewProduct)
         with database.unit_of_work() as connection:
             product = products.create(connection, new.model_dump())
+            response = created(jsonify(dict(product)), f"/api/{name}/{product['id']}")
+            idempotency.keep(connection, response)
             connection.commit()
-        return created(jsonify(dict(product)), f"/api/{name}/{product['id']}")
+        return response
 
     @routes.get("/<product_id>")
     def get_product(product_id: str) -> Response:
@@ -68,7 +70,9 @@ def product_routes(name: str, database: Database) -> Blueprint:
         check = conditional.check()
         with database.unit_of_work() as connection:
             product = products.adjust(connection, key, delta, check)
+            response = tagged(jsonify(dict(product)))
+            idempotency.keep(connection, response)
             connection.commit()
-        return tagged(jsonify(dict(product)))
+        return response
 
     return routes

@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis import inbox, relay
+from chassis import idempotency, inbox, relay
 from inventory import stock
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
@@ -12,5 +12,6 @@ PROCESS = "inventory-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
-    expiries = [inbox.expiry(settings.retention), *stock.expiries(settings.retention)]
+    retention = settings.retention
+    expiries = [idempotency.EXPIRY, inbox.expiry(retention), *stock.expiries(retention)]
     relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, parsing
+from chassis import conditional, idempotency, parsing
 from chassis.conditional import created, tagged
 from chassis.database import Database
 from chassis.fields import Schema
@@ -30,8 +30,10 @@ def movie_routes(database: Database) -> Blueprint:
         new = parsing.body(NewMovie)
         with database.unit_of_work() as connection:
             movie = movies.create(connection, new.model_dump())
+            response = created(jsonify(dict(movie)), f"/api/movies/{movie['id']}")
+            idempotency.keep(connection, response)
             connection.commit()
-        return created(jsonify(dict(movie)), f"/api/movies/{movie['id']}")
+        return response
 
     @routes.delete("")
     def delete_movies() -> Response:

@@ -4,6 +4,7 @@ from flask import Blueprint, Flask, Response, jsonify
 
 from chassis import VERSION, health, web
 from chassis.database import Database
+from chassis.keyed_posts import KeyedPosts
 from chassis.service_client import ServiceClient, share_of
 from orders import customer_check
 from orders.customer_check import CustomerCheck
@@ -21,7 +22,12 @@ def create_app(settings: Settings) -> Flask:
     customers = ServiceClient(settings.customers, in_flight, customer_check.SECONDS)
     desk = Desk(Orders(database), inventory, CustomerCheck(database, customers))
     routes = [order_routes(name, desk) for name in ("orders", "commandes")]
-    return web.create_app(PROCESS, ready=[database], routes=[_home(database), *routes])
+    return web.create_app(
+        PROCESS,
+        ready=[database],
+        routes=[_home(database), *routes],
+        keys=KeyedPosts(database, {"commandes": "orders"}),
+    )
 
 
 def _home(database: Database) -> Blueprint:

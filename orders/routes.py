@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, idempotency, identity, parsing, quiet, trace
+from chassis import conditional, idempotency, parsing, quiet, trace
 from chassis.conditional import created, tagged
 from chassis.json_decoding import decode
 from chassis.paging import page
@@ -38,8 +38,12 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
     @routes.post("")
     def create_order() -> Response:
-        key = idempotency.requested(identity.caller_scope(), "POST /api/orders")
-        return idempotency.answer(database, key, lambda: _create(name, desk, key))
+        new = new_order(decode(parsing.raw_body()))
+        order, customer = desk.take(new.model_dump(), _cause(), idempotency.message_id())
+        response = created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
+        # the ETag stays that of GET, which does not show this
+        response.set_data(jsonify({**_shown(order), "customer": customer}).get_data())
+        return response
 
     @routes.get("")
     def list_orders() -> Response:
@@ -97,15 +101,6 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
         return jsonify(_shown(orders.remove(key, _cause(), _check())))
 
     return routes
-
-
-def _create(name: str, desk: Desk, key: idempotency.Key | None) -> Response:
-    new = new_order(decode(parsing.raw_body()))
-    order, customer = desk.take(new.model_dump(), _cause(), key.message_id if key else None)
-    response = created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
-    # the ETag stays that of GET, which does not show this
-    response.set_data(jsonify({**_shown(order), "customer": customer}).get_data())
-    return response
 
 
 def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:

@@ -114,7 +114,7 @@ def emptied(settings: DatabaseSettings, *tables: str) -> Iterator[Database]:
 def movies_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """Inventory's database, empty."""
     tables = ("movies", "products", "reservations", "reservation_lines", "outbox", "inbox")
-    yield from emptied(database_settings("inventory"), *tables)
+    yield from emptied(database_settings("inventory"), *tables, "idempotency_keys")
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def billing(billing_settings: BillingSettings) -> FlaskClient:
 @pytest.fixture
 def customers_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """The database of customers, empty."""
-    yield from emptied(database_settings("customers"), "customers", "outbox")
+    yield from emptied(database_settings("customers"), "customers", "outbox", "idempotency_keys")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from werkzeug.test import TestResponse
@@ -55,7 +55,7 @@ class Service:
         @routes.post("/things", endpoint="things")
         @routes.post("/others", endpoint="others")
         def post() -> Response:
-            key = idempotency.requested("a caller")
+            key = idempotency.requested("a caller", request.path)
             return idempotency.answer(self.database, key, lambda: self.act(key))
 
         return routes
@@ -179,6 +179,24 @@ def test_a_key_still_in_progress_is_a_conflict(
     problem(post(client, title="B"), 422)
     first = blocked()
     assert post(client).data == first.data
+    assert len(service.ids) == 1
+
+
+def test_of_an_answer_that_is_too_long_the_status_and_the_headers_are_kept(
+    client: FlaskClient, service: Service
+) -> None:
+    def long() -> Response:
+        response = jsonify("x" * idempotency.LONGEST)
+        response.status_code = 201
+        response.headers["Location"] = "/things/1"
+        return response
+
+    service.effect = long
+    assert len(post(client).data) > idempotency.LONGEST
+    second = post(client)
+    assert (second.status_code, second.headers["Location"]) == (201, "/things/1")
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.data == b""
     assert len(service.ids) == 1
 
 

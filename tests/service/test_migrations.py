@@ -77,8 +77,10 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
         ("orders", orders.models.Base.metadata),
         *((service, outbox.metadata) for service in ("inventory", "billing", "orders")),
         *((service, inbox.metadata) for service in ("inventory", "billing", "orders")),
-        ("orders", idempotency.keys.metadata),
-        ("gateway", idempotency.keys.metadata),
+        *(
+            (service, idempotency.keys.metadata)
+            for service in ("inventory", "customers", "orders", "gateway")
+        ),
         ("gateway", outbox.metadata),
         ("gateway", gateway.models.Base.metadata),
     ],

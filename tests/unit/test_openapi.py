@@ -262,6 +262,14 @@ def test_operations_have_names_of_their_own_and_words_to_explain_them() -> None:
     assert all(item["summary"] and item["description"] and item["tags"] for item in operations)
 
 
+def test_every_post_takes_an_idempotency_key() -> None:
+    posts = [operation for operation in OPERATIONS if operation.method == "post"]
+    for operation in posts:
+        assert "Idempotency-Key" in {p["name"] for p in operation.parameters}, operation.id
+        assert {"409", "422"} <= set(operation.responses), operation.id
+    assert posts
+
+
 def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -> None:
     named = {operation.id: operation for operation in OPERATIONS}
     example = {p["name"]: p.get("x-example") for p in named["postBill"].parameters}
