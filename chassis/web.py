@@ -15,6 +15,7 @@ from chassis.encoding import encode
 from chassis.errors import shortened
 from chassis.keyed_posts import KeyedPosts, post_endpoints
 from chassis.routing import AnyPath, Other
+from chassis.unread_bodies import UnreadBodies
 
 DURATION = "http_request_duration_seconds"
 REQUESTS = Histogram(
@@ -76,6 +77,7 @@ def create_app(
     app.before_request(_begin)
     app.after_request(_end)
     app.after_request(hardening.harden)
+    app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]
     if health_routes is None:
         health_routes = health.routes(process, ready)
     for blueprint in (*health_routes, *routes):

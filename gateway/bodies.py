@@ -39,6 +39,7 @@ class _Body:
     def __init__(self, body: Any, places: threading.BoundedSemaphore) -> None:
         self._body = body
         self._places = places
+        self.unhindered = body  # for chassis.unread_bodies, which has places of its own
 
     def read(self, size: int = -1, /) -> bytes:
         """Read `size` bytes, or all.

@@ -59,6 +59,13 @@ class Served:
         """Open a connection, on which nothing lasts longer than so many seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
 
+    def ask(self, request: bytes) -> Reply:
+        """Send a request and read its answer."""
+        with self.connect() as connection:
+            with suppress(ConnectionError):
+                connection.sendall(request)
+            return answered(connection)
+
     def exchange(self, *parts: bytes, end: bool = False, patience: float = SECONDS) -> Reply:
         """Send bytes and read until the other side closes or is silent for `patience` seconds.
 
@@ -72,6 +79,23 @@ class Served:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_WR)
             return received(connection)
+
+
+def answered(connection: socket.socket) -> Reply:
+    """Read one answer that says its length; the other side need not close."""
+    data = b""
+    while not _is_whole(data):
+        part = connection.recv(65536)
+        if not part:
+            return Reply(data, closed=True)
+        data += part
+    return Reply(data, closed=False)
+
+
+def _is_whole(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    return bool(end) and length is not None and len(body) >= int(length[1])
 
 
 def received(connection: socket.socket) -> Reply:

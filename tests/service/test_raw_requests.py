@@ -321,7 +321,7 @@ def too_long(gateway: Served, path: bytes, way: str, size: int) -> Reply:
     else:
         sent = body if way == "length" else b""
         request = post(token, b"Content-Length: %d" % size, target=path, body=sent)
-    return gateway.exchange(request)
+    return gateway.ask(request)
 
 
 def test_the_longest_body_is_passed_on_whole(gateway: Served, upstream: RawUpstream) -> None:

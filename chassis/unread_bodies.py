@@ -1,0 +1,108 @@
+"""Bodies that the application has not read are read on, and dropped, once the answer is sent.
+
+A server that closes a connection with bytes unread resets it, and a client that still sends then
+loses the answer that says why (413, 401, 429 …). A proxy in between loses it almost always.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wsgi import ClosingIterator
+
+from chassis.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MOST_BYTES = 8 * 1024 * 1024
+SECONDS = 3.0
+PLACES = 2
+"""How many bodies a process reads on at once. Each keeps a thread for requests, for `SECONDS`.
+
+A sender that falls silent keeps its place, and its connection, until it leaves.
+"""
+_PIECE = 64 * 1024
+
+
+class UnreadBodies:
+    """WSGI middleware: reads on for `SECONDS` or `MOST_BYTES` at most.
+
+    granian sends each part of an answer at once, and lets nobody read a body after the end of the
+    answer. So the answer ends when the body has ended, or when time is up. The answer's length is
+    known to the client, which need not wait. While all places are taken, answers end at once.
+    """
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+        self._places = threading.BoundedSemaphore(PLACES)
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if length == "0" and "HTTP_TRANSFER_ENCODING" not in environ:
+            return self._app(environ, start_response)
+        body = Body(environ["wsgi.input"], int(length) if length.isdecimal() else None)
+        environ["wsgi.input"] = body
+        answer = self._app(environ, start_response)
+        # a client that waits for 100 Continue sends no body after a refusal
+        if body.is_done or "HTTP_EXPECT" in environ:
+            return answer
+        return ClosingIterator(self._and_the_rest(answer, body), getattr(answer, "close", None))
+
+    def _and_the_rest(self, answer: Iterable[bytes], body: "Body") -> Iterator[bytes]:
+        yield from answer
+        if body.is_done or not self._places.acquire(blocking=False):
+            return
+        # granian waits for as many bytes as it is asked for, however long; a thread need not
+        reader = threading.Thread(target=self._drop, args=(body,), name="unread", daemon=True)
+        reader.start()
+        reader.join(SECONDS)
+
+    def _drop(self, body: "Body") -> None:
+        try:
+            body.drop(MOST_BYTES)
+        finally:
+            self._places.release()
+
+
+class Body:
+    """A request's body that knows whether somebody still has to read it."""
+
+    def __init__(self, stream: Any, length: int | None) -> None:
+        """Take over a stream of `length` bytes, or of unknown length.
+
+        A stream that makes readers wait for a place has its own stream as `unhindered`.
+        """
+        self._stream = stream
+        self._left = length
+        self.is_done = False
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read `size` bytes, fewer only at the end, or all.
+
+        Raises:
+            UnavailableError: the body is slow, and too many others are.
+        """
+        try:
+            return self._read(self._stream, size)
+        except UnavailableError:
+            self.is_done = True  # one that is known to be slow is not waited for again
+            raise
+
+    def drop(self, most: int) -> None:
+        """Read the rest, or about `most` bytes of it, and keep none."""
+        stream = getattr(self._stream, "unhindered", self._stream)
+        while not self.is_done and most > 0:
+            most -= len(self._read(stream, _PIECE))
+
+    def _read(self, stream: Any, size: int) -> bytes:
+        data = stream.read(size)
+        assert isinstance(data, bytes)
+        if self._left is not None:
+            self._left -= len(data)
+        # the server gives fewer bytes than asked for at the end alone
+        self.is_done = size < 0 or len(data) < size or self._left == 0
+        return data
