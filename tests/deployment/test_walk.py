@@ -85,9 +85,9 @@ def test_the_walk_through_customers_and_their_events(platform: Platform) -> None
         wait_until(lambda: len(events()) >= 3, SECONDS, "three events")
         told = [(event["type"], event["source"], event["data"]) for event in events()]
     assert told == [
-        ("customer.created", "customer-api", customer),
-        ("customer.updated", "customer-api", changed),
-        ("customer.deleted", "customer-api", changed),
+        ("customer.created", "customer-api", customer | {"version": 1}),
+        ("customer.updated", "customer-api", changed | {"version": 2}),
+        ("customer.deleted", "customer-api", changed | {"version": 3}),
     ]
 
 
