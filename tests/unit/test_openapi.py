@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.idempotency import Key, fingerprint
-from chassis.identity import ANONYMOUS
+from chassis.identity import ANONYMOUS, scope
 from chassis.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
@@ -274,6 +274,7 @@ def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -
     named = {operation.id: operation for operation in OPERATIONS}
     example = {p["name"]: p.get("x-example") for p in named["postBill"].parameters}
     body = json.dumps(BILL, indent=2).encode()
-    key = Key(ANONYMOUS, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
+    caller = scope(ANONYMOUS, "127.0.0.1")
+    key = Key(caller, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
     shown = next(p for p in named["getBill"].parameters if p["name"] == "id")
     assert shown["example"] == str(key.message_id)
