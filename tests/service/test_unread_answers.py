@@ -19,21 +19,26 @@ from tests.service.served import SECONDS, gateway_variables, inventory_variables
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 SIZE = 32 * 1024 * 1024  # more than the kernel keeps for a connection
-ESTABLISHED, LISTENS = "01", "0A"
+ESTABLISHED = "01"
+LIMITED = "answers have to be read"
 
 
 @contextmanager
 def serving_large_answers(limit: float, home: Path) -> Iterator[int]:
-    """Have granian serve large answers to whoever reads within `limit` seconds; lends its port."""
+    """Have granian serve large answers to whoever reads within `limit` seconds; lends its port.
+
+    A connection made before the limit is set has none: the server listens a moment earlier.
+    """
     port = free_port()
     place = ServerSettings(bind="127.0.0.1", workers=1, threads=2)
     options = server.options_of(place, PortSettings(port=port))
     command = [sys.executable, "-m", "granian", *options, "tests.service.unread_app:app"]
     environment = {**os.environ, "UNREAD_SECONDS": str(limit), "ANSWER_BYTES": str(SIZE)}
-    with (home / "granian.log").open("ab") as log:
+    written = home / "granian.log"
+    with written.open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_until(lambda: bool(timers(port, LISTENS)), SECONDS, "granian to listen")
+        wait_until(lambda: LIMITED in written.read_text(), SECONDS, "the limit to be set")
         yield port
     finally:
         process.terminate()
@@ -94,5 +99,4 @@ def test_the_services_serve_with_that_limit(
 ) -> None:
     variables = {"gateway": gateway_variables, "inventory": inventory_variables}[service]
     with serving(service, variables(database_settings(service)), tmp_path) as served:
-        said = '"answers have to be read"'
-        wait_until(lambda: said in served.log.read_text(), SECONDS, "the worker to set the limit")
+        wait_until(lambda: LIMITED in served.log.read_text(), SECONDS, "the limit to be set")

@@ -1,5 +1,6 @@
 """A WSGI application with a large answer, for granian: what its workers load."""
 
+import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SIZE = int(os.environ["ANSWER_BYTES"])
+logging.basicConfig(level=logging.INFO)
 unread_answers.close_unread(float(os.environ["UNREAD_SECONDS"]))
 
 
