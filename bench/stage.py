@@ -6,10 +6,8 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
-import psycopg2
-
 from bench.sizes import Sizes
-from local import backlog, variables
+from local import backlog, databases, variables
 from local.amqp import connect
 from local.console import Report
 from local.layout import CHECKOUT, PROCESSES
@@ -51,10 +49,7 @@ class Stage:
 
     def connect(self, service: str, database: str | None = None) -> Any:
         """Connect to a service's database, or to another one of its PostgreSQL."""
-        host, port, name, user, password = self.database(service)
-        connection = psycopg2.connect(
-            host=host, port=port, dbname=database or name, user=user, password=password
-        )
+        connection = databases.connect(self.stack, service, database)
         connection.autocommit = True
         return connection
 

@@ -52,8 +52,8 @@ class SharedCounters(Storage):
         """
         super().__init__()
         self._lock = threading.Lock()
-        descriptor, lanes, own = (-1, 1, 0) if path is None else _open_lane(path)
-        self._words = memoryview(mmap.mmap(descriptor, lanes * PLACES * _WORD)).cast("Q")
+        words, lanes, own = (_mapped(-1, 1), 1, 0) if path is None else _open_lane(path)
+        self._words = memoryview(words).cast("Q")
         self._lanes = range(0, lanes * PLACES, PLACES)
         self._own = own * PLACES
 
@@ -129,14 +129,30 @@ def _places(key: str) -> tuple[int, int]:
     return number % PLACES, number // PLACES % PLACES
 
 
-def _open_lane(path: Path) -> tuple[int, int, int]:
-    """Open the file, which stays open with the lane's lock; return it and `_take_lane`'s answer."""
+def _open_lane(path: Path) -> tuple[mmap.mmap, int, int]:
+    """Open the file, which stays open with the lane's lock; return its map, all lanes, our own.
+
+    If any of this fails, the file is closed, and so the lane is free again.
+    """
     descriptor = os.open(path, os.O_RDWR)
     try:
-        return descriptor, *_take_lane(descriptor)
-    except OSError:
+        lanes, own = _take_lane(descriptor)
+        return _mapped(descriptor, lanes), lanes, own
+    except BaseException:
         os.close(descriptor)
         raise
+
+
+def _mapped(descriptor: int, lanes: int) -> mmap.mmap:
+    """Map so many lanes of a file; without a file (-1), of memory.
+
+    Raises:
+        OSError: there is no memory, or the file has been cut off meanwhile.
+    """
+    try:
+        return mmap.mmap(descriptor, lanes * PLACES * _WORD)
+    except ValueError as error:
+        raise OSError(f"it can't be mapped: {error}") from error
 
 
 def _take_lane(descriptor: int) -> tuple[int, int]:

@@ -6,13 +6,15 @@ from chassis.database import connect_args
 from local.stack import Stack
 
 
-def connect(stack: Stack, service: str) -> "psycopg2.extensions.connection":
-    """Connect to a service's database. Raises psycopg2.Error."""
+def connect(
+    stack: Stack, service: str, database: str | None = None
+) -> "psycopg2.extensions.connection":
+    """Connect to a service's database, or to another of its PostgreSQL. Raises psycopg2.Error."""
     prefix = f"{service.upper()}_DB_"
     names = ("HOST", "PORT")
     place = {name.lower(): stack.variables[prefix + name] for name in names}
     connection: psycopg2.extensions.connection = psycopg2.connect(
-        dbname=stack.variables[f"{prefix}NAME"],
+        dbname=database or stack.variables[f"{prefix}NAME"],
         user=stack.variables[f"{prefix}USER"],
         password=stack.variables[f"{prefix}PASSWORD"],
         **connect_args(place, {}),

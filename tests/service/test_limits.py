@@ -1,9 +1,11 @@
 """Rate limits: per client and class, over all workers, and never in the way when they fail."""
 
+import errno
 import json
+import mmap
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -164,7 +166,7 @@ def test_a_worker_that_found_all_lanes_taken_counts_as_soon_as_one_is_free(
     tries: list[None] = []
     open_lane = counting._open_lane
 
-    def counted(path: Path) -> tuple[int, int, int]:
+    def counted(path: Path) -> tuple[mmap.mmap, int, int]:
         tries.append(None)
         return open_lane(path)
 
@@ -173,16 +175,42 @@ def test_a_worker_that_found_all_lanes_taken_counts_as_soon_as_one_is_free(
     client = make(counters=path, rate_limit_reads="1/day")
     assert statuses(client, "/api/movies", 3) == [200] * 3
     wait_until(lambda: _look(client) is None and len(tries) > 2, 20, "further tries")
-    for child, let_go in holders:
-        os.write(let_go, b"x")
-        os.close(let_go)
-        os.waitpid(child, 0)
+    _let_go(holders)
     wait_until(lambda: _look(client) == 429, 20, "requests to be limited again")
     said = [line["message"] for line in logged() if "limited" in line["message"]]
     assert said == ["requests are not limited", "requests are limited again"]
     # the lane's and the map's; no file of a try in vain is left open
+    assert _times_open(path) == 2
+
+
+def _times_open(path: Path) -> int:
+    """How many descriptors of this process are of a file."""
     names = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-    assert names.count(str(path)) == 2
+    return names.count(str(path))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOMEM, "Cannot allocate memory"), ValueError("mmap length is greater")]
+)
+def test_a_file_that_can_not_be_mapped_is_closed_and_its_lane_is_free(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "counters"
+    counting.prepare(path, 1)
+    map_file = mmap.mmap
+
+    def fail(*_arguments: object) -> mmap.mmap:
+        raise error
+
+    monkeypatch.setattr(mmap, "mmap", fail)
+    for _ in range(3):
+        with pytest.raises(OSError):
+            SharedCounters(path)
+    assert _times_open(path) == 0
+    monkeypatch.setattr(mmap, "mmap", map_file)
+    # the locks of one process are not in its own way: another shows that the lanes are free
+    children = [_lane_held_in_a_child(path) for _ in range(2)]
+    _let_go(children)
 
 
 def _look(client: FlaskClient) -> int | None:
@@ -206,6 +234,14 @@ def _lane_held_in_a_child(path: Path) -> tuple[int, int]:
     assert os.read(taken, 1) == b"x"
     os.close(taken)
     return child, let_go
+
+
+def _let_go(holders: Sequence[tuple[int, int]]) -> None:
+    """Have the processes that hold lanes end."""
+    for child, let_go in holders:
+        os.write(let_go, b"x")
+        os.close(let_go)
+        os.waitpid(child, 0)
 
 
 def test_that_its_file_can_not_be_made_stops_nothing(tmp_path: Path, logged: Logged) -> None:
