@@ -42,33 +42,39 @@ class Bulkhead:
         self._changed = threading.Condition()
 
     @contextmanager
-    def permit(self, seconds: float = math.inf) -> Iterator[None]:
+    def permit(self, seconds: float = math.inf) -> Iterator[float]:
         """Hold a permit for a block, which raises if the upstream has not answered.
 
         Args:
             seconds: how long to wait for one at most, whatever the patience.
 
+        Yields:
+            How long it has waited, in seconds; exactly 0 if a permit was free.
+
         Raises:
             UnavailableError: there is none left.
         """
-        self._take(self._now() + seconds)
+        waited = self._take(seconds)
         is_answered = False
         try:
-            yield
+            yield waited
             is_answered = True
         finally:
             self._give_back(is_answered)
 
-    def _take(self, end: float) -> None:
+    def _take(self, seconds: float) -> float:
+        began = end = self._now()
         with self._changed:
             while not self._free:
-                left = min(end, self._moved + self._patience) - self._now()
+                left = min(began + seconds, self._moved + self._patience) - self._now()
                 if left <= 0:
                     raise self._refusal()
                 self._changed.wait(left)
+                end = self._now()
             self._free -= 1
             if not self._free:
                 self._moved = self._now()
+        return end - began
 
     def _give_back(self, is_answered: bool) -> None:
         with self._changed:

@@ -31,7 +31,7 @@ from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
     "upstream_request_duration_seconds",
-    "Time that an upstream took to answer, by upstream and outcome",
+    "Time that an upstream took to answer, by upstream and outcome; 0 if it was not asked",
     ["upstream", "outcome"],
     buckets=metrics.SECONDS,
 )
@@ -77,6 +77,7 @@ class UpstreamClient:
         """
         self.name = upstream.name
         self._seconds = seconds
+        self._patience = patience
         self.breaker = CircuitBreaker(upstream.name)
         self._bulkhead = Bulkhead(upstream.name, in_flight, patience)
         self._pool = Pool(upstream.host, upstream.port, maxsize=in_flight, retries=False)
@@ -99,25 +100,32 @@ class UpstreamClient:
             UpstreamTimeoutError: it takes too long (504).
             UpstreamError: its answer is broken (502).
         """
-        started, outcome = time.perf_counter(), "error"
+        limit, outcome = self.seconds if seconds is None else seconds, "error"
+        asked: float | None = None
         try:
-            answer = self._guarded(call, self.seconds if seconds is None else seconds)
+            with (
+                deadline.within(call.target, limit),
+                self._bulkhead.permit(limit) as waited,
+                self._judged(limit - waited),
+            ):
+                asked = time.perf_counter()
+                answer = self._answer(call)
             outcome = f"{answer.status // 100}xx"
             return answer
         except (UnavailableError, UpstreamError) as error:
             outcome = error.cause
             raise
         finally:
-            UPSTREAM.labels(self.name, outcome).observe(time.perf_counter() - started)
-
-    def _guarded(self, call: Call, limit: float) -> Answer:
-        own = deadline.within(call.target, limit)
-        with own, self._bulkhead.permit(limit), self._judged(limit):
-            return self._answer(call)
+            took = 0.0 if asked is None else time.perf_counter() - asked
+            UPSTREAM.labels(self.name, outcome).observe(took)
 
     @contextmanager
-    def _judged(self, limit: float) -> Iterator[None]:
-        """Let the breaker decide about a call, and learn how it ends."""
+    def _judged(self, given: float) -> Iterator[None]:
+        """Let the breaker decide about a call, and learn how it ends.
+
+        Args:
+            given: how much time the upstream has, without what was spent in waiting for a permit.
+        """
         admitted, reached = self.breaker.admit(), None
         try:
             yield
@@ -126,7 +134,8 @@ class UpstreamClient:
             reached = False
             raise
         except UpstreamTimeoutError:
-            reached = False if limit >= self.seconds else None
+            # one that answers nobody makes callers wait for the patience, and no longer
+            reached = False if given >= self.seconds - self._patience else None
             raise
         finally:
             self.breaker.record(admitted, reached)

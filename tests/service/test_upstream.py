@@ -1,14 +1,17 @@
 """Calls to an upstream: what opens its circuit, who gets no permit, and that none is lost."""
 
+import math
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import REGISTRY
 
 from chassis import upstream as upstreams
 from chassis.breaker import FAILURES, CircuitBreaker, State
+from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.settings import Upstream
 from chassis.upstream import Call, UpstreamClient
@@ -96,6 +99,32 @@ def test_a_caller_without_patience_does_not_open_the_circuit(upstream: RawUpstre
     assert client.breaker.state is State.CLOSED
 
 
+class Crowded(Bulkhead):
+    """A bulkhead before which each caller has waited for so long."""
+
+    def __init__(self, waited: float) -> None:
+        super().__init__("raw-api", 1)
+        self._waited = waited
+
+    @contextmanager
+    def permit(self, seconds: float = math.inf) -> Iterator[float]:
+        """Hold the permit."""
+        with super().permit(seconds):
+            yield self._waited
+
+
+@pytest.mark.parametrize(("waited", "state"), [(0.4, State.CLOSED), (0.2, State.OPEN)])
+def test_time_spent_in_waiting_for_a_permit_is_not_the_upstreams(
+    upstream: RawUpstream, waited: float, state: State
+) -> None:
+    upstream.acts = [silent]
+    # one that hangs makes callers wait for the patience; more waits for one that answers others
+    client = UpstreamClient(Upstream("raw-api", "127.0.0.1", upstream.port), 1, 0.5, patience=0.25)
+    client._bulkhead = Crowded(waited)
+    failing(client, FAILURES)
+    assert client.breaker.state is state
+
+
 @pytest.mark.parametrize(
     "call", [Call("GE\x00T", "/", {}), Call("GET", "/", {"X": "a\nb"})], ids=["method", "header"]
 )
@@ -171,3 +200,15 @@ def test_the_metrics_tell_what_was_not_even_asked() -> None:
     failing(client_of(free_port()), FAILURES + 2)
     assert count("connection_refused") - refused == FAILURES
     assert count("circuit_open") - unasked == 2
+
+
+def test_the_metrics_count_no_waiting_for_a_permit() -> None:
+    def total(upstream: str) -> float:
+        name = "upstream_request_duration_seconds_sum"
+        labels = {"upstream": upstream, "outcome": "upstream_busy"}
+        return REGISTRY.get_sample_value(name, labels) or 0
+
+    client = UpstreamClient(Upstream("busy-api", "127.0.0.1", 1), 1, patience=0.05)
+    with client._bulkhead.permit(), pytest.raises(UnavailableError):
+        client.call(GET)
+    assert total("busy-api") == 0

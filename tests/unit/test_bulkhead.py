@@ -7,6 +7,7 @@ import pytest
 
 from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError
+from local.waiting import wait_until
 
 
 def test_who_finds_no_permit_is_refused_at_once() -> None:
@@ -71,3 +72,28 @@ def test_no_one_waits_longer_than_the_call_has_time() -> None:
     bulkhead = Bulkhead("test-api", 1, patience=600)
     with bulkhead.permit(), pytest.raises(UnavailableError), bulkhead.permit(0.1):
         pytest.fail("a second permit")
+
+
+def wait_for(bulkhead: Bulkhead) -> float:
+    """Take a permit, and return how long that took."""
+    with bulkhead.permit() as waited:
+        return waited
+
+
+def test_who_gets_a_permit_learns_how_long_it_has_waited_for_it() -> None:
+    seconds, looks = [0.0], list[float]()
+
+    def now() -> float:
+        looks.append(seconds[0])
+        return seconds[0]
+
+    bulkhead = Bulkhead("test-api", 1, patience=50, now=now)
+    with ThreadPoolExecutor(1) as pool:
+        with bulkhead.permit() as waited:
+            assert waited == 0
+            looks.clear()
+            later = pool.submit(wait_for, bulkhead)
+            # it looks once as it comes, and again before it waits
+            wait_until(lambda: len(looks) == 2, 30, "a caller that waits")
+            seconds[0] = 20
+        assert later.result(30) == 20
