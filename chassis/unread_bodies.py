@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 MOST_BYTES = 8 * 1024 * 1024
 SECONDS = 3.0
 PLACES = 2
-"""How many bodies a process reads on at once. Each keeps a thread for requests, for `SECONDS`.
+"""How many threads for requests wait for bodies at once, each for `SECONDS` at most."""
+READERS = 16
+"""How many bodies a process reads on at once, those of senders that fell silent included.
 
-A sender that falls silent keeps its place, and its connection, until it leaves.
+Such a sender keeps its reader and its connection until it leaves: a read of the server's has no
+time limit, and the server does not say which socket a request came from.
 """
 _PIECE = 64 * 1024
+
+
+def has_body(environ: "WSGIEnvironment") -> bool:
+    """Tell whether a request announces a body, by its headers (RFC 9112, section 6.3)."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    return length != "0" or "HTTP_TRANSFER_ENCODING" in environ
 
 
 class UnreadBodies:
@@ -30,20 +39,22 @@ class UnreadBodies:
 
     granian sends each part of an answer at once, and lets nobody read a body after the end of the
     answer. So the answer ends when the body has ended, or when time is up. The answer's length is
-    known to the client, which need not wait. While all places are taken, answers end at once.
+    known to the client, which need not wait. While all places or all readers are taken, answers end
+    at once.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._app = app
         self._places = threading.BoundedSemaphore(PLACES)
+        self._readers = threading.BoundedSemaphore(READERS)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        length = environ.get("CONTENT_LENGTH") or "0"
-        if length == "0" and "HTTP_TRANSFER_ENCODING" not in environ:
+        if not has_body(environ):
             return self._app(environ, start_response)
+        length = environ.get("CONTENT_LENGTH") or ""
         body = Body(environ["wsgi.input"], int(length) if length.isdecimal() else None)
         environ["wsgi.input"] = body
         answer = self._app(environ, start_response)
@@ -56,6 +67,14 @@ class UnreadBodies:
         yield from answer
         if body.is_done or not self._places.acquire(blocking=False):
             return
+        try:
+            self._read_on(body)
+        finally:
+            self._places.release()
+
+    def _read_on(self, body: "Body") -> None:
+        if not self._readers.acquire(blocking=False):
+            return
         # granian waits for as many bytes as it is asked for, however long; a thread need not
         reader = threading.Thread(target=self._drop, args=(body,), name="unread", daemon=True)
         reader.start()
@@ -65,7 +84,7 @@ class UnreadBodies:
         try:
             body.drop(MOST_BYTES)
         finally:
-            self._places.release()
+            self._readers.release()
 
 
 class Body:

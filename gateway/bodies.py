@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from chassis.errors import UnavailableError
+from chassis.unread_bodies import has_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,8 +28,7 @@ class Bodies:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        length = environ.get("CONTENT_LENGTH") or "0"
-        if length != "0" or "HTTP_TRANSFER_ENCODING" in environ:
+        if has_body(environ):
             environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
         return self._app(environ, start_response)
 
