@@ -4,14 +4,16 @@ Beside it runs the sweeper, which sends again what orders wait for.
 """
 
 import threading
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
 
 from chassis import worker
 from chassis.broker import Binding, Exchange, FormerBinding, Queue, Topology, dead_letter_queue
 from chassis.consumer import Consumer
 from chassis.database import Database
-from chassis.event_handler import EventHandler
-from orders import directory, saga
-from orders.deletion import DELETION
+from chassis.event_handler import EventHandler, ReceivedEvent
+from orders import deletion, directory, saga
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 
@@ -30,10 +32,15 @@ TOPOLOGY: Topology = (
 )
 
 
+def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    deletion.lock(connection, events)
+    saga.lock(connection, events)
+
+
 def handler(database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
-    reactions = {**saga.REACTIONS, **directory.REACTIONS, "customer.deleted": DELETION}
-    return EventHandler(database, PROCESS, reactions, saga.lock)
+    reactions = {**saga.REACTIONS, **directory.REACTIONS, deletion.DELETED: deletion.DELETION}
+    return EventHandler(database, PROCESS, reactions, _lock)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

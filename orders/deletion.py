@@ -1,18 +1,30 @@
 """What the deletion of a customer means here: no address, in the copy or of a mail; no mail."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from chassis.event_handler import ReceivedEvent
 from orders import directory, mails
 from orders.directory import CustomerGone
 
 
 def forget(connection: Connection, customer: CustomerGone, event_id: str) -> None:
-    """Forget a customer in the copy, and the addresses of their mails; those that wait end."""
+    """Forget a customer in the copy, and the addresses of their mails; those that wait end.
+
+    `lock` was called before.
+    """
     _IN_COPY.act(connection, customer, event_id)
     mails.forget(connection, [customer.id])
 
 
-_IN_COPY = directory.REACTIONS["customer.deleted"]
+def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    """Lock what the deletions of a batch need, if there are any: first of all locks."""
+    if any(event.type == DELETED for event in events):
+        mails.lock_to_forget(connection)
+
+
+DELETED = "customer.deleted"
+_IN_COPY = directory.REACTIONS[DELETED]
 DELETION = replace(_IN_COPY, act=forget)

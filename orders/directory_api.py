@@ -68,6 +68,7 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
     for page in chain(_pages(client), [()]):
         last = page[-1].id if page else MAX_BIGINT
         with database.unit_of_work() as connection:
+            mails.lock_to_forget(connection)
             # so that neither this nor a consumer waits for the other's row while it holds one
             connection.execute(text("LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE"))
             forgotten += _replace(connection, page, after, last, began - _MARGIN)

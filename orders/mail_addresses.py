@@ -10,10 +10,10 @@ from chassis import trace
 from chassis.database import Database
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.service_client import ServiceClient
-from orders import directory, directory_api, mails
+from orders import directory, directory_api, mail_claims
 from orders.directory import CustomerData
+from orders.mail_claims import Mail
 from orders.mail_loop import pause
-from orders.mails import Mail
 
 LEASE = timedelta(seconds=15)
 """Longer than a call of the customers API and the two transactions around it."""
@@ -41,7 +41,7 @@ class Addressing:
         No transaction is open while the customers API is asked.
         """
         with self._database.unit_of_work() as connection:
-            mail = mails.claim(connection, LEASE, "unaddressed")
+            mail = mail_claims.claim(connection, LEASE, "unaddressed")
             known = None if mail is None else directory.find(connection, mail.customer_id)
             connection.commit()
         if mail is None:
@@ -56,7 +56,7 @@ class Addressing:
             answer = None if is_known else directory_api.ask(self._client, mail.customer_id)
         except (UnavailableError, UpstreamError) as error:
             with self._database.read() as connection:
-                mails.put_off(connection, mail, str(error), pause(mail.attempts))
+                mail_claims.put_off(connection, mail, str(error), pause(mail.attempts))
             logger.warning("the address is asked for later", extra=_extra(mail, str(error)))
             return
         with self._database.unit_of_work() as connection:
@@ -69,16 +69,16 @@ class Addressing:
         # would wait for the other
         if answer is not None:
             directory.learn(connection, answer)
-        if not mails.lock(connection, mail):
+        if not mail_claims.lock(connection, mail):
             logger.info("another worker has taken the mail", extra=_extra(mail))
             return
         recipient = directory.email_of(connection, mail.customer_id)
         if recipient is not None:
-            mails.address(connection, mail, recipient)
-        elif mails.mark_unknown(connection, mail):
+            mail_claims.address(connection, mail, recipient)
+        elif mail_claims.mark_unknown(connection, mail):
             logger.warning("no mail: there is no such customer", extra=_extra(mail))
 
 
 def _extra(mail: Mail, reason: str | None = None) -> dict[str, str]:
-    extra = {"order_id": mail.order.order_id, "customer_id": mail.customer_id}
+    extra = {"order_id": mail.order_id, "customer_id": mail.customer_id}
     return extra if reason is None else extra | {"reason": reason}

@@ -18,11 +18,11 @@ from sqlalchemy import select
 
 from chassis.cli import echo
 from chassis.database import Database
-from chassis.json_decoding import decode
+from chassis.errors import first_line
 from chassis.printable import escaped_line
-from chassis.validation import validated
+from orders.mail_claims import read_order
 from orders.mail_settings import MailSettings
-from orders.mail_text import OrderData, compose, name_of
+from orders.mail_text import compose, name_of, set_text
 from orders.mails import mails
 from orders.settings import Settings
 
@@ -82,8 +82,22 @@ def _in_table(settings: Settings) -> Iterator[WrittenMail]:
 
 
 def _message(row: Any, settings: MailSettings) -> EmailMessage:
-    order = validated(OrderData, decode(bytes(row.data)))
-    return compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
+    try:
+        order = read_order(bytes(row.data))
+        return compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
+    except Exception as error:
+        # whatever it is, it is this mail's; the others can be listed
+        return _unreadable(row, error)
+
+
+def _unreadable(row: Any, error: Exception) -> EmailMessage:
+    """Say of a mail that can't be written what the row says."""
+    message = EmailMessage(policy=default)
+    message["Date"] = row.recorded_at
+    message["Subject"] = "(the mail can't be written)"
+    set_text(message, "X-Order-ID", escaped_line(row.order_id))
+    message.set_content(f"{first_line(error)}\n")
+    return message
 
 
 @click.group()
@@ -115,6 +129,6 @@ def show(mail_id: str) -> None:
         raise click.ClickException(f"no mail has the id {mail_id}")
     message = found[0].message
     for name in ("Date", "From", "To", "Subject", "Message-ID", "X-Order-ID"):
-        text = found[0].to if name == "To" else str(message[name])
+        text = found[0].to if name == "To" else str(message[name] or "-")
         echo(escaped_line(f"{name}: {text}"))
     echo(f"\n{message.get_content()}", nl=False)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import product
+from typing import Any
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter, Gauge
@@ -19,11 +20,12 @@ from chassis.broker import Message
 from chassis.database import Database
 from chassis.errors import first_line
 from chassis.events import event
-from orders import mails
+from chassis.json_decoding import decode
+from orders import mail_claims, mails
+from orders.mail_claims import Mail
 from orders.mail_loop import pause
 from orders.mail_text import STEPS, compose, name_of
 from orders.mail_transport import DeferredError, Letter, RefusedError, Transport
-from orders.mails import Mail
 
 MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
 OUTCOMES = ("sent", "deferred", "refused")
@@ -61,7 +63,7 @@ class Sender:
         self._dead_letter_queue = dead_letter_queue
         self._stop = stop
         # what is delivered under the row's lock is delivered by nobody whose claim was taken
-        self._doubt = None if transport.is_local else mails.DOUBT
+        self._doubt = None if transport.is_local else mail_claims.DOUBT
         # when each was last known to hold, by the clock that never jumps
         self._claims: dict[UUID, float] = {}
         self._lock = threading.Lock()
@@ -72,7 +74,7 @@ class Sender:
     def work(self) -> bool:
         """Claim a mail and send it; False if none is due."""
         with self._database.unit_of_work() as connection:
-            mail = mails.claim(connection, self._transport.lease, doubt=self._doubt)
+            mail = mail_claims.claim(connection, self._transport.lease, doubt=self._doubt)
             connection.commit()
         if mail is None:
             return False
@@ -86,7 +88,7 @@ class Sender:
         with self._lock:
             held = list(self._claims)
         with self._database.read() as connection:
-            renewed = mails.renew(connection, held, self._transport.lease)
+            renewed = mail_claims.renew(connection, held, self._transport.lease)
             with self._lock:
                 self._claims |= dict.fromkeys(renewed & self._claims.keys(), now)
             for state, count in mails.waiting(connection).items():
@@ -125,7 +127,7 @@ class Sender:
     def _letter(self, mail: Mail) -> Letter:
         try:
             message = compose(
-                mail.order, mail.step, self._sender, mail.recipient or "", mail.recorded_at
+                mail.order(), mail.step, self._sender, mail.recipient or "", mail.recorded_at
             )
             recipient = message["To"].addresses[0].addr_spec
         except Exception as error:
@@ -136,11 +138,11 @@ class Sender:
 
     def _finish(self, connection: Connection, mail: Mail, letter: Letter) -> None:
         if self._transport.is_local:
-            if not mails.lock(connection, mail):
+            if not mail_claims.lock(connection, mail):
                 logger.info("another worker has taken the mail", extra=_extra(mail))
                 return
             self._transport.deliver(letter)
-        mails.mark_sent(connection, mail)
+        mail_claims.mark_sent(connection, mail)
         connection.commit()
         MAILS.labels(mail.step, "sent").inc()
         extra = _extra(mail) | {"to": letter.recipient, "transport": self._transport.name}
@@ -163,7 +165,7 @@ class Sender:
 
     def _put_aside(self, connection: Connection, mail: Mail, reason: str) -> None:
         letter = self._dead_letter(mail, reason)
-        if mails.mark_refused(connection, mail, reason, letter.id):
+        if mail_claims.mark_refused(connection, mail, reason, letter.id):
             outbox.add(connection, letter)
         connection.commit()
 
@@ -173,7 +175,7 @@ class Sender:
             "",
             f"order.{mail.step}",
             "mail-worker",
-            mail.order.model_dump(),
+            _told(mail),
             routing_key=self._dead_letter_queue,
             id=uuid4(),
             mandatory=True,
@@ -198,14 +200,22 @@ class Sender:
             threading.Event().wait(_RETRY_SECONDS)
 
 
+def _told(mail: Mail) -> Any:
+    """Return what the mail's event said; if that can't be read, what the row says of it."""
+    try:
+        return decode(mail.data)
+    except ValueError:
+        return {"uid": mail.uid, "order_id": mail.order_id, "customer_id": mail.customer_id}
+
+
 def _put_off(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
-    mails.put_off(connection, mail, reason, wait)
+    mail_claims.put_off(connection, mail, reason, wait)
     connection.commit()
 
 
 def _extra(mail: Mail) -> dict[str, object]:
     return {
-        "order_id": mail.order.order_id,
+        "order_id": mail.order_id,
         "uid": str(mail.uid),
         "step": mail.step,
         "attempts": mail.attempts,

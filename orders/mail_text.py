@@ -86,18 +86,18 @@ def compose(
     message["To"] = address
     if [found.addr_spec for found in message["To"].addresses] != [address]:
         raise ValueError("the address of the recipient can't be written into a header")
-    _set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
+    set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
     message["Date"] = format_datetime(time)
     domain = parseaddr(sender)[1].rpartition("@")[2]
     message["Message-ID"] = f"<{name_of(order.uid, step)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    _set_text(message, "X-Order-ID", _one_line(order.order_id))
+    set_text(message, "X-Order-ID", _one_line(order.order_id))
     # a server need not take lines of eight bits or of more than 998 characters
     message.set_content(_text(order, step), cte="quoted-printable")
     return message
 
 
-def _set_text(message: EmailMessage, name: str, text: str) -> None:
+def set_text(message: EmailMessage, name: str, text: str) -> None:
     """Set a header to `text`, in which what looks like an encoded word is none (RFC 2047).
 
     A header made from text would be decoded, and written as what it then says: control characters.

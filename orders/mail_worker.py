@@ -49,7 +49,7 @@ REACTIONS = {f"order.{step}": Reaction(OrderData, partial(_record, step)) for st
 
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     orders = (event.data for event in events if isinstance(event.data, OrderData))
-    mails.lock_orders(connection, [order.uid for order in orders])
+    mails.lock_to_record(connection, [order.uid for order in orders])
 
 
 class MailHandler(EventHandler):

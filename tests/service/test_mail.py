@@ -24,7 +24,7 @@ from chassis import service_client
 from chassis.database import Database
 from chassis.settings import Upstream
 from chassis.validation import validated
-from orders import mails
+from orders import mail_claims, mails
 from orders.mail_text import OrderData, compose
 from orders.settings import Settings
 from tests.service.conftest import port
@@ -230,17 +230,17 @@ def test_a_worker_that_lost_its_claim_gives_no_address(orders_db: Database) -> N
     with orders_db.unit_of_work() as connection:
         data = validated(OrderData, order_data(email=None, customer_id="CLIENT123"))
         mails.record(connection, "created", data, "1")
-        slow = mails.claim(connection, timedelta(), "unaddressed")
+        slow = mail_claims.claim(connection, timedelta(), "unaddressed")
         connection.commit()
     with orders_db.unit_of_work() as connection:
-        other = mails.claim(connection, timedelta(minutes=1), "unaddressed")
+        other = mail_claims.claim(connection, timedelta(minutes=1), "unaddressed")
         connection.commit()
     assert slow is not None
     assert other is not None
     with orders_db.unit_of_work() as connection:
-        assert not mails.lock(connection, slow)
-        mails.put_off(connection, slow, "too late", timedelta())
-        assert mails.lock(connection, other)
+        assert not mail_claims.lock(connection, slow)
+        mail_claims.put_off(connection, slow, "too late", timedelta())
+        assert mail_claims.lock(connection, other)
         connection.commit()
     [row] = rows(orders_db)
     assert (row.claim, row.error) == (other.claim, None)

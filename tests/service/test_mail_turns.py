@@ -3,27 +3,32 @@
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from chassis.database import Database
+from chassis.event_handler import EventHandler
 from chassis.json_decoding import decode
 from chassis.service_client import ServiceClient
-from orders import consumer, directory, directory_api, mails
+from orders import consumer, deletion, directory, directory_api, mail_claims, mail_worker, mails
 from orders.directory import CustomerData, CustomerGone
 from orders.mail_addresses import Addressing
+from orders.mail_claims import Mail
 from orders.mail_sender import Sender
 from orders.mail_text import OrderData
 from orders.mail_transport import Letter
 from orders.mail_worker import MailHandler
-from orders.mails import Mail
 from orders.settings import Settings
-from tests.service.mailing import order_data, received
+from tests.service.mailing import order_data, received, run_command
 from tests.service.mails import rows
 
 LEASE = timedelta(seconds=60)
@@ -37,10 +42,10 @@ def note(database: Database, *steps: tuple[str, UUID], **changed: Any) -> None:
     handler.apply(events)
 
 
-def claimed(database: Database, doubt: timedelta | None = mails.DOUBT) -> Mail | None:
+def claimed(database: Database, doubt: timedelta | None = mail_claims.DOUBT) -> Mail | None:
     """Claim the mail that is due."""
     with database.unit_of_work() as connection:
-        mail = mails.claim(connection, LEASE, doubt=doubt)
+        mail = mail_claims.claim(connection, LEASE, doubt=doubt)
         connection.commit()
     return mail
 
@@ -54,7 +59,7 @@ def change(database: Database, statement: str) -> None:
 def sent(database: Database, mail: Mail) -> None:
     """Note that a mail is sent."""
     with database.unit_of_work() as connection:
-        mails.mark_sent(connection, mail)
+        mail_claims.mark_sent(connection, mail)
         connection.commit()
 
 
@@ -94,7 +99,7 @@ def test_a_confirmation_that_is_put_off_holds_back_what_follows_and_nothing_else
     assert first is not None
     note(orders_db, ("completed", first.uid), ("created", uuid4()))
     with orders_db.unit_of_work() as connection:
-        mails.put_off(connection, first, "the server is away", LEASE)
+        mail_claims.put_off(connection, first, "the server is away", LEASE)
         connection.commit()
     assert steps_sent(orders_db) == ["created"]
     sent(orders_db, first)
@@ -117,7 +122,7 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
         connection.execute(text(fill), {"data": data.encode()})
     newest = "(SELECT max(id) FROM mails WHERE in_turn)"
     change(orders_db, f"UPDATE mails SET next_attempt_at = now() WHERE id = {newest}")
-    statement = mails._claiming(uuid4(), LEASE, "waiting", mails.DOUBT)
+    statement = mail_claims._claiming(uuid4(), LEASE, "waiting", mail_claims.DOUBT)
     with orders_db.unit_of_work() as connection:
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
         compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
@@ -138,7 +143,7 @@ def test_a_stale_claim_is_doubted_and_left_to_a_holder_who_renews_it(orders_db: 
     change(orders_db, "UPDATE mails SET next_attempt_at = now() - interval '1 hour'")
     assert claimed(orders_db) is None
     with orders_db.read() as connection:
-        mails.renew(connection, [mail.claim], LEASE)
+        mail_claims.renew(connection, [mail.claim], LEASE)
     [row] = rows(orders_db)
     assert (row.claim, row.doubted, row.attempts) == (mail.claim, None, 1)
     assert claimed(orders_db) is None
@@ -204,7 +209,7 @@ def test_a_deleted_customer_gets_no_mail_that_waits_and_none_later(orders_db: Da
     first = claimed(orders_db)
     assert first is not None
     with orders_db.unit_of_work() as connection:
-        mails.mark_refused(connection, first, "550 <ben@kawa.fr> is unknown", "letter")
+        mail_claims.mark_refused(connection, first, "550 <ben@kawa.fr> is unknown", "letter")
         connection.commit()
     handler = consumer.handler(orders_db)
     handler.apply([received(handler, "customer.deleted", {"id": 7})])
@@ -268,7 +273,7 @@ def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_f
     with orders_db.unit_of_work() as deletion:
         directory.REACTIONS["customer.deleted"].act(deletion, CustomerGone(id=7), "1")
         worker.start()
-        wait_until_one_waits(orders_db)
+        wait_until_one_waits(orders_db, worker)
         mails.forget(deletion, [7])
         deletion.commit()
     worker.join(10)
@@ -276,14 +281,175 @@ def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_f
     assert (row.state, row.recipient) == ("unknown", None)
 
 
-def wait_until_one_waits(database: Database) -> None:
-    """Wait until a session waits for another's lock."""
+@contextmanager
+def started(act: Callable[[], object], database: Database) -> Iterator[None]:
+    """Have a thread act, until it is done or waits for a lock; join it at the block's end."""
+    worker = threading.Thread(target=act)
+    worker.start()
+    wait_until_one_waits(database, worker)
+    yield
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def recording(handler: MailHandler, connection: Connection) -> None:
+    """Record a mail to customer 7 as a mail-worker does, and leave the transaction open."""
+    event = received(handler, "order.created", order_data(customer_id="7"))
+    mail_worker._lock(connection, [event])
+    mails.record(connection, "created", event.data, event.id)
+
+
+def deleting(handler: EventHandler, connection: Connection) -> None:
+    """Forget customer 7 as orders-consumer does, and leave the transaction open."""
+    event = received(handler, "customer.deleted", {"id": 7})
+    consumer._lock(connection, [event])
+    deletion.DELETION.act(connection, event.data, event.id)
+
+
+def learned(database: Database) -> None:
+    """Have the copy know customer 7."""
+    with database.read() as connection:
+        directory.learn(connection, CustomerData(id=7, name="Ben", email="ben@kawa.fr"))
+    change(database, "UPDATE customers SET noted_at = noted_at - interval '1 hour'")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_mail_that_is_recorded_while_its_customer_is_deleted_ends_without_an_address(
+    is_known: bool, orders_db: Database
+) -> None:
+    if is_known:
+        learned(orders_db)
+    handler = consumer.handler(orders_db)
+    gone = [received(handler, "customer.deleted", {"id": 7})]
+    with orders_db.unit_of_work() as connection:
+        recording(MailHandler(orders_db), connection)
+        with started(lambda: handler.apply(gone), orders_db):
+            connection.commit()
+    [row] = rows(orders_db)
+    assert (row.state, row.recipient) == ("unknown", None)
+    assert b"ben@kawa.fr" not in bytes(row.data)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_mail_that_comes_while_its_customer_is_deleted_gets_no_address(
+    is_known: bool, orders_db: Database
+) -> None:
+    if is_known:
+        learned(orders_db)
+    with orders_db.unit_of_work() as connection:
+        deleting(consumer.handler(orders_db), connection)
+        created = ("created", uuid4())
+        with started(lambda: note(orders_db, created, customer_id="7"), orders_db):
+            connection.commit()
+    [row] = rows(orders_db)
+    assert (row.state, row.recipient) == ("unaddressed", None)
+    assert b"ben@kawa.fr" not in bytes(row.data)
+
+
+def test_a_mail_that_is_recorded_while_a_rebuild_forgets_its_customer_ends_without_an_address(
+    orders_db: Database, orders_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned(orders_db)
+    monkeypatch.setattr(directory_api, "_pages", lambda _client: iter(()))
+    client = ServiceClient(orders_settings.customers)
+    with orders_db.unit_of_work() as connection:
+        recording(MailHandler(orders_db), connection)
+        with started(lambda: directory_api.rebuild(orders_db, client), orders_db):
+            connection.commit()
+    [row] = rows(orders_db)
+    assert (row.state, row.recipient) == ("unknown", None)
+
+
+def test_deletions_in_any_order_and_mails_do_not_wait_for_each_other_in_a_circle(
+    orders_db: Database,
+) -> None:
+    uids = [uuid4() for _ in range(8)]
+    workers, deleter = MailHandler(orders_db), consumer.handler(orders_db)
+    batches: list[Callable[[], None]] = []
+    for turn in (1, -1, 1):
+        events = [
+            received(workers, "order.created", order_data(uid=uid, customer_id=str(number)))
+            for number, uid in enumerate(uids, 1)
+        ]
+        gone = [received(deleter, "customer.deleted", {"id": number}) for number in range(1, 9)]
+        batches.append(partial(workers.apply, events[::turn]))
+        batches.append(partial(deleter.apply, gone[::turn]))
+    with ThreadPoolExecutor(len(batches)) as pool:
+        for done in [pool.submit(batch) for batch in batches]:
+            done.result(30)
+    assert {row.recipient for row in rows(orders_db)} == {None}
+
+
+BROKEN = ["{}", "not JSON", "[]", '{"uid": 1}', '{"a": 1, "a": 2}', ""]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_a_row_that_can_not_be_read_is_that_mails_own_fault(data: str, orders_db: Database) -> None:
+    way = Taking(orders_db)
+    sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
+    note(orders_db, ("created", uuid4()), order_id="broken\x1b=?utf-8?q?=0a?=")
+    with orders_db.read() as connection:
+        broken = text("UPDATE mails SET data = :data, headers = '[]'")
+        connection.execute(broken, {"data": data.encode()})
+    note(orders_db, ("created", uuid4()))
+    while sender.work():
+        pass
+    first, second = rows(orders_db)
+    assert (first.state, second.state) == ("refused", "sent")
+    assert first.error.startswith("the mail can't be written: ")
+    with orders_db.read() as connection:
+        [letter] = connection.execute(text("SELECT message_id, routing_key FROM outbox")).all()
+    assert letter == (first.dead_letter, "mail_inbox.dlq")
+
+
+def test_the_commands_list_and_show_what_can_not_be_read(
+    orders_db: Database, orders_settings: Settings, tmp_path: Path
+) -> None:
+    note(orders_db, ("created", uuid4()), order_id="broken\x1b=?utf-8?q?=0a?=")
+    change(orders_db, "UPDATE mails SET data = '{}'")
+    note(orders_db, ("created", uuid4()))
+    listed = run_command(orders_settings, tmp_path, "mail", "list", SMTP_HOST="127.0.0.1")
+    assert [line.split()[2] for line in listed.splitlines()[:-1]] == ["waiting", "waiting"]
+    assert r"broken\u001b=?utf-8?q?=0a?=" in listed
+    arguments = ("mail", "show", f"{rows(orders_db)[0].order_uid}.created")
+    shown = run_command(orders_settings, tmp_path, *arguments, SMTP_HOST="127.0.0.1")
+    assert "the mail can't be written" in shown and shown.endswith("status 0\n")
+    assert "\x1b" not in listed + shown
+
+
+def test_a_row_that_can_not_be_read_is_addressed_and_refused_when_it_is_sent(
+    orders_db: Database, orders_settings: Settings
+) -> None:
+    learned(orders_db)
+    note(orders_db, ("created", uuid4()), email=None, customer_id="7")
+    change(orders_db, "UPDATE mails SET data = 'broken', state = 'unaddressed', recipient = NULL")
+    addressing = Addressing(orders_db, ServiceClient(orders_settings.customers), threading.Event())
+    assert addressing.work()
+    assert [row.state for row in rows(orders_db)] == ["waiting"]
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_a_row_that_can_not_be_read_stops_no_deletion_of_its_customer(
+    data: str, orders_db: Database
+) -> None:
+    note(orders_db, ("created", uuid4()), ("created", uuid4()), customer_id="7")
+    with orders_db.read() as connection:
+        broken = text("UPDATE mails SET data = :data WHERE id = (SELECT min(id) FROM mails)")
+        connection.execute(broken, {"data": data.encode()})
+    handler = consumer.handler(orders_db)
+    handler.apply([received(handler, "customer.deleted", {"id": 7})])
+    assert [(row.state, row.recipient) for row in rows(orders_db)] == [("unknown", None)] * 2
+    assert not any(b"ben@kawa.fr" in bytes(row.data) for row in rows(orders_db))
+
+
+def wait_until_one_waits(database: Database, worker: threading.Thread) -> None:
+    """Wait until a session waits for another's lock, or the worker is done without."""
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     end = time.monotonic() + 10
     with database.read() as connection:
-        while not connection.execute(waiting).scalar_one():
+        while worker.is_alive() and not connection.execute(waiting).scalar_one():
             assert time.monotonic() < end
             time.sleep(0.02)
