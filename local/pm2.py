@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,14 @@ from local.waiting import wait_until
 
 NODE = INSTALLED / "bin" / "node"
 PROGRAM = INSTALLED / "pm2" / "node_modules" / "pm2" / "bin" / "pm2"
+SOCKETS = ("rpc.sock", "pub.sock")
 STOP_SECONDS = 30.0
+# a call that ends all processes, two at a time, each of which may take 15 s
+CALL_SECONDS = 180.0
+# from a PM2's start until it listens
+LISTEN_SECONDS = 5.0
+CONNECT_SECONDS = 1.0
+_CREDENTIALS = struct.Struct("3i")
 Result = subprocess.CompletedProcess[str]
 
 
@@ -62,16 +72,24 @@ class Pm2:
         }
 
     def run(self, *arguments: str) -> Result:
-        """Call PM2; its answer is in `stdout` and `stderr`, its success in `returncode`."""
+        """Call PM2; its answer is in `stdout` and `stderr`, its success in `returncode`.
+
+        Raises StackError when PM2 runs but can't be reached, or does not answer within 3 minutes.
+        """
         self._require()
-        return subprocess.run(
-            self.command(*arguments),
-            env=self.environment(),
-            cwd=self._make_home(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
+        try:
+            return subprocess.run(
+                self.command(*arguments),
+                env=self.environment(),
+                cwd=self._make_home(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            called = f"pm2 {' '.join(arguments)}"
+            raise StackError(f"{called} did not end within {CALL_SECONDS:g} s.") from None
 
     def call(self, *arguments: str) -> Result:
         """Call PM2 and raise StackError with the end of its answer when it fails."""
@@ -104,25 +122,61 @@ class Pm2:
 
     def daemon(self) -> int | None:
         """PM2's own process id, or None."""
-        found = [pid for pid in self.pids() if processes.name(pid).startswith("PM2")]
-        return found[0] if found else None
+        return next(iter(self.daemons()), None)
+
+    def daemons(self) -> list[int]:
+        """The PM2s at home here: more than one when a client found no socket of the first."""
+        return [pid for pid in self.pids() if processes.name(pid).startswith("PM2")]
+
+    def is_reachable(self) -> bool:
+        """Whether one PM2 runs and it is the one that listens at both sockets."""
+        daemons = self.daemons()
+        return len(daemons) == 1 and all(
+            _listener(self.home / name) == daemons[0] for name in SOCKETS
+        )
 
     def pids(self) -> list[int]:
         """PM2 and everything below it, and what a killed PM2 has left."""
         return processes.started_by_pm2(self.home)
 
     def stop(self) -> None:
-        """End all processes in good order, then PM2."""
-        if self.daemon():
-            self.call("kill")
-        self.end_orphans()
+        """End all processes in good order, then PM2, whatever state they are in."""
+        processes.thaw(self.pids())
+        if self._settle():
+            # what is too late for it, signals end
+            with suppress(StackError):
+                self.run("kill")
+        self._end_all()
 
-    def end_orphans(self) -> None:
-        """End what a PM2 that was killed has left behind, since it holds ports."""
-        if self.daemon():
-            return
+    def end_unreachable(self) -> None:
+        """Leave one PM2 that can be reached, or nothing: what a killed PM2 has left holds ports.
+
+        A frozen PM2 goes on. Any call of PM2 would start another one beside an unreachable PM2.
+        """
+        processes.thaw(self.pids())
+        if not self._settle():
+            self._end_all()
+
+    def _end_all(self) -> None:
+        # first, since it would start again what has ended
+        processes.signal_all(self.daemons(), signal.SIGKILL)
+        wait_until(lambda: not self.daemons(), STOP_SECONDS, "PM2 to end")
         processes.signal_all(self.pids(), signal.SIGTERM)
-        wait_until(lambda: not self.pids(), STOP_SECONDS, "processes of a killed PM2 to end")
+        try:
+            wait_until(lambda: not self.pids(), STOP_SECONDS, "the processes of PM2 to end")
+        except StackError:
+            processes.signal_all(self.pids(), signal.SIGKILL)
+            wait_until(lambda: not self.pids(), STOP_SECONDS, "killed processes of PM2 to end")
+
+    def _settle(self) -> bool:
+        """Whether PM2 can be reached, once one that has just begun to run or to end has done so."""
+        if not self.daemons():
+            return False
+        try:
+            wait_until(lambda: self.is_reachable() or not self.daemons(), LISTEN_SECONDS, "PM2")
+        except StackError:
+            return False
+        return bool(self.daemons())
 
     def _make_home(self) -> Path:
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -131,6 +185,25 @@ class Pm2:
     def _require(self) -> None:
         if not PROGRAM.exists():
             raise StackError("PM2 is not installed: run ./stack up, which installs it.")
+        if self.daemons() and not self._settle() and (pids := self.daemons()):
+            shown = ", ".join(map(str, pids))
+            raise StackError(
+                f"PM2 (process {shown}) can't be reached at its sockets in {self.home}: "
+                "./stack up ends it and starts everything anew."
+            )
+
+
+def _listener(path: Path) -> int | None:
+    """The process that listens at a unix socket (SO_PEERCRED, unix(7)), or None."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(CONNECT_SECONDS)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return None
+        said = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _user, _group = _CREDENTIALS.unpack(said)
+    return int(pid)
 
 
 def _entry(item: dict[str, Any]) -> Entry:

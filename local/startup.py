@@ -44,7 +44,7 @@ class Startup:
         stack.home.mkdir(parents=True, exist_ok=True)
         # first of all: a start that is refused changes nothing
         plan.check(stack.variables, frozenset(stack.pids()))
-        stack.process_manager.end_orphans()
+        stack.process_manager.end_unreachable()
         # an interrupted start must not pass for a finished one
         if self._is_new:
             self._stamp.unlink(missing_ok=True)

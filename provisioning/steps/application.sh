@@ -72,7 +72,8 @@ take_over() {
   local release
   release=$(release)
   switch_to "$release"
-  if ! systemctl is-active --quiet crud-master.service ||
+  # a PM2 that lost its sockets is active all the same
+  if ! systemctl is-active --quiet crud-master.service || ! pm2 list >/dev/null ||
     [[ $(cat "$home/runtime" 2>/dev/null) != "$(runtime)" ]]; then
     systemctl restart crud-master.service
     changed_to "started with ${release##*/}"

@@ -197,6 +197,19 @@ def test_killed_pm2s_come_back_with_all_processes(platform: Platform) -> None:
     platform.wait_until_all_are_recorded()
 
 
+def test_a_pm2_that_lost_its_sockets_is_not_joined_by_a_second_one(platform: Platform) -> None:
+    platform.look("billing-vm", "sudo rm /var/lib/crud-master/pm2/rpc.sock")
+    done = platform.vagrant.try_look("billing-vm", "pm2 list")
+    assert done.returncode == 1
+    assert "sudo systemctl restart crud-master.service" in done.stderr
+    assert platform.look("billing-vm", "pgrep -cf 'God Daemon'").strip() == "1"
+    platform.look("billing-vm", "sudo systemctl restart crud-master.service")
+    platform.wait_until_whole()
+    assert platform.look("billing-vm", "pgrep -cf 'God Daemon'").strip() == "1"
+    platform.post_bills(5)
+    platform.wait_until_all_are_recorded()
+
+
 def test_after_a_reload_of_all_machines_everything_is_back(platform: Platform) -> None:
     platform.post_bills(5)
     orders = [platform.place_order()]

@@ -96,9 +96,9 @@ def test_a_process_that_has_just_ended_is_sent_no_signal(
     ended = subprocess.Popen(["true"])
     ended.wait()
     found = iter([[ended.pid], []])
-    monkeypatch.setattr(Pm2, "daemon", lambda _pm2: None)
-    monkeypatch.setattr(Pm2, "pids", lambda _pm2: next(found))
-    Pm2(tmp_path, tmp_path / "env").end_orphans()
+    monkeypatch.setattr(Pm2, "daemons", lambda _pm2: [])
+    monkeypatch.setattr(Pm2, "pids", lambda _pm2: next(found, []))
+    Pm2(tmp_path, tmp_path / "env").end_unreachable()
 
 
 BUSY = """
