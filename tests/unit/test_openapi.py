@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from pydantic import SecretStr
 
@@ -27,6 +28,7 @@ from chassis.settings import (
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
+from gateway.edge_settings import EdgeSettings
 from gateway.scopes import CLASSES
 from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
@@ -67,6 +69,17 @@ def gateway() -> Flask:
     upstreams = (INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API)
     settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams, AuthSettings())
     return create_gateway(settings, Publisher(BROKER, "test", []))
+
+
+@pytest.fixture(scope="module")
+def refusing() -> FlaskClient:
+    """A client of a gateway that answers to one host besides localhost."""
+    upstreams = (INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API)
+    settings = GatewaySettings(
+        *(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams, AuthSettings()),
+        edge=EdgeSettings(allowed_hosts=("api.example.org",)),
+    )
+    return create_gateway(settings, Publisher(BROKER, "test", [])).test_client()
 
 
 @pytest.fixture(scope="module")
@@ -203,12 +216,40 @@ def test_every_problem_shows_its_own_status(operation: openapi.Operation) -> Non
 def test_every_problem_that_can_come_is_named(operation: openapi.Operation) -> None:
     places = {parameter["in"] for parameter in operation.parameters}
     needs_peers = operation.path.startswith("/api/") and operation.path != "/api/status"
-    expected = {"503"} if needs_peers else set()
-    expected |= {"400", "413", "415", "422"} if operation.bodies else set()
+    expected = {"400", "421"} | ({"503"} if needs_peers else set())
+    expected |= {"413", "415", "422"} if operation.bodies else set()
     expected |= {"422"} if places & {"path", "query"} else set()
-    expected |= {"400"} if "path" in places else set()
-    expected |= {"429"} if operation.path not in ("/live", "/ready", "/metrics") else set()
+    expected |= {"429"} if operation.path != "/live" else set()
     assert expected <= operation.responses.keys()
+
+
+@pytest.mark.parametrize(
+    ("status", "example", "headers", "body"),
+    [
+        ("400", "", {"Content-Type": "application/json"}, b""),
+        ("413", "", {"Content-Type": "application/json"}, b"x" * (1024 * 1024 + 1)),
+        ("415", "type", {"Content-Type": "text/plain"}, b"{}"),
+        (
+            "415",
+            "encoding",
+            {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+            b"{}",
+        ),
+        ("421", "", {"Host": "example.org"}, b""),
+    ],
+)
+def test_the_example_of_a_refused_request_is_the_answer(
+    refusing: FlaskClient, status: str, example: str, headers: dict[str, str], body: bytes
+) -> None:
+    (operation,) = (operation for operation in OPERATIONS if operation.id == "postBill")
+    answer = refusing.post(operation.path, data=body, headers=headers)
+    said = operation.responses[status]
+    shown = openapi.examples(said["content"]["application/problem+json"])[example]
+    assert json.loads(answer.data) | {"request_id": shown["request_id"]} == shown
+    sent = {"Accept-Encoding"} & set(answer.headers.keys())
+    assert sent == ({"Accept-Encoding"} if example == "encoding" else set())
+    for name in sent:
+        openapi.validator(said["headers"][name]["schema"]).validate(answer.headers[name])
 
 
 def links() -> Iterator[Any]:
