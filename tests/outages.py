@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local import processes
+from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.stack import Server
 
@@ -33,11 +34,14 @@ def _started_again(server: Server) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(rabbitmq: RabbitMQ) -> Iterator[None]:
-    """Have the broker say nothing, with its connections open."""
-    pids = rabbitmq.pids()
+def frozen(server: RabbitMQ | Postgres) -> Iterator[None]:
+    """Have a server say nothing, with its connections open: the kernel still takes what comes."""
+    pids: list[int] = []
     try:
-        processes.freeze(pids)
+        # once more, for what it has started meanwhile: the first to stop is who starts them
+        for _ in range(2):
+            pids = server.pids()
+            processes.freeze(pids)
         yield
     finally:
         processes.thaw(pids)

@@ -1,23 +1,18 @@
 """mail-worker with a real mail server, that takes, refuses, delays and drops what it is told to."""
 
-import asyncio
 import ssl
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
-from email import message_from_bytes
-from email.policy import default
 from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import AuthResult, LoginPassword
 from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -33,6 +28,7 @@ from orders.mail_transport import DeferredError, Letter, RefusedError
 from orders.settings import Settings
 from tests.at_work import at_work
 from tests.service.conftest import port
+from tests.service.mail_server import Postman, by_smtp, serving
 from tests.service.mailing import (
     EPOCH,
     eventually,
@@ -45,68 +41,6 @@ from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, wo
 from tests.service.relaying import relay_until
 
 USER, PASSWORD = "mailer", "a password of the tests'"
-
-
-class Postman:
-    """What the mail server does with each mail; a test may say otherwise by the recipient."""
-
-    def __init__(self) -> None:
-        self.taken: list[Envelope] = []
-        self.answers: dict[str, list[str]] = {}
-        self.on_data: dict[str, str] = {}
-        self.delayed: dict[str, threading.Event] = {}
-        self.once_taken: dict[str, Callable[[], None]] = {}
-
-    def ids(self) -> list[str]:
-        """The Message-IDs of what was taken."""
-        return [str(self.message(envelope)["Message-ID"]) for envelope in self.taken]
-
-    def recipients(self) -> list[str]:
-        """To whom what was taken goes."""
-        return [address for envelope in self.taken for address in envelope.rcpt_tos]
-
-    def message(self, envelope: Envelope) -> Any:
-        """A mail as it is read."""
-        assert isinstance(envelope.content, bytes)
-        return message_from_bytes(envelope.content, policy=default)
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        answers = self.answers.get(address, [])
-        if answers:
-            answer = answers.pop(0)
-            if answer == "drop":
-                assert server.transport is not None
-                server.transport.close()
-            return answer
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        [address] = envelope.rcpt_tos
-        delay = self.delayed.get(address)
-        while delay is not None and not delay.is_set():
-            await asyncio.sleep(0.02)
-        answer = self.on_data.pop(address, "250 OK")
-        if answer.startswith("2") or answer == "drop":
-            self.taken.append(envelope)
-            self.once_taken.pop(address, lambda: None)()
-        if answer == "drop":
-            assert server.transport is not None
-            server.transport.close()
-        return answer
-
-
-@contextmanager
-def serving(postman: Postman, on_port: int, **options: Any) -> Iterator[Controller]:
-    """Run a mail server."""
-    controller = Controller(postman, "127.0.0.1", on_port, ready_timeout=20, **options)
-    controller.start()
-    try:
-        yield controller
-    finally:
-        controller.stop()
 
 
 @pytest.fixture
@@ -128,18 +62,6 @@ def server(postman: Postman) -> Iterator[int]:
     number = free_port()
     with serving(postman, number):
         yield number
-
-
-def by_smtp(settings: Settings, number: int, **changed: Any) -> Settings:
-    """The settings, with a mail server."""
-    mail = MailSettings(
-        smtp_host="localhost" if changed else "127.0.0.1",
-        smtp_port=number,
-        mail_from="Shop <shop@kawa.fr>",
-        mail_dir=settings.mail.mail_dir,
-        **changed,
-    )
-    return replace(settings, mail=mail)
 
 
 @pytest.fixture
