@@ -36,6 +36,11 @@ class Message:
     content_type: str = "application/json"
     mandatory: bool = True
 
+    @property
+    def destination(self) -> str:
+        """Where it goes, as logs and checks say it: a queue, or an exchange and the routing key."""
+        return f"{self.exchange}/{self.routing_key}" if self.exchange else self.routing_key
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -103,6 +108,15 @@ def declare(topology: Topology, channel: Channel, then: Callable[[], None]) -> N
 def now() -> int:
     """Return the time as AMQP properties carry it: whole seconds since 1970."""
     return int(time.time())
+
+
+def refused_login(reason: str, settings: BrokerSettings) -> str | None:
+    """Return a sentence if `reason` says that RabbitMQ runs but refuses the login, else None."""
+    if "ACCESS_REFUSED - Login was refused" in reason:
+        return f"RabbitMQ refuses the login of {settings.user}"
+    if "NOT_ALLOWED" in reason and "vhost" in reason:
+        return f"RabbitMQ has no vhost {settings.vhost} for {settings.user}"
+    return None
 
 
 def reason(error: object) -> str:

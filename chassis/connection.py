@@ -71,6 +71,13 @@ class Connection:
         if self._connection is not None:
             self._connection.ioloop.call_later(seconds, action)
 
+    def end(self, reason: str) -> None:
+        """End this connection, so that a new one is made; to be called on its own thread."""
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            self._channel_reason = reason
+            connection.close(reply_text=reason[:200])
+
     def close(self, timeout: float = 5) -> None:
         """Close the connection after what was asked of it before, and end the thread."""
         self._closing.set()
@@ -133,10 +140,8 @@ class Connection:
         self._user.blocked(reason)
 
     def _channel_closed(self, channel: Channel, reason: Exception) -> None:
-        connection = channel.connection
-        if connection.is_open:
-            self._channel_reason = str(reason)
-            connection.close(reply_text="channel lost")
+        if channel.connection.is_open:
+            self.end(str(reason))
 
     def _ended(self, connection: SelectConnection, reason: object) -> None:
         self._reason = self._channel_reason or broker.reason(reason)

@@ -6,6 +6,7 @@ them as confirms come. See https://www.rabbitmq.com/docs/confirms.
 
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -23,6 +24,9 @@ from chassis.missing import MissingExchanges
 from chassis.settings import BrokerSettings
 
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
+OVERDUE_SECONDS = 20.0
+"""After so long without an answer the connection is ended: a dead queue gives none on it."""
+_LOOK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
 _FRAME_OVERHEAD = 20  # bytes: a frame's own, and class, weight and size of the body
@@ -64,6 +68,9 @@ class Publisher:
         self._flush_asked = False
         self._changed = threading.Condition()
         self._state = State.DOWN
+        self._settings = settings
+        self._reason = "not connected yet"
+        self._read_since = 0.0  # since when the broker reads what is sent (monotonic clock)
         self._channel: Channel | None = None
         self._probing = False
         self._declaring = False
@@ -78,7 +85,16 @@ class Publisher:
         self._connection.close()
 
     def check(self) -> None:
-        """Raise what is wrong if a message would not be taken now."""
+        """Raise what is wrong if a message would not be taken now, as far as is known."""
+        self._check_state()
+        if refused := self._confirms.refusals.lasting():
+            detail = f"RabbitMQ takes no message for {refused}: the queue is full, or dead"
+            raise BrokerUnavailableError(detail)
+
+    def _check_state(self) -> None:
+        if self._state is State.DOWN:
+            refused = broker.refused_login(self._reason, self._settings)
+            raise BrokerUnavailableError(refused or "RabbitMQ is down")
         if not self.is_ready():
             raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
 
@@ -113,7 +129,7 @@ class Publisher:
             BrokerUnavailableError: the broker is known to be away, blocked or slow, or not to have
                 the exchange.
         """
-        self.check()
+        self._check_state()
         self._missing.check(message.exchange)
         future: Pending = Future()
         with self._lock:
@@ -139,12 +155,15 @@ class Publisher:
         """Turn confirms on."""
         self._channel = channel
         self._declaring = False
+        self._read_since = time.monotonic()
+        self._connection.later(_LOOK_SECONDS, self._look)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
 
     def lost(self, reason: str) -> None:
         """Fail all that is not confirmed: whoever waits decides what becomes of it."""
         self._channel = None
+        self._reason = reason
         self._missing.note(reason)
         self._set(State.DOWN)
         self._fail_waiting(f"RabbitMQ is away: {reason}")
@@ -155,8 +174,22 @@ class Publisher:
         if reason is not None:
             self._set(State.BLOCKED)
         elif self._state is State.BLOCKED:
+            self._read_since = time.monotonic()
             self._set(State.SUSPECT)
             self._probe()
+
+    def _look(self) -> None:
+        """End a connection on which an answer is overdue, or on which a queue takes nothing."""
+        self._connection.later(_LOOK_SECONDS, self._look)
+        if self._state is State.BLOCKED:
+            return
+        before = time.monotonic() - OVERDUE_SECONDS
+        overdue = self._confirms.overdue(before) if self._read_since < before else None
+        if overdue is not None:
+            self._confirms.refusals.note(overdue)
+            self._connection.end(f"{overdue} has not confirmed within {OVERDUE_SECONDS:g} s")
+        elif self._confirms.refusals.wants_new_connection():
+            self._connection.end(f"{self._confirms.refusals.lasting()} takes no message")
 
     def _set(self, state: State) -> None:
         with self._changed:
@@ -196,7 +229,7 @@ class Publisher:
             logger.warning("publishing failed", extra={"reason": repr(error)})
             fail(future, f"the message can't be published: {error!r}")
         else:
-            self._confirms.add(message.id, future)
+            self._confirms.add(message, future)
 
     def _confirmed(self, frame: Answer) -> None:
         method = frame.method

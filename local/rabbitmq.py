@@ -16,6 +16,12 @@ from provisioning.rabbitmq.former_users import former_users
 
 INSTALLED = Path("/usr/lib/rabbitmq")
 START_SECONDS = 120.0
+# the server of each quorum queue on this node; the queue itself is not deleted
+STOP_QUEUES = """
+[ok = ra:stop_server(quorum_queues, {Name, node()})
+ || Queue <- rabbit_amqqueue:list(), amqqueue:get_type(Queue) == rabbit_quorum_queue,
+    {Name, _} <- [amqqueue:get_pid(Queue)]].
+"""
 
 
 def installed_version() -> str:
@@ -107,6 +113,13 @@ class RabbitMQ:
         if done.returncode:
             raise StackError(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")
         return done.stdout
+
+    def stop_queues(self) -> None:
+        """Stop all quorum queues as a full disk may, while everything else runs on.
+
+        Until a restart nothing comes in or goes out, though the queues can still be declared.
+        """
+        self.control("eval", STOP_QUEUES)
 
     def ask(self, path: str) -> requests.Response:
         """Ask the management API, as the services' user. Raises requests.RequestException."""

@@ -34,6 +34,16 @@ def _started_again(server: Server) -> Iterator[None]:
 
 
 @contextmanager
+def queues_stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
+    """Have the broker's quorum queues dead, though it serves all else; restart it afterwards."""
+    rabbitmq.stop_queues()
+    try:
+        yield
+    finally:
+        rabbitmq.restart()
+
+
+@contextmanager
 def frozen(server: RabbitMQ | Postgres) -> Iterator[None]:
     """Have a server say nothing, with its connections open: the kernel still takes what comes."""
     pids: list[int] = []

@@ -1,5 +1,6 @@
 """The grouped publisher against a real broker."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pydantic import SecretStr
 
 from chassis import broker
 from chassis.broker import Message, Queue
@@ -16,7 +18,7 @@ from chassis.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
-from tests.outages import stopped
+from tests.outages import queues_stopped, stopped
 from tests.service.amqp import connect
 
 QUEUE = "publisher-test"
@@ -202,6 +204,72 @@ def test_while_the_broker_blocks_publishers_messages_are_refused_at_once(
             rabbitmq.control("set_vm_memory_high_watermark", "absolute", "1GB")
         assert publisher.wait_until_ready(SECONDS)
         wait_until(lambda: published(publisher, message), SECONDS, "the broker to take messages")
+
+
+def test_dead_queues_are_noticed_and_taken_from_again_after_a_restart(
+    broker_settings: BrokerSettings, rabbitmq: RabbitMQ
+) -> None:
+    message = Message(b"x", QUEUE)
+    with connected(broker_settings, timeout=1) as publisher:
+        publisher.publish(message)
+        with queues_stopped(rabbitmq):
+
+            def has_noticed() -> bool:
+                published(publisher, message)
+                return _unready_because(publisher, f"no message for {QUEUE}")
+
+            wait_until(has_noticed, SECONDS, "the publisher to say which queue takes nothing")
+        wait_until(lambda: published(publisher, message), SECONDS, "the queue to take messages")
+        publisher.check()
+
+
+def test_an_overdue_confirm_ends_the_connection(
+    broker_settings: BrokerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.publisher.OVERDUE_SECONDS", 1.0)
+    with connected(broker_settings, timeout=20) as publisher:
+        # as if the broker had answered for another message
+        monkeypatch.setattr(publisher._confirms, "settle", lambda *_answer: None)
+        with pytest.raises(BrokerUnavailableError, match="not confirmed"):
+            publisher.publish(Message(b"x", QUEUE))
+        monkeypatch.undo()
+        wait_until(lambda: published(publisher, Message(b"y", QUEUE)), SECONDS, "a new connection")
+
+
+def test_what_a_policy_has_refused_is_taken_once_the_policy_is_removed(
+    publisher: Publisher, channel: BlockingChannel, rabbitmq: RabbitMQ
+) -> None:
+    message = Message(b"x", QUEUE)
+    limits = json.dumps({"max-length": 1, "overflow": "reject-publish"})
+    vhost = ("-p", rabbitmq.vhost)
+    rabbitmq.control("set_policy", *vhost, "full", f"^{QUEUE}$", limits, "--priority", "50")
+    try:
+        wait_until(lambda: not published(publisher, message), SECONDS, "the queue to be full")
+        publisher.publish(Message(b"elsewhere", f"nowhere-{uuid4()}", mandatory=False))
+    finally:
+        rabbitmq.control("clear_policy", *vhost, "full")
+    wait_until(lambda: published(publisher, message), SECONDS, "the queue to take messages")
+    publisher.check()
+
+
+def test_a_refused_login_is_called_so(broker_settings: BrokerSettings) -> None:
+    strange = broker_settings.model_copy(update={"password": SecretStr("none of ours")})
+    with closing(Publisher(strange, "test publisher", [])) as publisher:
+        publisher.start()
+        wait_until(
+            lambda: _unready_because(publisher, "refuses the login of rabbitmq_user"),
+            SECONDS,
+            "the refusal",
+        )
+
+
+def _unready_because(publisher: Publisher, words: str) -> bool:
+    """Whether the publisher's own check fails with these words."""
+    try:
+        publisher.check()
+    except BrokerUnavailableError as error:
+        return words in str(error)
+    return False
 
 
 def _blocked(publisher: Publisher) -> bool:
