@@ -83,7 +83,11 @@ DRILLS = (
         "The queues between orders, inventory, billing and mails are purged, again and again.",
         faults.queues_purged,
     ),
-    Drill("services-frozen", "Services are frozen (SIGSTOP) and let go.", faults.services_frozen),
+    Drill(
+        "services-frozen",
+        "Services are frozen (SIGSTOP) and let go; without inventory, many order, and others read.",
+        faults.services_frozen,
+    ),
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")
     ),

@@ -8,9 +8,10 @@ from uuid import uuid4
 from local.drill import goods, poison
 from local.drill.catalogue import Drill
 from local.drill.client import Client
+from local.drill.crowd import Crowd
 from local.drill.faults import Fault
 from local.drill.findings import BROKEN, Finding
-from local.drill.judge import Judge, once
+from local.drill.judge import Judge, once, slow_reads
 from local.drill.ledger import Answer, Ledger, Verdict
 from local.drill.load import Load
 from local.drill.mix import Mix
@@ -86,24 +87,30 @@ class Course:
 
     def _with_traffic(self, fault: Fault) -> None:
         traffic = Traffic(self._client, self._mix, self.ledger, self._load.rate)
+        crowd = Crowd(self._client, self._mix, self.ledger)
         traffic.start()
         try:
             self._wait_until(BEFORE * self._load.seconds)
-            self._break(fault)
+            self._break(fault, crowd)
             self._to("recovering")
             probe = self._mix.probe()
             recovery = Recovery(self._judge, self.ledger, lambda: self._client.send(probe))
             self.result.recovery = recovery.wait(self._tell)
             self._wait_until(self._load.seconds)
         finally:
-            traffic.stop()
+            try:
+                traffic.stop()
+            finally:
+                crowd.finish()
+        self._found(slow_reads(self.ledger.answers()))
 
-    def _break(self, fault: Fault) -> None:
+    def _break(self, fault: Fault, crowd: Crowd) -> None:
         began = self._second()
         chance = random.Random(f"{self._load.seed} {self._drill.name}")
         seconds = DURING * self._load.seconds
+        note, tell = self._note, self._tell
         try:
-            fault(Scene(self._platform, chance, self._run, seconds, self._note, self._tell))
+            fault(Scene(self._platform, chance, self._run, seconds, note, tell, crowd.at_work))
         except StackError as error:
             self._found([Finding(BROKEN, "the fault itself", str(error))])
         self.result.band = began, self._second()

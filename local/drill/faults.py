@@ -13,7 +13,10 @@ NAMES = tuple(process.name for process in PROCESSES)
 KILLS = 1.5 * len(NAMES)
 # clients' bills are not among them: nobody sends those again
 OF_ORDERS = ("order_bills", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
-FROZEN = ("inventory-api", "orders-api", "customers-api", "billing-consumer", "orders-relay")
+CROWDED = "inventory-api"
+# of the time of each other, so that reads may wait long if they have to
+CROWD_TURNS = 4
+FROZEN = ("orders-api", "customers-api", "billing-consumer", "orders-relay")
 
 
 def consumer_stopped(scene: Scene) -> None:
@@ -99,11 +102,15 @@ def queues_purged(scene: Scene) -> None:
 
 
 def services_frozen(scene: Scene) -> None:
-    """Processes are frozen (SIGSTOP) in turn, and let go."""
+    """Processes are frozen (SIGSTOP) in turn, and let go; a crowd orders without inventory."""
     freeze, thaw = scene.platform.freeze_process, scene.platform.thaw_process
+    share = 1 / (len(FROZEN) + CROWD_TURNS)
+    # first, so that it has its whole time
+    begin, undo = partial(freeze, CROWDED), partial(thaw, CROWDED)
+    scene.crowded(begin, f"{CROWDED} is frozen under a crowd", undo, CROWD_TURNS * share)
     for name in scene.shuffled(FROZEN):
         begin, undo = partial(freeze, name), partial(thaw, name)
-        scene.last(begin, f"{name} is frozen", undo, 1 / len(FROZEN))
+        scene.last(begin, f"{name} is frozen", undo, share)
 
 
 def all_restarted(scene: Scene) -> None:

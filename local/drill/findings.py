@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 # the last of the drill itself, which then says nothing about the platform
-LOST, REPEATED, WRONG, BROKEN = "lost", "repeated", "wrong", "broken drill"
+LOST, REPEATED, WRONG, SLOW, BROKEN = "lost", "repeated", "wrong", "slow", "broken drill"
 
 
 class Finding(NamedTuple):

@@ -10,6 +10,7 @@ from local.drill.ledger import Request
 # how much of the traffic is what
 WEIGHTS = {"bill": 25, "keyed bill": 20, "order": 20, "customer": 8, "event": 7, "read": 20}
 KEPT_ORDERS = 50
+ORDER_READ = "read of orders"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,15 @@ class Mix:
 
     def probe(self) -> Request:
         """An order that has to be completed."""
+        return self.order()
+
+    def order(self) -> Request:
+        """An order of what there is enough of."""
         return self._order_of(next(self._numbers), self._goods.plenty, 1)
+
+    def order_read(self) -> Request:
+        """A read of orders, which needs no other service."""
+        return Request(ORDER_READ, "", "GET", self._chance.choice(self._order_paths()))
 
     def _order(self, number: int) -> Request:
         other = self._goods.scarce if self._chance.random() < 0.1 else self._goods.plenty
@@ -99,8 +108,12 @@ class Mix:
     def _read(self, number: int) -> Request:
         paths = ["/api/movies?limit=5", "/api/billing?limit=5", "/api/customers?limit=5"]
         paths += [f"/api/products/{self._goods.plenty}", "/api/events?solution=drill&limit=5"]
-        paths += [f"/api/orders/{order}" for order in self._orders[-3:]]
+        paths += self._order_paths()[1:]
         return Request("read", "", "GET", self._chance.choice(paths), number=number)
+
+    def _order_paths(self) -> list[str]:
+        single = [f"/api/orders/{order}" for order in self._orders[-3:]]
+        return ["/api/orders?limit=5", *single]
 
     def _request(
         self, kind: str, number: int, path: str, body: object, keyed: bool = False

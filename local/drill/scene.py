@@ -3,11 +3,13 @@
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from local.drill.platform import Platform
 
 POLL_SECONDS = 0.1
 Act = Callable[[], None]
+Clients = Callable[[], AbstractContextManager[None]]
 
 
 class Scene:
@@ -24,7 +26,20 @@ class Scene:
         seconds: float,
         note: Callable[[str], None],
         tell: Act,
+        crowd: Clients = nullcontext,
     ) -> None:
+        """Begin.
+
+        Args:
+            platform: what the fault acts on.
+            chance: decides what is random.
+            run: the drill's own name.
+            seconds: how long the fault lasts.
+            note: is told what was done.
+            tell: is called again and again while the fault waits.
+            crowd: has a crowd of clients at work beside the traffic for a block.
+        """
+        self._crowd = crowd
         self.platform = platform
         self.chance = chance
         self.run = run
@@ -35,10 +50,18 @@ class Scene:
 
     def last(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
         """Have something begin, last for a share of the fault's time, and be undone in any case."""
+        self._last(begin, words, undo, share, nullcontext)
+
+    def crowded(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
+        """Do as `last` does, with the crowd at work while it lasts."""
+        self._last(begin, words, undo, share, self._crowd)
+
+    def _last(self, begin: Act, words: str, undo: Act, share: float, clients: Clients) -> None:
         try:
             begin()
             self.note(words)
-            self.hold(share)
+            with clients():
+                self.hold(share)
         finally:
             undo()
 

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from local.drill import catalogue, chart, command, evidence, page, table
-from local.drill.findings import LOST, REPEATED, Finding
+from local.drill.findings import LOST, REPEATED, SLOW, Finding
 from local.drill.ledger import Answer, Request, Verdict
 from local.drill.load import Load
 from local.drill.result import Result, Sample
@@ -41,8 +41,8 @@ def test_a_drill_is_good_if_it_recovered_within_a_minute(result: Result, good: b
     assert result.good is good
 
 
-@pytest.mark.parametrize("verdict", [LOST, REPEATED])
-def test_a_drill_that_lost_or_repeated_anything_has_failed(verdict: str) -> None:
+@pytest.mark.parametrize("verdict", [LOST, REPEATED, SLOW])
+def test_a_drill_that_has_found_anything_has_failed(verdict: str) -> None:
     result = _result()
     result.findings = [Finding(verdict, "drill-x-1", "the bill drill-x-1 is not there")]
     assert not result.good

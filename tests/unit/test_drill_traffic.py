@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from local import processes
+from local.drill import crowd as crowds
 from local.drill import victims
 from local.drill.client import Client
+from local.drill.crowd import POSTERS, Crowd
 from local.drill.delay import delayed
 from local.drill.ledger import Ledger, Request, Verdict
 from local.drill.mix import Goods, Mix
@@ -119,6 +121,53 @@ def test_a_request_with_a_key_that_was_refused_is_sent_again_as_it_was(
     wait_until(lambda: len(attempts()) == 2, 30, "a second attempt")
     traffic.stop()
     assert attempts()[0] == attempts()[1] == keyed.body
+
+
+def test_a_crowd_orders_and_reads_while_none_is_answered_and_all_is_in_the_ledger(
+    gateway: ThreadingHTTPServer,
+) -> None:
+    Gateway.may_answer.clear()
+    ledger = Ledger()
+    client = Client(f"http://127.0.0.1:{gateway.server_port}", "token")
+    crowd = Crowd(client, Mix(GOODS, random.Random(1)), ledger)
+    with crowd.at_work():
+        # each poster waits for its own answer, and reads go out at their rate
+        wait_until(lambda: len(_keys()) == POSTERS, 30, "all posters")
+        wait_until(lambda: len(Gateway.seen) >= POSTERS + 10, 30, "reads")
+        assert not ledger.answers()
+    Gateway.may_answer.set()
+    crowd.finish()
+    assert len(ledger.answers()) == len(Gateway.seen)
+    assert {entry.request.name for entry in ledger.accepted()} == set(_keys())
+    # no order has the number of another, by which it is found again
+    assert len(set(_keys())) == len(_keys()) == POSTERS
+
+
+def _keys() -> list[str]:
+    return [key for key, _ in list(Gateway.seen) if key]
+
+
+def test_a_crowds_order_that_is_refused_is_sent_again_as_it_was(
+    gateway: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crowds, "POSTERS", 1)
+    monkeypatch.setattr(crowds, "PAUSE_SECONDS", (0.0, 0.1))
+    mix, ledger = Mix(GOODS, random.Random(1)), Ledger()
+    Gateway.statuses["drill-x-1"] = [503, 504]
+    client = Client(f"http://127.0.0.1:{gateway.server_port}", "token")
+    crowd = Crowd(client, mix, ledger)
+    with crowd.at_work():
+        wait_until(lambda: len(_keys()) >= 4, 30, "a second order")
+    crowd.finish()
+    bodies = [body for key, body in Gateway.seen if key == "drill-x-1"]
+    assert len(bodies) == 3
+    assert all(body == bodies[0] for body in bodies)
+    assert _keys()[:4] == ["drill-x-1"] * 3 + ["drill-x-2"]
+
+
+def test_a_crowd_that_was_never_at_work_is_finished_at_once() -> None:
+    crowd = Crowd(Client("http://127.0.0.1:1", "token"), Mix(GOODS, random.Random(1)), Ledger())
+    crowd.finish()
 
 
 def test_a_connection_that_ends_without_an_answer_is_no_answer() -> None:

@@ -5,8 +5,9 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,27 @@ def test_a_fault_ends_with_what_it_does_last(
     fault(scene)
     # whatever waits tells, again and again
     assert (Path(os.environ["CALLS"])).stat().st_mtime >= last[-1]
+
+
+def test_the_crowd_is_at_work_while_inventory_is_frozen_and_no_longer(
+    platform: VagrantPlatform, calls: Calls
+) -> None:
+    steps: list[str] = []
+
+    @contextmanager
+    def crowd() -> Iterator[None]:
+        steps.extend([*map(str, calls.on_machines()), "crowd"])
+        yield
+        steps.extend([*map(str, calls.on_machines()[-1:]), "crowd ends"])
+
+    scene = Scene(
+        platform, random.Random(1), "run", 0.1, lambda _w: None, lambda: None, crowd=crowd
+    )
+    faults.services_frozen(scene)
+    frozen, began, still_frozen, ended = steps
+    assert "inventory-vm" in frozen and "STOP" in frozen
+    assert (began, still_frozen, ended) == ("crowd", frozen, "crowd ends")
+    assert len(calls.on_machines()) == 2 * (1 + len(faults.FROZEN))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +274,7 @@ def test_a_server_is_frozen_and_let_go_with_its_workers(
     faults.services_frozen(_quick(platform))
     commands = [command for _machine, command, _text in calls.on_machines()]
     signs = ["STOP" if "kill -STOP" in command else "CONT" for command in commands]
-    assert signs == ["STOP", "CONT"] * len(faults.FROZEN)
+    assert signs == ["STOP", "CONT"] * (1 + len(faults.FROZEN))
     assert all("pgrep -P" in command for command in commands)
 
 
