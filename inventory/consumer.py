@@ -59,7 +59,7 @@ def _release(connection: Connection, order: Order, _event_id: str) -> None:
 
 def _complete(connection: Connection, order: Order, _event_id: str) -> None:
     if order.lines:
-        stock.complete(connection, order.uid)
+        stock.complete(connection, order.uid, order.order_id)
 
 
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:

@@ -120,10 +120,26 @@ def release(connection: Connection, uid: UUID, order_id: str) -> None:
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
 
 
-def complete(connection: Connection, uid: UUID) -> None:
-    """Note that an order is completed: what it has reserved is sold."""
-    sold = update(Reservation).where(Reservation.uid == uid, Reservation.state == "reserved")
-    connection.execute(sold.values(state="completed", updated_at=func.now()))
+def complete(connection: Connection, uid: UUID, order_id: str) -> None:
+    """Note that an order is completed, and announce that what it has reserved is sold.
+
+    The announcement is repeated with each repetition of the completion. It has no lines for an
+    order without a reservation: it may have been purged, and holds no stock in any case.
+
+    Args:
+        connection: in a transaction that has locked the order.
+        uid: the order.
+        order_id: how people call it.
+    """
+    reserved = update(Reservation).where(Reservation.uid == uid, Reservation.state == "reserved")
+    connection.execute(reserved.values(state="completed", updated_at=func.now()))
+    query = select(Reservation.state).where(Reservation.uid == uid)
+    state = connection.execute(query).scalar()
+    if state != "completed":
+        extra = {"uid": str(uid), "order_id": order_id, "state": state}
+        logger.warning("a completed order has no stock", extra=extra)
+    lines = _lines(connection, uid) if state == "completed" else []
+    _announce(connection, uid, order_id, "stock.sold", lines=lines)
 
 
 def expiries(settings: Retention) -> list[Expiry]:

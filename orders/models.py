@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import (
     BIGINT,
+    Boolean,
     DateTime,
     ForeignKey,
     Identity,
     Integer,
+    LargeBinary,
     Numeric,
     String,
     Text,
@@ -31,6 +33,7 @@ class Order(Base):
         sweep_at: what the age of its current step is counted from; None if it is settled.
         resends: how often the current step was sent again.
         stock_freed_at: when inventory said that a cancelled order has no stock (any more).
+        stock_sold_at: when inventory said that the stock of a completed order is sold.
         bill_voided_at: when billing said that a cancelled order's bill is void.
     """
 
@@ -49,6 +52,7 @@ class Order(Base):
     sweep_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     resends: Mapped[int] = mapped_column(Integer, server_default="0")
     stock_freed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    stock_sold_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     bill_voided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
@@ -76,3 +80,32 @@ class OrderChange(Base):
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     cause: Mapped[str] = mapped_column(Text)
     message_id: Mapped[str | None] = mapped_column(Text)
+
+
+class DeletedOrder(Base):
+    """An order that was deleted before inventory or billing had confirmed its end.
+
+    Attributes:
+        uid: the order's.
+        order_pk: the id that it had.
+        data: as JSON, what the events of the order say besides.
+        stock_owed: whether inventory has to confirm that the order holds no stock.
+        bill_owed: whether billing has to confirm that the order's bill is void.
+        request_id: of the request that made the order.
+        sweep_at: what the age of the question is counted from.
+        resends: how often it was asked again.
+    """
+
+    __tablename__ = "deleted_orders"
+
+    uid: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    order_pk: Mapped[int] = mapped_column(BIGINT)
+    order_id: Mapped[str] = mapped_column(String(50))
+    status: Mapped[str] = mapped_column(Text)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    stock_owed: Mapped[bool] = mapped_column(Boolean)
+    bill_owed: Mapped[bool] = mapped_column(Boolean)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    deleted_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    sweep_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    resends: Mapped[int] = mapped_column(Integer, server_default="0")

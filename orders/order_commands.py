@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from chassis.cli import echo
 from chassis.database import Database
 from chassis.printable import escaped_line
-from orders import finding, sweeping
+from orders import deleted_orders, finding, needs, sweeping
 from orders.settings import Settings, load
 from orders.states import STATUSES
 
@@ -25,12 +25,13 @@ def _database(settings: Settings) -> Database:
 def list_(stuck: bool, status: str | None, limit: int) -> None:
     """Show orders, the newest first: id, order_id, status, last change.
 
-    With --stuck also how often the step was sent again, and who owes which answer.
+    With --stuck also how often the step was sent again, and who owes which answer; deleted orders
+    that inventory or billing have not confirmed come last.
     """
     database = _database(load())
     with database.unit_of_work() as connection:
         if stuck:
-            lines = _stuck_lines(sweeping.stuck(connection), connection, status)
+            lines = _stuck_lines(connection, status, limit)
         else:
             lines = [_line(order) for order in finding.find(connection, status=status, limit=limit)]
     database.close()
@@ -38,16 +39,20 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
         echo(escaped_line(line))
 
 
-def _stuck_lines(
-    stuck: list[sweeping.Needs], connection: Connection, status: str | None
-) -> list[str]:
+def _stuck_lines(connection: Connection, status: str | None, limit: int) -> list[str]:
     lines = []
-    for needs in reversed(stuck):
-        order = finding.get(connection, needs.order_pk)
-        if status in (None, order["status"]):
-            again = f"sent again {needs.resends} times"
-            lines.append(f"{_line(order)}  {again}  {needs.words(order['status'])}")
+    for lacking in needs.stuck(connection, status, limit):
+        order = finding.get(connection, lacking.order_pk)
+        lines.append(f"{_line(order)}  {_lacks(lacking, order['status'])}")
+    for row, lacking in deleted_orders.stuck(connection, status, limit):
+        status_then, deleted_at = row["status"], row["deleted_at"].isoformat(timespec="seconds")
+        words = (str(row["order_pk"]), row["order_id"], status_then, f"deleted {deleted_at}")
+        lines.append("  ".join((*words, _lacks(lacking, status_then))))
     return lines
+
+
+def _lacks(lacking: needs.Needs, status: str) -> str:
+    return f"sent again {lacking.resends} times  {lacking.words(status)}"
 
 
 def _line(order: finding.FoundOrder) -> str:

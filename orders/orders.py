@@ -16,7 +16,7 @@ from chassis.database import Database
 from chassis.errors import ConflictError
 from chassis.idempotency import KEPT
 from chassis.preconditions import Check
-from orders import finding, states
+from orders import deleted_orders, finding, states
 from orders.events import announce
 from orders.finding import FoundOrder
 from orders.models import Order, OrderLine
@@ -134,6 +134,8 @@ class Orders:
     def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> FoundOrder:
         """Delete an order and return what it was.
 
+        What inventory and billing have not confirmed of it is asked for all the same.
+
         Raises:
             NotFoundError: there is none with this id.
             ConflictError: it has items, and is still on its way.
@@ -145,6 +147,7 @@ class Orders:
                     f"An order with items that is {order['status']} can't be deleted: "
                     "cancel it first, or wait until it is completed."
                 )
+            deleted_orders.remember(connection, order)
             connection.execute(delete(Order).where(Order.id == order_pk))
             announce(connection, "order.deleted", order, cause.source)
             connection.commit()

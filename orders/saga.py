@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, update
+from sqlalchemy import Connection, case, func, update
 
 from chassis import outbox, trace
 from chassis.broker import Message
 from chassis.encoding import encode
 from chassis.event_handler import EventData, Reaction, ReceivedEvent
-from orders import finding
+from orders import deleted_orders, finding
 from orders.events import aggregate
 from orders.finding import FoundOrder
 from orders.models import Order
@@ -76,12 +76,17 @@ def _rejected(connection: Connection, data: StockRejected, event_id: str) -> Non
     order = _order_in(connection, data, "pending", cause)
     if order is not None:
         move(connection, order, "cancelled", cause, data.reason)
-    _confirm(connection, data, Order.stock_freed_at)
+    _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
 
 
 def _released(connection: Connection, data: StockReserved, event_id: str) -> None:
     """Note that a cancelled order has given its stock back."""
-    _confirm(connection, data, Order.stock_freed_at)
+    _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
+
+
+def _sold(connection: Connection, data: StockReserved, event_id: str) -> None:
+    """Note that the stock of a completed order is sold."""
+    _confirm(connection, data, Order.stock_sold_at, "completed", "stock_owed")
 
 
 def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None:
@@ -96,34 +101,50 @@ def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None
 
 def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
     """Note that the bill of a cancelled order is void."""
-    _confirm(connection, data, Order.bill_voided_at)
+    _confirm(connection, data, Order.bill_voided_at, "cancelled", "bill_owed")
 
 
 REACTIONS: dict[str, Reaction[Any]] = {
     "stock.reserved": Reaction(StockReserved, _reserved),
     "stock.rejected": Reaction(StockRejected, _rejected),
     "stock.released": Reaction(StockReserved, _released),
+    "stock.sold": Reaction(StockReserved, _sold),
     "bill.recorded": Reaction(BillRecorded, _recorded),
     "bill.voided": Reaction(BillRecorded, _voided),
 }
 """What orders does about the events of inventory and billing."""
 
 
-def _confirm(connection: Connection, data: SagaData, column: Any) -> None:
-    """Note that what a cancelled order waited for has come, the first time."""
-    if data.order_uid is None:
+def _confirm(connection: Connection, data: SagaData, column: Any, status: str, owed: str) -> None:
+    """Note that what an order waited for at its end has come, the first time.
+
+    Args:
+        connection: in a transaction that has locked the order.
+        data: what has come.
+        column: when it came.
+        status: the state in which an order waits for it.
+        owed: its name if the order is deleted by now.
+    """
+    uid = data.order_uid
+    if uid is None:
         return
-    waits = update(Order).where(Order.uid == data.order_uid, Order.status == "cancelled")
-    confirmed = waits.where(column.is_(None)).values({column: func.clock_timestamp()})
-    if connection.execute(confirmed).rowcount:
-        extra = {"uid": str(data.order_uid), "confirmed": column.key}
-        logger.info("cancelled order is confirmed", extra=extra)
+    now = func.clock_timestamp()
+    # one that is stuck no more is looked at in time, not after the last pause
+    sweep_at = case((Order.resends > 0, now), else_=Order.sweep_at)
+    values = {column: now, Order.sweep_at: sweep_at, Order.resends: 0}
+    waits = update(Order).where(Order.uid == uid, Order.status == status, column.is_(None))
+    if connection.execute(waits.values(values)).rowcount or deleted_orders.confirm(
+        connection, uid, status, owed
+    ):
+        logger.info("order is confirmed", extra={"uid": str(uid), "confirmed": column.key})
 
 
 def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     """Lock the orders that a batch is about, in one order: no two batches wait for each other."""
-    uids = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
-    finding.lock_by_uid(connection, filter(None, uids))
+    named = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
+    uids = [uid for uid in named if uid]
+    finding.lock_by_uid(connection, uids)
+    deleted_orders.lock(connection, uids)
 
 
 def bill(order: FoundOrder) -> Message:

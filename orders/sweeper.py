@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 
 from chassis.database import Database, is_outage
 from chassis.errors import first_line
-from orders import sweeping
+from orders import deleted_orders, earlier_sales, needs, sweeping
 
 ORDERS_STUCK = Gauge("orders_stuck", "Orders whose step was sent again, and that do not go on")
 _LONGEST_INTERVAL, _JITTER = 10.0, 0.2  # seconds, share
@@ -47,7 +47,15 @@ class Sweeper:
         while self._sweep().has_room and not self._stop.is_set():
             logger.info("more orders are due")
         with self._database.read() as connection:
-            ORDERS_STUCK.set(len(sweeping.stuck(connection)))
+            stuck = needs.count_stuck(connection) + deleted_orders.count_stuck(connection)
+        ORDERS_STUCK.set(stuck)
+        if stuck < earlier_sales.ASKED:
+            self._ask_about_earlier_sales()
+
+    def _ask_about_earlier_sales(self) -> None:
+        with self._database.unit_of_work() as connection:
+            earlier_sales.ask(connection)
+            connection.commit()
 
     def _sweep(self) -> sweeping.Swept:
         with self._database.unit_of_work() as connection:

@@ -213,8 +213,9 @@ def customers(
 @pytest.fixture
 def orders_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
     """The database of orders, empty."""
-    tables = ("orders", "order_lines", "order_history", "outbox", "inbox", "idempotency_keys")
-    yield from emptied(database_settings("orders"), *tables, "customers", "mails")
+    own = ("orders", "order_lines", "order_history", "deleted_orders", "unconfirmed_sales")
+    shared = ("outbox", "inbox", "idempotency_keys")
+    yield from emptied(database_settings("orders"), *own, *shared, "customers", "mails")
 
 
 def settings_of_orders(

@@ -258,3 +258,16 @@ def test_each_revision_is_committed_by_itself_so_that_its_locks_end_with_it(
             assert not upgrade.done()
         upgrade.result(60)
     other.close()
+
+
+@pytest.mark.parametrize(("status", "is_asked_for"), [("completed", True), ("cancelled", False)])
+def test_orders_that_were_completed_before_are_to_be_asked_for_and_stay_as_they_are(
+    status: str, is_asked_for: bool, empty: DatabaseSettings, opened: Database
+) -> None:
+    insert = (
+        "INSERT INTO orders (order_id, customer_id, total_amount, status) "
+        f"VALUES ('O', '1', 1, '{status}')"
+    )
+    look = upgraded("orders", "orders_0009", [insert], empty, opened)
+    assert look("SELECT sweep_at FROM orders WHERE stock_sold_at IS NULL") == [None]
+    assert look("SELECT after_id FROM unconfirmed_sales") == ([0] if is_asked_for else [])

@@ -22,20 +22,21 @@ from chassis.database import Database
 from chassis.delivery import Delivery, Handler
 from chassis.event_handler import EventHandler
 from inventory import consumer as inventory_consumer
-from orders import consumer, sweeping
+from orders import consumer, earlier_sales, needs, sweeping
 from orders.__main__ import COMMANDS
 from orders.finding import FoundOrder
 from orders.import_files import ImportedOrder
 from orders.importing import load
 from orders.mail_worker import MailHandler
 from orders.moves import Cause
+from orders.needs import Needs
 from orders.orders import Orders
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 from provisioning.rabbitmq.definitions import INBOXES
 from tests.service.orders_api import ORDERS, create
 from tests.service.process import environment
-from tests.service.reservations import stocks
+from tests.service.reservations import states, stocks
 from tests.service.watched import gauge
 
 API = Cause("orders-api", "api", "request-1")
@@ -78,6 +79,10 @@ class Shop:
         """Cancel an order by hand."""
         Orders(self.orders).move(order["id"], "cancelled", API)
 
+    def delete(self, order: FoundOrder) -> None:
+        """Delete an order by hand."""
+        Orders(self.orders).remove(order["id"], API)
+
     def run(self, lost: Lost = nothing, most: int = 100) -> None:
         """Deliver what is in the outboxes, and what that leads to, but for what is lost."""
         for _ in range(most):
@@ -91,7 +96,9 @@ class Shop:
     def sweep(self) -> sweeping.Swept:
         """Sweep once, as if all orders were old enough, and none had been sent again."""
         with self.orders.unit_of_work() as connection:
-            connection.execute(text("UPDATE orders SET sweep_at = now() WHERE sweep_at > now()"))
+            for table in ("orders", "deleted_orders"):
+                later = f"UPDATE {table} SET sweep_at = now() WHERE sweep_at > now()"
+                connection.execute(text(later))
             swept = sweeping.sweep(connection, timedelta(0), PAUSE)
             connection.commit()
         return swept
@@ -107,6 +114,8 @@ class Shop:
         [row] = self.rows(self.orders, f"SELECT * FROM orders WHERE id = {order['id']}")
         assert row.sweep_at is None
         query = f"SELECT voided_at FROM orders WHERE message_id = '{order['uid']}'"
+        reserved = "SELECT FROM reservations WHERE state = 'reserved'"
+        assert self.rows(self.inventory, f"{reserved} AND uid = '{order['uid']}'") == []
         bills = [bill.voided_at is None for bill in self.rows(self.billing, query)]
         assert bills in ([[True]] if status == "completed" else [[], [False]])
 
@@ -178,6 +187,8 @@ TO_COMPLETED = [
     ("bill", "order_bills"),
     ("bill.recorded", "orders_inbox"),
     ("order.completed", "mail_inbox"),
+    ("order.completed", "inventory_inbox"),
+    ("stock.sold", "orders_inbox"),
 ]
 TO_REJECTED = [
     ("order.created", "inventory_inbox"),
@@ -258,6 +269,121 @@ def test_an_order_that_is_cancelled_before_inventory_knows_it_ends(
     shop.is_settled(order, "cancelled")
 
 
+# what a deleted order may still wait for
+OWED_BY_DELETED = [
+    ("completed", "order.completed", "inventory_inbox"),
+    ("completed", "stock.sold", "orders_inbox"),
+    ("cancelled", "order.cancelled", "inventory_inbox"),
+    ("cancelled", "stock.released", "orders_inbox"),
+    ("cancelled", "order.cancelled", "billing_inbox"),
+    ("cancelled", "bill.voided", "orders_inbox"),
+    ("cancelled", "bill", "order_bills"),
+]
+
+
+@pytest.mark.parametrize(("status", "type", "queue"), OWED_BY_DELETED)
+def test_a_deleted_order_leaves_nothing_behind_whichever_of_its_messages_is_lost(
+    shop: Shop, status: str, type: str, queue: str
+) -> None:
+    order = shop.order()
+    lost = once(type, queue)
+    is_cancelled = status == "cancelled"
+    shop.run(
+        lambda type, queue: lost(type, queue) or (is_cancelled and type == "bill.recorded"), most=3
+    )
+    if is_cancelled:
+        shop.cancel(order)
+    shop.run(lost)
+    assert shop.states(order)[-1] == status
+    assert (type, queue) in shop.lost
+    shop.delete(order)
+    shop.run()
+    assert shop.sweep() == (0, 1, False)
+    shop.run()
+    assert shop.sweep() == (0, 0, False)
+    assert shop.rows(shop.orders, "SELECT FROM deleted_orders") == []
+    assert shop.rows(shop.inventory, "SELECT FROM reservations WHERE state = 'reserved'") == []
+    assert stocks(shop.inventory) == {1: 10 if is_cancelled else 8}
+    bills = shop.rows(shop.billing, "SELECT voided_at FROM orders")
+    assert all((bill.voided_at is not None) == is_cancelled for bill in bills)
+
+
+def test_an_order_that_is_deleted_on_its_way_to_the_broker_is_forgotten_once_it_is_confirmed(
+    shop: Shop,
+) -> None:
+    order = shop.order()
+    shop.run(most=5)
+    while shop.states(order)[-1] != "completed":
+        shop.run(most=1)
+    shop.delete(order)
+    [row] = shop.rows(shop.orders, "SELECT * FROM deleted_orders")
+    assert (row.uid, row.stock_owed, row.bill_owed) == (order["uid"], True, False)
+    assert b"@" not in bytes(row.data)
+    shop.sweep()
+    [row] = shop.rows(shop.orders, "SELECT * FROM deleted_orders")
+    assert row.resends == 0
+    shop.run()
+    assert shop.rows(shop.orders, "SELECT FROM deleted_orders") == []
+
+
+def test_an_order_that_is_confirmed_is_remembered_by_nobody_when_it_is_deleted(
+    shop: Shop, orders: FlaskClient
+) -> None:
+    kept, refused = shop.order(), shop.order(quantity=11)
+    create(orders, order_id="bare")
+    shop.run()
+    for order_pk in (kept["id"], refused["id"], 3):
+        assert orders.delete(f"{ORDERS}/{order_pk}").status_code == 200
+    assert shop.rows(shop.orders, "SELECT FROM deleted_orders") == []
+
+
+def completed_before(shop: Shop, number: int) -> list[FoundOrder]:
+    """Orders of which a version without confirmations has lost the completion, as it left them."""
+    made = [shop.order(quantity=1) for _ in range(number)]
+    shop.run(lambda type, queue: (type, queue) == ("order.completed", "inventory_inbox"))
+    with shop.orders.read() as connection:
+        connection.execute(text("UPDATE orders SET sweep_at = NULL"))
+        connection.execute(text("INSERT INTO unconfirmed_sales VALUES (0)"))
+    return made
+
+
+def test_orders_that_were_completed_before_the_upgrade_are_asked_for_in_pieces(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, orders: FlaskClient
+) -> None:
+    monkeypatch.setattr(earlier_sales, "ASKED", 3)
+    monkeypatch.setattr(earlier_sales, "LOOKED_AT", 5)
+    completed_before(shop, 7)
+    assert Counter(states(shop.inventory).values()) == {"reserved": 7}
+    sweeper = Sweeper(shop.orders, 60, threading.Event())
+    for reserved in (4, 1, 0):
+        sweeper.round()
+        assert gauge("orders_stuck") == 0
+        shop.run()
+        assert Counter(states(shop.inventory).values())["reserved"] == reserved
+    for _ in range(2):
+        sweeper.round()
+    assert shop.rows(shop.orders, "SELECT FROM unconfirmed_sales") == []
+    assert shop.rows(shop.orders, "SELECT FROM orders WHERE stock_sold_at IS NULL") == []
+    assert shop.sweep() == (7, 0, False)
+    assert stocks(shop.inventory) == {1: 3}
+
+
+def test_no_more_orders_of_before_are_asked_for_while_many_are_stuck(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_sales, "ASKED", 2)
+    completed_before(shop, 5)
+    sweeper = Sweeper(shop.orders, 60, threading.Event())
+    sweeper.round()
+    shop.run(lambda _type, _queue: True)
+    assert shop.sweep() == (0, 2, False)
+    shop.run(lambda _type, _queue: True)
+    for _ in range(3):
+        sweeper.round()
+        assert gauge("orders_stuck") == 2
+        assert len(shop.rows(shop.orders, "SELECT FROM orders WHERE sweep_at IS NULL")) == 3
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_orders_end_though_every_third_message_is_lost(shop: Shop, seed: int) -> None:
     chance = random.Random(seed)
@@ -314,6 +440,62 @@ def test_an_order_is_left_alone_before_its_time_and_after_it_waits_longer_each_t
         shop.run(lambda _type, _queue: True)
     [row] = shop.rows(shop.orders, "SELECT * FROM orders")
     assert row.resends == 4
+
+
+def test_what_is_never_answered_is_asked_for_once_a_day_at_last_and_never_given_up(
+    shop: Shop,
+) -> None:
+    shop.order()
+    shop.run(lambda _type, _queue: True)
+    pauses = []
+    for _ in range(14):
+        shop.sweep()
+        shop.run(lambda _type, _queue: True)
+        [row] = shop.rows(shop.orders, "SELECT sweep_at - now() AS pause FROM orders")
+        pauses.append(row.pause + PAUSE)
+    day = timedelta(days=1)
+    assert day * 0.9 < pauses[-2] < day * 1.3 and day * 0.9 < pauses[-1] < day * 1.3
+    [row] = shop.rows(shop.orders, "SELECT resends FROM orders")
+    assert row.resends == 14
+    [lacking] = needs_of_stuck(shop)
+    assert (lacking.resends, lacking.step) == (14, True)
+
+
+def needs_of_stuck(shop: Shop) -> list[Needs]:
+    """What the orders that are stuck wait for."""
+    with shop.orders.read() as connection:
+        return needs.stuck(connection, None, 100)
+
+
+def test_an_answer_ends_the_long_pause_of_what_was_asked_for_in_vain(shop: Shop) -> None:
+    order = shop.order()
+    shop.run(lambda type, _queue: type == "stock.sold")
+    for _ in range(3):
+        shop.sweep()
+        shop.run(lambda _type, _queue: True)
+    assert len(needs_of_stuck(shop)) == 1
+    shop.sweep()
+    shop.run()
+    [row] = shop.rows(shop.orders, "SELECT resends, sweep_at <= now() AS is_due FROM orders")
+    assert (row.resends, row.is_due) == (0, True)
+    shop.is_settled(order, "completed")
+
+
+def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = "INSERT INTO orders (order_id, customer_id, total_amount, sweep_at, resends) SELECT"
+    of_items = "INSERT INTO order_lines SELECT id, 1, 'DVD', 1, 1 FROM orders"
+    with shop.orders.read() as connection:
+        connection.execute(text(f"{order} n, '1', 1, NULL, 0 FROM generate_series(1, 20000) n"))
+        connection.execute(text(f"{order} -n, '1', 1, now(), 1 FROM generate_series(1, 10010) n"))
+        connection.execute(text(of_items))
+        connection.execute(text("ANALYZE orders, order_lines"))
+        assert needs.count_stuck(connection) == needs.COUNTED == 10_000
+        plan = json.dumps(
+            connection.execute(text(f"EXPLAIN (FORMAT JSON) {needs._COUNT}")).scalar_one()
+        )
+    assert '"Index Name": "orders_stuck"' in plan
 
 
 def test_a_round_sends_for_so_many_orders_and_not_more(
@@ -410,6 +592,21 @@ def test_orders_that_stay_stuck_are_counted_and_listed(
     sweeper = Sweeper(shop.orders, 60, threading.Event())
     sweeper.round()
     assert gauge("orders_stuck") == 2
+    shop.run()
+    sweeper.round()
+    assert (gauge("orders_stuck"), command("list", "--stuck")) == (0, "")
+    deleted = shop.order()
+    shop.run(lambda type, _queue: type == "stock.sold")
+    shop.delete(deleted)
+    shop.run()
+    assert command("list", "--stuck") == ""
+    assert command("resend") == "sent again for 1 orders\n"
+    [line] = command("list", "--stuck", "--status", "completed").splitlines()
+    assert line.startswith(f"3  {deleted['order_id']}  completed  deleted 20")
+    assert line.endswith("sent again 1 times  inventory: stock sold")
+    assert command("list", "--stuck", "--status", "cancelled") == ""
+    sweeper.round()
+    assert gauge("orders_stuck") == 1
     shop.run()
     sweeper.round()
     assert (gauge("orders_stuck"), command("list", "--stuck")) == (0, "")

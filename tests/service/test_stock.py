@@ -135,7 +135,7 @@ def test_an_order_without_lines_concerns_nobody_here(
     assert (states(movies_db), told(movies_db)) == ({}, [])
 
 
-@pytest.mark.parametrize("type", ["order.updated", "order.completed", "order.deleted", "x"])
+@pytest.mark.parametrize("type", ["order.updated", "order.deleted", "x"])
 def test_what_else_happens_to_an_order_changes_nothing(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler, type: str
 ) -> None:
@@ -367,7 +367,31 @@ def test_a_completed_order_has_sold_what_it_reserved_and_nothing_gives_it_back(
     applied(handler, order(COMPLETED, uid, lines), order(COMPLETED, unknown, lines))
     applied(handler, order(COMPLETED, bare, []), order(CANCELLED, uid, lines))
     assert (stocks(movies_db), states(movies_db)) == ({1: 3}, {uid: "completed"})
-    assert told_types(movies_db) == ["stock.reserved"]
+    assert told_types(movies_db) == ["stock.reserved", "stock.sold", "stock.sold"]
+    sold = {event["data"]["uid"]: event["data"] for event in told(movies_db)[1:]}
+    line = {"product_id": 1, "quantity": 2}
+    assert sold[str(uid)] == {"uid": str(uid), "order_id": f"CMD-{str(uid)[:8]}", "lines": [line]}
+    # nothing of it is reserved, which is all that orders asks
+    assert sold[str(unknown)]["lines"] == []
+
+
+def test_an_order_whose_completion_comes_again_hears_again_that_its_stock_is_sold(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    create(inventory, stock=5)
+    sold, released = uuid4(), uuid4()
+    applied(handler, order(CREATED, sold, [(1, 2)]), order(CREATED, released, [(1, 1)]))
+    applied(handler, order(CANCELLED, released, [(1, 1)]))
+    before = told_types(movies_db)
+    for _ in range(3):
+        applied(handler, *(order(COMPLETED, uid, [(1, 2)]) for uid in (sold, released)))
+    assert stocks(movies_db) == {1: 3}
+    assert states(movies_db) == {sold: "completed", released: "released"}
+    said = told(movies_db)[len(before) :]
+    assert [event["type"] for event in said] == ["stock.sold"] * 6
+    lines = [{"product_id": 1, "quantity": 2}]
+    assert [event["data"]["lines"] for event in said] == [lines, []] * 3
+    assert len({event["id"] for event in said}) == 6
 
 
 @pytest.mark.parametrize("type", [CREATED, CANCELLED, COMPLETED])

@@ -1,0 +1,130 @@
+"""Orders that were deleted before inventory or billing had confirmed their end.
+
+The order is gone for everybody who asks, but the confirmation that it needs is still waited for:
+otherwise a lost `order.cancelled` or `order.completed` would leave its stock reserved, or its bill
+valid, for ever. An order is remembered with what its events say, until all of it is confirmed.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+
+from chassis.encoding import encode
+from chassis.json_decoding import decode
+from orders import finding, needs
+from orders.finding import FoundOrder
+from orders.models import DeletedOrder
+from orders.needs import COUNTED, Needs
+
+_IN_DATA = ("customer_id", "total_amount", "reason", "items")
+logger = logging.getLogger(__name__)
+
+
+def remember(connection: Connection, order: FoundOrder) -> None:
+    """Remember what an order that is about to be deleted waits for; nothing if all is confirmed.
+
+    Args:
+        connection: in the transaction that holds the order's lock, and deletes it.
+        order: as it is.
+    """
+    owed = needs.of(connection, order["id"])
+    if not (owed.stock or owed.bill):
+        return
+    row = {
+        "uid": order["uid"],
+        "order_pk": order["id"],
+        "order_id": order["order_id"],
+        "status": order["status"],
+        "data": encode({name: order[name] for name in _IN_DATA}),
+        "stock_owed": owed.stock,
+        "bill_owed": owed.bill,
+        "request_id": finding.history(connection, order["id"])[0]["message_id"],
+        "deleted_at": func.clock_timestamp(),
+        "sweep_at": func.clock_timestamp(),
+    }
+    connection.execute(insert(DeletedOrder).values(**row))
+    extra = {"order_id": order["order_id"], "uid": str(order["uid"])}
+    logger.info("deleted order waits for its confirmation", extra=extra)
+
+
+def lock(connection: Connection, uids: Collection[UUID]) -> None:
+    """Lock those of the orders that are remembered, in the order of their uids."""
+    rows = select(DeletedOrder.uid).where(DeletedOrder.uid.in_(set(uids)))
+    connection.execute(rows.order_by(DeletedOrder.uid).with_for_update())
+
+
+def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
+    """Note that something has come, and forget the order if that was all.
+
+    Args:
+        connection: in a transaction.
+        uid: the order.
+        status: the state in which the order waits for it.
+        owed: `stock_owed` or `bill_owed`.
+
+    Returns:
+        Whether the order is remembered, and has waited for it.
+    """
+    own = (DeletedOrder.uid == uid, DeletedOrder.status == status)
+    other = "bill_owed" if owed == "stock_owed" else "stock_owed"
+    waits, waits_for_more = (getattr(DeletedOrder, name) for name in (owed, other))
+    last = delete(DeletedOrder).where(*own, waits, waits_for_more.is_(False))
+    if connection.execute(last).rowcount:
+        return True
+    values = {owed: False, "resends": 0, "sweep_at": func.clock_timestamp()}
+    return connection.execute(update(DeletedOrder).where(*own, waits).values(values)).rowcount > 0
+
+
+def due(
+    connection: Connection, older_than: timedelta, limit: int
+) -> Sequence[tuple[FoundOrder, Needs, str | None]]:
+    """Return orders to ask for again, with what they wait for and their requests; lock them."""
+    query = (
+        select(DeletedOrder.__table__)
+        .where(DeletedOrder.sweep_at <= func.now() - older_than)
+        .order_by(DeletedOrder.sweep_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [
+        (_order(row), _needs(row), row["request_id"])
+        for row in connection.execute(query).mappings()
+    ]
+
+
+def stuck(
+    connection: Connection, status: str | None, limit: int
+) -> Sequence[tuple[RowMapping, Needs]]:
+    """Return rows that wait for something that was asked for again, newest first."""
+    query = select(DeletedOrder.__table__).where(DeletedOrder.resends > 0)
+    if status is not None:
+        query = query.where(DeletedOrder.status == status)
+    rows = connection.execute(query.order_by(DeletedOrder.order_pk.desc()).limit(limit))
+    return [(row, _needs(row)) for row in rows.mappings()]
+
+
+def count_stuck(connection: Connection) -> int:
+    """Count such orders, up to `COUNTED`."""
+    some = select(DeletedOrder.uid).where(DeletedOrder.resends > 0).limit(COUNTED).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _order(row: RowMapping) -> FoundOrder:
+    data: dict[str, Any] = decode(bytes(row["data"]))
+    known = {name: row[name] for name in ("uid", "order_id", "status")}
+    return {**data, **known, "id": row["order_pk"]}
+
+
+def _needs(row: RowMapping) -> Needs:
+    return Needs(
+        order_pk=row["order_pk"],
+        uid=str(row["uid"]),
+        resends=row["resends"],
+        step=False,
+        stock=row["stock_owed"],
+        bill=row["bill_owed"],
+    )

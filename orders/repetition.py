@@ -1,0 +1,45 @@
+"""The messages by which an order asks again for what it waits for."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from chassis import outbox, trace
+from chassis.broker import Message
+from orders import participants
+from orders.events import aggregate, order_event
+from orders.finding import FoundOrder
+from orders.needs import Needs
+from orders.saga import SOURCE, bill
+
+
+def add(connection: Connection, order: FoundOrder, needs: Needs, request_id: str | None) -> None:
+    """Put them into the outbox: straight to whoever owes the answer, with new message ids.
+
+    Args:
+        connection: in a transaction that has locked the order.
+        order: as it is, or as it was when it was deleted.
+        needs: what it waits for.
+        request_id: of the request that made the order: its id finds the repetition, too.
+    """
+    with trace.within(trace.continued({"X-Request-ID": request_id or ""})):
+        for message in _messages(connection, order, needs):
+            outbox.add(connection, message, aggregate(order))
+
+
+def _messages(connection: Connection, order: FoundOrder, needs: Needs) -> Iterator[Message]:
+    def event(type: str, queue: str, **changed: object) -> Message:
+        made = order_event(connection, type, {**order, **changed}, SOURCE)
+        return replace(made, exchange="", routing_key=queue, mandatory=True)
+
+    if needs.step:
+        created = order["status"] == "pending"
+        yield event("order.created", participants.INVENTORY) if created else bill(order)
+    if needs.stock:
+        yield event(f"order.{order['status']}", participants.INVENTORY)
+    if needs.bill:
+        yield event("order.cancelled", participants.BILLING)
+    for step in needs.mails:
+        as_it_was = {"status": "pending", "reason": None} if step == "created" else {}
+        yield event(f"order.{step}", participants.MAIL, **as_it_was)
