@@ -38,9 +38,9 @@ def told_to_orders(recorded: Message) -> Message:
     """Make the copy of `bill.recorded` that goes to orders, of the bill of an order.
 
     Orders does not listen to the exchange: its messages would wait behind those about the bills of
-    clients.
+    clients. Nor do they wait behind those in the outbox.
     """
-    return replace(recorded, exchange="", routing_key=_ORDERS_INBOX, mandatory=True)
+    return replace(recorded, exchange="", routing_key=_ORDERS_INBOX, mandatory=True, urgent=True)
 
 
 def bill_voided(void: VoidBill) -> Message:
@@ -48,4 +48,4 @@ def bill_voided(void: VoidBill) -> Message:
 
     Of a bill that has not come, there is nothing to show but its id.
     """
-    return event(EXCHANGE.name, "bill.voided", SOURCE, void.shown, mandatory=True)
+    return event(EXCHANGE.name, "bill.voided", SOURCE, void.shown, mandatory=True, urgent=True)

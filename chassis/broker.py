@@ -26,6 +26,7 @@ class Message:
         id: the same at each attempt to deliver it.
         headers: trace, and whatever a consumer needs besides the body.
         mandatory: whether a queue must be there to take it.
+        urgent: whether an order waits for it: in an outbox it passes what no order waits for.
     """
 
     body: bytes
@@ -35,6 +36,7 @@ class Message:
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
     mandatory: bool = True
+    urgent: bool = False
 
     @property
     def destination(self) -> str:

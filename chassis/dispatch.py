@@ -17,16 +17,13 @@ from chassis import outbox, trace
 from chassis.backoff import Backoff
 from chassis.broker import Message
 from chassis.chains import Chains, Outcome
-from chassis.outbox import Page, Waiting
+from chassis.lanes import Lane
+from chassis.outbox import Waiting
 from chassis.publisher import Publisher
 
 OUTBOX_RELAYED = Counter("outbox_relayed_total", "Messages that the relay has delivered")
-BATCH = 1000
-_OCTETS = 8_000_000  # of bodies on their way at once
 _ROUND_SECONDS = 0.25  # before what is confirmed is marked, though others are not answered
 _FINISH_SECONDS = 5.0
-_LONG_LOOK_SECONDS = 0.1
-_LOOK_SHARE = 0.2  # of the time, at most, where looks are long
 logger = logging.getLogger(__name__)
 
 
@@ -42,22 +39,22 @@ class Dispatch:
         self._backoff = Backoff()
         # what failed before this relay began is tried at once
         self._due: float | None = time.monotonic()
-        self._place: int | None = None  # how far the try under way has come
         self._began_away = False
-        self._attempts = 0  # in this try
-        self._look_at = 0.0
-        self._postponed = False
+        # urgent messages go first
+        self._lanes = [
+            Lane(connection, publisher, self._chains, urgent) for urgent in (True, False)
+        ]
 
     def step(self) -> bool:
         """Take, publish, note; False if there is nothing to do for now."""
         if self.is_due():
             self._begin_try()
-        rows = self._take()
+        rows = [row for lane in self._lanes for row in lane.take()]
         self._chains.start(rows)
         # while the last ones are under way, these are marked, and more are taken
         self._chains.wait(_ROUND_SECONDS, left=len(rows) // 4)
         self._note(self._chains.outcomes())
-        return bool(rows) or bool(self._chains) or self._place is not None
+        return bool(rows) or bool(self._chains) or self._is_trying()
 
     def is_due(self) -> bool:
         """Tell whether it is time to try again what has failed.
@@ -65,7 +62,7 @@ class Dispatch:
         It is when the broker is back, too, but not when it was there and the connection was lost
         in the middle: that may be due to one of the messages.
         """
-        if self._due is None or self._place is not None:
+        if self._due is None or self._is_trying():
             return False
         is_back = self._began_away and self._publisher.is_ready()
         return is_back or time.monotonic() >= self._due
@@ -74,9 +71,9 @@ class Dispatch:
         """Return how many seconds there is nothing to do, unless something new comes."""
         if self.is_due():
             return 0
-        times = [self._due] if self._due is not None else []
-        times += [self._look_at] if self._postponed else []
-        return max(min(times, default=math.inf) - time.monotonic(), 0)
+        times = [self._due, *(lane.next_look() for lane in self._lanes)]
+        known = [moment for moment in times if moment is not None]
+        return max(min(known, default=math.inf) - time.monotonic(), 0)
 
     def waits_for_broker(self) -> bool:
         """Tell whether something has failed and the broker is away still."""
@@ -94,48 +91,12 @@ class Dispatch:
 
     def _begin_try(self) -> None:
         self._due = None
-        self._place = 0
-        self._attempts = 0
         self._began_away = not self._publisher.is_ready()
+        for lane in self._lanes:
+            lane.begin_try()
 
-    def _take(self) -> Sequence[Waiting]:
-        """Return what to publish now, what has failed before first."""
-        room = self._room()
-        tried = self._take_tried(room)
-        return [*tried, *self._take_untried(room.less(tried))]
-
-    def _room(self) -> Page:
-        """With the broker away a try is one batch, and what comes new as far as it fits in."""
-        room = Page(BATCH, _OCTETS).less(self._chains.rows())
-        if self._publisher.is_ready():
-            return room
-        return Page(room.rows - self._attempts, room.octets)
-
-    def _take_tried(self, room: Page) -> list[Waiting]:
-        if self._place is None:
-            return []
-        if room.is_full:
-            self._place = self._place if self._chains else None
-            return []
-        # half at most, or many that are refused would hold up all others
-        page = Page(-(-room.rows // 2), room.octets // 2) if self._publisher.is_ready() else room
-        rows = outbox.tried(self._connection, page, self._place)
-        self._place = rows[-1].id if rows else None
-        busy = self._chains.busy()
-        return [row for row in rows if not busy.has(row)]
-
-    def _take_untried(self, room: Page) -> list[Waiting]:
-        began = time.monotonic()
-        self._postponed = began < self._look_at
-        if room.is_full or self._postponed:
-            return []
-        busy = self._chains.busy()
-        rows = outbox.untried(self._connection, room, busy.ids, busy.aggregates)
-        took = time.monotonic() - began
-        if took > _LONG_LOOK_SECONDS and len(rows) < room.rows:
-            # it went over many that are held back: not for each message that comes
-            self._look_at = began + took / _LOOK_SHARE
-        return rows
+    def _is_trying(self) -> bool:
+        return any(lane.is_trying() for lane in self._lanes)
 
     def _note(self, outcomes: Sequence[Outcome]) -> None:
         sent = [outcome.row for outcome in outcomes if outcome.failure is None]
@@ -143,8 +104,10 @@ class Dispatch:
         if sent:
             self._note_sent(sent)
         if failed:
-            outbox.mark_failed(self._connection, [outcome.row.id for outcome in failed])
-            self._attempts += len(failed)
+            rows = [outcome.row for outcome in failed]
+            outbox.mark_failed(self._connection, [row.id for row in rows])
+            for lane in self._lanes:
+                lane.count_attempts(rows)
             self._wait_before_next_try(failed[0])
 
     def _note_sent(self, rows: Sequence[Waiting]) -> None:

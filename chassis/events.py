@@ -25,6 +25,7 @@ def event(
     id: UUID | None = None,
     time: datetime | None = None,
     mandatory: bool = False,
+    urgent: bool = False,
     **extensions: str,
 ) -> Message:
     """Make the message that tells of an event, in the current trace.
@@ -39,6 +40,7 @@ def event(
         id: made anew, unless given; the message's id as well.
         time: when it happened; now, unless given.
         mandatory: whether a queue must be there to take it.
+        urgent: whether an order waits for it.
         extensions: further attributes, their names in lower-case letters and digits.
     """
     identity = str(id or uuid4())
@@ -61,4 +63,5 @@ def event(
         current.headers if current else {},
         CONTENT_TYPE,
         mandatory,
+        urgent,
     )

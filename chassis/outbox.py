@@ -24,6 +24,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    false,
     func,
     literal_column,
     select,
@@ -49,6 +50,7 @@ outbox = Table(
     Column("routing_key", Text, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("mandatory", Boolean, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
     Column("headers", JSONB, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("aggregate", Text),
@@ -61,7 +63,11 @@ outbox = Table(
 # believes of a table that fills and empties is often wrong, and a wrong index costs minutes. See
 # chassis.migrations.tables, and the relay's own session, which does not sort.
 _HAS_FAILED = outbox.c.attempts > literal_column("0")
-_UNSENT = select(outbox).where(outbox.c.sent_at.is_(None)).order_by(_HAS_FAILED, outbox.c.id)
+_UNSENT = (
+    select(outbox)
+    .where(outbox.c.sent_at.is_(None))
+    .order_by(_HAS_FAILED, outbox.c.urgent, outbox.c.id)
+)
 _TRIED = _UNSENT.where(_HAS_FAILED.is_(True))
 _failed = outbox.alias("failed")
 _held_by = (
@@ -76,9 +82,23 @@ _held_by = (
     .scalar_subquery()
 )
 _UNTRIED = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
+# a version before knew nothing of urgent messages: those that it has left go first
+_earlier = outbox.alias("earlier")
+_left_before = (
+    select(_earlier.c.id)
+    .where(
+        _earlier.c.sent_at.is_(None),
+        _earlier.c.aggregate == outbox.c.aggregate,
+        _earlier.c.urgent.is_(False),
+        _earlier.c.id < outbox.c.id,
+    )
+    .order_by(_earlier.c.attempts)
+    .limit(1)
+    .scalar_subquery()
+)
 
 _ADDED = (
-    *("message_id", "exchange", "routing_key", "content_type", "mandatory"),
+    *("message_id", "exchange", "routing_key", "content_type", "mandatory", "urgent"),
     *("headers", "body", "aggregate"),
 )
 # a row of values for each message would be another statement for each number of them
@@ -96,8 +116,8 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
     Args:
         connection: in the transaction of the change that the message tells of.
         message: what is to be delivered.
-        aggregate: what changed, such as `customer/42`: its messages keep their order. It has to be
-            locked by then, as a row is that was just written.
+        aggregate: what changed, such as `customer/42`: its messages keep their order, if they are
+            all urgent or none is. It has to be locked by then, as a row is that was just written.
     """
     connection.execute(outbox.insert(), _row(message, aggregate))
 
@@ -126,6 +146,7 @@ def _row(message: Message, aggregate: str | None) -> dict[str, Any]:
         "routing_key": message.routing_key,
         "content_type": message.content_type,
         "mandatory": message.mandatory,
+        "urgent": message.urgent,
         "headers": dict(message.headers),
         "body": message.body,
         "aggregate": aggregate,
@@ -161,16 +182,19 @@ class Page(NamedTuple):
 def untried(
     connection: Connection,
     page: Page,
+    urgent: bool,
     ids: Collection[int] = (),
     aggregates: Collection[str] = (),
 ) -> list[Waiting]:
-    """Return the oldest messages that have not been tried and may be, in order.
+    """Return the oldest messages that have not been tried and may be, in order: urgent or others.
 
     Left out are `ids`, `aggregates`, and aggregates of which one has failed: what comes after it
     has to wait. It is one statement, and so one state of the table: in it stands each message that
     was committed before a later one of its aggregate.
     """
-    rows = _UNTRIED
+    rows = _UNTRIED.where(outbox.c.urgent.is_(urgent))
+    if urgent:
+        rows = rows.where(_left_before.is_(None))
     if ids:
         rows = rows.where(outbox.c.id.not_in(select(func.unnest(_array(ids, BIGINT)))))
     if aggregates:
@@ -179,9 +203,10 @@ def untried(
     return _waiting(connection, rows, page)
 
 
-def tried(connection: Connection, page: Page, after: int) -> list[Waiting]:
+def tried(connection: Connection, page: Page, urgent: bool, after: int) -> list[Waiting]:
     """Return the oldest messages that have failed, behind row `after`: one of an aggregate."""
-    return _waiting(connection, _TRIED.where(outbox.c.id > after), page)
+    rows = _TRIED.where(outbox.c.urgent.is_(urgent), outbox.c.id > after)
+    return _waiting(connection, rows, page)
 
 
 def _waiting(connection: Connection, query: Select[Any], page: Page) -> list[Waiting]:
@@ -203,6 +228,7 @@ def _message(row: Row[Any]) -> Message:
         row.headers,
         row.content_type,
         row.mandatory,
+        row.urgent,
     )
 
 

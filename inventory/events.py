@@ -40,8 +40,8 @@ def announce(
         source: the process that says so.
         logged: what the log shall say besides.
     """
-    mandatory = type.startswith(_STOCK)
-    message = event(EXCHANGE.name, type, source, dict(data), mandatory=mandatory)
+    of_order = type.startswith(_STOCK)
+    message = event(EXCHANGE.name, type, source, dict(data), mandatory=of_order, urgent=of_order)
     outbox.add(connection, message, aggregate)
     _log(message, type, aggregate, **logged)
 

@@ -34,7 +34,11 @@ def aggregate(order: FoundOrder) -> str:
 
 
 def order_event(connection: Connection, type: str, order: FoundOrder, source: str) -> Message:
-    """Make the event that tells of an order; see `announce`."""
+    """Make the event that tells of an order; see `announce`.
+
+    All messages of an order with items are urgent, and none of a bare one: only the first has a way
+    to go.
+    """
     now = datetime.now(timezone.utc)
     data = {
         "uid": order["uid"],
@@ -48,5 +52,5 @@ def order_event(connection: Connection, type: str, order: FoundOrder, source: st
         "reason": order["reason"],
         "timestamp": now,
     }
-    mandatory = type in _MANDATORY
-    return event(EXCHANGE.name, type, source, data, time=now, mandatory=mandatory)
+    mandatory, urgent = type in _MANDATORY, bool(order["items"])
+    return event(EXCHANGE.name, type, source, data, time=now, mandatory=mandatory, urgent=urgent)

@@ -157,7 +157,7 @@ def bill(order: FoundOrder) -> Message:
     }
     current = trace.current()
     headers = current.headers if current else {}
-    return Message(encode(body), BILLS, id=str(order["uid"]), headers=headers, mandatory=True)
+    return Message(encode(body), BILLS, id=str(order["uid"]), headers=headers, urgent=True)
 
 
 def _order_in(

@@ -51,6 +51,21 @@ def index_outbox() -> None:
     op.execute("CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL")
 
 
+def let_urgent_messages_pass() -> None:
+    """Let messages of the outbox be urgent, and put those first in the index of what waits."""
+    op.execute("ALTER TABLE outbox ADD COLUMN urgent boolean NOT NULL DEFAULT false")
+    op.execute("DROP INDEX outbox_unsent")
+    op.execute(
+        "CREATE INDEX outbox_unsent ON outbox ((attempts > 0), urgent, id) WHERE sent_at IS NULL"
+    )
+
+
+def treat_all_messages_alike() -> None:
+    """Undo `let_urgent_messages_pass`."""
+    op.execute("ALTER TABLE outbox DROP COLUMN urgent")
+    op.execute("CREATE INDEX outbox_unsent ON outbox ((attempts > 0), id) WHERE sent_at IS NULL")
+
+
 def create_inbox() -> None:
     """Create the table of messages that have been applied."""
     op.execute(

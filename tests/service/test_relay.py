@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine import Engine
 
 from chassis import broker, outbox
 from chassis.broker import Binding, Exchange, Message, Queue
 from chassis.database import Database
-from chassis.dispatch import BATCH
+from chassis.lanes import BATCH
 from chassis.outbox import Page
 from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
@@ -105,6 +107,16 @@ def add(database: Database, *names: str, **changes: object) -> None:
             message = Message(b"{}", "", EXCHANGE, name, mandatory=False)
             outbox.add(connection, changed(message, **changes), aggregate or None)
         connection.commit()
+
+
+def add_others(database: Database, count: int) -> list[str]:
+    """Put events that nobody waits for into the outbox by one statement, and return their names."""
+    names = [f"other-{number}" for number in range(count)]
+    with database.unit_of_work() as connection:
+        messages = [Message(b"{}", "", EXCHANGE, name, mandatory=False) for name in names]
+        outbox.add_all(connection, messages)
+        connection.commit()
+    return names
 
 
 def changed(message: Message, **changes: object) -> Message:
@@ -491,6 +503,111 @@ def is_idle(database: Database) -> bool:
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
     add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
     with gateway_db.read() as connection:
-        assert len(outbox.untried(connection, Page(100, 250_000))) == 3
-        assert len(outbox.untried(connection, Page(2, 250_000))) == 2
-        assert len(outbox.untried(connection, Page(100, 1))) == 1
+        assert len(outbox.untried(connection, Page(100, 250_000), False)) == 3
+        assert len(outbox.untried(connection, Page(2, 250_000), False)) == 2
+        assert len(outbox.untried(connection, Page(100, 1), False)) == 1
+
+
+def test_an_urgent_message_passes_all_others_that_wait(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    others = add_others(gateway_db, 3 * BATCH)
+    add(gateway_db, "order/0", "order/1", urgent=True)
+    relay()
+    wait_until_all_is_sent(gateway_db)
+    arrived = taken(channel)
+    assert arrived[0] == "order/0"
+    # the second waits for the confirm of the first, while one window of the others is on its way
+    assert arrived.index("order/1") <= BATCH + 1
+    assert sorted(arrived) == sorted([*others, "order/0", "order/1"])
+
+
+def test_an_urgent_message_that_comes_while_many_others_are_relayed_passes_them(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    count = 20 * BATCH
+    add_others(gateway_db, count)
+    relay()
+    wait_until(lambda: bool(ids(gateway_db, "sent_at IS NOT NULL")), SECONDS, "some to be sent")
+    add(gateway_db, "order/0", urgent=True)
+    is_sent = "message_id = 'order/0' AND sent_at IS NOT NULL"
+    wait_until(lambda: bool(ids(gateway_db, is_sent)), SECONDS, "the urgent one to be sent")
+    assert waiting(gateway_db)
+
+
+def test_many_urgent_messages_do_not_starve_the_others(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    add(gateway_db, *(f"order-{number}" for number in range(3 * BATCH)), urgent=True)
+    add(gateway_db, "other/0")
+    relay()
+    wait_until_all_is_sent(gateway_db)
+    assert "other/0" in taken(channel)[: 2 * BATCH]
+
+
+def test_urgent_messages_that_no_queue_takes_hold_no_other_up(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    refused = [f"refused-{number}" for number in range(2 * BATCH)]
+    add(gateway_db, *refused, **to_queue(LATER), urgent=True)
+    add(gateway_db, "other/0")
+    add(gateway_db, "order/0", urgent=True)
+    relay()
+    wait_until(lambda: waiting(gateway_db) == refused, SECONDS, "nothing but them to be left")
+    assert sorted(taken(channel)) == ["order/0", "other/0"]
+
+
+def test_what_was_tried_in_vain_and_is_urgent_passes_the_others_that_were(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    add_others(gateway_db, 2 * BATCH)
+    add(gateway_db, "order/0", urgent=True)
+    with gateway_db.unit_of_work() as connection:
+        connection.execute(text("UPDATE outbox SET attempts = 1"))
+        connection.commit()
+    relay()
+    wait_until_all_is_sent(gateway_db)
+    assert taken(channel)[0] == "order/0"
+
+
+def test_an_urgent_message_does_not_pass_an_earlier_one_of_its_own_aggregate(
+    gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
+) -> None:
+    """The version before has written the earlier one, and knew nothing of urgent messages."""
+    add_others(gateway_db, 2 * BATCH)
+    for aggregate in "abc":
+        add(gateway_db, *numbered(aggregate, 3))
+        add(gateway_db, f"{aggregate}/3", f"{aggregate}/4", urgent=True)
+    relay()
+    wait_until_all_is_sent(gateway_db)
+    arrived = first_arrivals(taken(channel))
+    assert {name: arrived[name] for name in "abc"} == {name: numbered(name, 5) for name in "abc"}
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Database) -> None:
+    """Else each look would sort all that waits, while new messages come."""
+    add_others(gateway_db, 3 * BATCH)
+    looks: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
+        looks.append((statement, parameters))
+
+    with gateway_db.read() as connection:
+        for setting in ("seqscan", "bitmapscan", "sort"):
+            connection.execute(text(f"SET enable_{setting} = off"))
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            outbox.untried(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
+            outbox.tried(connection, Page(BATCH, 8_000_000), urgent, 7)
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        for statement, parameters in looks:
+            plan = "\n".join(
+                connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+            )
+            assert "Index Scan using outbox_unsent" in plan
+            assert "(urgent = " in plan
+            # what is limited comes in order; the page itself may be sorted
+            assert "Sort" not in plan.partition("Limit")[2]
+    assert len(looks) == 2

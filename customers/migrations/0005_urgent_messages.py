@@ -1,0 +1,19 @@
+"""Messages of the outbox that an order waits for pass the others.
+
+Revision ID: customers_0005
+"""
+
+from chassis.migrations import tables
+
+revision = "customers_0005"
+down_revision = "customers_0004"
+
+
+def upgrade() -> None:
+    """Add the column, and an index that has it."""
+    tables.let_urgent_messages_pass()
+
+
+def downgrade() -> None:
+    """Have all messages wait for each other again."""
+    tables.treat_all_messages_alike()
