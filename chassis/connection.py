@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -49,6 +50,7 @@ class Connection:
         self._reason = "not connected yet"
         self._channel_reason = ""
         self._said = ""
+        self._ready_at: float | None = None  # on the monotonic clock
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
@@ -89,8 +91,12 @@ class Connection:
 
     def _keep(self) -> None:
         while not self._closing.is_set():
+            self._ready_at = None
             self._connect_once()
             self._user.lost(self._reason)
+            # after one that does not last the next is not made at once
+            if self._ready_at is not None and time.monotonic() - self._ready_at > _LONGEST_PAUSE:
+                self._backoff.reset()
             self._closing.wait(self._backoff.next())
 
     def _connect_once(self) -> None:
@@ -129,7 +135,7 @@ class Connection:
         broker.declare(self._topology, channel, lambda: self._ready(channel))
 
     def _ready(self, channel: Channel) -> None:
-        self._backoff.reset()
+        self._ready_at = time.monotonic()
         self._said = ""
         logger.info("connected to the broker", extra={"connection": self._name})
         self._user.opened(channel)

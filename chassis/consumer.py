@@ -23,6 +23,7 @@ from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
 from chassis.delivery import Delivery, Handler, ItemT
 from chassis.errors import BrokerUnavailableError
+from chassis.queue_guard import QueueGuard
 from chassis.settings import BrokerSettings, ProcessSettings, read
 from chassis.suspects import Suspects
 
@@ -59,7 +60,9 @@ class Consumer(Generic[ItemT]):
         self._channel: Channel | None = None
         self._consuming: Channel | None = None
         self._one_by_one = False
-        self._connection = Connection(settings, name, topology, self)
+        parts = list(topology)
+        self._connection = Connection(settings, name, parts, self)
+        self._guard = QueueGuard(settings, parts, self._connection)
 
     def run(self) -> None:
         """Consume until the stop event is set; then finish what is in hand."""
@@ -78,8 +81,7 @@ class Consumer(Generic[ItemT]):
 
     def check(self) -> None:
         """Raise what is wrong if no message can arrive now."""
-        if self._channel is None:
-            raise BrokerUnavailableError("RabbitMQ is away")
+        self._guard.check()
 
     def _begin(self) -> None:
         """Ask a new channel for messages, once they can be applied.
@@ -161,6 +163,7 @@ class Consumer(Generic[ItemT]):
     def opened(self, channel: Channel) -> None:
         """Have the working thread ask for messages."""
         channel.add_on_cancel_callback(lambda _frame: channel.close())
+        self._guard.opened(channel)
         self._channel = channel
         self._in_flight.set(0)
 
@@ -168,7 +171,10 @@ class Consumer(Generic[ItemT]):
         if channel.is_open:
             # what is set counts for the consumers that come after
             channel.basic_qos(prefetch_count=prefetch)
-            channel.basic_consume(self._queue, self._deliver)
+            self._guard.asked()
+            channel.basic_consume(
+                self._queue, self._deliver, callback=lambda _frame: self._guard.begun()
+            )
 
     def _consume_anew(self, channel: Channel) -> None:
         _cancel(channel, lambda: self._consume(channel, PREFETCH))
@@ -176,6 +182,7 @@ class Consumer(Generic[ItemT]):
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""
         self._channel = None
+        self._guard.lost(reason)
         self._in_flight.set(0)
 
     def blocked(self, reason: str | None) -> None:
@@ -189,6 +196,7 @@ class Consumer(Generic[ItemT]):
         body: bytes,
     ) -> None:
         self._in_flight.inc()
+        self._guard.delivered()
         self._arrived.put(
             Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
         )

@@ -26,6 +26,7 @@ from chassis.settings import BrokerSettings
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 OVERDUE_SECONDS = 20.0
 """After so long without an answer the connection is ended: a dead queue gives none on it."""
+DECLARE_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
@@ -74,6 +75,7 @@ class Publisher:
         self._channel: Channel | None = None
         self._probing = False
         self._declaring = False
+        self._declare_at = 0.0
         self._connection = Connection(settings, name, self._topology, self)
 
     def start(self) -> None:
@@ -156,6 +158,7 @@ class Publisher:
         self._channel = channel
         self._declaring = False
         self._read_since = time.monotonic()
+        self._declare_at = time.monotonic() + DECLARE_SECONDS
         self._connection.later(_LOOK_SECONDS, self._look)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
@@ -190,6 +193,15 @@ class Publisher:
             self._connection.end(f"{overdue} has not confirmed within {OVERDUE_SECONDS:g} s")
         elif self._confirms.refusals.wants_new_connection():
             self._connection.end(f"{self._confirms.refusals.lasting()} takes no message")
+        elif time.monotonic() > self._declare_at:
+            self._declare()
+
+    def _declare(self) -> None:
+        """Have queues, exchanges and bindings there again, whoever has removed them."""
+        self._declare_at = time.monotonic() + DECLARE_SECONDS
+        if self._channel is not None and self._channel.is_open and not self._declaring:
+            self._declaring = True
+            broker.declare(self._topology, self._channel, self._declared)
 
     def _set(self, state: State) -> None:
         with self._changed:
@@ -237,13 +249,11 @@ class Publisher:
         self._confirms.settle(method.delivery_tag, method.multiple, acknowledged)
 
     def _returned(
-        self, channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
+        self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
     ) -> None:
         """A mandatory message that no queue took: fail it, and have the queues there again."""
         self._confirms.returned(properties.message_id or "")
-        if not self._declaring:
-            self._declaring = True
-            broker.declare(self._topology, channel, self._declared)
+        self._declare()
 
     def _declared(self) -> None:
         self._declaring = False

@@ -1,0 +1,146 @@
+"""Looks after the queue of a consumer: whether it is alive, and bound as it should be.
+
+A dead quorum queue (its processes ended, as after a full disk) looks well: it can be declared, and
+whoever consumes from it hears nothing. But it does not count its consumers any more.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from pika.channel import Channel
+
+from chassis import broker
+from chassis.connection import Connection
+from chassis.errors import BrokerUnavailableError
+from chassis.settings import BrokerSettings
+
+LOOK_SECONDS = 5.0
+DECLARE_SECONDS = 60.0
+_SILENT_SECONDS = 15.0
+# a queue that is slow to answer is declared as one without consumers, too
+_LOOKS_IN_VAIN = 3
+logger = logging.getLogger(__name__)
+
+
+class _Consuming(Enum):
+    NOT_YET = 1
+    ASKED_FOR = 2
+    BEGUN = 3
+
+
+class QueueGuard:
+    """Asks on a channel of its own; all but `check` is called on the connection's thread."""
+
+    def __init__(
+        self, settings: BrokerSettings, topology: broker.Topology, connection: Connection
+    ) -> None:
+        """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
+        self._settings = settings
+        self._queue = settings.queue
+        self._topology = list(topology)
+        self._connection = connection
+        self._is_open = False
+        self._consuming = _Consuming.NOT_YET
+        self._fault = ""
+        self._reason = ""
+        self._in_vain = 0
+        self._asked_at: float | None = None
+        self._declare_at = 0.0
+        self._beside: Channel | None = None
+
+    def check(self) -> None:
+        """Raise what is wrong if no message can arrive now."""
+        asked_at = self._asked_at
+        if self._fault:
+            raise BrokerUnavailableError(self._fault)
+        if not self._is_open:
+            refused = broker.refused_login(self._reason, self._settings)
+            raise BrokerUnavailableError(refused or "RabbitMQ is away")
+        if asked_at is not None and time.monotonic() - asked_at > _SILENT_SECONDS:
+            detail = f"{self._queue} has not answered for {time.monotonic() - asked_at:.0f} s"
+            raise BrokerUnavailableError(detail)
+
+    def opened(self, channel: Channel) -> None:
+        """There is a connection; its topology has just been declared."""
+        self._is_open = True
+        self._consuming = _Consuming.NOT_YET
+        self._in_vain = 0
+        self._asked_at = None
+        self._declare_at = time.monotonic() + DECLARE_SECONDS
+        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+
+    def asked(self) -> None:
+        """The broker was asked to deliver."""
+        self._consuming = _Consuming.ASKED_FOR
+
+    def begun(self) -> None:
+        """The broker has agreed to deliver."""
+        self._consuming = _Consuming.BEGUN
+        self._fault = ""
+
+    def delivered(self) -> None:
+        """A message has come, so the queue is alive."""
+        self._in_vain = 0
+
+    def lost(self, reason: str) -> None:
+        """There is no connection any more."""
+        # RabbitMQ ends the connection of whoever wants messages of a dead queue
+        if self._consuming is _Consuming.ASKED_FOR:
+            self._fault = f"RabbitMQ delivers nothing from {self._queue}: {reason}"
+        self._is_open = False
+        self._consuming = _Consuming.NOT_YET
+        self._reason = reason
+        self._beside = None
+        self._asked_at = None
+
+    def _look(self, channel: Channel) -> None:
+        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+        if self._consuming is _Consuming.NOT_YET:
+            # the consumer waits for its database; of the queue nothing is known
+            self._fault = ""
+        elif self._asked_at is None and channel.is_open:
+            self._asked_at = time.monotonic()
+            self._on_channel_beside(channel, self._ask)
+
+    def _on_channel_beside(self, channel: Channel, act: Callable[[Channel], None]) -> None:
+        """Act on a channel that may be closed by an error without harm to the consumer's."""
+        if self._beside is not None and self._beside.is_open:
+            act(self._beside)
+            return
+
+        def opened(beside: Channel) -> None:
+            self._beside = beside
+            beside.add_on_close_callback(self._closed)
+            act(beside)
+
+        channel.connection.channel(on_open_callback=opened)
+
+    def _closed(self, beside: Channel, reason: Exception) -> None:
+        """The queue is not there, or what is declared contradicts what is there."""
+        if beside is self._beside and beside.connection.is_open:
+            self._asked_at = None
+            extra = {"queue": self._queue, "reason": str(reason)}
+            logger.warning("queue or bindings could not be declared", extra=extra)
+
+    def _ask(self, beside: Channel) -> None:
+        if time.monotonic() < self._declare_at:
+            self._count_consumers(beside)
+        else:
+            self._declare_at = time.monotonic() + DECLARE_SECONDS
+            broker.declare(self._topology, beside, lambda: self._count_consumers(beside))
+
+    def _count_consumers(self, beside: Channel) -> None:
+        beside.queue_declare(self._queue, passive=True, callback=self._counted)
+
+    def _counted(self, frame: Any) -> None:
+        self._asked_at = None
+        if frame.method.consumer_count or self._consuming is not _Consuming.BEGUN:
+            self._in_vain = 0
+            return
+        self._in_vain += 1
+        if self._in_vain >= _LOOKS_IN_VAIN:
+            self._fault = f"{self._queue} is dead: it knows no consumer, though this one consumes"
+            self._connection.end(self._fault)

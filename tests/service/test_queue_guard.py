@@ -1,0 +1,174 @@
+"""A consumer whose queue is dead, or not bound as it should be, against a real broker."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pydantic import SecretStr
+
+from chassis.broker import Binding, Exchange, Message, Queue, Topology
+from chassis.consumer import Consumer
+from chassis.delivery import Delivery
+from chassis.errors import BrokerUnavailableError
+from chassis.publisher import Publisher
+from chassis.settings import BrokerSettings
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+from tests.at_work import at_work
+from tests.outages import queues_stopped
+from tests.service.amqp import connect
+
+QUEUE, DEAD, EXCHANGE = "guard-test", "guard-test.dlq", "guard-events"
+TOPOLOGY: Topology = (
+    Queue(QUEUE),
+    Queue(DEAD),
+    Exchange(EXCHANGE, "topic"),
+    Binding(QUEUE, EXCHANGE, "thing.*"),
+)
+SECONDS = 60.0
+Bodies = list[bytes]
+
+
+@dataclass
+class Noting:
+    """A handler that notes the bodies that it was given."""
+
+    bodies: Bodies = field(default_factory=list)
+
+    def check(self) -> None:
+        """There is nothing that could be away."""
+
+    def parse(self, delivery: Delivery) -> bytes:
+        """The body is what there is to note."""
+        return delivery.body
+
+    def apply(self, items: Sequence[bytes]) -> None:
+        """Note them."""
+        self.bodies.extend(items)
+
+    def is_outage(self, _error: Exception) -> bool:
+        """Nothing is."""
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens every minute happens every second."""
+    monkeypatch.setattr("chassis.queue_guard.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("chassis.queue_guard.DECLARE_SECONDS", 1.0)
+
+
+@pytest.fixture
+def settings(broker_settings: BrokerSettings) -> BrokerSettings:
+    """The broker, for the queue of these tests."""
+    return broker_settings.for_queue(QUEUE)
+
+
+@pytest.fixture
+def handler() -> Noting:
+    """What the consumer was given."""
+    return Noting()
+
+
+@pytest.fixture
+def consumer(settings: BrokerSettings, handler: Noting) -> Iterator[Consumer[bytes]]:
+    """A consumer that consumes."""
+    stop = threading.Event()
+    consumer = Consumer(settings, "guarded", TOPOLOGY, handler, stop)
+    with at_work(lambda _stop: consumer.run()):
+        try:
+            wait_until(lambda: fault(consumer) == "", SECONDS, "the consumer to be ready")
+            yield consumer
+        finally:
+            stop.set()
+
+
+@pytest.fixture
+def publish(settings: BrokerSettings) -> Iterator[Callable[[Message], None]]:
+    """Publishes by another connection; it declares nothing."""
+    with closing(Publisher(settings, "other", [], timeout=20)) as publisher:
+        publisher.start()
+
+        def published(message: Message) -> None:
+            assert publisher.wait_until_ready(SECONDS)
+            publisher.publish(message)
+
+        yield published
+
+
+@pytest.fixture
+def channel(settings: BrokerSettings) -> Iterator[BlockingChannel]:
+    """A channel beside the consumer's."""
+    with connect(settings) as connection:
+        yield connection.channel()
+
+
+def fault(consumer: Consumer[bytes]) -> str:
+    """What the consumer says is wrong; nothing if it is ready."""
+    try:
+        consumer.check()
+    except BrokerUnavailableError as error:
+        return str(error)
+    return ""
+
+
+def test_a_consumer_of_a_dead_queue_is_not_ready_until_the_queue_lives_again(
+    consumer: Consumer[bytes],
+    handler: Noting,
+    publish: Callable[[Message], None],
+    rabbitmq: RabbitMQ,
+) -> None:
+    publish(Message(b"before", QUEUE))
+    wait_until(lambda: b"before" in handler.bodies, SECONDS, "the first message")
+    with queues_stopped(rabbitmq):
+        wait_until(lambda: QUEUE in fault(consumer), SECONDS, "the dead queue to be named")
+        # also while it connects again and again
+        ready = threading.Event()
+        assert not any(ready.wait(0.1) or fault(consumer) == "" for _ in range(30))
+    wait_until(lambda: fault(consumer) == "", SECONDS, "the consumer to be ready again")
+    publish(Message(b"after", QUEUE))
+    wait_until(lambda: b"after" in handler.bodies, SECONDS, "the message after")
+
+
+@pytest.mark.parametrize("removed", ["binding", "exchange", "queue"])
+def test_what_is_removed_while_a_consumer_runs_is_declared_again(
+    consumer: Consumer[bytes],
+    handler: Noting,
+    publish: Callable[[Message], None],
+    channel: BlockingChannel,
+    removed: str,
+) -> None:
+    if removed == "binding":
+        channel.queue_unbind(QUEUE, EXCHANGE, "thing.*")
+    elif removed == "exchange":
+        channel.exchange_delete(EXCHANGE)
+    else:
+        channel.queue_delete(QUEUE)
+
+    def arrives() -> bool:
+        try:
+            publish(Message(b"thing", "thing.made", EXCHANGE))
+        except BrokerUnavailableError:
+            return False
+        return True
+
+    wait_until(arrives, SECONDS, "a queue to take the event")
+    wait_until(lambda: b"thing" in handler.bodies, SECONDS, "the event")
+
+
+def test_a_refused_login_is_called_so(settings: BrokerSettings, handler: Noting) -> None:
+    strange = settings.model_copy(update={"password": SecretStr("none of ours")})
+    stop = threading.Event()
+    consumer = Consumer(strange, "stranger", TOPOLOGY, handler, stop)
+    with at_work(lambda _stop: consumer.run()):
+        try:
+            wait_until(
+                lambda: "refuses the login of rabbitmq_user" in fault(consumer),
+                SECONDS,
+                "the refusal",
+            )
+        finally:
+            stop.set()
