@@ -1,5 +1,6 @@
 // The page: what /api/status says, every second.
 
+import { headers, listenToAccess, showAccess } from './access.js';
 import { noteAway, noteBack, noteChanges } from './changes.js';
 import { byId, setAttribute, setText } from './dom.js';
 import { drillsOf, listenToDrills, setDrills } from './drills.js';
@@ -18,7 +19,7 @@ function show(status) {
   shownAt = Date.now();
   trouble = null;
   noteBack();
-  for (const render of [showMachines, showQueues, showOutboxes, showOrders, showBills, noteChanges]) render(status);
+  for (const render of [showAccess, showMachines, showQueues, showOutboxes, showOrders, showBills, noteChanges]) render(status);
   setText(byId('version'), `${status.version} · ${status.platform === 'machines' ? 'on machines' : 'on one machine'}`);
   summarize(named(status, 'bad'), named(status, 'warn'));
   byId('away').hidden = true;
@@ -33,11 +34,11 @@ function summarize(down, unready) {
   document.title = troubles.length ? `${down.length + unready.length} not up · CRUD Master` : 'CRUD Master';
 }
 
-// Without a token that may read it there is nothing else to show.
+// Without a token for the details, only whether all is up is known.
 function outline() {
   const isUp = last.status === 'up';
   const state = isUp ? 'Everything is up' : 'Not everything is up';
-  setText(byId('summary'), `${state} · Details need a token (AUTH_PROTECTED): see /api/status · ${clock(new Date(shownAt))}`);
+  setText(byId('summary'), `${state} · ${clock(new Date(shownAt))}`);
   setAttribute(byId('summary'), 'data-tone', isUp ? 'good' : 'warn');
   document.title = isUp ? 'CRUD Master' : 'Not all up · CRUD Master';
 }
@@ -68,4 +69,4 @@ function age() {
 
 listenToDrills();
 setInterval(age, 500);
-poll('/api/status', show, showAway);
+listenToAccess(poll('/api/status', headers, show, showAway));

@@ -5,16 +5,16 @@ const EVERY = 1000;
 const PATIENCE = 8000;
 const LONGEST_PAUSE = 5000;
 
-async function fetched(address, signal) {
-  const answer = await fetch(address, { signal, cache: 'no-store', headers: { Accept: 'application/json' } });
+async function fetched(address, headers, signal) {
+  const answer = await fetch(address, { signal, cache: 'no-store', headers: { Accept: 'application/json', ...headers } });
   if (!answer.ok) throw new Error(`it answers with status ${answer.status}`);
   return answer.json();
 }
 
-async function attempt(address, controller) {
+async function attempt(address, headers, controller) {
   const limit = setTimeout(() => controller.abort(), PATIENCE);
   try {
-    return { status: await fetched(address, controller.signal) };
+    return { status: await fetched(address, headers, controller.signal) };
   } catch (error) {
     return { error };
   } finally {
@@ -27,8 +27,9 @@ function reason(error) {
   return error instanceof TypeError ? 'no connection' : error.message;
 }
 
-// Calls `shown(status)` after each answer, `away(reason, pause)` after each failure.
-export function poll(address, shown, away) {
+// Calls `headers()` before each request, `shown(status)` after each answer, `away(reason, pause)` after each
+// failure. Returns what asks again at once.
+export function poll(address, headers, shown, away) {
   let timer = null;
   let request = null;
   let failures = 0;
@@ -37,7 +38,7 @@ export function poll(address, shown, away) {
     const current = new AbortController();
     const started = performance.now();
     request = current;
-    const { status, error } = await attempt(address, current);
+    const { status, error } = await attempt(address, headers(), current);
     // given up meanwhile, since nobody looks
     if (request !== current) return;
     failures = error ? failures + 1 : 0;
@@ -62,4 +63,8 @@ export function poll(address, shown, away) {
     if (!document.hidden) ask();
   });
   if (!document.hidden) ask();
+  return () => {
+    pause();
+    ask();
+  };
 }

@@ -10,7 +10,7 @@ let seen = null;
 
 // Why there is nothing to show of `name`: null if there is.
 function missing(status, name, value) {
-  if (status.protected?.includes(name)) return `Not shown: reading them needs a token (AUTH_PROTECTED).`;
+  if (status.protected?.includes(name)) return 'Not shown without a token.';
   return value ? null : 'Unknown: what could tell does not answer.';
 }
 
