@@ -1,7 +1,8 @@
 """Retention: what has served its time is deleted in small pieces, until none of it is left.
 
 The relay process of a service does it, beside the relay and on a connection of its own. It rests as
-long as it works, and waits for no lock, so that it holds nobody up.
+long as it works, and waits for no lock, so that it holds nobody up. A task that fails delays no
+other one: each has its turn in every round.
 """
 
 import logging
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection, text
@@ -23,8 +26,8 @@ TABLE_ROWS = Gauge("table_rows", "Rows of a table, as PostgreSQL estimates them"
 PURGED = Counter("rows_purged_total", "Rows deleted because they have served their time", ["table"])
 PIECE = 1000
 """How many rows one statement deletes: few enough to hold nobody up."""
+FAILURES = Counter("retention_failures_total", "Tasks of retention that have failed", ["task"])
 _ROUND_SECONDS = 60.0
-Task = Callable[[Connection], object]
 _BEFORE_ALL = "-infinity"
 _SESSION = (
     # what a crash brings back is deleted again
@@ -37,6 +40,15 @@ _SIZES = text(
     "WHERE schemaname = current_schema()"
 )
 logger = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """What is done once a round; its name tells it apart."""
+
+    __qualname__: str
+
+    def __call__(self, connection: Connection, /) -> object:
+        """Do it, in transactions of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +104,21 @@ def _end(connection: Connection, expiry: Expiry) -> datetime:
     """Return the time before which rows are to go."""
     oldest = "SELECT now() - :kept"
     if expiry.newest is not None:
-        surplus = (
-            f"SELECT {expiry.column} FROM {expiry.table} WHERE {expiry.condition} "
-            f"ORDER BY {expiry.column} DESC OFFSET :newest LIMIT 1"
-        )
-        oldest = f"SELECT greatest(now() - :kept, ({surplus}))"
+        oldest = f"SELECT greatest(now() - :kept, ({_surplus(expiry)}))"
+    for setting in _SESSION:
+        connection.execute(text(setting))
     parameters = {"kept": expiry.kept, "newest": expiry.newest}
     end: datetime = connection.execute(text(oldest), parameters).scalar_one()
     connection.rollback()
     return end
+
+
+def _surplus(expiry: Expiry) -> str:
+    """Return the query of the time of the oldest row to keep: so many are newer."""
+    return (
+        f"SELECT {expiry.column} FROM {expiry.table} WHERE {expiry.condition} "
+        f"ORDER BY {expiry.column} DESC OFFSET :newest LIMIT 1"
+    )
 
 
 def _piece(
@@ -151,9 +169,12 @@ class Retention:
             stop: set when it shall end.
             tasks: what else to do in each round, in transactions of its own.
         """
-        self._tasks = tasks
         self._database = Database(settings, connections=1)
-        self._expiries = expiries
+        purges = [(expiry.table, partial(self._expire, expiry)) for expiry in expiries]
+        others = [(task.__qualname__, task) for task in tasks]
+        sizes = ("table sizes", measure)
+        self._tasks: list[tuple[str, Callable[[Connection], object]]]
+        self._tasks = [sizes, *others, *purges, sizes]
         self._stop = stop
 
     def run(self) -> None:
@@ -169,15 +190,30 @@ class Retention:
         self._database.close()
 
     def _round(self) -> None:
-        with self._database.unit_of_work() as connection:
-            measure(connection)
-            for task in self._tasks:
+        """Give each task its turn.
+
+        Raises:
+            DBAPIError: the database is unavailable, for all of them.
+        """
+        self._database.check()
+        for name, task in self._tasks:
+            if not self._stop.is_set():
+                self._do(name, task)
+
+    def _do(self, name: str, task: Task) -> None:
+        try:
+            with self._database.unit_of_work() as connection:
                 task(connection)
-            for expiry in self._expiries:
-                deleted = _purge(connection, expiry, self._rest)
-                if deleted:
-                    logger.info("rows purged", extra={"table": expiry.table, "rows": deleted})
-            measure(connection)
+        except Exception as error:
+            FAILURES.labels(name).inc()
+            extra = {"task": name, "reason": first_line(error)}
+            # of an error that is no outage the cause is in our code: its traceback is wanted
+            logger.warning("retention task failed", extra=extra, exc_info=not is_outage(error))
+
+    def _expire(self, expiry: Expiry, connection: Connection) -> None:
+        deleted = _purge(connection, expiry, self._rest)
+        if deleted:
+            logger.info("rows purged", extra={"table": expiry.table, "rows": deleted})
 
     def _rest(self, seconds: float) -> bool:
         """Rest as long as the piece took; False if this shall end."""

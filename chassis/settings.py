@@ -33,6 +33,7 @@ def _ports(value: object) -> int | str:
 
 Ports = Annotated[int | str, BeforeValidator(_ports)]
 Days = Annotated[int, Field(ge=1, le=3650)]
+Rows = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
 class Group(BaseSettings):
@@ -134,7 +135,7 @@ class RetentionSettings(Group):
     """
 
     outbox_kept_hours: Annotated[int, Field(ge=1, le=8760)] = 24
-    outbox_kept_rows: Annotated[int, Field(ge=1, le=100_000_000)] = 100_000
+    outbox_kept_rows: Rows = 100_000
     inbox_kept_days: Days = 30
 
 

@@ -181,7 +181,8 @@ def _place_of(connection: Connection, event_id: int) -> int:
 def expiry(settings: Retention) -> Expiry:
     """Return which events RabbitMQ has confirmed and nobody can ask for any more."""
     kept = timedelta(days=settings.events_kept_days)
-    return Expiry("events", "event_timestamp", kept, "delivered_at IS NOT NULL")
+    delivered = "delivered_at IS NOT NULL"
+    return Expiry("events", "event_timestamp", kept, delivered, settings.events_kept_rows)
 
 
 def get(connection: Connection, uid: UUID) -> RowMapping:

@@ -19,6 +19,7 @@ from chassis.settings import (
     PortSettings,
     ProcessSettings,
     RetentionSettings,
+    Rows,
     ServerSettings,
     Upstream,
     read,
@@ -93,9 +94,11 @@ class Retention(RetentionSettings):
 
     Attributes:
         events_kept_days: events of other systems that RabbitMQ has confirmed.
+        events_kept_rows: how many of those at most, however young they are.
     """
 
     events_kept_days: Days = 30
+    events_kept_rows: Rows = 1_000_000
 
 
 @dataclass(frozen=True)

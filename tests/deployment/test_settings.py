@@ -43,6 +43,10 @@ def project(tmp_path: Path) -> Project:
             "OUTBOX_KEPT_ROWS=0\n",
             "OUTBOX_KEPT_ROWS=0, which is no whole number from 1 to 100000000",
         ),
+        (
+            "EVENTS_KEPT_ROWS=100000001\n",
+            "EVENTS_KEPT_ROWS=100000001, which is no whole number from 1 to 100000000",
+        ),
         ("MAILS_KEPT_DAYS=ten\n", "MAILS_KEPT_DAYS=ten, which is no whole number from 1 to 3650"),
         ("EVENTS_STRICT=yes\n", "EVENTS_STRICT=yes, which is neither true nor false"),
         ("EVENT_PUBLISH_TIMEOUT_SECONDS=31\n", "above 0, 30 at most"),

@@ -1,14 +1,15 @@
 """What has served its time is deleted, all of it, and what is still needed is not."""
 
 import json
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import billing.bills
 import billing.settings
@@ -121,7 +122,10 @@ CASES = {
         sent=SENT,
     ),
     "inbox": case("orders", inbox.expiry(BY_DEFAULT), INBOX, ("31 days", "29 days")),
-    "keys": case("orders", idempotency.EXPIRY, KEYS, ("25 h", "23 h")),
+    **{
+        f"keys of {service}": case(service, idempotency.EXPIRY, KEYS, ("25 h", "23 h"))
+        for service in ("gateway", "inventory", "customers", "orders")
+    },
     "events": case(
         "gateway",
         gateway.events.expiry(gateway.settings.Retention()),
@@ -158,6 +162,7 @@ def database(
     gateway_db: Database,
     movies_db: Database,
     billing_db: Database,
+    customers_db: Database,
     orders_db: Database,
 ) -> Callable[[str], Database]:
     """A service's database, empty but for one order that has not ended."""
@@ -169,6 +174,7 @@ def database(
         "gateway": gateway_db,
         "inventory": movies_db,
         "billing": billing_db,
+        "customers": customers_db,
         "orders": orders_db,
     }
     return found.__getitem__
@@ -234,6 +240,90 @@ def test_of_the_sent_messages_no_more_than_the_newest_stay(
     with own.read() as connection:
         oldest = "SELECT min(substr(message_id, 2)::int) FROM outbox WHERE sent_at IS NOT NULL"
         assert connection.execute(text(oldest)).scalar_one() == 3000
+
+
+def test_of_the_delivered_events_no_more_than_the_newest_stay(
+    database: Callable[[str], Database],
+) -> None:
+    own = database("gateway")
+    one = "now() - interval '1 h' + n * interval '1 microsecond'"
+    young = EVENTS.replace("now() - {age}", one)
+    execute(own, young.format(sent="now()", rows=5000), young.format(sent="NULL", rows=10))
+    few = gateway.settings.Retention(events_kept_rows=2000)
+    with own.unit_of_work() as connection:
+        assert retention.purge_all(connection, gateway.events.expiry(few)) == 2999
+        assert retention.purge_all(connection, gateway.events.expiry(few)) == 0
+    assert count(own, "events WHERE delivered_at IS NULL") == 10
+    assert count(own, "events") == 2011
+
+
+@pytest.mark.parametrize("kind", ["outbox", "events"])
+def test_an_index_alone_tells_which_row_is_the_last_to_be_kept(
+    kind: str, database: Callable[[str], Database]
+) -> None:
+    case = CASES[kind]
+    own = database(case.service)
+    execute(own, case.insert, f"VACUUM ANALYZE {case.expiry.table}")
+    assert case.expiry.newest is not None
+    with own.unit_of_work() as connection:
+        assert retention._end(connection, replace(case.expiry, newest=5000)) is not None
+        for setting in retention._SESSION:
+            connection.execute(text(setting))
+        surplus = f"EXPLAIN (FORMAT JSON) {retention._surplus(case.expiry)}"
+        plan = json.dumps(connection.execute(text(surplus), {"newest": 5000}).scalar_one())
+    assert '"Index Only Scan"' in plan and '"Sort"' not in plan
+
+
+class Failing:
+    """Tasks that fail, one always for want of time, and one that notes its turns."""
+
+    def __init__(self) -> None:
+        self.turns: list[str] = []
+
+    def too_long(self, connection: Connection) -> None:
+        """Need more time than a statement has."""
+        self.turns.append("too long")
+        connection.execute(text("SET LOCAL statement_timeout = 50"))
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+    def wrong(self, _connection: Connection) -> None:
+        """Have a fault of our own."""
+        self.turns.append("wrong")
+        raise ValueError("a fault")
+
+    def good(self, connection: Connection) -> None:
+        """Do something after the others."""
+        assert connection.execute(text("SHOW statement_timeout")).scalar_one() != "50ms"
+        self.turns.append("good")
+
+
+def test_each_task_has_its_turn_in_each_round_though_those_before_it_fail(
+    database: Callable[[str], Database],
+    database_settings: Callable[[str], DatabaseSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(retention, "_ROUND_SECONDS", 0.01)
+    own = database("billing")
+    execute(own, CASES["voided bills"].insert)
+    broken = replace(CASES["voided bills"].expiry, table="inbox", column="no_such_column")
+    tasks = Failing()
+    expiries = [broken, CASES["voided bills"].expiry]
+    every = [tasks.too_long, tasks.wrong, tasks.good]
+
+    def run(stop: threading.Event) -> None:
+        Retention(database_settings("billing"), expiries, stop, every).run()
+
+    with at_work(run):
+        wait_until(lambda: count(own, "voided_bills") == 0, SECONDS, "the old notes to go")
+        wait_until(lambda: len(tasks.turns) >= 6, SECONDS, "a second round")
+    assert tasks.turns[:6] == ["too long", "wrong", "good"] * 2
+    failed = [record for record in caplog.records if record.message == "retention task failed"]
+    named = {vars(record)["task"]: vars(record)["reason"] for record in failed}
+    assert list(named) == ["Failing.too_long", "Failing.wrong", "inbox"]
+    assert "statement timeout" in named["Failing.too_long"] and "a fault" in named["Failing.wrong"]
+    failures = {"task": "Failing.wrong"}
+    assert (REGISTRY.get_sample_value("retention_failures_total", failures) or 0) >= 2
 
 
 def test_a_row_that_somebody_holds_is_passed_and_goes_the_next_time(
