@@ -8,9 +8,9 @@ from flask import request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from chassis.errors import FieldError, InvalidError
+from chassis.errors import FieldError, InvalidError, MalformedJsonError
 from chassis.fields import BigInt
-from chassis.json_decoding import decode
+from chassis.json_decoding import decode, decode_members
 from chassis.problems import too_long
 from chassis.validation import field_errors, path, validated
 
@@ -78,10 +78,15 @@ def _limited_body(limit: int) -> bytes:
 def whole_body() -> bytes:
     """Return the request's body as it was sent, none of it missing.
 
+    The server gives what comes before a broken or a missing chunk, and then an end as of a whole
+    body. So chunks are taken for whole if they are JSON. No object, array or string begins with
+    another one, so what was cut is never taken for something else that was meant.
+
     Raises:
         UnsupportedMediaType: it is compressed, or in another coding.
         RequestEntityTooLarge: it is longer than the application takes.
         BadRequest: it ended before its Content-Length.
+        MalformedJsonError: it came in chunks, and is not the JSON that it should be.
     """
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedCodingError(
@@ -93,7 +98,17 @@ def whole_body() -> bytes:
     # of a chunked body werkzeug gives the first `max_content_length` bytes and says nothing
     if request.content_length is None and len(data) == request.max_content_length:
         raise RequestEntityTooLarge
+    if request.content_length is None and request.is_json and data:
+        _check_chunks(data)
     return data
+
+
+def _check_chunks(data: bytes) -> None:
+    try:
+        decode_members(data)
+    except MalformedJsonError as error:
+        detail = f"{error}; it was sent in chunks, which may be broken, or end too early"
+        raise MalformedJsonError(detail) from None
 
 
 def query(schema: type[SchemaT]) -> SchemaT:

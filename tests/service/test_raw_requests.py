@@ -66,6 +66,65 @@ def problem(reply: Reply) -> dict[str, object]:
     return found
 
 
+SIZE = b"%x" % len(BODY)
+BROKEN_ENDS = {
+    "no last chunk": (SIZE + b"\r\n" + BODY + b"\r\n", True),
+    "zz for a size": (SIZE + b"\r\n" + BODY + b"\r\nzz\r\n", False),
+    "a chunk without its end": (SIZE + b"\r\n" + BODY, True),
+    "a last chunk without its end": (SIZE + b"\r\n" + BODY + b"\r\n0\r\n", True),
+    "a negative size": (SIZE + b"\r\n" + BODY + b"\r\n-1\r\n", False),
+}
+
+
+@pytest.mark.parametrize("way", BROKEN_ENDS)
+def test_of_whole_json_in_broken_chunks_just_what_was_sent_is_taken_or_nothing(
+    gateway: Served, upstream: RawUpstream, way: str
+) -> None:
+    body, close = BROKEN_ENDS[way]
+    request = post(b"Transfer-Encoding: chunked", b"Connection: close", body=body)
+    statuses = gateway.exchange(request, end=close).statuses
+    assert statuses in ([200], [400], [])
+    assert bool(upstream.requests) is (statuses == [200])
+    assert all(data.endswith(b"\r\n\r\n" + BODY) for data in upstream.requests)
+
+
+@pytest.mark.parametrize("target", [b"/api/movies", b"/api/billing", b"/api/events/a/b/c"])
+@pytest.mark.parametrize("way", ["no last chunk", "zz for a size", "within a chunk", "wrong size"])
+def test_json_that_is_cut_in_chunks_is_refused_wherever_it_is_cut(
+    gateway: Served, upstream: RawUpstream, target: bytes, way: str
+) -> None:
+    for end in range(1, len(BODY), 5):
+        part = BODY[:end]
+        size = len(BODY) if way == "within a chunk" else end
+        after = {"within a chunk": b"", "wrong size": BODY[end:] + b"\r\n0\r\n\r\n"}
+        body = b"%x\r\n" % size + part + after.get(way, b"\r\n")
+        body += b"zz\r\n" if way == "zz for a size" else b""
+        headers = (b"Transfer-Encoding: chunked", b"Connection: close")
+        request = post(*headers, target=target, body=body)
+        reply = gateway.exchange(request, end=way != "zz for a size")
+        assert reply.statuses == [400]
+        assert "sent in chunks, which may be broken" in str(problem(reply)["detail"])
+    assert upstream.requests == []
+
+
+def test_a_key_that_came_with_a_cut_body_is_still_to_be_used(gateway: Served) -> None:
+    key = (b"Transfer-Encoding: chunked", b"Connection: close", b"Idempotency-Key: cut-1")
+    target = b"/api/events/a/b/c"
+    cut = post(*key, target=target, body=SIZE + b"\r\n" + BODY[:9])
+    whole = post(*key, target=target, body=chunked(BODY))
+    assert gateway.exchange(cut, end=True).statuses == [400]
+    assert gateway.exchange(whole).statuses == [201]
+
+
+def test_a_chunk_that_says_too_long_a_size_takes_what_follows_and_is_no_json(
+    gateway: Served, upstream: RawUpstream
+) -> None:
+    body = b"%x\r\n" % (len(BODY) + 7) + BODY + b"\r\n0\r\n\r\n"
+    request = post(b"Transfer-Encoding: chunked", b"Connection: close", body=body)
+    assert gateway.exchange(request, end=True).statuses == [400]
+    assert upstream.requests == []
+
+
 @pytest.mark.parametrize(
     "target",
     [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import InvalidError, MalformedJsonError
-from chassis.json_decoding import decode
+from chassis.json_decoding import decode, decode_members
 
 THEIRS = ("Expecting", "Unterminated", "Invalid", "Extra data", "char ", "codec")
 
@@ -37,6 +37,51 @@ def test_decimals_pass_through_no_binary_float() -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with suppress(MalformedJsonError, InvalidError):
         decode(data)
+
+
+CUT = (
+    b'{"user_id": "12", "number_of_items": 10, "total_amount": 180.55}',
+    """{"a": [1, -2.5e+10, {"b": null}], "\u00e9": "\U0001f600 }", "c": {}, "d": ""}""".encode(),
+    rb'{"escaped": "\\ \" \ud83d\ude00", "nested": {"ends": "}}"}}',
+    b" \r\n\t[[], [1, [true]], {}]",
+    b'"processing"',
+    b"{}",
+)
+
+
+@pytest.mark.parametrize("data", CUT)
+def test_no_beginning_of_an_object_an_array_or_a_string_is_one_wherever_it_is_cut(
+    data: bytes,
+) -> None:
+    decode(data)
+    for end in range(len(data)):
+        for decoded in (decode, decode_members):
+            with pytest.raises(MalformedJsonError):
+                decoded(data[:end])
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.booleans(), st.data())
+def test_no_beginning_of_any_object_is_json(
+    document: dict[str, object], ascii_only: bool, data: st.DataObject
+) -> None:
+    # half of a pair of surrogates can't be written in UTF-8
+    body = json.dumps(document, ensure_ascii=ascii_only).encode(errors="replace")
+    end = data.draw(st.integers(0, len(body) - 1))
+    with pytest.raises(MalformedJsonError):
+        decode_members(body[:end])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from chassis.fields import BigInt, Count, Money, Schema, Title
 
 APP = Flask("test")
 
+CHUNKS = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+
 
 class Thing(Schema):
     """A schema for the tests."""
@@ -131,8 +133,7 @@ def test_a_route_may_take_less_than_the_application(size: int) -> None:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_is_too_long_for_its_route_is_refused_naming_the_limit(chunked: bool) -> None:
-    stream, environment = io.BytesIO(b"x" * 2049), {"wsgi.input_terminated": True}
-    length = {} if chunked else {"Content-Length": "2049"}
+    stream, length = io.BytesIO(b"x" * 2049), {} if chunked else {"Content-Length": "2049"}
     with (
         APP.test_request_context(
             "/",
@@ -140,11 +141,55 @@ def test_a_body_that_is_too_long_for_its_route_is_refused_naming_the_limit(chunk
             input_stream=stream,
             content_type="application/json",
             headers=length,
-            environ_overrides=environment,
+            environ_overrides=CHUNKS if chunked else {},
         ),
         pytest.raises(RequestEntityTooLarge, match=r"2,048 bytes \(2 KiB\)"),
     ):
         parsing.raw_body(2048)
+
+
+@contextmanager
+def posted_in_chunks(data: bytes, content_type: str = "application/json") -> Iterator[None]:
+    """Be in a request whose body came in chunks, which the server has put together."""
+    with APP.test_request_context(
+        "/",
+        method="POST",
+        input_stream=io.BytesIO(data),
+        content_type=content_type,
+        environ_overrides=CHUNKS,
+    ):
+        yield
+
+
+def test_json_in_chunks_that_is_cut_anywhere_is_refused_with_a_word_about_chunks() -> None:
+    whole = '{"title": "Amélie", "count": 12}'.encode()
+    with posted_in_chunks(whole):
+        assert parsing.body(Thing).count == 12
+    for end in range(1, len(whole)):
+        said = "sent in chunks, which may be broken, or end too early"
+        with posted_in_chunks(whole[:end]), pytest.raises(MalformedJsonError, match=said):
+            parsing.whole_body()
+    with posted_in_chunks(b""), pytest.raises(BadRequest, match="empty"):
+        parsing.body(Thing)
+
+
+@pytest.mark.parametrize("whole", [b"123", b"-1.5e10", b"true"])
+def test_what_could_be_cut_into_another_value_is_no_body(whole: bytes) -> None:
+    for end in range(1, len(whole) + 1):
+        expected = pytest.raises((InvalidError, MalformedJsonError))
+        with posted_in_chunks(whole[:end]), expected:
+            parsing.body(Thing)
+
+
+def test_of_chunks_that_are_not_to_be_json_nothing_is_said() -> None:
+    with posted_in_chunks(b"{", "text/plain"):
+        assert parsing.whole_body() == b"{"
+
+
+def test_of_chunks_nothing_is_said_where_there_are_none() -> None:
+    with posted(b"{"), pytest.raises(MalformedJsonError) as raised:
+        parsing.body(Thing)
+    assert "chunks" not in str(raised.value)
 
 
 def test_a_key_may_be_a_uuid_and_be_called_otherwise() -> None:
