@@ -199,4 +199,11 @@ def test_after_a_refusal_the_connection_can_be_used_again(services: dict[str, Se
     parts = request(b"/api/orders", JSON, chunked=False)
     parts[0] = parts[0].replace(b"Connection: close", b"Connection: keep-alive")
     last = b"GET /live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-    assert sent(services["gateway"].port, [*parts, last]).statuses == [401, 200]
+
+    def is_used_again() -> bool:
+        # the bodies of senders that have just left may still be read on, and take all places
+        with suppress(ConnectionError):
+            return sent(services["gateway"].port, [*parts, last]).statuses == [401, 200]
+        return False
+
+    wait_until(is_used_again, SECONDS, "a connection to be used again")
