@@ -13,6 +13,7 @@ from local.epmd import Epmd
 from local.errors import StackError
 from local.waiting import wait_until
 from provisioning.rabbitmq.former_users import former_users
+from provisioning.rabbitmq.queues import dead_queues, listing_path
 
 INSTALLED = Path("/usr/lib/rabbitmq")
 START_SECONDS = 120.0
@@ -59,7 +60,7 @@ class RabbitMQ:
         self._daemon = Daemon("RabbitMQ", home, home / "server.pid", home / "server.log")
 
     def start(self) -> None:
-        """Start the broker; returns when AMQP and the management API serve the user.
+        """Start the broker; returns when AMQP, the management API and all queues answer.
 
         Fine if it runs already. Raises StackError when that takes too long.
         """
@@ -72,7 +73,7 @@ class RabbitMQ:
             command = [str(INSTALLED / "bin" / "rabbitmq-server"), "-noinput"]
             listen = {"RABBITMQ_DIST_PORT": str(ports.free_port())}
             self._daemon.start(command, self._environment() | listen)
-        wait_until(self.is_ready, START_SECONDS, "RabbitMQ to answer")
+        wait_until(self.is_ready, START_SECONDS, "RabbitMQ and its queues to answer")
         if renewed:
             self.remove_former_users()
 
@@ -151,12 +152,16 @@ class RabbitMQ:
         }
 
     def is_ready(self) -> bool:
-        """Whether AMQP and the management API answer. Raises StackError if it has ended."""
-        self._daemon.check()
-        return ports.accepts(self.port, self.host) and self._knows_the_user()
+        """Whether AMQP and the management API serve the user's vhost, and its queues are alive.
 
-    def _knows_the_user(self) -> bool:
+        Raises StackError if it has ended.
+        """
+        self._daemon.check()
+        return ports.accepts(self.port, self.host) and self._has_living_queues()
+
+    def _has_living_queues(self) -> bool:
         try:
-            return self.ask("/api/whoami").status_code == 200
+            answer = self.ask(listing_path(self.vhost))
         except requests.RequestException:
             return False
+        return answer.status_code == 200 and not dead_queues(answer.text)

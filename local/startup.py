@@ -54,7 +54,7 @@ class Startup:
     def _start(self, name: str, server: Server) -> None:
         with step(name, self._report) as outcome:
             was_running = server.running()
-            if was_running and _serves(server):
+            if was_running and serves(server):
                 return
             server.stop()
             server.start()
@@ -107,8 +107,11 @@ class Startup:
             raise StackError(f"{error} Its log ends with: {last} {more}") from None
 
 
-def _serves(server: Server) -> bool:
-    """Whether a running server does what it is wanted for: not one that ends just now."""
+def serves(server: Server) -> bool:
+    """Whether a running server does what it is wanted for: not one that ends just now.
+
+    Nor a RabbitMQ whose queues are dead, or whose vhost is gone: its start mends both.
+    """
     try:
         return server.is_current() and server.is_ready()
     except StackError:

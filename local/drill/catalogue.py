@@ -79,6 +79,11 @@ DRILLS = (
         faults.outage_flapping,
     ),
     Drill(
+        "queues-dead",
+        "RabbitMQ's queues are dead, as after a full disk, while the broker runs on.",
+        faults.queues_dead,
+    ),
+    Drill(
         "queues-purged",
         "The queues between orders, inventory, billing and mails are purged, again and again.",
         faults.queues_purged,

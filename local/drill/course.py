@@ -140,11 +140,12 @@ class Course:
         result, answers, entries = self.result, self.ledger.answers(), self.ledger.entries()
         counts = self.ledger.counts()
         result.accepted = counts[Verdict.ACCEPTED]
-        result.once = once(entries, self._judge.recorded())
         result.refused = counts[Verdict.REFUSED]
         result.unanswered = counts[Verdict.UNANSWERED]
         result.improper = sum(map(self._is_improper, answers))
         result.worst = max((a.seconds for a in answers if a.status), default=0.0)
+        # last: it needs the databases
+        result.once = once(entries, self._judge.recorded())
 
     def _is_improper(self, answer: Answer) -> bool:
         silent = answer.verdict is Verdict.UNANSWERED and not self._drill.cuts_clients_off

@@ -86,6 +86,12 @@ def broker_alarmed(scene: Scene) -> None:
     scene.last(partial(alarm, True), "RabbitMQ blocks publishers", partial(alarm, False))
 
 
+def queues_dead(scene: Scene) -> None:
+    """RabbitMQ's queues take and give nothing, while the broker runs on; it is restarted."""
+    restart = partial(scene.platform.act_on_server, "restart", "rabbitmq")
+    scene.last(scene.platform.stop_queues, "all queues are dead", restart)
+
+
 def queues_purged(scene: Scene) -> None:
     """The queues between orders, inventory, billing and mails are purged, again and again."""
     try:

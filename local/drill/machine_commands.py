@@ -3,6 +3,7 @@
 import shlex
 
 from local.drill.network import LOSS
+from local.rabbitmq import STOP_QUEUES
 
 # a restart would not end the postmaster, which is a unit of its own per cluster
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
@@ -53,6 +54,11 @@ def query(database: str) -> str:
 def disk_limit(limit: str) -> str:
     """Say how much disk has to be free, or RabbitMQ blocks publishers."""
     return f"sudo rabbitmqctl -q set_disk_free_limit {limit}"
+
+
+def stop_queues() -> str:
+    """End RabbitMQ's quorum queues, while the broker runs on."""
+    return f"sudo rabbitmqctl -q eval {shlex.quote(STOP_QUEUES)}"
 
 
 def orphans() -> str:

@@ -85,6 +85,9 @@ class Platform(Source, Protocol):
     def alarm_broker(self, on: bool) -> None:
         """Have RabbitMQ believe that its disk is full, or not any more."""
 
+    def stop_queues(self) -> None:
+        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+
     def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from local.drill.findings import LOST, REPEATED, WRONG, Finding
+from local.drill.findings import BROKEN, LOST, REPEATED, WRONG, Finding
 
 LIMIT_SECONDS = 60.0
 """How long a recovery may take."""
@@ -47,6 +47,11 @@ class Result:
     samples: Sequence[Sample] = ()
     left: str = ""
     abandoned: bool = False
+
+    def abandon(self, reason: str) -> None:
+        """Say that it could not be undone, beside all that was found before."""
+        self.findings = [*self.findings, Finding(BROKEN, "the end", reason)]
+        self.abandoned = True
 
     @property
     def lost(self) -> int:

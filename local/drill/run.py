@@ -16,6 +16,7 @@ from local.drill.load import Load
 from local.drill.platform import FullDisk, Platform, Unsuitable
 from local.drill.result import Result
 from local.drill.scene import Scene
+from local.errors import StackError
 
 Say = Callable[[str], None]
 
@@ -33,16 +34,24 @@ class Runner:
     def run(self, drill: Drill) -> Result:
         """Run a drill; one that can't be done here is skipped.
 
-        Raises StackError if it can't begin, or what it did can't be undone.
+        One that can't be undone is abandoned, with all that it has found. Raises StackError if it
+        can't begin.
         """
+        result = None
         try:
             with _stage(drill, self._platform, self._say) as disk:
                 if disk:
                     fault = partial(surroundings.disk_filled, disk=disk)
-                    return self._run(drill, disk.platform, fault, dead_letters(disk.platform))
-                return self._run(drill, self._platform, drill.fault or _nothing, self._dead)
+                    result = self._run(drill, disk.platform, fault, dead_letters(disk.platform))
+                else:
+                    result = self._run(drill, self._platform, drill.fault or _nothing, self._dead)
         except Unsuitable as reason:
             return Result(drill.name, skipped=str(reason))
+        except StackError as error:
+            if result is None:
+                raise
+            result.abandon(str(error))
+        return result
 
     def _run(
         self, drill: Drill, platform: Platform, fault: Fault, dead: Mapping[str, int]
@@ -51,14 +60,20 @@ class Runner:
         course = Course(drill, platform, self._load, dead, self._say)
         try:
             result = course.run(fault)
+        except StackError as error:
+            result = course.result
+            result.abandon(str(error))
         except BaseException:
             self._say(f"{drill.name}  undoing what it did")
             platform.repair()
             raise
         if not result.good:
-            self._keep(result, course, platform, began)
-            platform.repair()
-            self._dead = dead_letters(self._platform)
+            try:
+                self._keep(result, course, platform, began)
+                platform.repair()
+                self._dead = dead_letters(self._platform)
+            except StackError as error:
+                result.abandon(str(error))
         return result
 
     def _keep(self, result: Result, course: Course, platform: Platform, began: float) -> None:

@@ -79,6 +79,10 @@ class StackPlatform(StackSource):
         """Have RabbitMQ believe that its disk is full, or not any more."""
         self.stack.rabbitmq.control("set_disk_free_limit", NEVER_MET if on else LIMIT)
 
+    def stop_queues(self) -> None:
+        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        self.stack.rabbitmq.stop_queues()
+
     def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
         self._management.publish(queue, bodies)

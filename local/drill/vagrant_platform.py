@@ -77,6 +77,10 @@ class VagrantPlatform(VagrantSource):
         """Have RabbitMQ believe that its disk is full, or not any more."""
         self._vagrant.ssh(BROKER, commands.disk_limit(NEVER_MET if on else LIMIT))
 
+    def stop_queues(self) -> None:
+        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        self._vagrant.ssh(BROKER, commands.stop_queues())
+
     def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
         self._management.publish(queue, bodies)

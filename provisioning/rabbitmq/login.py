@@ -13,18 +13,28 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 
+def ask(path: str, user: str, password: str, port: int) -> str:
+    """Return what the management API of this machine answers.
+
+    Raises urllib.error.HTTPError when it refuses, OSError when it does not answer.
+    """
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    url = f"http://127.0.0.1:{port}{path}"
+    request = Request(url, headers={"Authorization": f"Basic {credentials}"})
+    with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
 def logs_in(user: str, password: str, port: int) -> bool:
     """Ask the management API of this machine; raises OSError when it does not answer."""
-    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
-    url = f"http://127.0.0.1:{port}/api/whoami"
-    request = Request(url, headers={"Authorization": f"Basic {credentials}"})
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=10):
-            return True
+        ask("/api/whoami", user, password, port)
     except HTTPError as error:
         if error.code == 401:
             return False
         raise
+    return True
 
 
 if __name__ == "__main__":

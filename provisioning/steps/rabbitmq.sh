@@ -2,6 +2,8 @@
 # The distribution's RabbitMQ: configured before its first start, then with the definitions of now.
 
 readonly rabbitmq=/etc/rabbitmq
+# as provisioning/rabbitmq/queues.py says it
+readonly queues_dead=1 no_vhost=3
 
 run_rabbitmq() {
   configure_rabbitmq
@@ -13,6 +15,11 @@ run_rabbitmq() {
     systemctl start rabbitmq-server.service
   fi
   wait_until 60 'the management API' accepts_connections "$RABBITMQ_MANAGEMENT_PORT"
+  [[ $(queues_state) != "$queues_dead" ]] || {
+    systemctl restart rabbitmq-server.service
+    changed_to 'restarted: its queues were dead'
+    wait_until 60 'the management API' accepts_connections "$RABBITMQ_MANAGEMENT_PORT"
+  }
 }
 
 configure_rabbitmq() {
@@ -41,7 +48,8 @@ resolve_own_name() {
 
 # users, permissions, policies, queues and exchanges; the same definitions can be imported any number of times
 define_rabbitmq() {
-  if wrote "$rabbitmq/definitions.json" || ! may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"; then
+  if wrote "$rabbitmq/definitions.json" || ! may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD" ||
+    [[ $(queues_state) == "$no_vhost" ]]; then
     # first, so that a run that ends in between finds both still to do
     remove_former_users
     rabbitmqctl import_definitions "$rabbitmq/definitions.json"
@@ -52,6 +60,16 @@ define_rabbitmq() {
     changed_to 'guest removed'
   fi
   wait_until 30 "the login of $RABBITMQ_USER" may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"
+}
+
+# the exit status of provisioning/rabbitmq/queues.py, and in the log the names of dead queues
+queues_state() {
+  local state=0
+  (cd "$source_root" &&
+    RABBITMQ_USER=$RABBITMQ_USER RABBITMQ_PASSWORD=$RABBITMQ_PASSWORD \
+      RABBITMQ_VHOST=$RABBITMQ_VHOST RABBITMQ_MANAGEMENT_PORT=$RABBITMQ_MANAGEMENT_PORT \
+      "$python" -B -m provisioning.rabbitmq.queues >&2) || state=$?
+  printf '%s' "$state"
 }
 
 # ours, under a name that RABBITMQ_USER had before

@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,6 +16,7 @@ from local.drill.findings import LOST, REPEATED, SLOW, Finding
 from local.drill.ledger import Answer, Request, Verdict
 from local.drill.load import Load
 from local.drill.result import Result, Sample
+from local.drill.run import Runner
 from local.errors import StackError
 
 LOAD = Load(30, 20, 7)
@@ -154,6 +157,38 @@ def test_progress_is_a_line_written_over_and_on_a_terminal_alone(
     command.progress("")
     wanted = "\r\x1b[Kbroker-killed  3.0 s\r\x1b[K" if is_terminal else ""
     assert written.getvalue() == wanted
+
+
+@pytest.mark.parametrize("failing", ["the course", "the repair", "the stage"])
+def test_a_drill_that_can_not_be_undone_shows_what_it_has_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise StackError(f"{failing} fails")
+
+    @contextmanager
+    def stage(*_arguments: object) -> Iterator[None]:
+        yield
+        if failing == "the stage":
+            fail()
+
+    found = _result()
+    found.findings = [Finding(LOST, "drill-x-1", "it is not there")]
+    course, platform = Mock(), Mock()
+    course.result = course.run.return_value = found
+    course.ledger.answers.return_value = []
+    platform.depths.return_value = {}
+    if failing == "the course":
+        course.run.side_effect = StackError("the course fails")
+    if failing == "the repair":
+        platform.repair.side_effect = fail
+    monkeypatch.setattr("local.drill.run.Course", Mock(return_value=course))
+    monkeypatch.setattr("local.drill.run._stage", stage)
+    runner = Runner(platform, LOAD, tmp_path, lambda _words: None)
+    [drill] = catalogue.chosen(["broker-killed"])
+    result = runner.run(drill)
+    assert (result.accepted, result.abandoned, result.good) == (30, True, False)
+    assert [finding.words for finding in result.findings] == ["it is not there", f"{failing} fails"]
 
 
 def test_after_a_drill_that_can_not_begin_what_the_others_found_is_told(

@@ -17,6 +17,7 @@ from chassis.broker import Binding, Exchange, Queue, Topology
 from local.layout import CHECKOUT
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
+from provisioning.rabbitmq.queues import dead_queues
 
 CONSUMED = (
     *("billing_queue", "order_bills", "inventory_inbox", "orders_inbox", "billing_inbox"),
@@ -182,6 +183,16 @@ def test_the_script_for_former_users_runs_on_a_bare_python() -> None:
         check=True,
     )
     assert done.stdout == "rabbitmq_user\n"
+
+
+def test_a_quorum_queue_without_a_leader_is_dead() -> None:
+    listing = [
+        {"name": "alive", "type": "quorum", "leader": "rabbit@here"},
+        {"name": "dead", "type": "quorum", "leader": None},
+        {"name": "dead as well", "type": "quorum"},
+        {"name": "no quorum", "type": "classic"},
+    ]
+    assert dead_queues(json.dumps(listing)) == ["dead", "dead as well"]
 
 
 def test_a_missing_variable_is_named() -> None:
