@@ -29,7 +29,14 @@ from chassis.preconditions import Check
 from customers.events import customer_event
 from customers.models import Customer
 
-_COLUMNS = (Customer.id, Customer.name, Customer.email, Customer.company, Customer.phone)
+_COLUMNS = (
+    Customer.id,
+    Customer.name,
+    Customer.email,
+    Customer.company,
+    Customer.phone,
+    Customer.version,
+)
 _LISTED = bounded(_COLUMNS, Customer.id)
 _EMAIL_INDEX = "customers_email_unique"
 Keep = Callable[[Connection, Mapping[str, Any]], None]
@@ -133,10 +140,11 @@ class Customers:
                 query = select(*_COLUMNS).where(Customer.id == customer_id).with_for_update()
                 check(connection.execute(query).mappings().one())
             with _unique_email():
-                customer, version = _changed(connection, change)
+                changed = connection.execute(change.returning(*_COLUMNS))
+                customer = dict(changed.mappings().one())
             if keep is not None:
                 keep(connection, customer)
-            event = customer_event(event_type, customer, version)
+            event = customer_event(event_type, customer, _told_version(customer, change))
             # now that the row is locked, so that the events of one customer keep their order
             self.announce(connection, event, f"customer/{customer['id']}")
             connection.commit()
@@ -145,14 +153,10 @@ class Customers:
         return customer
 
 
-def _changed(
-    connection: Connection, change: Insert | Update | Delete
-) -> tuple[Mapping[str, Any], int]:
-    """Make a change; return the customer and the version, to which a deletion counts, too."""
-    statement = change.returning(*_COLUMNS, Customer.version)
-    row = dict(connection.execute(statement).mappings().one())
-    version = row.pop("version")
-    return row, version + 1 if isinstance(change, Delete) else version
+def _told_version(customer: Mapping[str, Any], change: Insert | Update | Delete) -> int:
+    """Return the version that a change makes: a deletion counts, too, and has no row to say so."""
+    version: int = customer["version"]
+    return version + 1 if isinstance(change, Delete) else version
 
 
 @contextmanager

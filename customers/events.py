@@ -19,7 +19,7 @@ def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Mess
     Args:
         type: `customer.created`, `customer.updated` or `customer.deleted`.
         customer: as it is now; a deleted one as it was.
-        version: counts the changes of this customer.
+        version: counts the changes of this customer, a deletion, too.
     """
     data = {**{name: customer[name] for name in _DATA}, "version": version}
     return event(EXCHANGE.name, type, SOURCE, data)

@@ -7,11 +7,13 @@ Three things write it, and none of them undoes what is newer:
   may be set back. An event of an earlier release has no version: it counts by its time, and only
   until one with a version has come. A deletion is kept as a row that knows nothing but the id, and
   stays: ids are never given twice.
-- An answer of the customers API, asked for a customer who is not here. It has no time of its own,
-  and so it fills a gap and nothing else: a row that an event has made meanwhile stays as it is,
-  and any update that comes later counts.
-- `directory_api.rebuild`, which makes the copy equal to the API. It passes over each row that was
-  written after it had begun to ask: that row is as new as the answer, or newer.
+- An answer of the customers API, asked for a customer who is not here. It has the version that it
+  was read at, and fills a gap and nothing else: a row that an event has made meanwhile stays as it
+  is. Only an update of a later version counts after it.
+- `directory_api.rebuild`, which makes the copy equal to the API, versions included. Of the rows
+  that were written after it had begun to ask, it replaces those alone that have an older version.
+
+An API of an earlier release answers without versions: then any update counts that comes later.
 """
 
 import re
@@ -66,9 +68,10 @@ customers = Table(
 )
 """Who the customers are.
 
-`as_of` is the time of the event that says so, by the clock of the customers service, and `version`
-the count of changes that it carries; both are NULL if it was an answer of its API. `noted_at` is
-when the row was written, by the clock of orders_db.
+`version` is the count of changes that the event or the answer of the API carries which says so;
+NULL if it is of an earlier release. `as_of` is the time of the event, by the clock of the
+customers service; NULL if it was an answer. `noted_at` is when the row was written, by the clock of
+orders_db.
 """
 
 
@@ -134,9 +137,13 @@ def email_of(connection: Connection, customer_id: str) -> str | None:
 
 def learn(connection: Connection, customer: CustomerData) -> None:
     """Note an answer of the customers API, unless there is a row, be it of a deleted customer."""
-    values = {"id": customer.id, "name": customer.name, "email": customer.email}
-    statement = insert(customers).values(**values, noted_at=func.clock_timestamp())
+    statement = insert(customers).values(**read_values(customer), noted_at=func.clock_timestamp())
     connection.execute(statement.on_conflict_do_nothing())
+
+
+def read_values(customer: CustomerData) -> dict[str, Any]:
+    """Return what a row says of a customer that was read from the API: it has no time."""
+    return customer.model_dump(include={"id", "name", "email", "version"})
 
 
 def _created(connection: Connection, customer: CustomerData, event_id: str) -> None:

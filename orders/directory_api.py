@@ -14,7 +14,7 @@ from chassis.fields import MAX_BIGINT
 from chassis.service_client import ServiceClient
 from chassis.validation import validated
 from orders import mails
-from orders.directory import CustomerData, customers, key
+from orders.directory import CustomerData, customers, key, read_values
 
 _PAGE = 1000
 # in strict mode the event of a change arrives a moment before the change can be read
@@ -98,14 +98,16 @@ def _replace(
 ) -> int:
     """Write a page, and forget who is between its ids but not in it; return how many."""
     if page:
-        rows = [{"id": item.id, "name": item.name, "email": item.email} for item in page]
-        statement = insert(customers).values([row | {"noted_at": func.now()} for row in rows])
-        changed = {name: statement.excluded[name] for name in ("name", "email", "noted_at")}
+        rows = [read_values(item) | {"noted_at": func.now()} for item in page]
+        statement = insert(customers).values(rows)
+        read = statement.excluded
+        changed = {name: read[name] for name in ("name", "email", "as_of", "noted_at")}
+        version = func.coalesce(read.version, customers.c.version)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[customers.c.id],
-                set_=changed | {"forgotten": false()},
-                where=customers.c.noted_at < before,
+                set_=changed | {"version": version, "forgotten": false()},
+                where=(customers.c.noted_at < before) | (customers.c.version < read.version),
             )
         )
     gone = (

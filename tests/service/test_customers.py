@@ -118,7 +118,7 @@ def stored(database: Database) -> list[dict[str, Any]]:
     """The rows of the table."""
     with database.read() as connection:
         rows = connection.execute(text("SELECT * FROM customers ORDER BY id")).mappings()
-        return [{name: row[name] for name in row if name != "version"} for row in rows]
+        return [dict(row) for row in rows]
 
 
 @BOTH
@@ -127,7 +127,7 @@ def test_creating_answers_with_the_customer_and_its_address(
 ) -> None:
     response = customers.post(path, json=BEN)
     assert (response.status_code, response.content_type) == (201, JSON)
-    assert response.json == {"id": 1, **BEN}
+    assert response.json == {"id": 1, **BEN, "version": 1}
     assert response.headers["Location"] == f"{path}/1"
     assert customers.get(response.headers["Location"]).json == response.json
 
@@ -136,6 +136,7 @@ def test_creating_answers_with_the_customer_and_its_address(
 def test_company_and_phone_may_be_left_out(customers: FlaskClient, path: str) -> None:
     response = customers.post(path, json={"name": "Ben", "email": "ben@kawa.fr"})
     expected = {"id": 1, "name": "Ben", "email": "ben@kawa.fr", "company": None, "phone": None}
+    expected["version"] = 1
     assert (response.status_code, response.json) == (201, expected)
 
 
@@ -163,6 +164,7 @@ def test_what_is_kept_of_a_customer_is_what_is_answered(
         "email": "Zoë.Kawa+1@köln.de",
         "company": "Kawa & Söhne",
         "phone": "(+33) 6.01-02 ",
+        "version": 1,
     }
     assert customers.post(CUSTOMERS, json=given).json == expected
     assert stored(customers_db) == [expected]
@@ -172,12 +174,12 @@ def test_every_field_may_be_as_long_as_its_column(customers: FlaskClient) -> Non
     domain = ".".join(["x" * 63, "x" * 63, "x" * 58, "fr"])
     given = {"email": f"{'a' * 64}@{domain}", "company": "é" * 255, "phone": "0" * 32}
     created = create(customers, "😀" * 255, **given)
-    assert created == {"id": 1, "name": "😀" * 255, **given}
+    assert created == {"id": 1, "name": "😀" * 255, **given, "version": 1}
 
 
 @BOTH
 def test_what_a_change_leaves_out_stays(customers: FlaskClient, path: str) -> None:
-    customer = {"id": create(customers, **BEN)["id"], **BEN}
+    customer = create(customers, **BEN)
     for change in (
         {"name": "Benjamin Updated"},
         {"email": "benjamin@kawa.fr"},
@@ -187,7 +189,7 @@ def test_what_a_change_leaves_out_stays(customers: FlaskClient, path: str) -> No
         {"phone": None},
         {"name": "Ben", "company": "Kawa"},
     ):
-        customer |= change
+        customer |= change | {"version": customer["version"] + 1}
         response = customers.put(f"{path}/1", json=change)
         assert (response.status_code, response.json) == (200, customer)
         assert customers.get(f"{path}/1").json == customer
@@ -196,7 +198,7 @@ def test_what_a_change_leaves_out_stays(customers: FlaskClient, path: str) -> No
 def test_all_fields_can_be_changed_together(customers: FlaskClient) -> None:
     create(customers, **BEN)
     change = {"name": "B", "email": "b@kawa.fr", "company": "K", "phone": "06"}
-    assert customers.put(f"{CUSTOMERS}/1", json=change).json == {"id": 1, **change}
+    assert customers.put(f"{CUSTOMERS}/1", json=change).json == {"id": 1, **change, "version": 2}
 
 
 def test_a_change_touches_no_other_customer(customers: FlaskClient) -> None:
@@ -382,7 +384,7 @@ def test_customers_are_listed_in_the_order_of_their_ids(customers: FlaskClient) 
     assert (customers.get(CUSTOMERS).status_code, customers.get(CUSTOMERS).json) == (200, [])
     made = [create(customers, name) for name in ("C", "A", "B")]
     customers.put(f"{CUSTOMERS}/1", json={"name": "D"})
-    assert customers.get(CUSTOMERS).json == [{**made[0], "name": "D"}, *made[1:]]
+    assert customers.get(CUSTOMERS).json == [{**made[0], "name": "D", "version": 2}, *made[1:]]
     assert customers.get(CLIENTS).json == customers.get(CUSTOMERS).json
 
 

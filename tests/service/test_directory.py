@@ -271,6 +271,98 @@ def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
     assert address(orders_db, "99") == "ben@kawa.fr"
 
 
+def change_by_api(customers: FlaskClient, id: int, *emails: str) -> None:
+    """Change a customer's address by the API, once for each."""
+    for email in emails:
+        assert customers.put(f"/api/customers/{id}", json={"email": email}).status_code == 200
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_what_was_rebuilt_gives_way_to_later_versions_and_to_no_earlier_one(
+    is_known: bool,
+    customers: FlaskClient,
+    client: ServiceClient,
+    handler: EventHandler,
+    orders_db: Database,
+) -> None:
+    id = create(customers, "Ben")["id"]
+    change_by_api(customers, id, "two@kawa.fr", "three@kawa.fr")
+
+    def told(version: int) -> None:
+        data = customer(id, email=f"event{version}@kawa.fr") | {"version": version}
+        handler.apply([received(handler, UPDATED, data, version)])
+
+    if is_known:
+        told(1)
+        make_older(orders_db)
+    directory_api.rebuild(orders_db, client)
+    assert address(orders_db) == "three@kawa.fr"
+    # published before the read, and late
+    for version in (2, 3):
+        told(version)
+    assert address(orders_db) == "three@kawa.fr"
+    told(4)
+    assert address(orders_db) == "event4@kawa.fr"
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [(1, "new@kawa.fr"), (2, "new@kawa.fr"), (3, "event@kawa.fr")]
+)
+def test_of_an_event_that_comes_while_a_rebuild_reads_and_the_answer_the_later_version_stays(
+    version: int,
+    known: str,
+    customers: FlaskClient,
+    client: ServiceClient,
+    handler: EventHandler,
+    orders_db: Database,
+) -> None:
+    id = create(customers, "Ben")["id"]
+    change_by_api(customers, id, "new@kawa.fr")
+    email = "new@kawa.fr" if version == 2 else "event@kawa.fr"
+    event = customer(id, email=email) | {"version": version}
+
+    class Meanwhile(ServiceClient):
+        """A client before whose answer is used, an event arrives."""
+
+        def pages(self, path: str, **query: str) -> Iterator[list[Any]]:
+            answer = list(client.pages(path, **query))
+            handler.apply([received(handler, UPDATED, event)])
+            yield from answer
+
+    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
+    assert address(orders_db) == known
+
+
+def test_a_customer_who_was_asked_for_gives_way_to_later_versions_and_to_no_earlier_one(
+    customers: FlaskClient, client: ServiceClient, handler: EventHandler, orders_db: Database
+) -> None:
+    id = create(customers, "Ben")["id"]
+    change_by_api(customers, id, "two@kawa.fr", "three@kawa.fr")
+    found = directory_api.ask(client, str(id))
+    assert found is not None and found.version == 3
+    with orders_db.read() as connection:
+        learn(connection, found)
+    for version, email in ((2, "late@kawa.fr"), (4, "new@kawa.fr")):
+        event = customer(id, email=email) | {"version": version}
+        handler.apply([received(handler, UPDATED, event)])
+        assert address(orders_db) == ("three@kawa.fr" if version == 2 else "new@kawa.fr")
+
+
+def test_a_rebuild_from_an_api_without_versions_leaves_the_known_one(
+    handler: EventHandler, orders_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler.apply([received(handler, UPDATED, customer() | {"version": 5}, 1)])
+    make_older(orders_db)
+    page = [CustomerData(**customer(email="api@kawa.fr"))]
+    monkeypatch.setattr(directory_api, "_pages", lambda _client: iter([page]))
+    directory_api.rebuild(orders_db, ServiceClient(Upstream("customers-api", "127.0.0.1", 1)))
+    assert address(orders_db) == "api@kawa.fr"
+    for version, email in ((5, "api@kawa.fr"), (6, "new@kawa.fr")):
+        event = customer(email="new@kawa.fr") | {"version": version}
+        handler.apply([received(handler, UPDATED, event, 2)])
+        assert address(orders_db) == email
+
+
 def test_a_rebuild_walks_over_all_pages_that_end_early(
     customers_db: Database, client: ServiceClient, orders_db: Database
 ) -> None:
