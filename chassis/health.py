@@ -5,10 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, jsonify
+from prometheus_client import Gauge
 
 from chassis import metrics, quiet
 from chassis.errors import first_line
 
+READY = Gauge(
+    "process_ready",
+    "Whether what a process can't work without is up (1) or not (0), by its name in /ready",
+    ["check"],
+    multiprocess_mode="mostrecent",
+)
 Result = dict[str, Any]
 
 
@@ -32,7 +39,7 @@ def routes(process: str, ready: Sequence[Check]) -> tuple[Blueprint, ...]:
         process: its PM2 name.
         ready: what it can't work without; each is tried at each call of `/ready`.
     """
-    return live_routes(process), ready_routes(process, ready), metrics_routes()
+    return live_routes(process), ready_routes(process, ready), metrics_routes(ready)
 
 
 def live_routes(process: str) -> Blueprint:
@@ -63,12 +70,14 @@ def ready_routes(
     return blueprint
 
 
-def metrics_routes() -> Blueprint:
-    """Return `/metrics`."""
+def metrics_routes(ready: Sequence[Check]) -> Blueprint:
+    """Return `/metrics`, which tells of the checks, too: each is tried at each call."""
     blueprint = _quiet("metrics")
 
     @blueprint.get("/metrics")
     def metrics_text() -> Response:
+        for name, found in report(ready)["checks"].items():
+            READY.labels(name).set(found["status"] == "up")
         return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
 
     return blueprint

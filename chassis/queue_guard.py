@@ -11,12 +11,18 @@ from enum import Enum
 from typing import Any
 
 from pika.channel import Channel
+from prometheus_client import Gauge
 
 from chassis import broker
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
 from chassis.settings import BrokerSettings
 
+WAITING = Gauge(
+    "messages_waiting",
+    "Messages that wait in a queue, not delivered yet, by its consumer",
+    ["queue"],
+)
 LOOK_SECONDS = 5.0
 DECLARE_SECONDS = 60.0
 _SILENT_SECONDS = 15.0
@@ -40,6 +46,7 @@ class QueueGuard:
         """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
         self._settings = settings
         self._queue = settings.queue
+        self._waiting = WAITING.labels(settings.queue)
         self._topology = list(topology)
         self._connection = connection
         self._is_open = False
@@ -101,7 +108,7 @@ class QueueGuard:
         if self._consuming is _Consuming.NOT_YET:
             # the consumer waits for its database; of the queue nothing is known
             self._fault = ""
-        elif self._asked_at is None and channel.is_open:
+        if self._asked_at is None and channel.is_open:
             self._asked_at = time.monotonic()
             self._on_channel_beside(channel, self._ask)
 
@@ -137,6 +144,7 @@ class QueueGuard:
 
     def _counted(self, frame: Any) -> None:
         self._asked_at = None
+        self._waiting.set(frame.method.message_count)
         if frame.method.consumer_count or self._consuming is not _Consuming.BEGUN:
             self._in_vain = 0
             return

@@ -69,7 +69,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     health_routes = (
         health.live_routes(PROCESS),
         limiter.over("platform", health.ready_routes(PROCESS, [database], guard.shows_platform)),
-        guard.over("platform", health.metrics_routes()),
+        guard.over("platform", health.metrics_routes([database])),
     )
     app = web.create_app(
         PROCESS,

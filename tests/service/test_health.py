@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask.testing import FlaskClient
@@ -170,6 +171,16 @@ def test_metrics_count_requests_by_method_route_and_status(inventory: FlaskClien
         inventory.get(f"/api/movies/{key + 1}")
     assert counted(inventory, **labels) == before + 3
     assert inventory.get("/metrics").content_type.startswith("text/plain")
+
+
+@pytest.mark.parametrize(("error", "up"), [(None, 1), (ConnectionError("it is away"), 0)])
+def test_metrics_tell_of_what_a_process_can_not_work_without(
+    error: Exception | None, up: int
+) -> None:
+    check = Mock(check=Mock(side_effect=error))
+    check.name = "a_test"
+    client = web.create_app("a test", ready=[check]).test_client()
+    assert f'process_ready{{check="a_test"}} {up}.0' in client.get("/metrics").text
 
 
 def test_metrics_do_not_grow_with_the_paths_that_are_asked_for(inventory: FlaskClient) -> None:
