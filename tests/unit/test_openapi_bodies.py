@@ -28,13 +28,17 @@ READERS: dict[str, Callable[[Any], object]] = {
     "StatusChange": status_change,
 }
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
+# white space around a text does not count
+PADDING = " \t\n\u2003" * 100
+LINES = ("x", "x" * 255, "x" * 256, f"{PADDING}{'x' * 255}{PADDING}", f" {'x' * 256}", "", "  ")
 MOVIES: list[object] = [
-    *({"title": title} for title in ("x", "x" * 255, "x" * 256, "", "  ", 1, None)),
+    *({"title": title} for title in (*LINES, 1, None)),
     *({"title": "x", "description": text} for text in ("", "x" * 10_001, None, 1)),
     *({"title": "x", "year": 1999}, {"description": "x"}, {"description": None}, {}, [], "x"),
 ]
 BILLS: list[object] = [
     *(BILL | {"user_id": user} for user in (20, "x" * 64, "x" * 65, "", True, None, 1.5)),
+    *(BILL | {"user_id": PADDING + "x" * length} for length in (0, 64, 65)),
     *(BILL | {"number_of_items": n} for n in (1, 2**31 - 1, 2**31, 0, -1, 1.5, True)),
     *(BILL | {"number_of_items": n} for n in ("5", "007", "0", "-1", "1.0", "x", "")),
     *(BILL | {"total_amount": a} for a in (0, 180, 9999999999.99, 1e10, -1, True, None)),
@@ -43,9 +47,9 @@ BILLS: list[object] = [
 ]
 CUSTOMER: dict[str, object] = {"name": "Benjamin", "email": "ben@kawa.fr"}
 CUSTOMERS: list[object] = [
-    *(CUSTOMER | {"name": name} for name in ("x" * 255, "x" * 256, "", "  ", 1, None)),
+    *(CUSTOMER | {"name": name} for name in (*LINES, 1, None)),
     *(CUSTOMER | {"email": email} for email in ("x@y.fr", "ben", "", 1, None)),
-    *(CUSTOMER | {"company": text} for text in ("", "x" * 255, "x" * 256, 1, None)),
+    *(CUSTOMER | {"company": text} for text in (*LINES, PADDING, 1, None)),
     *(CUSTOMER | {"phone": phone} for phone in ("+33 (0)6.01-02", "06x", "0" * 33, "", 6, None)),
     *(CUSTOMER, CUSTOMER | {"age": 1}, {"name": "x"}, {"email": "ben@kawa.fr"}, {}, [], "x"),
 ]
@@ -59,7 +63,7 @@ IDS: tuple[object, ...] = (
     *("1", "007", "0", "x", "", 1.5, True, [1], None),
 )
 PRODUCTS: list[object] = [
-    *(PRODUCT | {"name": name} for name in ("x" * 255, "x" * 256, "", "  ", "a\0b", 1, None)),
+    *(PRODUCT | {"name": name} for name in (*LINES, "a\0b", 1, None)),
     *(PRODUCT | {"description": text} for text in ("", "x" * 10_001, "\0", None, 1)),
     *(PRODUCT | {"price": price} for price in AMOUNTS),
     *(PRODUCT | {"stock": n} for n in (0, 2**31 - 1, 2**31, -1, 1.5, " 5 ", "-1", True, None)),
@@ -76,6 +80,7 @@ BARE_ORDER: dict[str, object] = {"customer_id": "CLIENT123", "total_amount": 150
 ORDER_WITH_ITEMS: dict[str, object] = {"customer_id": "1", "items": [ITEM, ITEM]}
 REFERENCES: tuple[object, ...] = (
     *("x" * 50, "x" * 51, "", " ", "a\0b", 1, 1.5, True, None),
+    *(f"{PADDING}{'x' * 50} ", f" {'x' * 51}", PADDING),
     *(10**50 - 1, 10**50, 1 - 10**49, -(10**49)),
 )
 STATES: tuple[object, ...] = (
