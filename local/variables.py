@@ -59,11 +59,11 @@ def source(checkout: Path = CHECKOUT) -> Path:
 
 
 def exposure(checkout: Path = CHECKOUT) -> str | None:
-    """What to say about a .env that every user of this machine can read; None if there is none."""
+    """A warning if .env exists and its group or all users can read it; None otherwise."""
     own = checkout / ".env"
-    if not own.exists() or not own.stat().st_mode & stat.S_IROTH:
+    if not own.exists() or not own.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         return None
-    return f"{own} holds passwords, and everybody on this machine can read it: chmod 600 {own}"
+    return f"{own} holds passwords, and other users of this machine can read it: chmod 600 {own}"
 
 
 def example(checkout: Path = CHECKOUT) -> Variables:

@@ -31,6 +31,9 @@ module CrudMaster
       "KEPT_HOURS" => 8760, "KEPT_ROWS" => 100_000_000, "KEPT_DAYS" => 3650
     }.freeze
     SECONDS = { "EVENT_PUBLISH_TIMEOUT_SECONDS" => 30, "ORDERS_RESEND_AFTER_SECONDS" => 86_400 }.freeze
+    # the commands that say where the variables come from, and who can read them
+    CHATTY = %w[up reload provision validate].freeze
+    READ_BY_OTHERS = 0o044
     PROTECTED = %w[movies products billing customers orders events platform].freeze
 
     def self.read(root)
@@ -53,12 +56,13 @@ module CrudMaster
     end
 
     def initialize(path, required)
+      @path = path
       @file = File.basename(path)
       written = self.class.parse(path)
       names = written.keys | required | OPTIONAL
       @values = names.to_h { |name| [name, ENV[name] || written[name].to_s] }
       check(required)
-      say_where_from
+      report_source if (ARGV & CHATTY).any?
     end
 
     def [](name)
@@ -178,10 +182,21 @@ module CrudMaster
       raise SettingsError, "#{@file} (or the environment) #{what}."
     end
 
-    def say_where_from
-      return if @file == ".env" || (ARGV & %w[up reload provision validate]).empty?
+    # Once a command: Vagrant reads the Vagrantfile several times.
+    def report_source
+      return if $crud_master_source_reported
 
-      $stderr.puts "There is no .env: the variables are those of .env.example."
+      $crud_master_source_reported = true
+      return $stderr.puts("There is no .env: the variables are those of .env.example.") if @file != ".env"
+
+      warn_of_readers
+    end
+
+    # Windows has no such modes: there, Ruby always shows the file as readable.
+    def warn_of_readers
+      return if Vagrant::Util::Platform.windows? || (File.stat(@path).mode & READ_BY_OTHERS).zero?
+
+      $stderr.puts "#{@path} holds passwords, and other users of this machine can read it: chmod 600 #{@path}"
     end
   end
 end

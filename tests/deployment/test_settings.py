@@ -25,6 +25,25 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize(
+    ("mode", "command", "times"),
+    [
+        (0o644, "validate", 1),
+        (0o640, "validate", 1),
+        (0o600, "validate", 0),
+        (0o644, "status", 0),
+    ],
+)
+def test_a_readable_env_is_reported_once(
+    project: Project, mode: int, command: str, times: int
+) -> None:
+    vagrant = project("")
+    own = vagrant.home / ".env"
+    own.chmod(mode)
+    warning = f"{own} holds passwords, and other users of this machine can read it: chmod 600 {own}"
+    assert vagrant.run(command).count(warning) == times
+
+
+@pytest.mark.parametrize(
     ("lines", "words"),
     [
         ("GATEWAY_VM_IP=\n", "lacks GATEWAY_VM_IP"),

@@ -245,13 +245,18 @@ def test_what_the_gateway_can_not_take_is_named(checkout: Path, name: str, value
         variables.read(checkout, {name: value})
 
 
-@pytest.mark.parametrize(("mode", "is_exposed"), [(0o644, True), (0o604, True), (0o600, False)])
-def test_an_own_file_that_everybody_can_read_is_reported(
+@pytest.mark.parametrize(
+    ("mode", "is_exposed"),
+    [(0o644, True), (0o604, True), (0o640, True), (0o600, False), (0o700, False)],
+)
+def test_an_own_file_that_others_can_read_is_reported(
     tmp_path: Path, mode: int, is_exposed: bool
 ) -> None:
     assert variables.exposure(tmp_path) is None
     own = tmp_path / ".env"
     own.touch()
     own.chmod(mode)
-    said = variables.exposure(tmp_path)
-    assert (f"chmod 600 {own}" in said) if said else not is_exposed
+    expected = (
+        f"{own} holds passwords, and other users of this machine can read it: chmod 600 {own}"
+    )
+    assert variables.exposure(tmp_path) == (expected if is_exposed else None)
