@@ -8,6 +8,7 @@ from typing import Generic
 from prometheus_client import Counter, Histogram
 
 from chassis.backoff import Backoff
+from chassis.database import is_statement_timeout
 from chassis.delivery import Delivery, Handler, ItemT, RejectedError
 from chassis.errors import first_line
 from chassis.suspects import Suspects
@@ -22,6 +23,7 @@ CONSUMED_BATCH = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
 DEATHS = 20  # with one message alone in hand, which then is a dead letter
+TIMEOUTS = 5  # of one message alone, which then is a dead letter
 _LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
 Refused = tuple[Delivery, str]  # and why
 logger = logging.getLogger(__name__)
@@ -122,14 +124,22 @@ class BatchProcessor(Generic[ItemT]):
         return failed
 
     def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
-        """Apply `items`, waiting for the database as long as it takes; False if told to stop."""
+        """Apply `items`, waiting for the database as long as it takes; False if told to stop.
+
+        Raises:
+            Exception: what is wrong with the items; also that together, or one alone each time,
+                they take the database longer than a statement may.
+        """
         backoff = Backoff(longest=_LONGEST_PAUSE)
+        timeouts = 0
         while True:
             try:
                 self._handler.apply(items)
                 return True
             except Exception as error:
-                if not self._handler.is_outage(error):
+                timeouts += is_statement_timeout(error)
+                is_own_fault = timeouts == TIMEOUTS or (timeouts and len(items) > 1)
+                if is_own_fault or not self._handler.is_outage(error):
                     raise
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
             if self._stopped_within(backoff.next()):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg2.errors import ProgramLimitExceeded
+from psycopg2.errors import ProgramLimitExceeded, QueryCanceled
 from sqlalchemy import Connection, RowMapping, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -15,9 +15,12 @@ from chassis.settings import DatabaseSettings
 
 CONNECT_TIMEOUT = 2  # seconds
 STATEMENT_TIMEOUT = 10_000  # milliseconds
+# below it: who waits for another's lock is told from who takes long
+LOCK_TIMEOUT = 9_000
 _OPTIONS = {
     "timezone": "UTC",
     "statement_timeout": STATEMENT_TIMEOUT,
+    "lock_timeout": LOCK_TIMEOUT,
     # most of what a cursor finds is wanted, not the first tenth, for which PostgreSQL would plan
     "cursor_tuple_fraction": 1,
 }
@@ -143,6 +146,16 @@ def _has_something_to_read(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def is_statement_timeout(error: Exception) -> bool:
+    """Tell whether the database has stopped a statement that took too long by itself.
+
+    To an API or a relay that is an outage like others. A message of which that happens again and
+    again, while it is alone, is at fault itself. A wait for a lock ends earlier (`LOCK_TIMEOUT`),
+    and is no message's fault.
+    """
+    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 
 
 def is_outage(error: Exception) -> bool:

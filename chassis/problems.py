@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, request
-from psycopg2.errors import QueryCanceled
+from psycopg2.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
@@ -77,7 +77,7 @@ def _upstream(status: int, error: UpstreamError) -> Problem:
 
 
 def _operational(error: OperationalError) -> Problem:
-    if isinstance(error.orig, QueryCanceled):
+    if isinstance(error.orig, QueryCanceled | LockNotAvailable):
         return _statement_timeout(error)
     return _database_unavailable(error)
 

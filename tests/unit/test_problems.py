@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from flask import Blueprint, Flask, request
 from flask.testing import FlaskClient
-from psycopg2.errors import QueryCanceled
+from psycopg2.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -98,8 +98,11 @@ def test_a_database_that_is_away_is_a_503_to_be_tried_again(error: Exception) ->
     assert "SELECT" not in response.text
 
 
-def test_a_statement_that_was_stopped_is_told_from_a_database_that_is_away() -> None:
-    response = failing(OperationalError("SELECT 1", {}, QueryCanceled())).test_client().get("/fail")
+@pytest.mark.parametrize("cause", [QueryCanceled, LockNotAvailable])
+def test_a_statement_that_was_stopped_is_told_from_a_database_that_is_away(
+    cause: type[Exception],
+) -> None:
+    response = failing(OperationalError("SELECT 1", {}, cause())).test_client().get("/fail")
     document = json.loads(response.data)
     assert (response.status_code, document["cause"]) == (503, "statement_timeout")
     assert "10 s" in document["detail"]

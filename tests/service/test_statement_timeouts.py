@@ -1,0 +1,113 @@
+"""A message that takes the database longer than a statement may, and what stands in its way."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import pika
+import pytest
+from pika.channel import Channel
+from sqlalchemy import Connection, text
+
+from chassis import batches, database
+from chassis.batches import TIMEOUTS, BatchProcessor
+from chassis.database import Database
+from chassis.delivery import Delivery
+from chassis.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
+from chassis.settings import DatabaseSettings
+from chassis.suspects import Suspects
+from local.waiting import wait_until
+from tests.at_work import at_work
+
+SECONDS = 60
+LOCK = 815  # an advisory lock of this test
+
+
+class Worker:
+    """A consumer's work without its broker.
+
+    Attributes:
+        tries: how often each message was begun.
+        applied: the messages that were applied, in order.
+        stop: tells it to stop.
+    """
+
+    def __init__(self, settings: DatabaseSettings, directory: Path) -> None:
+        self.database = Database(settings, connections=1)
+        self.tries: list[str] = []
+        self.applied: list[str] = []
+        self.stop = threading.Event()
+        acts = {"fine": "SELECT 1", "slow": "SELECT pg_sleep(60)"}
+        acts["locked"] = f"SELECT pg_advisory_xact_lock({LOCK})"
+        reactions = {type: Reaction(EventData, self._act(sql)) for type, sql in acts.items()}
+        handler = EventHandler(self.database, "test", reactions)
+        self._work: BatchProcessor[ReceivedEvent]
+        self._work = BatchProcessor("test-queue", handler, self.stop, Suspects(directory))
+
+    def process(self, *types: str) -> list[str]:
+        """Process a batch with one message of each type; return those that are refused."""
+        refused = self._work.process([_delivery(type) for type in types])
+        assert refused is not None
+        return [json.loads(delivery.body)["id"] for delivery, _reason in refused]
+
+    def _act(self, sql: str) -> Callable[[Connection, EventData, str], None]:
+        def act(connection: Connection, _data: EventData, event_id: str) -> None:
+            self.tries.append(event_id)
+            connection.execute(text(sql))
+            self.applied.append(event_id)
+
+        return act
+
+
+def _delivery(type: str) -> Delivery:
+    kind = type.partition(" ")[0]
+    body = json.dumps({"id": type, "type": kind, "data": {}}).encode()
+    return Delivery(cast(Channel, None), 1, body, pika.BasicProperties(headers={}))
+
+
+@pytest.fixture
+def worker(
+    orders_db: Database,
+    database_settings: Callable[[str], DatabaseSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Worker]:
+    """A consumer of a database that stops statements soon."""
+    monkeypatch.setattr(batches, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setitem(database._OPTIONS, "statement_timeout", 1000)
+    monkeypatch.setitem(database._OPTIONS, "lock_timeout", 300)
+    worker = Worker(database_settings("orders"), tmp_path)
+    yield worker
+    worker.database.close()
+
+
+def test_a_message_that_always_takes_too_long_is_refused_and_stops_no_other(
+    worker: Worker,
+) -> None:
+    assert worker.process("fine 1", "slow", "fine 2") == ["slow"]
+    # once with the others, and then alone
+    assert worker.tries.count("slow") == 1 + TIMEOUTS
+    assert worker.applied[-2:] == ["fine 1", "fine 2"]
+    assert worker.process("fine 3") == []
+
+
+def test_a_message_that_waits_for_a_lock_is_applied_however_long_that_takes(
+    worker: Worker, orders_db: Database
+) -> None:
+    with orders_db.unit_of_work() as holder:
+        holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+
+        def work(_stop: threading.Event) -> None:
+            assert worker.process("fine", "locked") == []
+
+        with at_work(work):
+            enough = 2 * TIMEOUTS
+            wait_until(lambda: worker.tries.count("locked") > enough, SECONDS, "many tries")
+            holder.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
+    assert worker.applied[-2:] == ["fine", "locked"]
+
+
+def test_the_limit_for_locks_is_below_that_for_statements() -> None:
+    assert database.LOCK_TIMEOUT < database.STATEMENT_TIMEOUT
