@@ -175,6 +175,9 @@ class Retention:
         sizes = ("table sizes", measure)
         self._tasks: list[tuple[str, Callable[[Connection], object]]]
         self._tasks = [sizes, *others, *purges, sizes]
+        for name, _task in self._tasks:
+            # from the start: for Prometheus a counter that begins with 1 has not increased
+            FAILURES.labels(name)
         self._stop = stop
 
     def run(self) -> None:
