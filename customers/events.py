@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chassis.broker import Exchange, Message
+from chassis.broker import Binding, Exchange, Message, Queue, Topology
 from chassis.events import event
 from chassis.publisher import Publisher
 from customers.settings import Settings
 
 EXCHANGE = Exchange("customer_events", "fanout")
+_ORDERS_INBOX = "orders_inbox"
+TOPOLOGY: Topology = (EXCHANGE, Queue(_ORDERS_INBOX), Binding(_ORDERS_INBOX, EXCHANGE.name))
+"""What must be there before an event is published: orders keeps a copy of the customers."""
 SOURCE = "customer-api"
 _DATA = ("id", "email", "name", "company", "phone")
 
@@ -26,11 +29,11 @@ def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Mess
 
 
 def create_publisher(settings: Settings, name: str) -> Publisher:
-    """Start a publisher that finds the exchange there, or makes it.
+    """Start a publisher that finds the exchange and its binding there, or makes them.
 
     Its `publish` waits as long as a strict change may.
     """
     timeout = settings.events.event_publish_timeout_seconds
-    publisher = Publisher(settings.broker, name, [EXCHANGE], timeout)
+    publisher = Publisher(settings.broker, name, TOPOLOGY, timeout)
     publisher.start()
     return publisher

@@ -3,7 +3,7 @@
 import threading
 
 from chassis import idempotency, relay
-from customers.events import EXCHANGE
+from customers.events import TOPOLOGY
 from customers.settings import Settings
 
 PROCESS = "customers-relay"
@@ -11,4 +11,4 @@ PROCESS = "customers-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
-    relay.run(PROCESS, settings, [EXCHANGE], stop, [idempotency.EXPIRY])
+    relay.run(PROCESS, settings, TOPOLOGY, stop, [idempotency.EXPIRY])

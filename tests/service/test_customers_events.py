@@ -276,6 +276,25 @@ def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
     wait_until(lambda: not unsent(customers_db), SECONDS, "an empty outbox")
 
 
+def test_of_a_deleted_exchange_orders_gets_the_next_event_all_the_same(
+    customers: FlaskClient, relay: Process, broker_settings: BrokerSettings, bound: None
+) -> None:
+    relay.start()
+    with channel_of(broker_settings) as channel:
+        channel.queue_declare("orders_inbox", durable=True, arguments=broker.QUORUM)
+        channel.queue_purge("orders_inbox")
+        create(customers, "Before")
+        wait_until(lambda: _depth(channel, "orders_inbox") == 1, SECONDS, "the first event")
+        channel.exchange_delete(EXCHANGE.name)
+        create(customers, "After")
+        wait_until(lambda: _depth(channel, "orders_inbox") >= 2, SECONDS, "the second event")
+        channel.queue_purge("orders_inbox")
+
+
+def _depth(channel: BlockingChannel, queue: str) -> int:
+    return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+
 def change_on(client: FlaskClient, name: str, changes: int) -> int:
     """Create a customer, change it so many times, delete it; return its id."""
     customer_id = create(client, name)
