@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from local import processes
@@ -40,16 +41,25 @@ def binary(name: str) -> str:
 class Postgres:
     """One cluster below `home`, listening on `host`:`port` and on a socket for its owner alone.
 
-    With `fsync=False` a crash of the machine may lose data: for tests.
+    With `fsync=False` a crash of the machine may lose data: for tests. `options` are settings of
+    the server that differ from ours.
     """
 
-    def __init__(self, home: Path, *, host: str, port: int, fsync: bool = True) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        host: str,
+        port: int,
+        fsync: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
         self.home = home
         self.host = host
         self.port = port
         self.socket = home / "socket"
         self._data = home / "data"
-        self._options = SETTINGS if fsync else SETTINGS | UNSAFE
+        self._options = SETTINGS | ({} if fsync else UNSAFE) | dict(options or {})
         self._account = postgres_account()
         self._daemon = Daemon(
             f"PostgreSQL on port {port}", self._data, home / "server.pid", home / "server.log"
@@ -119,9 +129,11 @@ class Postgres:
             make_private(directory, self._account)
         if (self._data / "PG_VERSION").exists():
             return
-        self._run(
-            [binary("initdb"), "-D", str(self._data), "-U", SUPERUSER, *INITDB_OPTIONS],
-        )
+        self._fill()
+
+    def _fill(self) -> None:
+        """Make the data, in a directory that is empty."""
+        self._run([binary("initdb"), "-D", str(self._data), "-U", SUPERUSER, *INITDB_OPTIONS])
         (self._data / "pg_hba.conf").write_text(ACCESS)
 
     def _remove_stale_locks(self) -> None:
@@ -139,7 +151,7 @@ class Postgres:
             lines = (self._data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
+        return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
 
     def _run(self, command: list[str], text: str = "") -> None:
         done = subprocess.run(

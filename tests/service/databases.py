@@ -1,0 +1,37 @@
+"""PostgreSQL servers of a test's own, to be stopped, frozen and cut off at will."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import SecretStr
+
+from chassis import migrations
+from chassis.settings import DatabaseSettings
+from local.homes import private_home
+from local.ports import free_port
+from local.postgres import Postgres
+from tests.conftest import DATABASES, PASSWORD
+
+
+@contextmanager
+def own_database(service: str) -> Iterator[tuple[DatabaseSettings, Postgres]]:
+    """Lend a service's database, migrated, on a server that nobody else uses."""
+    name, user = DATABASES[service]
+    with private_home() as home:
+        server = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
+        server.start()
+        try:
+            server.create_database(name, user, PASSWORD)
+            settings = settings_of(service, str(server.port))
+            migrations.upgrade(service, settings)
+            yield settings, server
+        finally:
+            server.stop()
+
+
+def settings_of(service: str, ports: str) -> DatabaseSettings:
+    """Where a service's database is: at one port of 127.0.0.1, or at several."""
+    name, user = DATABASES[service]
+    hosts = ",".join("127.0.0.1" for _ in ports.split(","))
+    secret = SecretStr(PASSWORD)
+    return DatabaseSettings(host=hosts, port=ports, name=name, user=user, password=secret)

@@ -1,0 +1,98 @@
+"""A PostgreSQL whose machine vanishes without a word: what is sent there is lost, nothing comes."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from chassis import database
+from chassis.database import Database
+from chassis.database import _has_something_to_read as is_ended
+from chassis.settings import BrokerSettings
+from inventory.app import create_app
+from inventory.events import RELAY_TOPOLOGY
+from inventory.settings import Settings
+from local.drill.network import Network
+from local.drill.platform import Unsuitable
+from local.errors import StackError
+from tests.at_work import at_work
+from tests.service.conftest import NOWHERE, SERVER, port
+from tests.service.databases import own_database
+from tests.service.mailing import eventually
+from tests.service.relaying import relay_until
+
+BOUND = 30.0  # three times what the settings of the connections lead to
+UNSENT = "outbox WHERE sent_at IS NULL"
+SLEEPING = "pg_stat_activity WHERE wait_event = 'PgSleep'"
+SLEEP = text("SET LOCAL statement_timeout = 0; SELECT pg_sleep(120)")
+
+
+@contextmanager
+def cut_off(server_port: int) -> Iterator[None]:
+    """Have all packets from and to a port of this machine vanish."""
+    network = Network(f"tests_cut_{server_port}")
+    try:
+        with network.disturbed("cut", ("127.0.0.1", server_port)):
+            yield
+    except Unsuitable as error:
+        pytest.skip(f"cutting a database off {error}")
+    except StackError as error:
+        if "nft" not in str(error):
+            raise
+        pytest.skip(f"cutting a database off needs nftables: {error}")
+
+
+def slept(used: Database) -> None:
+    """Wait for an answer that is long in coming."""
+    with used.unit_of_work() as connection:
+        connection.execute(SLEEP)
+
+
+def count(used: Database, of: str) -> int:
+    """How many rows there are."""
+    with used.read() as connection:
+        return int(connection.execute(text(f"SELECT count(*) FROM {of}")).scalar_one())
+
+
+def idling(used: Database) -> Any:
+    """Use a connection, and return it as the driver knows it, back in the pool."""
+    with used.read() as connection:
+        connection.execute(text("SELECT 1"))
+        return connection.connection.driver_connection
+
+
+def test_a_machine_that_vanishes_is_noticed_in_time_and_all_goes_on_when_it_is_back(
+    broker_settings: BrokerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
+    with own_database("inventory") as (where, server), ThreadPoolExecutor(4) as pool:
+        settings = Settings(SERVER, port(), port(), port(), where, NOWHERE)
+        api = create_app(settings).test_client()
+        with closing(Database(where, 2)) as used, closing(Database(where, 1)) as idle:
+            relay = partial(relay_until, where, broker_settings, RELAY_TOPOLOGY)
+            with at_work(relay):
+                assert api.post("/api/movies", json={"title": "Metropolis"}).status_code == 201
+                eventually(lambda: count(used, UNSENT) == 0, "the first event to be relayed")
+                driver = idling(idle)
+                in_flight = pool.submit(slept, used)
+                eventually(lambda: count(used, SLEEPING) == 1, "a query in flight")
+                with cut_off(server.port):
+                    asked = pool.submit(api.get, "/api/movies")
+                    assert api.get("/ready").status_code == 503
+                    with pytest.raises(OperationalError) as noticed:
+                        in_flight.result(BOUND)
+                    assert database.is_outage(noticed.value)
+                    assert asked.result(BOUND).status_code == 503
+                    eventually(
+                        lambda: is_ended(driver.fileno()), "the idle connection to end", BOUND
+                    )
+                assert api.get("/ready").status_code == 200
+                assert api.get("/api/movies").status_code == 200
+                assert idling(idle) is not driver
+                assert api.post("/api/movies", json={"title": "M"}).status_code == 201
+                eventually(lambda: count(used, UNSENT) == 0, "the second event to be relayed")
