@@ -5,14 +5,18 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
+from prometheus_client import Counter
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonEncoder
 
 from chassis import trace
+from chassis.log_output import Output
 from chassis.printable import escaped
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
+DROPPED = Counter("log_lines_dropped_total", "Log lines that were dropped since nobody read them")
+_EXIT_SECONDS = 2.0  # for lines that wait at the end
 _ENCODER = JsonEncoder(ensure_ascii=False)
 
 
@@ -44,15 +48,42 @@ class Formatter(logging.Formatter):
         return escaped(_ENCODER.encode(line | dict(extra)))
 
 
+class Handler(logging.Handler):
+    """Writes records to standard output without waiting for its reader (chassis.log_output)."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.setFormatter(Formatter(process))
+        self._output = Output(sys.stdout.fileno(), process, DROPPED.inc)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            self._output.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Give the reader a moment for the lines that wait, as logging does at exit."""
+        self._output.drain(_EXIT_SECONDS)
+
+
 def configure(process: str) -> None:
     """Log this process's records, and those of its libraries from warning on, as JSON lines."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Formatter(process))
+    handler = Handler(process)
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    # in a worker of granian's: its lines keep their order among ours
+    logging.getLogger("_granian").handlers = [handler]
     for noisy in ("urllib3", "werkzeug", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pika logs each failed attempt with a traceback; chassis.connection says it in one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+def flush() -> None:
+    """Give the reader a moment for the lines that wait, where Python itself does not at exit."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def granian_config(process: str) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import NoReturn
 
 from chassis import logs, metrics, unread_answers
@@ -15,6 +17,7 @@ from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 
 GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
 HEADER_SECONDS = 10  # longer than chassis.kept_connections keeps one idle
+MASTER = Path(__file__).with_name("granian_master.py").absolute()
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 1.0
 logger = logging.getLogger(__name__)
@@ -40,7 +43,9 @@ def run(process: str, target: str, server: ServerSettings, port: PortSettings) -
     options = [*options_of(server, port), "--log-config", str(log_config)]
     options += ["--working-dir", str(place.code_dir.absolute())]
     os.chdir("/")
-    os.execv(sys.executable, [sys.executable, "-m", "granian", *options, target])
+    # isolated: else the modules beside it would hide those of the standard library
+    command = [sys.executable, "-I", str(MASTER), process, *options, target]
+    os.execv(command[0], command)
 
 
 def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
@@ -71,6 +76,8 @@ def become_worker(process: str) -> None:
     """Prepare the process in which granian loads the application: a worker of `process`."""
     die_with_parent()
     logs.configure(process)
+    # a child of multiprocessing ends without what Python does at exit
+    Finalize(None, logs.flush, exitpriority=0)
     unread_answers.close_unread()
 
 

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +75,16 @@ def _patient_with_databases() -> None:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Logged]:
+def logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Logged]:
     """Logging as a service configures it, until the test ends; what it has logged, line by line."""
-    root, output = logging.getLogger(), StringIO()
+    root, output = logging.getLogger(), tmp_path / "logged"
     levels = {logger: logger.level for logger in (root, *map(logging.getLogger, LIBRARIES))}
     # taken away before: `configure` closes those that it finds
     handlers, root.handlers = root.handlers, []
-    monkeypatch.setattr(sys, "stdout", output)
-    logs.configure("inventory-api")
-    yield lambda: [json.loads(line) for line in output.getvalue().split("\n")[:-1]]
+    with output.open("w") as stdout, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        logs.configure("inventory-api")
+    yield lambda: [json.loads(line) for line in output.read_text().split("\n")[:-1]]
     root.handlers = handlers
     for logger, level in levels.items():
         logger.setLevel(level)

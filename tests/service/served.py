@@ -112,8 +112,10 @@ def received(connection: socket.socket) -> Reply:
 
 
 @contextmanager
-def serving(service: str, variables: Mapping[str, str], home: Path) -> Iterator[Served]:
-    """Serve a service for a block, as PM2 would."""
+def serving(
+    service: str, variables: Mapping[str, str], home: Path, stdout: int | None = None
+) -> Iterator[Served]:
+    """Serve a service for a block, as PM2 would; it logs to `stdout` or, without one, to a file."""
     port, log = free_port(), home / f"{service}.log"
     name = service.upper() if service == "gateway" else f"{service.upper()}_API"
     own = {"PATH": os.environ["PATH"], "STATE_DIR": str(home / "state"), f"{name}_PORT": str(port)}
@@ -122,8 +124,8 @@ def serving(service: str, variables: Mapping[str, str], home: Path) -> Iterator[
             [sys.executable, "-m", service, "serve"],
             cwd=ROOT,
             env={**own, f"{service.upper()}_BIND": "127.0.0.1", **variables},
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=output if stdout is None else stdout,
+            stderr=output,
         )
     served = Served(port, log, process)
     try:

@@ -1,0 +1,238 @@
+"""Log lines whose reader may not read: nobody waits for it; none is lost while there is room."""
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from chassis.log_output import LIMIT_BYTES, Output
+from local.layout import CHECKOUT
+from local.waiting import wait_until
+
+SECONDS = 30.0
+LINE = "a line like those of requests, of some two hundred bytes " + "." * 150
+Ends = tuple[int, int]
+
+
+def _pipe() -> Ends:
+    return os.pipe()
+
+
+def _socket_pair() -> Ends:
+    """What PM2 gives its processes as standard output."""
+    reader, writer = socket.socketpair()
+    return reader.detach(), writer.detach()
+
+
+@pytest.fixture(params=[_pipe, _socket_pair], ids=["pipe", "socket"])
+def ends(request: pytest.FixtureRequest) -> Iterator[Ends]:
+    """The two ends of what lines go through: where they are read, where they are written."""
+    reader, writer = request.param()
+    yield reader, writer
+    for end in (reader, writer):
+        with suppress(OSError):
+            os.close(end)
+
+
+class Dropped:
+    """Counts lines that are dropped."""
+
+    count = 0
+
+    def __call__(self) -> None:
+        """Count one."""
+        self.count += 1
+
+
+def _read_until(reader: int, end: str) -> list[str]:
+    """Read lines until one that is `end`."""
+    with os.fdopen(os.dup(reader), errors="strict") as file:
+        lines = []
+        while (line := file.readline()) != f"{end}\n":
+            assert line.endswith("\n")
+            lines.append(line[:-1])
+        return lines
+
+
+@contextmanager
+def _reading(reader: int) -> Iterator[list[str]]:
+    """Read during a block, which has to write the line `end`; lends what was read before it."""
+    lines: list[str] = []
+    thread = threading.Thread(target=lambda: lines.extend(_read_until(reader, "end")), daemon=True)
+    thread.start()
+    yield lines
+    thread.join(SECONDS)
+
+
+def _numbers(lines: list[str]) -> list[int]:
+    return [int(line.partition(" ")[0]) for line in lines if line[0].isdigit()]
+
+
+def test_lines_that_find_no_room_wait_and_come_in_order(ends: Ends) -> None:
+    reader, writer = ends
+    dropped = Dropped()
+    output = Output(writer, "gateway", dropped)
+    count = LIMIT_BYTES // len(LINE) // 2
+    for number in range(count):
+        output.write(f"{number} {LINE}\n")
+    output.write("end\n")
+    assert _numbers(_read_until(reader, "end")) == list(range(count))
+    assert dropped.count == 0
+
+
+def test_lines_beyond_the_limit_are_dropped_counted_and_told_of_where_they_were(
+    ends: Ends,
+) -> None:
+    reader, writer = ends
+    dropped = Dropped()
+    output = Output(writer, "gateway", dropped)
+    for number in range(20_000):
+        output.write(f"{number} {LINE}\n")
+    assert 0 < dropped.count < 20_000
+    with _reading(reader) as lines:
+        output.drain(SECONDS)
+        output.write(f"20000 {LINE}\n")
+        output.write("end\n")
+    kept = 20_000 - dropped.count
+    assert _numbers(lines) == [*range(kept), 20_000]
+    [place] = [n for n, line in enumerate(lines) if not line[0].isdigit()]
+    assert place == kept
+    assert '"process": "gateway", "message": "log lines dropped' in lines[place]
+    assert f'"dropped": {dropped.count}}}' in lines[place]
+
+
+def test_writing_waits_for_no_reader_but_what_shares_the_descriptor_is_not_changed(
+    ends: Ends,
+) -> None:
+    _reader, writer = ends
+    Output(writer, "gateway").write("one\n")
+    assert os.get_blocking(writer)
+    assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def test_a_line_larger_than_all_room_arrives_whole(ends: Ends) -> None:
+    reader, writer = ends
+    output = Output(writer, "gateway")
+    output.write("x" * 3_000_000 + "\n")
+    with _reading(reader) as lines:
+        output.drain(SECONDS)
+        output.write("end\n")
+    assert lines == ["x" * 3_000_000]
+
+
+def test_a_reader_that_has_gone_holds_nobody_up(ends: Ends) -> None:
+    reader, writer = ends
+    dropped = Dropped()
+    output = Output(writer, "gateway", dropped)
+    os.close(reader)
+    for _ in range(10):
+        output.write(f"{LINE}\n")
+    output.drain(SECONDS)
+    assert dropped.count == 10
+
+
+def test_lines_that_wait_are_dropped_when_the_reader_goes(ends: Ends) -> None:
+    reader, writer = ends
+    dropped = Dropped()
+    output = Output(writer, "gateway", dropped)
+    for _ in range(5_000):
+        output.write(f"{LINE}\n")
+    before = dropped.count
+    os.close(reader)
+    wait_until(lambda: dropped.count > before, SECONDS, "the lines to be given up")
+    output.drain(SECONDS)
+    output.write(f"{LINE}\n")
+
+
+def test_a_forked_child_writes_its_own_lines_and_not_those_of_its_parent(ends: Ends) -> None:
+    reader, writer = ends
+    output = Output(writer, "gateway")
+    for number in range(3_000):
+        output.write(f"{number} {LINE}\n")
+    child = os.fork()
+    if child == 0:
+        output.write("child\n")
+        output.drain(SECONDS)
+        os._exit(0)
+    with _reading(reader) as lines:
+        os.waitpid(child, 0)
+        output.drain(SECONDS)
+        output.write("end\n")
+    assert lines.count("child") == 1
+    assert _numbers(lines) == list(range(3_000))
+
+
+CONFIGURED = "import logging, os, sys; from chassis import logs; logs.configure('gateway'); "
+MANY = f"[logging.getLogger('x').info('%d {LINE}', n) for n in range(1000)]; "
+Piped = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def run() -> Iterator[Piped]:
+    """Run a program with configured logs, its output in a pipe."""
+    started = []
+
+    def start(code: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", CONFIGURED + code]
+        process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os._exit(1)",
+        "raise RuntimeError('why')",
+        "os.abort()",
+        "os.kill(os.getpid(), 9)",
+        "os.kill(os.getpid(), 15)",
+    ],
+)
+def test_the_last_line_before_an_end_is_not_lost(run: Piped, end: str) -> None:
+    said, _ = run(f"logging.getLogger('x').info('the last words'); {end}").communicate()
+    assert b"the last words" in said
+
+
+def test_lines_that_wait_at_the_end_are_written_if_somebody_reads(run: Piped) -> None:
+    said, _ = run(MANY + "logging.getLogger('x').info('the last words')").communicate()
+    assert said.count(b"\n") == 1001
+    assert b"the last words" in said.splitlines()[-1]
+
+
+def test_an_end_does_not_wait_for_a_reader_that_does_not_read(run: Piped) -> None:
+    assert run(MANY + "sys.exit(3)").wait(SECONDS) == 3
+
+
+def test_dropped_lines_are_a_metric(run: Piped) -> None:
+    more = f"[logging.getLogger('x').info('{LINE}') for n in range(10000)]; "
+    value = "logs.DROPPED._value.get()"
+    assert run(f"{more} sys.exit(7 if {value} > 1000 else 1)").wait(SECONDS) == 7
+
+
+def test_a_signals_handler_logs_in_the_middle_of_a_line(run: Piped) -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGALRM, "
+        "lambda *_: logging.getLogger('x').info('in between')); "
+        "signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005); "
+        "[logging.getLogger('x').info('%d', n) for n in range(20000)]; "
+        "signal.setitimer(signal.ITIMER_REAL, 0); logging.getLogger('x').info('whole')"
+    )
+    said, _ = run(code).communicate(timeout=SECONDS)
+    assert b"in between" in said
+    assert b"whole" in said.splitlines()[-1]
