@@ -10,6 +10,7 @@ from chassis.delivery import Delivery
 from chassis.errors import BrokerUnavailableError
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 60.0
+_MOST, _MOST_OCTETS = 5000, 64_000_000
 logger = logging.getLogger(__name__)
 
 
@@ -31,17 +32,23 @@ class Aside:
 
     def __init__(self, dead_letters: DeadLetters) -> None:
         self._dead_letters = dead_letters
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[Delivery, _Waiting] = {}
 
     def __contains__(self, delivery: Delivery) -> bool:
-        return any(waiting.delivery is delivery for waiting in self._waiting)
+        return delivery in self._waiting
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def is_full(self) -> bool:
+        """Tell whether no more messages than these should be held."""
+        octets = sum(len(delivery.body) for delivery in self._waiting)
+        return len(self._waiting) >= _MOST or octets >= _MOST_OCTETS
 
     def add(self, refused: Iterable[tuple[Delivery, str]]) -> None:
         """Take messages, each with the reason why it was refused."""
-        self._waiting += [_Waiting(delivery, reason) for delivery, reason in refused]
+        for delivery, reason in refused:
+            self._waiting[delivery] = _Waiting(delivery, reason)
 
     def publish(self, done: Callable[[Delivery], None]) -> None:
         """Publish what is due, and call `done` for each that is confirmed.
@@ -49,14 +56,18 @@ class Aside:
         One that can't be published is tried again later, and later each time; the others pass it.
         """
         # of a lost channel nothing can be acknowledged: the broker delivers it again
-        self._waiting = [waiting for waiting in self._waiting if waiting.delivery.channel.is_open]
+        self._waiting = {
+            delivery: waiting
+            for delivery, waiting in self._waiting.items()
+            if delivery.channel.is_open
+        }
         now = time.monotonic()
-        for waiting in [waiting for waiting in self._waiting if waiting.next_at <= now]:
+        for waiting in [one for one in self._waiting.values() if one.next_at <= now]:
             if not self._dead_letters.ready():
                 return
             if self._put(waiting):
                 done(waiting.delivery)
-                self._waiting.remove(waiting)
+                del self._waiting[waiting.delivery]
 
     def _put(self, waiting: _Waiting) -> bool:
         delivery = waiting.delivery
@@ -64,7 +75,7 @@ class Aside:
             self._dead_letters.put(delivery.body, delivery.properties, waiting.reason)
         except BrokerUnavailableError as error:
             waiting.put_off()
-            extra = {"message_id": delivery.properties.message_id, "reason": str(error)}
+            extra = {"message_id": delivery.message_id, "reason": str(error)}
             logger.warning("dead letter not confirmed", extra=extra)
             return False
         return True

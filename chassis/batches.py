@@ -7,6 +7,7 @@ from typing import Generic
 
 from prometheus_client import Counter, Histogram
 
+from chassis.amqp_tables import UNREADABLE
 from chassis.backoff import Backoff
 from chassis.database import is_statement_timeout
 from chassis.delivery import Delivery, Handler, ItemT, RejectedError
@@ -98,6 +99,7 @@ class BatchProcessor(Generic[ItemT]):
         refused: list[Refused] = []
         for delivery in deliveries:
             try:
+                _check_readable(delivery)
                 good.append((delivery, self._handler.parse(delivery)))
             except RejectedError as error:
                 refused.append((delivery, str(error)))
@@ -153,6 +155,11 @@ class BatchProcessor(Generic[ItemT]):
         stopped = self._stop.wait(seconds)
         self._suspects.take(self._alone)
         return stopped
+
+
+def _check_readable(delivery: Delivery) -> None:
+    if UNREADABLE in delivery.headers:
+        raise RejectedError("The properties of the message can't be read.")
 
 
 def _named(error: Exception) -> str:

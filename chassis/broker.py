@@ -3,12 +3,17 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import pika
 from pika.channel import Channel
 
+from chassis import amqp_tables
 from chassis.settings import BrokerSettings
+
+# whoever speaks to the broker knows this module
+amqp_tables.install()
 
 HEARTBEAT = 10  # seconds; a dead peer is noticed within 30
 CONNECT_TIMEOUT = 2  # seconds
@@ -27,16 +32,19 @@ class Message:
         headers: trace, and whatever a consumer needs besides the body.
         mandatory: whether a queue must be there to take it.
         urgent: whether an order waits for it: in an outbox it passes what no order waits for.
+        properties: further ones of AMQP's, by pika's names, in place of our own. An outbox does
+            not store them.
     """
 
     body: bytes
     routing_key: str
     exchange: str = ""
     id: str = field(default_factory=lambda: str(uuid4()))
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
     mandatory: bool = True
     urgent: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def destination(self) -> str:

@@ -51,11 +51,17 @@ class Connection:
         self._channel_reason = ""
         self._said = ""
         self._ready_at: float | None = None  # on the monotonic clock
+        self._failed = False
         self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def has_failed(self) -> bool:
+        """Tell, once, whether an error in this process has ended a connection."""
+        failed, self._failed = self._failed, False
+        return failed
 
     def call(self, action: Callable[[], None]) -> None:
         """Run `action` on the connection's thread, from any thread.
@@ -109,6 +115,7 @@ class Connection:
                 _close(connection)
             connection.ioloop.start()
         except Exception as error:
+            self._note_failure()
             logger.exception("broker connection failed unexpectedly")
             self._reason = str(error) or type(error).__name__
         finally:
@@ -117,8 +124,9 @@ class Connection:
                 connection.ioloop.close()
 
     def _new(self) -> SelectConnection:
-        connection = SelectConnection(
+        connection = _Reading(
             self._parameters,
+            on_failure=self._note_failure,
             on_open_callback=self._opened,
             on_open_error_callback=self._ended,
             on_close_callback=self._ended,
@@ -126,6 +134,9 @@ class Connection:
         connection.add_on_connection_blocked_callback(lambda _c, frame: self._blocked(frame))
         connection.add_on_connection_unblocked_callback(lambda _c, _frame: self._user.blocked(None))
         return connection
+
+    def _note_failure(self) -> None:
+        self._failed = True
 
     def _opened(self, connection: SelectConnection) -> None:
         connection.channel(on_open_callback=self._channel_opened)
@@ -156,6 +167,21 @@ class Connection:
             extra = {"connection": self._name, "reason": self._reason}
             logger.warning("broker connection lost", extra=extra)
         connection.ioloop.stop()
+
+
+class _Reading(SelectConnection):
+    """A connection that says when it fails at what it has read; pika itself calls that lost."""
+
+    def __init__(self, *arguments: Any, on_failure: Callable[[], None], **options: Any) -> None:
+        self._on_failure = on_failure
+        super().__init__(*arguments, **options)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        try:
+            super()._on_data_available(data_in)
+        except Exception:
+            self._on_failure()
+            raise
 
 
 def _close(connection: SelectConnection) -> None:

@@ -59,7 +59,8 @@ class Consumer(Generic[ItemT]):
         self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._channel: Channel | None = None
         self._consuming: Channel | None = None
-        self._one_by_one = False
+        self._one_by_one = 0  # so many messages yet
+        self._room_made_at = 0  # with so many messages put aside
         parts = list(topology)
         self._connection = Connection(settings, name, parts, self)
         self._guard = QueueGuard(settings, parts, self._connection)
@@ -94,9 +95,17 @@ class Consumer(Generic[ItemT]):
         if channel is None or channel is self._consuming or not self._batches.can_begin():
             return
         self._consuming = channel
-        self._one_by_one = self._suspects.any()
-        prefetch = 1 if self._one_by_one else PREFETCH
-        self._call(lambda: self._consume(channel, prefetch))
+        self._one_by_one = self._messages_to_take_alone()
+        self._call(lambda: self._consume(channel))
+
+    def _messages_to_take_alone(self) -> int:
+        """Return how many, so that what ends a process or a connection is alone when it does."""
+        if self._connection.has_failed():
+            return PREFETCH
+        return 1 if self._suspects.any() else 0
+
+    def _prefetch(self) -> int:
+        return 1 if self._one_by_one else PREFETCH
 
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
@@ -116,14 +125,31 @@ class Consumer(Generic[ItemT]):
             self._acknowledge(done, everything=not (often or self._aside))
         self._aside.publish(self._dead_lettered)
         if others:
-            self._end_one_by_one(others[0].channel)
+            self._end_one_by_one(others)
+        self._make_room()
         return True
 
-    def _end_one_by_one(self, channel: Channel) -> None:
-        """Take many messages at once again: what a broker delivers again comes before the rest."""
-        if self._one_by_one:
-            self._one_by_one = False
+    def _make_room(self) -> None:
+        """Have more delivered, where much of what may be in hand are messages put aside.
+
+        A new subscription may have as many in hand as the one before it, which keeps its own.
+        """
+        channel, put_aside = self._consuming, len(self._aside)
+        self._room_made_at = min(self._room_made_at, put_aside)
+        much = max(1, self._prefetch() // 2)
+        if put_aside - self._room_made_at < much or self._aside.is_full():
+            return
+        self._room_made_at = put_aside
+        if channel is not None:
             self._call(lambda: self._consume_anew(channel))
+
+    def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
+        """Take many messages at once again: what a broker delivers again comes before the rest."""
+        if not self._one_by_one:
+            return
+        self._one_by_one = max(0, self._one_by_one - len(handled))
+        if not self._one_by_one:
+            self._call(lambda: self._consume_anew(handled[0].channel))
 
     def _dead_lettered(self, delivery: Delivery) -> None:
         self._acknowledge([delivery], everything=False)
@@ -167,17 +193,17 @@ class Consumer(Generic[ItemT]):
         self._channel = channel
         self._in_flight.set(0)
 
-    def _consume(self, channel: Channel, prefetch: int) -> None:
+    def _consume(self, channel: Channel) -> None:
         if channel.is_open:
             # what is set counts for the consumers that come after
-            channel.basic_qos(prefetch_count=prefetch)
+            channel.basic_qos(prefetch_count=self._prefetch())
             self._guard.asked()
             channel.basic_consume(
                 self._queue, self._deliver, callback=lambda _frame: self._guard.begun()
             )
 
     def _consume_anew(self, channel: Channel) -> None:
-        _cancel(channel, lambda: self._consume(channel, PREFETCH))
+        _cancel(channel, lambda: self._consume(channel))
 
     def lost(self, reason: str) -> None:
         """What was not acknowledged will be delivered again."""

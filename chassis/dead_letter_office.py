@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 import click
 import pika
@@ -15,8 +16,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
 from chassis import broker
+from chassis.amqp_tables import as_text
 from chassis.cli import echo
-from chassis.dead_letters import REASON, TIME, carried
+from chassis.dead_letters import REASON, TIME, carried, described
 from chassis.printable import escaped_line
 from chassis.settings import BrokerSettings
 
@@ -35,7 +37,7 @@ class DeadLetter:
     @property
     def id(self) -> str:
         """The message id by which the commands name it."""
-        return self.properties.message_id or "-"
+        return escaped_line(as_text(self.properties.message_id or "-"))
 
     @property
     def reason(self) -> str:
@@ -78,11 +80,10 @@ class DeadLetterOffice:
 
         def publish(channel: BlockingChannel, letter: DeadLetter) -> None:
             properties = pika.BasicProperties(
-                content_type=letter.properties.content_type,
                 delivery_mode=pika.DeliveryMode.Persistent,
                 message_id=letter.properties.message_id,
-                timestamp=letter.properties.timestamp,
                 headers=carried(letter.properties),
+                **described(letter.properties),
             )
             channel.basic_publish("", self._settings.queue, letter.body, properties, True)
 
@@ -167,12 +168,21 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
         if not found:
             raise click.ClickException(f"no dead letter has the id {message_id}")
         for letter in found:
-            echo(json.dumps(letter.properties.headers, indent=2, default=str))
+            echo(json.dumps(_shown(letter.properties.headers), indent=2, default=str))
             echo(letter.text)
 
     _selecting(dlq, "requeue", "requeued", DeadLetterOffice.requeue)
     _selecting(dlq, "discard", "discarded", DeadLetterOffice.discard)
     return dlq
+
+
+def _shown(value: Any) -> Any:
+    """Return a header's value, or all headers, as JSON can show it."""
+    if isinstance(value, dict):
+        return {as_text(name): _shown(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_shown(one) for one in value]
+    return as_text(value) if isinstance(value, bytes) else value
 
 
 def _selecting(

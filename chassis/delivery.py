@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeVar
 import pika
 from pika.channel import Channel
 
+from chassis.amqp_tables import as_text
+
 COUNTS = ("x-delivery-count", "x-acquired-count")
 """The headers in which a broker says how often it has delivered a message before."""
 
@@ -24,6 +26,12 @@ class Delivery:
     body: bytes
     properties: pika.BasicProperties
     redelivered: bool = False
+
+    @property
+    def message_id(self) -> str | None:
+        """The message's id, None without one; what of it is no UTF-8 is lone surrogates."""
+        message_id = self.properties.message_id
+        return None if message_id is None else as_text(message_id)
 
     @property
     def headers(self) -> dict[str, Any]:

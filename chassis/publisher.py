@@ -15,7 +15,7 @@ from enum import Enum
 import pika
 from pika.channel import Channel
 
-from chassis import broker
+from chassis import amqp_tables, broker
 from chassis.broker import Message
 from chassis.confirms import PUBLISHED, Confirms, Pending, fail
 from chassis.connection import Connection
@@ -252,7 +252,7 @@ class Publisher:
         self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
     ) -> None:
         """A mandatory message that no queue took: fail it, and have the queues there again."""
-        self._confirms.returned(properties.message_id or "")
+        self._confirms.returned(amqp_tables.as_text(properties.message_id or ""))
         self._declare()
 
     def _declared(self) -> None:
@@ -295,19 +295,21 @@ def _check_size(message: Message, properties: pika.BasicProperties, frame_max: i
         ValueError: they don't.
     """
     # at most four bytes a character; encoding them all twice would cost each message
-    characters = sum(len(name) + len(value) for name, value in message.headers.items())
-    if 4 * characters < frame_max // 2:
-        return
+    if all(isinstance(value, str) for value in message.headers.values()):
+        characters = sum(len(name) + len(value) for name, value in message.headers.items())
+        if 4 * characters < frame_max // 2:
+            return
     size = sum(map(len, properties.encode())) + _FRAME_OVERHEAD
     if size > frame_max:
         raise ValueError(f"its headers take {size:,} bytes, and a frame {frame_max:,}")
 
 
 def _properties(message: Message) -> pika.BasicProperties:
-    return pika.BasicProperties(
-        content_type=message.content_type,
-        delivery_mode=pika.DeliveryMode.Persistent,
-        message_id=message.id,
-        timestamp=broker.now(),
-        headers=dict(message.headers),
-    )
+    ours = {
+        "content_type": message.content_type,
+        "delivery_mode": pika.DeliveryMode.Persistent,
+        "message_id": amqp_tables.as_sent(message.id),
+        "timestamp": broker.now(),
+        "headers": dict(message.headers),
+    }
+    return pika.BasicProperties(**{**ours, **message.properties})

@@ -411,13 +411,13 @@ def test_a_dead_letter_leaves_out_headers_that_its_frame_has_no_room_for_and_say
     [letter] = DeadLetterOffice(billing_settings.broker).letters()
     found = letter.properties.headers or {}
     assert found["small"] == "kept" and found["X-Request-ID"] == "the-request"
-    assert found["x-headers-left-out"] == "large (130,005 bytes)"
+    assert found["x-headers-left-out"] == "large (130,011 bytes)"
     stop.set()
     wait_until(lambda: consumers(channel) == 0, SECONDS, "no consumer")
     assert DeadLetterOffice(billing_settings.broker).requeue({"poison"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None and again.headers is not None
-    assert again.headers["x-headers-left-out"] == "large (130,005 bytes)"
+    assert again.headers["x-headers-left-out"] == "large (130,011 bytes)"
 
 
 def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
@@ -428,7 +428,7 @@ def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
     assert DeadLetterOffice(billing_settings.broker).requeue({"m"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None and again.headers is not None
-    assert again.headers["x-headers-left-out"] == "large (130,005 bytes)"
+    assert again.headers["x-headers-left-out"] == "large (130,011 bytes)"
     assert "large" not in again.headers
 
 

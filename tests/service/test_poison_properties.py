@@ -1,0 +1,212 @@
+"""Messages whose properties and headers are hard to read, to carry or to put aside."""
+
+import json
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pika import data
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import NackError
+from pika.spec import BasicProperties
+
+from billing.settings import Settings
+from chassis.amqp_tables import RawValue
+from chassis.consumer import PREFETCH
+from chassis.database import Database
+from chassis.dead_letter_office import DeadLetterOffice
+from chassis.dead_letters import REASON
+from local.rabbitmq import RabbitMQ
+from local.waiting import wait_until
+from tests.service import test_consumer
+from tests.service.test_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_for_rows, waiting
+
+channel, consume = test_consumer.channel, test_consumer.consume
+Consume = Callable[[], threading.Event]
+
+
+def nested(depth: int) -> RawValue:
+    """An array in an array in an array."""
+    data = b""
+    for _ in range(depth - 1):
+        data = b"A" + struct.pack(">I", len(data)) + data
+    return RawValue(b"A", struct.pack(">I", len(data)) + data)
+
+
+MILLISECONDS = RawValue(b"T", struct.pack(">Q", 1_772_000_000_000))
+HEADERS: dict[str, Any] = {
+    "milliseconds": MILLISECONDS,
+    "latest": RawValue(b"T", b"\xff" * 8),
+    "nested": nested(2000),
+    "both": {"deep": [nested(1000), MILLISECONDS]},
+    "fraction": 1.5,
+    "no": None,
+    "yes": True,
+    "bytes": b"\xff\x00",
+}
+
+
+def publish(channel: BlockingChannel, queue: str, body: bytes, **properties: Any) -> None:
+    """Publish a message as another client would."""
+    channel.basic_publish("", queue, body, BasicProperties(**properties))
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_bills_with_headers_that_nobody_can_read_are_recorded_as_others_are(
+    name: str, channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    body = b'{"user_id": "u", "number_of_items": 1, "total_amount": 1}'
+    publish(channel, QUEUE, body, message_id="odd", headers={name: HEADERS[name]})
+    post(channel, GOOD, "good")
+    consume()
+    wait_for_rows(billing_db, 2)
+    wait_until(lambda: waiting(channel, QUEUE) == 0, SECONDS, "an empty queue")
+    assert waiting(channel, DEAD) == 0
+
+
+def test_a_dead_letter_keeps_types_and_properties_on_its_way_there_and_back(
+    channel: BlockingChannel, billing_db: Database, billing_settings: Settings, consume: Consume
+) -> None:
+    described = {
+        "content_type": "text/x-odd",
+        "content_encoding": "identity",
+        "correlation_id": "c-1",
+        "reply_to": "r-1",
+        "app_id": "till 7",
+        "type": "bill",
+        "timestamp": 1_772_000_000_000,
+        "priority": 3,
+    }
+    publish(channel, QUEUE, b"poison", message_id="odd", headers=HEADERS, **described)
+    stop = consume()
+    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
+    stop.set()
+    wait_until(lambda: test_consumer.consumers(channel) == 0, SECONDS, "no consumer")
+    office = DeadLetterOffice(billing_settings.broker)
+    [letter] = office.letters()
+    assert office.requeue({"odd"}) == 1
+    _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
+    assert again is not None
+    for properties in (letter.properties, again):
+        assert {name: getattr(properties, name) for name in described} == described
+        headers = dict(properties.headers or {})
+        headers.pop("x-delivery-count", None)
+        if properties is not again:
+            assert "not JSON" in str(headers.pop(REASON))
+            headers.pop("x-dead-letter-time")
+        pieces: list[bytes] = []
+        expected: list[bytes] = []
+        for name, value in HEADERS.items():
+            data.encode_value(pieces, headers.pop(name))
+            data.encode_value(expected, value)
+        assert b"".join(pieces) == b"".join(expected)
+        assert not headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"large": "x" * 130_900},
+        {f"b{number}": True for number in range(14_000)},
+        {"flags": [True] * 60_000},
+        {"nested": nested(25_000)},
+        {b"\xff" * 100: "x"},
+    ],
+    ids=["long text", "many names", "60,000 bools", "nested", "no UTF-8"],
+)
+def test_a_dead_letter_always_fits_and_holds_up_no_bill(
+    headers: dict[Any, Any], channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    publish(channel, QUEUE, b"poison", message_id="large", headers=headers)
+    for number in range(20):
+        post(channel, GOOD, f"m{number}")
+    consume()
+    wait_for_rows(billing_db, 20)
+    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
+    wait_until(lambda: waiting(channel, QUEUE) == 0, SECONDS, "an empty queue")
+
+
+@pytest.fixture
+def full(channel: BlockingChannel, rabbitmq: RabbitMQ) -> Iterator[None]:
+    """The dead-letter queue takes nothing."""
+    limits = json.dumps({"max-length": 1, "overflow": "reject-publish"})
+    pattern = f"^{re.escape(DEAD)}$"
+    names = ("-p", "billing_vhost", "full-dead-letters")
+    rabbitmq.control("set_policy", "--priority", "9", *names, pattern, limits)
+
+    def is_refused() -> bool:
+        try:
+            publish(channel, DEAD, b"full", message_id="full")
+        except NackError:
+            return True
+        return False
+
+    wait_until(is_refused, SECONDS, "a full queue")
+    yield
+    rabbitmq.control("clear_policy", *names)
+
+
+def test_however_many_messages_can_not_be_put_aside_the_good_ones_pass(
+    full: None, channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    for number in range(2 * PREFETCH + 50):
+        post(channel, b"poison", f"poison-{number}")
+    for number in range(50):
+        post(channel, GOOD, f"m{number}")
+    consume()
+    wait_for_rows(billing_db, 50)
+    # none of them is lost: each is in hand
+    assert test_consumer.in_hand() == 2 * PREFETCH + 50
+
+
+def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
+    channel: BlockingChannel, billing_settings: Settings
+) -> None:
+    publish(channel, DEAD, b"{}", message_id=b"\xff\xfe", headers=HEADERS)
+    publish(channel, DEAD, b"{}", message_id="plain", headers={b"\xff": {b"\xfe": [b"\xfd"]}})
+    office = DeadLetterOffice(billing_settings.broker)
+    odd = next(letter.id for letter in office.letters() if letter.id != "plain")
+    assert odd == r"\udcff\udcfe"
+    assert office.requeue({odd}) == 1
+    assert office.discard({"plain"}) == 1
+    _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
+    assert again is not None and again.message_id == b"\xff\xfe"
+
+
+def test_bytes_that_end_the_connection_count_against_no_other_message(
+    channel: BlockingChannel,
+    billing_db: Database,
+    consume: Consume,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever pika can't read: as if there were more such bytes than we know of."""
+    read, ended = BasicProperties.decode, threading.Semaphore(0)
+
+    def failing(self: BasicProperties, encoded: bytes, offset: int = 0) -> Any:
+        if b"bomb" in encoded:
+            ended.release()
+            raise ValueError("these bytes can't be read")
+        return read(self, encoded, offset)  # type: ignore[no-untyped-call]
+
+    post(channel, GOOD, "bomb")
+    for number in range(20):
+        post(channel, GOOD, f"m{number}")
+    monkeypatch.setattr(BasicProperties, "decode", failing)
+    stop = consume()
+    for _ in range(5):
+        assert ended.acquire(timeout=SECONDS)
+    stop.set()
+    wait_until(lambda: test_consumer.consumers(channel) == 0, SECONDS, "no consumer")
+    monkeypatch.undo()
+    counts: dict[str, int] = {}
+    while waiting(channel, QUEUE):
+        _method, properties, _body = channel.basic_get(QUEUE)
+        if properties is not None:
+            counts[str(properties.message_id)] = (properties.headers or {})["x-delivery-count"]
+    assert counts.pop("bomb") >= 4
+    # once, when nobody could know yet; who comes before the bomb is recorded
+    assert max(counts.values(), default=0) <= 1
+    assert len(counts) + len(test_consumer.rows(billing_db)) == 20
