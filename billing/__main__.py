@@ -1,8 +1,8 @@
-"""Billing's commands: serve, consume, relay, migrate, dlq."""
+"""Billing's commands: serve, consume, relay, migrate, dlq, drain."""
 
 from billing.events import INBOX, ORDER_BILLS
 from billing.settings import load
-from chassis import cli, dead_letter_office, logs, server, worker
+from chassis import cli, dead_letter_office, draining, logs, server, worker
 
 
 def serve() -> None:
@@ -36,6 +36,15 @@ def migrate() -> None:
 
 
 dlq = dead_letter_office.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
+drain = draining.command(lambda: load().broker)
 
 if __name__ == "__main__":
-    cli.group("billing", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()
+    cli.group(
+        "billing",
+        serve=serve,
+        consume=consume,
+        relay=relay,
+        migrate=migrate,
+        dlq=dlq,
+        drain=drain,
+    )()

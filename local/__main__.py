@@ -35,6 +35,8 @@ def up(stack: Stack, _options: argparse.Namespace) -> int:
     say(summary(stack))
     if warning := variables.exposure():
         say(f"\n{warning}")
+    for sentence in status.stranded(stack.rabbitmq):
+        say(f"\n{sentence}")
     return 0
 
 

@@ -13,6 +13,8 @@ from local.pm2 import Entry
 from local.rabbitmq import RabbitMQ
 from local.stack import Stack
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE, consumed_queues
+from provisioning.rabbitmq.former_queues import former_queues, warnings
+from provisioning.rabbitmq.queues import listing_path
 
 Row = tuple[str, ...]
 NOT_FOUND = 404
@@ -80,6 +82,18 @@ def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
     # of a queue that is as it should be one line is enough
     shown = {name: depth for name, depth in depths.items() if name not in dead or depth != "0"}
     return list(shown.items())
+
+
+def stranded(rabbitmq: RabbitMQ) -> list[str]:
+    """What waits in queues of a former RABBITMQ_QUEUE, and how to move it, in sentences."""
+    there = [queue["name"] for queue in rabbitmq.ask(listing_path(rabbitmq.vhost)).json()]
+    former = former_queues(there, rabbitmq.queue)
+    if not former:
+        return []
+    depths = queue_depths(rabbitmq, [name + end for name in former for end in ("", DEAD_LETTERS)])
+    known = {name: int(depth) for name, depth in depths.items() if depth.isdigit()}
+    counted = dict.fromkeys(there, 0) | known
+    return warnings(counted, rabbitmq.queue, "./stack run billing")
 
 
 def queue_depths(rabbitmq: RabbitMQ, names: Sequence[str]) -> dict[str, str]:

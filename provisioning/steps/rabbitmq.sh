@@ -60,6 +60,13 @@ define_rabbitmq() {
     changed_to 'guest removed'
   fi
   wait_until 30 "the login of $RABBITMQ_USER" may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"
+  warn_of_former_queues
+}
+
+# bills in a queue of a former name, which nothing consumes
+warn_of_former_queues() {
+  rabbitmqctl -q list_queues -p "$RABBITMQ_VHOST" name messages --formatter json |
+    (cd "$source_root" && RABBITMQ_QUEUE=$RABBITMQ_QUEUE "$python" -B -m provisioning.rabbitmq.former_queues) >&3
 }
 
 # the exit status of provisioning/rabbitmq/queues.py, and in the log the names of dead queues

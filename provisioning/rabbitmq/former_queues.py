@@ -1,0 +1,45 @@
+"""Queues of a former RABBITMQ_QUEUE in which messages wait: nobody consumes them any more.
+
+    rabbitmqctl -q list_queues -p VHOST name messages --formatter json |
+        python3 -m provisioning.rabbitmq.former_queues
+
+from the directory above, with RABBITMQ_QUEUE in the environment; says how many wait in each, and
+which command moves them. Uses the standard library alone, as it runs by the system's Python.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
+
+
+def former_queues(names: Iterable[str], queue: str) -> list[str]:
+    """Return the queues that have dead letters as those of services have, and are no service's."""
+    there, ours = set(names), set(consumed_queues(queue))
+    return sorted(name for name in there - ours if name + DEAD_LETTERS in there)
+
+
+def warnings(depths: Mapping[str, int], queue: str, command: str) -> list[str]:
+    """Return a sentence for each former queue in which something waits.
+
+    Args:
+        depths: how many messages each queue of the vhost has.
+        queue: RABBITMQ_QUEUE.
+        command: how a command of billing begins here.
+    """
+    said = []
+    for name in former_queues(depths, queue):
+        if waiting := depths[name] + depths[name + DEAD_LETTERS]:
+            said.append(
+                f"{waiting} messages wait in {name}, which nothing consumes since RABBITMQ_QUEUE is"
+                f" {queue}: {command} drain {name} moves them."
+            )
+    return said
+
+
+if __name__ == "__main__":
+    listing = {queue["name"]: int(queue["messages"]) for queue in json.load(sys.stdin)}
+    for sentence in warnings(listing, os.environ["RABBITMQ_QUEUE"], "crud-master billing"):
+        sys.stdout.write(f"{sentence}\n")

@@ -1,0 +1,86 @@
+"""Bills that wait in a queue of a former name: they are told of, and moved."""
+
+import json
+from collections.abc import Iterator
+
+import pika
+import pytest
+from click.testing import CliRunner
+from pika.adapters.blocking_connection import BlockingChannel
+
+from chassis import broker, draining
+from chassis.settings import BrokerSettings
+from local import status
+from local.rabbitmq import RabbitMQ
+from tests.service.amqp import connect
+
+FORMER, TODAY = "bills-before", "bills-today"
+QUEUES = (FORMER, f"{FORMER}.dlq", TODAY, f"{TODAY}.dlq")
+
+
+@pytest.fixture
+def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
+    """A channel with empty queues of both names."""
+    with connect(broker_settings) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for name in QUEUES:
+            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_purge(name)
+        yield channel
+        for name in QUEUES:
+            channel.queue_delete(name)
+
+
+def drain(settings: BrokerSettings, queue: str) -> tuple[int, str]:
+    """Run the command; its exit status and what it said."""
+    command = draining.command(lambda: settings.for_queue(TODAY))
+    done = CliRunner().invoke(command, [queue])
+    return done.exit_code, done.output
+
+
+def test_what_waits_under_a_former_name_is_told_of_and_moved_as_it_is(
+    broker_settings: BrokerSettings, channel: BlockingChannel, rabbitmq: RabbitMQ
+) -> None:
+    for number in range(40):
+        given = pika.BasicProperties(
+            message_id=f"m{number}", headers={"X-Request-ID": "r"}, app_id="a", delivery_mode=2
+        )
+        channel.basic_publish("", FORMER, json.dumps(number).encode(), given)
+    channel.basic_publish("", f"{FORMER}.dlq", b"dead", pika.BasicProperties(message_id="d"))
+    rabbitmq_of_today = RabbitMQ(
+        rabbitmq.home,
+        host=rabbitmq.host,
+        port=rabbitmq.port,
+        management_port=rabbitmq.management_port,
+        user=rabbitmq.credentials[0],
+        password=rabbitmq.credentials[1],
+        vhost=rabbitmq.vhost,
+        queue=TODAY,
+    )
+    [told] = [said for said in status.stranded(rabbitmq_of_today) if FORMER in said]
+    assert told.startswith(f"41 messages wait in {FORMER}, which nothing consumes")
+    assert f"./stack run billing drain {FORMER}" in told
+    assert drain(broker_settings, FORMER) == (0, "moved 41\n")
+    for number in range(40):
+        _method, properties, body = channel.basic_get(TODAY, auto_ack=True)
+        assert properties is not None and body is not None
+        assert (properties.message_id, json.loads(body)) == (f"m{number}", number)
+        assert properties.headers is not None
+        assert (properties.headers["X-Request-ID"], properties.app_id) == ("r", "a")
+    _method, properties, body = channel.basic_get(f"{TODAY}.dlq", auto_ack=True)
+    assert (properties and properties.message_id, body) == ("d", b"dead")
+    assert not [said for said in status.stranded(rabbitmq_of_today) if FORMER in said]
+    assert drain(broker_settings, FORMER) == (0, "moved 0\n")
+
+
+def test_a_queue_that_is_not_there_or_in_use_is_not_drained(
+    broker_settings: BrokerSettings, channel: BlockingChannel
+) -> None:
+    assert drain(broker_settings, "nosuch") == (1, "Error: there is no queue nosuch\n")
+    assert drain(broker_settings, TODAY)[0] == 1
+    channel.basic_consume(FORMER, lambda *_delivery: None)
+    assert drain(broker_settings, FORMER) == (
+        1,
+        f"Error: {FORMER} has a consumer: it is in use\n",
+    )
