@@ -12,6 +12,7 @@ from billing import bills
 from billing.events import bill_recorded, told_to_orders
 from billing.schemas import BillMessage
 from chassis import database, outbox, trace
+from chassis.amqp_tables import is_text
 from chassis.broker import Message
 from chassis.database import Database
 from chassis.delivery import Delivery, RejectedError
@@ -63,7 +64,9 @@ class BillHandler:
             raise RejectedError(f"The body {error}.") from None
         except InvalidError as error:
             raise RejectedError(str(error)) from None
-        message_id = delivery.properties.message_id or str(uuid4())
+        message_id = delivery.message_id or str(uuid4())
+        if not is_text(message_id):
+            raise RejectedError("The message_id must be UTF-8 text without NUL.")
         return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
 
     def apply(self, items: Sequence[ReceivedBill]) -> None:

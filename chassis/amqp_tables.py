@@ -128,6 +128,11 @@ def as_sent(text: str) -> str | bytes:
     return text if text.isascii() else text.encode(errors="surrogateescape")
 
 
+def is_text(text: str) -> bool:
+    """Tell whether a short string is what PostgreSQL takes for text: UTF-8 without NUL."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def size_of(name: str | bytes, value: Any) -> int:
     """Return how many bytes a header takes in a table.
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from chassis.dead_letters import DeadLetters
@@ -34,8 +34,9 @@ class Aside:
         self._dead_letters = dead_letters
         self._waiting: dict[Delivery, _Waiting] = {}
 
-    def __contains__(self, delivery: Delivery) -> bool:
-        return delivery in self._waiting
+    def deliveries(self) -> Collection[Delivery]:
+        """Return the messages."""
+        return self._waiting.keys()
 
     def __len__(self) -> int:
         return len(self._waiting)

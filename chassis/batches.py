@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 
 from chassis.amqp_tables import UNREADABLE
 from chassis.backoff import Backoff
-from chassis.database import is_statement_timeout
+from chassis.database import is_doubtful, is_statement_timeout
 from chassis.delivery import Delivery, Handler, ItemT, RejectedError
 from chassis.errors import first_line
 from chassis.suspects import Suspects
@@ -45,6 +45,9 @@ class BatchProcessor(Generic[ItemT]):
         self._stop = stop
         self._suspects = suspects
         self._alone: Delivery | None = None
+        self._doubted: list[Refused] = []
+        self.undecided: list[Delivery] = []
+        """Neither applied nor refused by the last call: they fail while no other succeeds."""
         # from the start: for Prometheus a counter that begins with 1 has not increased
         for outcome in ("applied", "refused"):
             CONSUMED.labels(queue, outcome)
@@ -62,14 +65,24 @@ class BatchProcessor(Generic[ItemT]):
         return True
 
     def process(self, deliveries: Sequence[Delivery]) -> list[Refused] | None:
-        """Apply what is good and return what is not; None if told to stop before it is done."""
+        """Apply what is good and return what is not; None if told to stop before it is done.
+
+        What may be at fault itself, or the database, is left `undecided` until another succeeds.
+        """
         good, refused = self._sort(deliveries)
+        self._doubted = []
         failed = self._apply(good)
         if failed is None:
             return None
+        if len(good) > len(failed) + len(self._doubted):
+            # the database does its part for others
+            failed += self._doubted
+            self._doubted = []
+        self.undecided = [delivery for delivery, _reason in self._doubted]
         refused += failed
         CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
-        CONSUMED.labels(self._queue, "applied").inc(len(deliveries) - len(refused))
+        applied = len(deliveries) - len(refused) - len(self.undecided)
+        CONSUMED.labels(self._queue, "applied").inc(applied)
         CONSUMED.labels(self._queue, "refused").inc(len(refused))
         return refused
 
@@ -115,8 +128,7 @@ class BatchProcessor(Generic[ItemT]):
             return [] if done else None
         except Exception as error:
             if len(good) == 1:
-                logger.exception("message can't be processed")
-                return [(good[0][0], _named(error))]
+                return self._failed_alone(good[0][0], error)
         failed: list[Refused] = []
         for pair in good:
             alone = self._apply([pair])
@@ -124,6 +136,14 @@ class BatchProcessor(Generic[ItemT]):
                 return None
             failed += alone
         return failed
+
+    def _failed_alone(self, delivery: Delivery, error: Exception) -> list[Refused]:
+        if is_doubtful(error):
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            self._doubted.append((delivery, _named(error)))
+            return []
+        logger.exception("message can't be processed")
+        return [(delivery, _named(error))]
 
     def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
         """Apply `items`, waiting for the database as long as it takes; False if told to stop.
@@ -141,7 +161,7 @@ class BatchProcessor(Generic[ItemT]):
             except Exception as error:
                 timeouts += is_statement_timeout(error)
                 is_own_fault = timeouts == TIMEOUTS or (timeouts and len(items) > 1)
-                if is_own_fault or not self._handler.is_outage(error):
+                if is_own_fault or not self._handler.is_outage(error) or is_doubtful(error):
                     raise
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
             if self._stopped_within(backoff.next()):

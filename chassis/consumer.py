@@ -8,6 +8,7 @@ other. See https://www.rabbitmq.com/docs/confirms and https://www.rabbitmq.com/d
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic
 from urllib.parse import quote
@@ -32,6 +33,7 @@ IN_FLIGHT = Gauge(
 )
 PREFETCH = 200
 ALONE_ABOVE = 20  # deliveries of one message
+_UNDECIDED_SECONDS = 2.0  # between attempts
 logger = logging.getLogger(__name__)
 
 
@@ -61,6 +63,8 @@ class Consumer(Generic[ItemT]):
         self._consuming: Channel | None = None
         self._one_by_one = 0  # so many messages yet
         self._room_made_at = 0  # with so many messages put aside
+        self._undecided: list[Delivery] = []
+        self._undecided_at = 0.0
         parts = list(topology)
         self._connection = Connection(settings, name, parts, self)
         self._guard = QueueGuard(settings, parts, self._connection)
@@ -110,7 +114,8 @@ class Consumer(Generic[ItemT]):
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
         # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
-        deliveries = [d for d in list(self._waiting(wait)) if d.channel.is_open]
+        arrived = list(self._waiting(wait))
+        deliveries = [d for d in [*self._undecided_due(arrived), *arrived] if d.channel.is_open]
         often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
         others = [d for d in deliveries if d not in often]
         groups = [others, *([d] for d in often)]
@@ -121,13 +126,24 @@ class Consumer(Generic[ItemT]):
             if refused is None:
                 return False
             self._aside.add(refused)
-            done = [delivery for delivery in group if delivery not in self._aside]
-            self._acknowledge(done, everything=not (often or self._aside))
+            self._undecided += batches.undecided
+            held = {*self._undecided, *self._aside.deliveries()}
+            done = [delivery for delivery in group if delivery not in held]
+            self._acknowledge(done, everything=not (often or held))
         self._aside.publish(self._dead_lettered)
         if others:
             self._end_one_by_one(others)
         self._make_room()
         return True
+
+    def _undecided_due(self, arrived: Sequence[Delivery]) -> list[Delivery]:
+        """Take what is undecided: others that have arrived decide it, else it is tried again."""
+        now = time.monotonic()
+        if not (arrived or now >= self._undecided_at):
+            return []
+        self._undecided_at = now + _UNDECIDED_SECONDS
+        due, self._undecided = self._undecided, []
+        return due
 
     def _make_room(self) -> None:
         """Have more delivered, where much of what may be in hand are messages put aside.

@@ -17,6 +17,10 @@ CONNECT_TIMEOUT = 2  # seconds
 STATEMENT_TIMEOUT = 10_000  # milliseconds
 # below it: who waits for another's lock is told from who takes long
 LOCK_TIMEOUT = 9_000
+# connection, transaction, login, catalog, conflict, resources, state, operator, system, settings
+_OWN_CLASSES = frozenset(["08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0"])
+# schema, privilege, column, function and table that are not there
+_OWN_CODES = frozenset(["3F000", "42501", "42703", "42883", "42P01"])
 _OPTIONS = {
     "timezone": "UTC",
     "statement_timeout": STATEMENT_TIMEOUT,
@@ -168,3 +172,18 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, DBAPIError) and isinstance(error.orig, ProgramLimitExceeded):
         return False
     return isinstance(error, DBAPIError | PoolTimeoutError)
+
+
+def is_doubtful(error: Exception) -> bool:
+    """Tell whether an outage may be the fault of one statement's data, as `is_outage` can't know.
+
+    A trigger that raises, or a value of another type than its column, is the fault of all
+    statements or of one: of one, if others succeed. The codes that name the database's own state
+    are never doubtful.
+
+    Source: PostgreSQL's manual, appendix A, "PostgreSQL Error Codes".
+    """
+    if not (is_outage(error) and isinstance(error, DBAPIError)) or error.connection_invalidated:
+        return False
+    code = getattr(error.orig, "pgcode", None)
+    return code is not None and code[:2] not in _OWN_CLASSES and code not in _OWN_CODES

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, request
-from psycopg2.errors import LockNotAvailable, QueryCanceled
+from psycopg2.errors import LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from chassis import trace
-from chassis.database import STATEMENT_TIMEOUT
+from chassis.database import STATEMENT_TIMEOUT, is_doubtful, is_outage
 from chassis.errors import (
     ConflictError,
     InvalidError,
@@ -129,9 +129,17 @@ def too_long(limit: int | None) -> str:
 
 
 def _database(error: DBAPIError) -> Problem:
-    if error.connection_invalidated:
+    if isinstance(error.orig, ReadOnlySqlTransaction):
+        return _database_read_only(error)
+    if error.connection_invalidated or (is_outage(error) and not is_doubtful(error)):
         return _database_unavailable(error)
     return _unexpected(error)
+
+
+def _database_read_only(error: Exception) -> Problem:
+    logger.error("database is read-only", extra={"error": first_line(error)})
+    detail = "The database takes no changes now; nothing was changed."
+    return Problem(503, detail, {"Retry-After": "1"}, {"cause": "database_unavailable"})
 
 
 def _unexpected(error: Exception) -> Problem:
