@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from local.events import Output, follow
 from local.layout import CHECKOUT, PROCESSES, SERVICES
 from local.lock import alone
 from local.logs import files as log_files
+from local.logs import recent
 from local.postgres import binary
 from local.stack import Stack
 from local.summary import summary
@@ -84,25 +85,35 @@ def events(stack: Stack, options: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, options: argparse.Namespace) -> int:
-    """Show the logs of a process or server."""
-    files = [str(file) for file in _log_files(stack, options.name) if file.exists()]
+    """Show the logs of a process or server, the newest line last."""
+    files = [file for file in _log_files(stack, options.name) if file.exists()]
     if not files:
         raise StackError(f"{options.name} has no log yet: ./stack up starts it.")
-    follow = ["-F"] if options.follow else []
-    _show(["tail", "-q", "-n", str(options.lines), *follow, *files])
+    lines, ends = recent(files, options.lines)
+    for line in lines:
+        say(line)
+    if options.follow:
+        _follow(ends)
     return 0
 
 
-def _show(command: Sequence[str]) -> None:
-    """Say what a command writes, line by line, as long as somebody reads it."""
+def _follow(ends: Mapping[Path, int]) -> None:
+    """Say what is written into files from these places on, as long as somebody reads it."""
     output = Output()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            say(line.rstrip(b"\n").decode(errors="backslashreplace"))
-            if not output.is_read():
-                break
-        process.terminate()
+    commands = [["tail", "-F", "-c", f"+{end + 1}", str(file)] for file, end in ends.items()]
+    reader, writer = os.pipe()
+    tails = [subprocess.Popen(command, stdout=writer) for command in commands]
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as written:
+            for line in written:
+                say(line.rstrip(b"\n").decode(errors="backslashreplace"))
+                if not output.is_read():
+                    break
+    finally:
+        for process in tails:
+            process.terminate()
+            process.wait()
 
 
 def _log_files(stack: Stack, name: str) -> list[Path]:
