@@ -1,8 +1,13 @@
-"""Who is calling: a service behind the gateway takes it from the gateway, and from nobody else."""
+"""Headers between the gateway and the services behind it: who calls, and which order is shown.
+
+A service takes the caller from the gateway, and from nobody else.
+"""
 
 from flask import request
 
 HEADER = "X-Caller"
+ORDER_UID = "Order-UID"
+"""The UUID of the order that an answer shows; its bill has it as `id`."""
 ANONYMOUS = "anonymous"
 WATCH = "gateway-watch"  # the gateway itself, as it watches the platform
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from chassis import identity
 from chassis.errors import UpstreamError
 from chassis.fields import MAX_BIGINT
 from chassis.upstream import IN_FLIGHT, Answer, UpstreamClient
 from gateway.inquiry import Inquiry, as_list, decoded
 
 # of an order, and the class of resources that each belongs to; its history it always shows
-UID = "Order-UID"
-"""The header by which orders gives an order's own name, which is the id of its bill."""
 PARTS = {"bill": "billing", "customer": "customers", "products": "products"}
 _REQUIRED = ("order_id", "customer_id", "items")
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class OrderDetails:
         if answer.status != 200:
             return answer
         order = _order(decoded(answer))
-        uid = answer.headers.get(UID)
+        uid = answer.headers.get(identity.ORDER_UID)
         parts = {"history": history, **self._led_to(order, uid, inquiry, permitted)}
         shown = _put_together(order, inquiry.answers(parts))
         return {**shown, "protected": sorted(PARTS.keys() - set(permitted))}

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, idempotency, parsing, quiet, trace
+from chassis import conditional, idempotency, identity, parsing, quiet, trace
 from chassis.conditional import created, tagged
 from chassis.json_decoding import decode
 from chassis.paging import page
@@ -28,7 +28,6 @@ from orders.schemas import (
 )
 
 PROCESS = "orders-api"
-UID = "Order-UID"
 
 
 def order_routes(name: str, desk: Desk) -> Blueprint:
@@ -112,7 +111,7 @@ def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
 def _single(order: Mapping[str, Any]) -> Response:
     """Answer with one order, and with its name in events, which is the id of its bill."""
     response = tagged(jsonify(_shown(order)))
-    response.headers[UID] = str(order["uid"])
+    response.headers[identity.ORDER_UID] = str(order["uid"])
     return response
 
 

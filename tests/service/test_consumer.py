@@ -29,7 +29,7 @@ from local.postgres import Postgres
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.at_work import at_work
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty, connect
 
 QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -40,12 +40,7 @@ SECONDS = 60.0
 @pytest.fixture
 def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumer's, with both queues empty."""
-    with connect(billing_settings.broker) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        for name in (QUEUE, DEAD):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
+    with channel_with_empty(billing_settings.broker, QUEUE, DEAD) as channel:
         yield channel
 
 

@@ -20,14 +20,14 @@ from sqlalchemy import text
 
 from billing.recording import BillHandler
 from billing.settings import Settings, load
-from chassis import batches, broker, consumer
+from chassis import batches, consumer
 from chassis.broker import Queue
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.delivery import Delivery
 from chassis.suspects import Suspects
 from local.waiting import wait_until
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty
 from tests.service.process import ROOT, environment
 
 QUEUE, DEAD = "crashing_queue", "crashing_queue.dlq"
@@ -83,12 +83,7 @@ def restarted(variables: dict[str, str], deaths: list[int]) -> Iterator[None]:
 @pytest.fixture
 def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumers', with both queues empty."""
-    with connect(billing_settings.broker) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        for name in (QUEUE, DEAD):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
+    with channel_with_empty(billing_settings.broker, QUEUE, DEAD) as channel:
         yield channel
 
 
