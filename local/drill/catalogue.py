@@ -84,6 +84,11 @@ DRILLS = (
         faults.queues_dead,
     ),
     Drill(
+        "bindings-removed",
+        "Exchanges are deleted with all their bindings, again and again.",
+        faults.bindings_removed,
+    ),
+    Drill(
         "queues-purged",
         "The queues between orders, inventory, billing and mails are purged, again and again.",
         faults.queues_purged,

@@ -6,6 +6,7 @@ from functools import partial
 
 from local.drill.scene import Scene
 from local.layout import PROCESSES, SERVICES
+from provisioning.rabbitmq.definitions import EXCHANGES
 
 Fault = Callable[[Scene], None]
 NAMES = tuple(process.name for process in PROCESSES)
@@ -90,6 +91,15 @@ def queues_dead(scene: Scene) -> None:
     """RabbitMQ's queues take and give nothing, while the broker runs on; it is restarted."""
     restart = partial(scene.platform.act_on_server, "restart", "rabbitmq")
     scene.last(scene.platform.stop_queues, "all queues are dead", restart)
+
+
+def bindings_removed(scene: Scene) -> None:
+    """Exchanges are deleted with all their bindings, again and again; relays make them anew."""
+    for exchange in itertools.cycle(scene.shuffled(tuple(EXCHANGES))):
+        scene.platform.delete_exchange(exchange)
+        scene.note(f"{exchange} is deleted, with its bindings")
+        if not scene.pause(0.2, 1):
+            return
 
 
 def queues_purged(scene: Scene) -> None:

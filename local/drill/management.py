@@ -57,6 +57,10 @@ class Management:
         """Throw away what waits in a queue. Raises StackError."""
         self._call("DELETE", f"queues/{self._vhost}/{quote(queue, safe='')}/contents")
 
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange, and with it all its bindings. Raises StackError."""
+        self._call("DELETE", f"exchanges/{self._vhost}/{quote(exchange, safe='')}")
+
     def _call(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body)
         try:

@@ -91,6 +91,9 @@ class Platform(Source, Protocol):
     def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
 
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange with its bindings, over the management API."""
+
     def purge(self, queue: str) -> None:
         """Throw away what waits in a queue, over the management API."""
 

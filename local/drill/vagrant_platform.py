@@ -85,6 +85,10 @@ class VagrantPlatform(VagrantSource):
         """Publish messages into a queue, past the gateway; their bodies by their ids."""
         self._management.publish(queue, bodies)
 
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange with its bindings, over the management API."""
+        self._management.delete_exchange(exchange)
+
     def purge(self, queue: str) -> None:
         """Throw away what waits in a queue."""
         self._management.purge(queue)
