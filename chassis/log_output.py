@@ -17,6 +17,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 
 LIMIT_BYTES = 1024 * 1024
@@ -151,13 +152,18 @@ class Output(io.TextIOBase):
 
 
 def _open(descriptor: int) -> socket.socket | io.FileIO:
-    """Open `descriptor` a second time, so that whoever shares it does not notice O_NONBLOCK."""
+    """Open `descriptor` a second time, so that whoever shares it does not notice O_NONBLOCK.
+
+    A pipe of another user, as a container's and that of `sudo -u app ... | tee` are, can't be
+    opened again; it is written to as a file is.
+    """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):
         return socket.socket(fileno=os.dup(descriptor))
     if stat.S_ISFIFO(mode):
         pipe = f"/proc/self/fd/{descriptor}"
-        return io.FileIO(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), "w")
+        with suppress(PermissionError):
+            return io.FileIO(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC), "w")
     return io.FileIO(os.dup(descriptor), "w")
 
 

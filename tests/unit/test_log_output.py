@@ -1,5 +1,6 @@
 """Log lines whose reader may not read: nobody waits for it; none is lost while there is room."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -114,6 +115,23 @@ def test_writing_waits_for_no_reader_but_what_shares_the_descriptor_is_not_chang
     Output(writer, "gateway").write("one\n")
     assert os.get_blocking(writer)
     assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def test_a_pipe_of_another_user_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    # as the kernel says of /proc/self/fd/N: that of a container's engine, say, read by nobody else
+    monkeypatch.setattr(os, "open", _refuse)
+    output = Output(writer, "gateway")
+    with _reading(reader) as lines:
+        output.write("one\n")
+        output.write("end\n")
+    assert lines == ["one"]
+    os.close(reader)
+    os.close(writer)
+
+
+def _refuse(*_arguments: object) -> int:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_line_larger_than_all_room_arrives_whole(ends: Ends) -> None:
