@@ -42,6 +42,8 @@ def connect_args(place: Mapping[str, str], options: Mapping[str, object]) -> dic
     """
     return {
         **place,
+        # whatever PGCLIENTENCODING, the role or the database say
+        "client_encoding": "UTF8",
         "connect_timeout": CONNECT_TIMEOUT,
         "keepalives_idle": 3,
         "keepalives_interval": 2,

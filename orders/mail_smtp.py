@@ -7,6 +7,8 @@ sender, is not set up yet: that is put right, and the mails wait for it.
 import smtplib
 import socket
 import ssl
+import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
@@ -16,6 +18,7 @@ from orders.mail_settings import MailSettings
 from orders.mail_transport import DeferredError, Letter, RefusedError
 
 _REPLY_SECONDS = 30.0  # for each reply; what a server does with a text may take it a while
+_DELIVERY_SECONDS = 120.0  # for all of them together, however slowly each arrives
 _GOODBYE_SECONDS = 2.0
 
 
@@ -26,10 +29,16 @@ class Smtp:
     is_local = False
     lease = timedelta(seconds=60)
 
-    def __init__(self, settings: MailSettings, reply_seconds: float = _REPLY_SECONDS) -> None:
+    def __init__(
+        self,
+        settings: MailSettings,
+        reply_seconds: float = _REPLY_SECONDS,
+        delivery_seconds: float = _DELIVERY_SECONDS,
+    ) -> None:
         self._settings = settings
         self._sender = parseaddr(settings.mail_from)[1]
         self._reply_seconds = reply_seconds
+        self._delivery_seconds = delivery_seconds
         encrypted = settings.smtp_tls != "none"
         self._tls = ssl.create_default_context() if encrypted else None
 
@@ -40,6 +49,7 @@ class Smtp:
             DeferredError: the server is away, not in the mood, or not set up for us.
             RefusedError: it refuses the recipient or the text for good.
         """
+        started = time.monotonic()
         try:
             server = self._connected()
             try:
@@ -56,6 +66,9 @@ class Smtp:
         except smtplib.SMTPDataError as error:
             raise _answered("the mail", error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
+            limit = self._delivery_seconds
+            if time.monotonic() - started >= limit:
+                raise DeferredError(f"the mail server took more than {limit:g} s") from error
             raise DeferredError(f"the mail server does not do it: {error}") from error
 
     def _connected(self) -> smtplib.SMTP:
@@ -64,13 +77,13 @@ class Smtp:
         options: dict[str, Any] = {
             "local_hostname": socket.gethostname(),
             "timeout": self._reply_seconds,
+            "seconds": self._delivery_seconds,
         }
+        place = (settings.smtp_host, settings.port)
         if settings.smtp_tls == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                settings.smtp_host, settings.port, context=self._tls, **options
-            )
+            server: smtplib.SMTP = _LimitedTls(*place, context=self._tls, **options)
         else:
-            server = smtplib.SMTP(settings.smtp_host, settings.port, **options)
+            server = _Limited(*place, **options)
         try:
             self._introduce(server)
         except BaseException:
@@ -84,6 +97,59 @@ class Smtp:
             server.starttls(context=self._tls)
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
+
+
+class _CutOff(smtplib.SMTP):
+    """A connection that ends `seconds` after its beginning, whatever is said on it."""
+
+    seconds: float
+    _handle: socket.socket | None = None
+
+    def connect(self, *arguments: Any, **options: Any) -> tuple[int, bytes]:
+        """Connect, and leave nothing behind if that fails."""
+        try:
+            return super().connect(*arguments, **options)
+        except BaseException:
+            self.close()
+            raise
+
+    def _get_socket(self, *arguments: Any) -> socket.socket:
+        made: socket.socket = super()._get_socket(*arguments)  # type: ignore[misc]
+        # its own handle, since TLS takes the socket over
+        self._handle = made.dup()
+        self._timer = threading.Timer(self.seconds, _cut, [self._handle])
+        self._timer.daemon = True
+        self._timer.start()
+        return made
+
+    def close(self) -> None:
+        """Close it; nothing is left to cut off."""
+        super().close()
+        if self._handle is not None:
+            self._timer.cancel()
+            self._handle.close()
+
+
+class _Limited(_CutOff):
+    """One without TLS at its beginning."""
+
+    def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
+        self.seconds = seconds
+        super().__init__(*arguments, **options)
+
+
+class _LimitedTls(smtplib.SMTP_SSL, _CutOff):
+    """One with TLS, its handshake included."""
+
+    def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
+        self.seconds = seconds
+        super().__init__(*arguments, **options)
+
+
+def _cut(connection: socket.socket) -> None:
+    # one that has ended meanwhile has nothing to shut down
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _check_address(server: smtplib.SMTP, address: str) -> None:

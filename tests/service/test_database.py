@@ -93,3 +93,22 @@ def test_a_read_that_fails_leaves_a_connection_that_can_be_used(database: Databa
     with database.unit_of_work() as connection:
         assert connection.in_transaction() is False
         assert backend(connection)
+
+
+def test_text_is_read_as_it_was_written_whatever_encoding_others_set(
+    settings: DatabaseSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with database.unit_of_work() as connection:
+        connection.execute(text("ALTER ROLE CURRENT_USER SET client_encoding = 'LATIN1'"))
+        connection.commit()
+    other = Database(settings, connections=1)
+    try:
+        with other.read() as connection:
+            assert connection.execute(text("SHOW client_encoding")).scalar_one() == "UTF8"
+            assert connection.execute(text("SELECT U&'\\20AC\\6771'")).scalar_one() == "€東"
+    finally:
+        other.close()
+        with database.unit_of_work() as connection:
+            connection.execute(text("ALTER ROLE CURRENT_USER RESET client_encoding"))
+            connection.commit()

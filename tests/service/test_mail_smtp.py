@@ -1,10 +1,13 @@
 """mail-worker with a real mail server, that takes, refuses, delays and drops what it is told to."""
 
+import select
+import socket
 import ssl
 import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,6 +43,7 @@ from tests.service.mailing import (
 from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
 from tests.service.relaying import relay_until
 
+SECONDS = 30.0
 USER, PASSWORD = "mailer", "a password of the tests'"
 
 
@@ -401,6 +405,39 @@ def test_a_server_that_never_answers_is_given_up_in_time(
         with pytest.raises(DeferredError):
             smtp.deliver(letter())
         held.set()
+
+
+@contextmanager
+def dribbling(beginning: bytes, seconds: float = 0.05) -> Iterator[int]:
+    """A server that greets byte by byte and never ends; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(beginning)
+                while not select.select([connection], [], [], seconds)[0]:
+                    connection.sendall(b"x")
+                while connection.recv(4096):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("tls", "beginning"), [("none", b"220 "), ("tls", b"\x16\x03\x03\x40\x00")]
+)
+def test_a_server_that_dribbles_within_a_reply_is_cut_off(
+    orders_settings: Settings, tls: str, beginning: bytes
+) -> None:
+    with dribbling(beginning) as number:
+        mail = by_smtp(orders_settings, number).mail.model_copy(update={"smtp_tls": tls})
+        smtp = mail_smtp.Smtp(mail, delivery_seconds=1.0)
+        with pytest.raises(DeferredError, match="the mail server took more than 1 s"):
+            smtp.deliver(letter())
 
 
 def test_the_commands_list_and_show_what_the_table_says_when_there_is_a_mail_server(
