@@ -11,10 +11,13 @@ from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityE
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
 
+from chassis.answer_limit import limited
 from chassis.settings import DatabaseSettings
 
 CONNECT_TIMEOUT = 2  # seconds
 STATEMENT_TIMEOUT = 10_000  # milliseconds
+ANSWER_SECONDS = 15.0
+"""Of one statement; longer than a server that is well takes to cancel it."""
 # below it: who waits for another's lock is told from who takes long
 LOCK_TIMEOUT = 9_000
 # connection, transaction, login, catalog, conflict, resources, state, operator, system, settings
@@ -62,7 +65,9 @@ class Probe:
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self._engine = create_engine(
-            settings.url, poolclass=NullPool, connect_args=connect_args(settings.place, _OPTIONS)
+            settings.url,
+            poolclass=NullPool,
+            connect_args=connect_args(settings.place, _OPTIONS) | limited(CONNECT_TIMEOUT),
         )
 
     def check(self) -> None:
@@ -85,7 +90,7 @@ class Database:
             pool_size=connections,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT,
-            connect_args=connect_args(settings.place, _OPTIONS),
+            connect_args=connect_args(settings.place, _OPTIONS) | limited(ANSWER_SECONDS),
         )
         event.listen(self._engine, "checkout", _check_open)
         self._probe = Probe(settings)

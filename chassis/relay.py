@@ -18,6 +18,7 @@ import psycopg2
 from sqlalchemy import Connection, create_engine, text
 
 from chassis import outbox, worker
+from chassis.answer_limit import limited
 from chassis.broker import Topology
 from chassis.database import Probe, connect_args, is_outage
 from chassis.dispatch import Dispatch
@@ -40,6 +41,7 @@ _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
 # longer than it takes to notice that the broker is gone: it then is sure that none will come
 _CONFIRM_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0  # more than the longest look at a backlog takes
 _SESSION = {
     "timezone": "UTC",
     # the lock of a machine that has vanished is free within ten seconds
@@ -136,7 +138,7 @@ class Relay:
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
-            connect_args=connect_args(settings.place, _SESSION),
+            connect_args=connect_args(settings.place, _SESSION) | limited(_ANSWER_SECONDS),
         )
         self._probe = Probe(settings)
         self._connected = False

@@ -1,29 +1,36 @@
-"""A PostgreSQL with a standby: when that is promoted, all goes on, and no process is restarted."""
+"""A PostgreSQL with a standby: when that is promoted, all goes on, and no process is restarted.
 
-from collections.abc import Iterator
-from contextlib import closing
+The first server may be gone, or hang: then nothing tells its clients that it is of no use.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
 
 import pika
 import pytest
+from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from chassis import broker, migrations
+from chassis import broker, database, migrations
+from chassis import relay as chassis_relay
 from chassis.database import Database
 from inventory import consumer, relay
 from inventory.app import create_app
 from inventory.settings import Settings
 from tests.at_work import at_work
 from tests.conftest import DATABASES, PASSWORD
+from tests.outages import frozen
 from tests.service.amqp import connect
 from tests.service.conftest import NOWHERE, port
 from tests.service.databases import settings_of
 from tests.service.mailing import eventually
 from tests.service.products_api import create
-from tests.service.replication import replicated
+from tests.service.replication import Primary, replicated
 from tests.service.reservations import CREATED, EXCHANGE, QUEUE, order, states
 
 SECONDS = 60.0
@@ -50,16 +57,45 @@ def ordered(channel: BlockingChannel, product: int) -> UUID:
     return uid
 
 
-def unsent(database: Database) -> int:
-    """How many events the relay has not delivered yet."""
-    with database.read() as connection:
-        statement = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
-        return int(connection.execute(statement).scalar_one())
+def is_told(used: Database, *uids: UUID) -> bool:
+    """Whether the orders are reserved, no other one is, and all events are sent."""
+    statement = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
+    try:
+        with used.read() as connection:
+            unsent = connection.execute(statement).scalar_one()
+        return states(used) == dict.fromkeys(uids, "reserved") and not unsent
+    except OperationalError:
+        # what has not heard of the change yet
+        return False
 
 
+def is_ready(api: FlaskClient) -> bool:
+    """Whether the API says that it is."""
+    return api.get("/ready").status_code == 200
+
+
+def takes_movies(api: FlaskClient) -> bool:
+    """Whether the API creates a movie."""
+    return api.post("/api/movies", json={"title": "M"}).status_code == 201
+
+
+@contextmanager
+def gone(primary: Primary) -> Iterator[None]:
+    """Have a server away, for good."""
+    primary.stop()
+    yield
+
+
+@pytest.mark.parametrize("primary_away", [gone, frozen])
 def test_when_the_standby_is_promoted_api_consumer_and_relay_go_on_without_a_restart(
-    inventory_settings: Settings, channel: BlockingChannel
+    primary_away: Callable[[Primary], AbstractContextManager[None]],
+    inventory_settings: Settings,
+    channel: BlockingChannel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
+    for module, name in ((database, "ANSWER_SECONDS"), (chassis_relay, "_ANSWER_SECONDS")):
+        monkeypatch.setattr(module, name, 3.0)
     with replicated() as (primary, standby):
         primary.create_database(*DATABASES["inventory"], PASSWORD)
         migrations.upgrade("inventory", settings_of("inventory", str(primary.port)))
@@ -68,18 +104,21 @@ def test_when_the_standby_is_promoted_api_consumer_and_relay_go_on_without_a_res
         settings = replace(inventory_settings, database=both, port=port(), relay_port=port())
         api = create_app(replace(settings, broker=NOWHERE)).test_client()
         work = (partial(consumer.run, settings), partial(relay.run, settings))
-        with closing(Database(both, 1)) as database, at_work(*work):
+        with closing(Database(both, 1)) as used, at_work(*work):
             product = create(api, "Metropolis", stock=5)["id"]
             first = ordered(channel, product)
-            eventually(lambda: states(database) == {first: "reserved"}, "a reservation", SECONDS)
-            eventually(lambda: unsent(database) == 0, "its event to be sent", SECONDS)
-            primary.stop()
-            assert api.get("/ready").status_code == 503
-            second = ordered(channel, product)
-            standby.promote()
-            eventually(lambda: api.get("/ready").status_code == 200, "the API to be ready", SECONDS)
-            both_reserved = {first: "reserved", second: "reserved"}
-            eventually(lambda: states(database) == both_reserved, "the second one", SECONDS)
-            assert api.post("/api/movies", json={"title": "M"}).status_code == 201
-            eventually(lambda: unsent(database) == 0, "all events to be sent", SECONDS)
-            assert api.get(f"/api/products/{product}").get_json()["stock"] == 3
+            eventually(lambda: states(used) == {first: "reserved"}, "a reservation", SECONDS)
+            copy = Database(settings_of("inventory", str(standby.port)), 1)
+            eventually(lambda: is_told(copy, first), "all to be sent and copied", SECONDS)
+            copy.close()
+            with primary_away(primary):
+                assert api.get("/ready").status_code == 503
+                second = ordered(channel, product)
+                standby.promote()
+                ready = partial(is_ready, api)
+                eventually(ready, "the API to be ready", SECONDS)
+                eventually(lambda: is_told(used, first, second), "the second one", SECONDS)
+                # who asks first, on a connection that hangs, is answered that it is unavailable
+                eventually(partial(takes_movies, api), "the API to take a movie", SECONDS)
+                eventually(lambda: is_told(used, first, second), "all to be sent", SECONDS)
+                assert api.get(f"/api/products/{product}").get_json()["stock"] == 3

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
+from chassis import database
 from chassis.database import Database
 from local.ports import free_port
 from local.postgres import Postgres
@@ -51,10 +52,11 @@ def settings(orders_settings: Settings, postman: Postman) -> Iterator[Settings]:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Claims that are stale soon, and are renewed often."""
+    """Claims that are stale soon, and are renewed often, by who does not wait long for answers."""
     monkeypatch.setattr(Smtp, "lease", timedelta(seconds=LEASE))
     monkeypatch.setattr(mail_claims, "DOUBT", timedelta(seconds=20))
     monkeypatch.setattr(mail_worker, "_KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(database, "ANSWER_SECONDS", LEASE / 3)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -15,13 +15,15 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
+from chassis import broker, database
 from chassis.broker import Message
 from chassis.database import Database
 from inventory import consumer
 from inventory.settings import Settings
+from local.postgres import Postgres
 from local.waiting import wait_until
 from tests.at_work import at_work
+from tests.outages import frozen
 from tests.service.amqp import connect
 from tests.service.process import Process, environment
 from tests.service.products_api import adjust, create
@@ -195,3 +197,41 @@ def test_a_line_in_the_log_says_what_became_of_an_order(
     ]
     [rejected] = [line for line in process.logged() if line["message"] == "stock rejected"]
     assert rejected["reason"] == "not enough in stock: 1 of DVD asked, 0 available"
+
+
+def test_a_database_that_hangs_holds_no_batch_for_ever_and_no_stock_goes_twice(
+    inventory: FlaskClient,
+    inventory_settings: Settings,
+    channel: BlockingChannel,
+    movies_db: Database,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 1.0)
+    product = create(inventory, stock=100)["id"]
+    messages = [order(CREATED, uuid4(), [(product, 1)]) for _ in range(60)]
+    with at_work(partial(consumer.run, inventory_settings)):
+        publish(channel, messages[0])
+        wait_until(lambda: messages_applied(movies_db) == 1, SECONDS, "the first order")
+        with ThreadPoolExecutor(1) as pool:
+            publishing = pool.submit(publish_all, channel, messages[1:])
+            with frozen(postgres):
+                publishing.result(SECONDS)
+                waiting = partial(said, caplog, "waiting for the database")
+                wait_until(waiting, SECONDS, "the batch in hand to be given up")
+        wait_until(lambda: messages_applied(movies_db) == len(messages), SECONDS, "all orders")
+    assert stocks(movies_db) == {product: 40}
+    assert Counter(states(movies_db).values()) == {"reserved": 60}
+    assert channel.queue_declare(DEAD, passive=True).method.message_count == 0
+
+
+def publish_all(channel: BlockingChannel, messages: Sequence[Message]) -> None:
+    """Publish events of orders."""
+    for message in messages:
+        publish(channel, message)
+
+
+def said(caplog: pytest.LogCaptureFixture, message: str) -> bool:
+    """Whether something was logged."""
+    return any(record.getMessage() == message for record in caplog.records)

@@ -1,0 +1,83 @@
+"""A PostgreSQL that hangs: its machine acknowledges what arrives, and nothing is answered."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from chassis import database
+from chassis.database import Database, streamed
+from chassis.settings import DatabaseSettings
+from local.postgres import Postgres
+from tests.outages import frozen
+from tests.service.databases import own_database
+
+NUMBERS = text("SELECT * FROM generate_series(1, 5000) AS number")
+LIMIT = 1.0
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[tuple[DatabaseSettings, Postgres]]:
+    """A database of these tests' own."""
+    with own_database("inventory") as lent:
+        yield lent
+
+
+@pytest.fixture
+def hanging(
+    own: tuple[DatabaseSettings, Postgres], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Database, Postgres]]:
+    """A pool of one connection that waits a second for each answer, and its server."""
+    monkeypatch.setattr(database, "ANSWER_SECONDS", LIMIT)
+    with closing(Database(own[0], 1)) as pool:
+        yield pool, own[1]
+
+
+def execute(connection: Connection) -> Callable[[], object]:
+    """Have a statement to execute."""
+    connection.execute(text("SELECT 1"))
+    return partial(connection.execute, text("SELECT 2"))
+
+
+def commit(connection: Connection) -> Callable[[], object]:
+    """Have a transaction to commit."""
+    connection.execute(text("CREATE TEMPORARY TABLE t (id int)"))
+    return connection.commit
+
+
+def fetch(connection: Connection) -> Callable[[], object]:
+    """Have rows to fetch."""
+    rows = streamed(connection, NUMBERS, 100)
+    next(rows)
+    return lambda: list(rows)
+
+
+@pytest.mark.parametrize("begin", [execute, commit, fetch])
+def test_whoever_waits_for_an_answer_waits_for_so_long_and_it_is_an_outage(
+    begin: Callable[[Connection], Callable[[], object]], hanging: tuple[Database, Postgres]
+) -> None:
+    used, server = hanging
+    with pytest.raises(OperationalError) as noticed, used.unit_of_work() as connection:
+        goes_on = begin(connection)
+        with frozen(server):
+            goes_on()
+    assert database.is_outage(noticed.value)
+    with used.unit_of_work() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_connection_that_is_not_waited_on_is_left_alone(
+    hanging: tuple[Database, Postgres],
+) -> None:
+    used, _server = hanging
+    with used.unit_of_work() as connection:
+        first = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        end = time.monotonic() + 2 * LIMIT
+        while time.monotonic() < end:
+            assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == first
+    with used.read() as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == first
