@@ -9,20 +9,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from chassis.errors import BrokerUnavailableError
+from chassis.errors import BrokerUnavailableError, ConnectionLostError
 from chassis.outbox import Waiting
 from chassis.publisher import Publisher
 
 
 class Outcome(NamedTuple):
-    """What became of a message: confirmed, unless there is a `failure`."""
+    """What became of a message: confirmed, unless there is a `failure`.
+
+    `lost` is a message that was under way when the connection was lost.
+    """
 
     row: Waiting
     failure: str | None
+    lost: bool = False
 
 
 class Busy(NamedTuple):
@@ -107,19 +110,24 @@ class Chains:
         try:
             future = self._publisher.submit(row.message)
         except BrokerUnavailableError as error:
-            self._answered(chain, str(error))
+            self._answered(chain, error)
         else:
-            future.add_done_callback(lambda done: self._answered(chain, _failure(done)))
+            future.add_done_callback(lambda done: self._answered(chain, done.exception()))
 
-    def _answered(self, chain: _Chain, failure: str | None) -> None:
+    def _answered(self, chain: _Chain, error: BaseException | None) -> None:
+        failure, lost = (
+            None if error is None else str(error),
+            isinstance(error, ConnectionLostError),
+        )
         with self._changed:
-            following = self._settle(chain, failure) if chain in self._active else None
+            is_active = chain in self._active
+            following = self._settle(chain, failure, lost) if is_active else None
         if following is not None:
             self._publish(chain, following)
 
-    def _settle(self, chain: _Chain, failure: str | None) -> Waiting | None:
+    def _settle(self, chain: _Chain, failure: str | None, lost: bool = False) -> Waiting | None:
         """Note an answer, and return what comes next in the chain."""
-        self._outcomes.append(Outcome(chain.rows.popleft(), failure))
+        self._outcomes.append(Outcome(chain.rows.popleft(), failure, lost))
         if failure is None and chain.rows:
             chain.since = time.monotonic()
             return chain.rows[0]
@@ -142,8 +150,3 @@ def _linked(rows: Iterable[Waiting]) -> Sequence[list[Waiting]]:
     for row in rows:
         linked.setdefault(row.id if row.aggregate is None else row.aggregate, []).append(row)
     return list(linked.values())
-
-
-def _failure(done: "Future[None]") -> str | None:
-    error = done.exception()
-    return None if error is None else str(error)

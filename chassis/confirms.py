@@ -11,7 +11,7 @@ from typing import NamedTuple
 from prometheus_client import Counter
 
 from chassis.broker import Message
-from chassis.errors import BrokerUnavailableError
+from chassis.errors import BrokerUnavailableError, ConnectionLostError
 from chassis.refusals import Refusals
 
 PUBLISHED = Counter(
@@ -94,11 +94,15 @@ class Confirms:
         self._tags.clear()
         self._tag = 0
         for unanswered in pending:
-            fail(unanswered.future, reason)
+            _fail(unanswered.future, ConnectionLostError(reason))
 
 
 def fail(future: Pending, reason: str) -> None:
     """End a future whose message nobody has taken responsibility for."""
+    _fail(future, BrokerUnavailableError(reason))
+
+
+def _fail(future: Pending, error: BrokerUnavailableError) -> None:
     if not future.done():
         PUBLISHED.labels("failed").inc()
-        future.set_exception(BrokerUnavailableError(reason))
+        future.set_exception(error)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from chassis import outbox, trace
 from chassis.backoff import Backoff
 from chassis.broker import Message
+from chassis.care import Care
 from chassis.chains import Chains, Outcome
 from chassis.lanes import Lane
 from chassis.outbox import Waiting
@@ -37,6 +38,7 @@ class Dispatch:
         self._publisher = publisher
         self._chains = Chains(publisher, confirm_seconds)
         self._backoff = Backoff()
+        self._care = Care()
         # what failed before this relay began is tried at once
         self._due: float | None = time.monotonic()
         self._began_away = False
@@ -49,10 +51,11 @@ class Dispatch:
         """Take, publish, note; False if there is nothing to do for now."""
         if self.is_due():
             self._begin_try()
-        rows = [row for lane in self._lanes for row in lane.take()]
+        with_care = self._care.is_taken and self._is_trying()
+        rows = self._take_with_care() if with_care else self._take()
         self._chains.start(rows)
         # while the last ones are under way, these are marked, and more are taken
-        self._chains.wait(_ROUND_SECONDS, left=len(rows) // 4)
+        self._chains.wait(_ROUND_SECONDS, left=0 if with_care else len(rows) // 4)
         self._note(self._chains.outcomes())
         return bool(rows) or bool(self._chains) or self._is_trying()
 
@@ -89,8 +92,26 @@ class Dispatch:
         """Publish nothing more: what became of it could not be noted."""
         self._chains.cut()
 
+    def _take(self) -> list[Waiting]:
+        return [row for lane in self._lanes for row in lane.take()]
+
+    def _take_with_care(self) -> list[Waiting]:
+        """Take what has failed in small groups, each alone on its way, in turns with what is new.
+
+        The connection has to be there: else what is behind a message that has cost it would fail
+        without having been published.
+        """
+        if self._chains:
+            return []
+        is_ready = self._publisher.wait_until_ready(_ROUND_SECONDS)
+        if is_ready and self._care.is_turn_of_tried():
+            groups = (lane.take_tried(self._care.rows) for lane in self._lanes)
+            return next(filter(None, groups), [])
+        return [row for lane in self._lanes for row in lane.take_untried()]
+
     def _begin_try(self) -> None:
         self._due = None
+        self._care.begin_try()
         self._began_away = not self._publisher.is_ready()
         for lane in self._lanes:
             lane.begin_try()
@@ -101,6 +122,8 @@ class Dispatch:
     def _note(self, outcomes: Sequence[Outcome]) -> None:
         sent = [outcome.row for outcome in outcomes if outcome.failure is None]
         failed = [outcome for outcome in outcomes if outcome.failure is not None]
+        if outcomes:
+            self._care.note(lost=any(outcome.lost for outcome in outcomes))
         if sent:
             self._note_sent(sent)
         if failed:

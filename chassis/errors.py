@@ -109,6 +109,10 @@ class BrokerUnavailableError(UnavailableError):
         super().__init__(detail, cause=cause)
 
 
+class ConnectionLostError(BrokerUnavailableError):
+    """The connection was lost after a message was published: it may have cost the connection."""
+
+
 class UpstreamError(Exception):
     """An upstream was reached and has not done its part."""
 

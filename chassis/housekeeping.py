@@ -6,11 +6,13 @@ from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from chassis import outbox
+from chassis.slow_looks import SlowLooks
 
 OUTBOX_BACKLOG = Gauge("outbox_backlog", "Messages that the broker has not confirmed yet")
 OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest message not confirmed yet")
 _MEASURE_SECONDS = 2.0
-_MEASURE_SHARE = 0.05  # of the time, at most: it is a look at the whole backlog
+_MEASURE_SHARE = 0.05  # of the time: it is a look at the whole backlog
+_LONGEST_REST = 10.0
 
 
 class Housekeeping:
@@ -18,6 +20,7 @@ class Housekeeping:
 
     def __init__(self) -> None:
         self._measure_at = 0.0
+        self._slow_looks = SlowLooks(_MEASURE_SHARE, _LONGEST_REST)
 
     def keep(self, connection: Connection) -> None:
         """Do what is due."""
@@ -30,5 +33,5 @@ class Housekeeping:
         waiting, age = outbox.backlog(connection)
         OUTBOX_BACKLOG.set(waiting)
         OUTBOX_LAG.set(age)
-        took = time.monotonic() - began
-        self._measure_at = began + max(_MEASURE_SECONDS, took / _MEASURE_SHARE)
+        now = time.monotonic()
+        self._measure_at = now + max(_MEASURE_SECONDS, self._slow_looks.rest(now - began))

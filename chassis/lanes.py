@@ -13,10 +13,10 @@ from chassis import outbox
 from chassis.chains import Busy, Chains
 from chassis.outbox import Page, Waiting
 from chassis.publisher import Publisher
+from chassis.slow_looks import SlowLooks
 
 BATCH = 1000
 _OCTETS = 8_000_000  # of bodies on their way at once
-_LONG_LOOK_SECONDS = 0.1
 _LOOK_SHARE = 0.2  # of the time, at most, where looks are long
 _LONGEST_REST = 3.0
 
@@ -42,7 +42,7 @@ class Lane:
         self._place: int | None = None  # how far the try under way has come
         self._attempts = 0  # in this try
         self._look_at = 0.0
-        self._looked_long = False
+        self._slow_looks = SlowLooks(_LOOK_SHARE, _LONGEST_REST)
         self._postponed = False
 
     def begin_try(self) -> None:
@@ -68,6 +68,19 @@ class Lane:
         busy = self._chains.busy()
         tried = self._take_tried(room, busy)
         return [*tried, *self._take_untried(room.less(tried), busy)]
+
+    def take_untried(self) -> list[Waiting]:
+        """Return what to publish now of what has not failed before."""
+        return self._take_untried(self._room(), self._chains.busy())
+
+    def take_tried(self, rows: int) -> list[Waiting]:
+        """Return so many rows, at most, of what has failed before; while nothing is on its way."""
+        if self._place is None:
+            return []
+        page = Page(rows, _OCTETS)
+        taken = outbox.tried(self._connection, page, self._urgent, self._place)
+        self._place = taken[-1].id if taken else None
+        return taken
 
     def _room(self) -> Page:
         """With the broker away a try is one batch, and what comes new as far as it fits in."""
@@ -95,15 +108,8 @@ class Lane:
         if room.is_full or self._postponed:
             return []
         rows = outbox.untried(self._connection, room, self._urgent, busy.ids, busy.aggregates)
-        self._rest_after_look(time.monotonic() - began, found_all=len(rows) < room.rows)
+        if len(rows) < room.rows:
+            # a slow one went over many that are held back: not for each message that comes
+            now = time.monotonic()
+            self._look_at = now + self._slow_looks.rest(now - began)
         return rows
-
-    def _rest_after_look(self, took: float, found_all: bool) -> None:
-        """Look more rarely where looks go over many messages that are held back.
-
-        One long look may have waited for a lock: the next one tells.
-        """
-        is_long = took > _LONG_LOOK_SECONDS and found_all
-        if is_long and self._looked_long:
-            self._look_at = time.monotonic() + min(took / _LOOK_SHARE, _LONGEST_REST)
-        self._looked_long = is_long

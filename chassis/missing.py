@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 from chassis.errors import BrokerUnavailableError
 
-_NAMED = re.compile(r"exchange '([^']+)'")  # NOT_FOUND - no exchange 'x' in vhost 'y'
+# NOT_FOUND - no exchange 'x' in vhost 'y'; ACCESS_REFUSED - access to exchange 'x' in vhost 'y'. Of
+# one whose single topics are refused, the others are taken.
+_NAMED = re.compile(r"- (?:no|access to) exchange '([^']+)'")
 _AVOIDED_SECONDS = 30.0
 
 

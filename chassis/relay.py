@@ -39,6 +39,7 @@ _POLL_SECONDS = 5.0  # behind NOTIFY
 _TICK_SECONDS = 0.5
 _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
+_HANGS_SECONDS = 10.0  # longer than it rests
 # longer than it takes to notice that the broker is gone: it then is sure that none will come
 _CONFIRM_SECONDS = 30.0
 _ANSWER_SECONDS = 60.0  # more than the longest look at a backlog takes
@@ -142,11 +143,15 @@ class Relay:
         )
         self._probe = Probe(settings)
         self._connected = False
+        self._moved_at = 0.0  # when it last did something: a statement may wait for a lock
 
     def check(self) -> None:
         """Raise what is wrong if the database is unavailable, or hangs."""
         if not self._connected:
             raise ConnectionError("no connection to the outbox")
+        idle = time.monotonic() - self._moved_at
+        if idle > _HANGS_SECONDS:
+            raise ConnectionError(f"the outbox has not answered for {idle:.0f} s")
         self._probe.check()
 
     def run(self) -> None:
@@ -166,6 +171,7 @@ class Relay:
             self._stop.wait(_PAUSE_SECONDS)
 
     def _serve(self, connection: Connection) -> None:
+        self._moved_at = time.monotonic()
         self._connected = True
         if not self._becomes_active(connection):
             return
@@ -182,6 +188,7 @@ class Relay:
     def _becomes_active(self, connection: Connection) -> bool:
         """Stand by until no other relay is active; False if this one shall stop."""
         while not self._locked(connection):
+            self._moved_at = time.monotonic()
             self._house.measure(connection)
             if self._stop.wait(_STANDBY_SECONDS):
                 return False
@@ -196,6 +203,7 @@ class Relay:
             # before the look at the table, so that none is missed that comes after it
             _driver(connection).notifies.clear()
             busy = dispatch.step()
+            self._moved_at = time.monotonic()
             self._house.keep(connection)
             if not busy:
                 self._rest(connection, dispatch)
@@ -212,6 +220,7 @@ class Relay:
             if dispatch.pause() <= 0:
                 return
             self._house.keep(connection)
+            self._moved_at = time.monotonic()
 
 
 def _notified(connection: Connection) -> bool:

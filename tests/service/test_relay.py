@@ -3,7 +3,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -19,6 +19,8 @@ from chassis.broker import Binding, Exchange, Message, Queue
 from chassis.database import Database
 from chassis.lanes import BATCH
 from chassis.outbox import Page
+from chassis.publisher import Publisher
+from chassis.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
@@ -611,3 +613,77 @@ def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Databa
             # what is limited comes in order; the page itself may be sorted
             assert "Sort" not in plan.partition("Limit")[2]
     assert len(looks) == 2
+
+
+TOPICS = "relay-test-topics"
+
+
+def test_a_message_that_costs_the_connection_drags_no_other_with_it(
+    gateway_db: Database,
+    channel: BlockingChannel,
+    relay: Callable[[], object],
+    rabbitmq: RabbitMQ,
+    broker_settings: BrokerSettings,
+) -> None:
+    """RabbitMQ ends the channel for a topic that the user has no right to."""
+    channel.exchange_declare(TOPICS, "topic", durable=True)
+    channel.queue_bind(QUEUE, TOPICS, "#")
+    user = (broker_settings.user, TOPICS)
+    rabbitmq.control("set_topic_permissions", "-p", "billing_vhost", *user, "^allowed", ".*")
+    forbidden = ["a/1", "b/1", "lone"]
+    for number in range(60):
+        add(gateway_db, f"good-{number}", exchange=TOPICS, routing_key="allowed")
+    add(gateway_db, "a/0", "c/0")
+    for name in forbidden:
+        add(gateway_db, name, exchange=TOPICS, routing_key="forbidden")
+    add(gateway_db, "a/2", "b/2", "c/1")
+    for number in range(60, 120):
+        add(gateway_db, f"good-{number}", exchange=TOPICS, routing_key="allowed")
+    relay()
+    held = ["a/1", "b/1", "lone", "a/2", "b/2"]
+    wait_until(lambda: waiting(gateway_db) == held, SECONDS, "nothing but those to be left")
+    add(gateway_db, "later-0", "later-1", "c/2")
+    wait_until(lambda: waiting(gateway_db) == held, SECONDS, "what came later to be sent")
+    rabbitmq.control("clear_topic_permissions", "-p", "billing_vhost", broker_settings.user)
+    wait_until_all_is_sent(gateway_db)
+    arrived = first_arrivals(taken(channel))
+    assert len(arrived.pop("")) == 120 + 3
+    assert arrived == {"a": numbered("a", 3), "b": ["b/1", "b/2"], "c": numbered("c", 3)}
+    channel.exchange_delete(TOPICS)
+
+
+def test_a_relay_that_waits_for_a_lock_is_not_ready_and_goes_on_after_it(
+    gateway_db: Database,
+    database: DatabaseSettings,
+    broker_settings: BrokerSettings,
+    channel: BlockingChannel,
+) -> None:
+    stop = threading.Event()
+    with closing(Publisher(broker_settings, "test relay", TOPOLOGY)) as publisher:
+        publisher.start()
+        relay = Relay(database, publisher, stop)
+        thread = threading.Thread(target=relay.run)
+        thread.start()
+        try:
+            add(gateway_db, "a/0")
+            wait_until_all_is_sent(gateway_db)
+            with gateway_db.unit_of_work() as connection:
+                connection.execute(text("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE"))
+                wait_until(lambda: not is_ready(relay), SECONDS, "the relay not to be ready")
+                outbox.add(connection, Message(b"{}", "", EXCHANGE, "a/1", mandatory=False), "a")
+                connection.commit()
+            wait_until_all_is_sent(gateway_db)
+            assert is_ready(relay)
+        finally:
+            stop.set()
+            thread.join()
+    assert taken(channel) == ["a/0", "a/1"]
+
+
+def is_ready(relay: Relay) -> bool:
+    """Whether a relay says that it can work."""
+    try:
+        relay.check()
+    except ConnectionError:
+        return False
+    return True

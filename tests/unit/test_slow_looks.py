@@ -1,0 +1,17 @@
+"""How long a relay rests after slow looks at its outbox."""
+
+import pytest
+
+from chassis.slow_looks import SlowLooks
+
+
+def test_a_slow_look_asks_for_no_rest_unless_the_one_before_was_slow_too() -> None:
+    looks = SlowLooks(share=0.2, longest=3)
+    # such a look has waited for a lock
+    assert looks.rest(30) == 0
+    assert looks.rest(0.01) == 0
+    assert looks.rest(0.3) == 0
+    assert looks.rest(0.3) == pytest.approx(1.5)
+    assert looks.rest(30) == 3
+    assert looks.rest(0.01) == 0
+    assert looks.rest(0.3) == 0
