@@ -160,8 +160,13 @@ class RabbitMQ:
         return ports.accepts(self.port, self.host) and self._has_living_queues()
 
     def _has_living_queues(self) -> bool:
+        dead = self.dead_queues()
+        return dead is not None and not dead
+
+    def dead_queues(self) -> list[str] | None:
+        """The names of the queues that take and give nothing; None if it does not say."""
         try:
             answer = self.ask(listing_path(self.vhost))
         except requests.RequestException:
-            return False
-        return answer.status_code == 200 and not dead_queues(answer.text)
+            return None
+        return dead_queues(answer.text) if answer.status_code == 200 else None

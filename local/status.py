@@ -11,7 +11,7 @@ from local.console import megabytes, table
 from local.layout import PROCESSES
 from local.pm2 import Entry
 from local.rabbitmq import RabbitMQ
-from local.stack import Stack
+from local.stack import Server, Stack
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE, consumed_queues
 from provisioning.rabbitmq.former_queues import former_queues, warnings
 from provisioning.rabbitmq.queues import listing_path
@@ -70,7 +70,15 @@ def _server_row(stack: Stack, name: str) -> Row:
     address = f"{server.host}:{server.port}"
     if isinstance(server, RabbitMQ):
         address += f", management http://{server.host}:{server.management_port}"
-    return (name, "up" if server.running() else "down", address)
+    return (name, _state(server), address)
+
+
+def _state(server: Server) -> str:
+    if not server.running():
+        return "down"
+    if isinstance(server, RabbitMQ) and server.dead_queues() != []:
+        return "up, but queues are dead or the vhost is gone: ./stack up restarts it"
+    return "up"
 
 
 def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
@@ -79,6 +87,7 @@ def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
         return [(name, "unknown: RabbitMQ is down") for name in (*consumed, EVENTS_QUEUE)]
     dead = [name + DEAD_LETTERS for name in consumed]
     depths = queue_depths(rabbitmq, [*consumed, EVENTS_QUEUE, *dead])
+    depths |= {name: "dead" for name in rabbitmq.dead_queues() or () if name in depths}
     # of a queue that is as it should be one line is enough
     shown = {name: depth for name, depth in depths.items() if name not in dead or depth != "0"}
     return list(shown.items())

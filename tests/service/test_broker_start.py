@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from local import status
 from local.layout import CHECKOUT
 from local.rabbitmq import RabbitMQ
 from local.startup import serves
@@ -46,12 +47,16 @@ def test_a_broker_without_living_queues_does_not_serve_until_it_is_started_again
     rabbitmq: RabbitMQ, harm: Break, state: int
 ) -> None:
     assert (serves(rabbitmq), _state_by_script(rabbitmq)) == (True, (0, []))
+    assert status._state(rabbitmq) == "up"
     harm(rabbitmq)
     try:
         assert not serves(rabbitmq)
         found, dead = _state_by_script(rabbitmq)
         assert found == state
         assert ("billing_queue" in dead) == (state == queues.DEAD)
+        assert status._state(rabbitmq).startswith("up, but queues are dead")
+        if state == queues.DEAD:
+            assert ("billing_queue", "dead") in status._queue_rows(rabbitmq)
     finally:
         rabbitmq.restart()
     assert (serves(rabbitmq), _state_by_script(rabbitmq)) == (True, (0, []))
