@@ -52,7 +52,7 @@ class Bulkhead:
             How long it has waited, in seconds; exactly 0 if a permit was free.
 
         Raises:
-            UnavailableError: there is none left.
+            UnavailableError: no permit has become free in time.
         """
         waited = self._take(seconds)
         is_answered = False
@@ -84,5 +84,5 @@ class Bulkhead:
             self._changed.notify()
 
     def _refusal(self) -> UnavailableError:
-        detail = f"{self._upstream} has as many requests to answer as it is given at once."
+        detail = f"{self._upstream} has too many requests to answer."
         return UnavailableError(detail, cause="upstream_busy")
