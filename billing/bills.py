@@ -96,7 +96,7 @@ def _note(connection: Connection, message_id: str) -> VoidBill:
 
 
 def expiry(settings: Retention) -> Expiry:
-    """Return which notes of cancelled orders no bill can meet any more."""
+    """Return the condition for cancellations that no bill can match any more."""
     return Expiry("voided_bills", "voided_at", timedelta(days=settings.cancellations_kept_days))
 
 

@@ -30,7 +30,7 @@ RELAY_TOPOLOGY: Topology = (
 
 
 def bill_recorded(bill: RowMapping) -> Message:
-    """Make the event that tells of a new bill, with all that the API shows of it."""
+    """Make the event of a new bill, with all that the API shows of it."""
     return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill))
 
 
@@ -44,7 +44,7 @@ def told_to_orders(recorded: Message) -> Message:
 
 
 def bill_voided(void: VoidBill) -> Message:
-    """Make the event that tells of a void bill, with all that the API shows of it.
+    """Make the event of a void bill, with all that the API shows of it.
 
     Of a bill that has not come, there is nothing to show but its id.
     """

@@ -121,7 +121,7 @@ class DeadLetterOffice:
                 channel.confirm_delivery()
                 yield channel
         except AMQPError as error:
-            raise click.ClickException(f"RabbitMQ does not do it: {error!r}") from None
+            raise click.ClickException(f"RabbitMQ has failed: {error!r}") from None
 
     def _held(self, channel: BlockingChannel) -> Iterator[DeadLetter]:
         while True:

@@ -1,4 +1,4 @@
-"""`drain QUEUE`: what waits in a queue of a former name moves into the queue of today.
+"""`drain QUEUE`: messages move from a queue with a former name into the current one.
 
 A service consumes the queue that its settings name. What came before the name was changed stays in
 the old queue, and its dead letters in the old dead-letter queue.
@@ -21,7 +21,7 @@ _NOT_FOUND = 404
 
 
 def command(settings: Callable[[], BrokerSettings]) -> click.Command:
-    """Return the command `drain`; `settings` reads where the broker is, and the queue of today."""
+    """Return the command `drain`; `settings` reads where the broker and the current queue are."""
 
     @click.command()
     @click.argument("queue")
@@ -44,7 +44,7 @@ def drain_queue(settings: BrokerSettings, former: str) -> int:
         click.ClickException: there is no such queue, somebody consumes it, or RabbitMQ fails.
     """
     if former == settings.queue:
-        raise click.ClickException(f"{former} is the queue of today")
+        raise click.ClickException(f"{former} is the current queue")
     try:
         with pika.BlockingConnection(
             broker.parameters(settings, "drain", _BLOCKED_SECONDS)
@@ -56,7 +56,7 @@ def drain_queue(settings: BrokerSettings, former: str) -> int:
                 moved += _move(connection.channel(), dead(former), dead(settings.queue))
             return moved
     except AMQPError as error:
-        raise click.ClickException(f"RabbitMQ does not do it: {error!r}") from None
+        raise click.ClickException(f"RabbitMQ has failed: {error!r}") from None
 
 
 def _check_former(connection: pika.BlockingConnection, queue: str) -> None:
@@ -68,7 +68,7 @@ def _check_former(connection: pika.BlockingConnection, queue: str) -> None:
 
 
 def _consumers(connection: pika.BlockingConnection, queue: str) -> int | None:
-    """Return how many consumers a queue has; None if there is no such queue."""
+    """Return how many consumers a queue has, or None if the queue does not exist."""
     try:
         declared = connection.channel().queue_declare(queue, passive=True)
     except ChannelClosedByBroker as error:

@@ -1,4 +1,4 @@
-"""Events: what a service tells whoever listens, as CloudEvents 1.0 in structured JSON.
+"""Events that a service publishes, as CloudEvents 1.0 in structured JSON.
 
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 """
@@ -28,7 +28,7 @@ def event(
     urgent: bool = False,
     **extensions: str,
 ) -> Message:
-    """Make the message that tells of an event, in the current trace.
+    """Make the message of an event, in the current trace.
 
     Args:
         exchange: where it is published; an event that nobody has bound a queue for is delivered,

@@ -41,5 +41,5 @@ def note(connection: Connection, consumer: str, message_ids: Iterable[str]) -> s
 
 
 def expiry(settings: RetentionSettings) -> Expiry:
-    """Return which marks no redelivery can meet any more."""
+    """Return the condition for marks that no redelivery can match any more."""
     return Expiry("inbox", "applied_at", timedelta(days=settings.inbox_kept_days))

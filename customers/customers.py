@@ -1,4 +1,4 @@
-"""Customers: what can be done with them, each change with the event that tells of it."""
+"""Customers: what can be done with them, each change with its event."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What customers tells whoever listens: a customer was created, updated or deleted."""
+"""customers' events: a customer was created, updated or deleted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _DATA = ("id", "email", "name", "company", "phone")
 
 
 def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Message:
-    """Make the event that tells of a customer's change.
+    """Make the event of a customer's change.
 
     Args:
         type: `customer.created`, `customer.updated` or `customer.deleted`.

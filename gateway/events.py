@@ -91,7 +91,7 @@ def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -
 
 
 def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = None) -> Stored:
-    """Insert an event, and the message that tells of it into the outbox; the caller commits.
+    """Insert an event, and its message into the outbox; the caller commits.
 
     An event that is there already under this `uid` stays, and its message is not sent again.
     """
@@ -120,8 +120,8 @@ def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = No
 def place(database: Database) -> None:
     """Give the events that are committed and have no place yet theirs, behind all others.
 
-    So whoever follows the list misses none: what is committed later is listed later. If there are
-    very many, the others have to wait for the next call.
+    A client that follows the list misses no event: what is committed later is listed later. If
+    there are very many, the others have to wait for the next call.
     """
     end = time.monotonic() + _PLACE_SECONDS
     with database.read() as connection:

@@ -1,4 +1,4 @@
-"""What inventory tells whoever listens: movies and products that change, stock for orders."""
+"""inventory's events: changes of movies and products, stock for orders."""
 
 import logging
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def announce(
     source: str = API,
     **logged: object,
 ) -> None:
-    """Put the event that tells of a change into the outbox, in the change's transaction.
+    """Put the event of a change into the outbox, in the change's transaction.
 
     Args:
         connection: in that transaction, which holds the aggregate's lock.

@@ -1,4 +1,4 @@
-"""Movies: what can be done with them, each change with the event that tells of it.
+"""Movies: what can be done with them, each change with its event.
 
 Knows neither HTTP nor its schemas.
 """

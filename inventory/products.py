@@ -1,4 +1,4 @@
-"""Products: what can be done with them, each change with the event that tells of it.
+"""Products: what can be done with them, each change with its event.
 
 Knows neither HTTP nor its schemas. Whoever locks movies and products locks the movies first, and
 the products in the order of their ids, so that nobody waits for each other.

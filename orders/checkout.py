@@ -52,7 +52,7 @@ def price(
 
     Raises:
         InvalidError: a product is unknown, a sum too large, the amount another than `expected`.
-        UnavailableError: inventory is away.
+        UnavailableError: inventory is unavailable.
         UpstreamTimeoutError: it does not answer in time.
         UpstreamError: it answers something else than products.
     """

@@ -22,10 +22,10 @@ _MARGIN = timedelta(seconds=5)
 
 
 def ask(client: ServiceClient, customer_id: str) -> CustomerData | None:
-    """Return a customer as the customers API knows them; None if there is none.
+    """Return a customer as the customers API shows it, or None if it does not exist.
 
     Raises:
-        UnavailableError: the API is away.
+        UnavailableError: the API is unavailable.
         UpstreamError: it answers with anything but a customer.
     """
     number = key(customer_id)
@@ -59,7 +59,7 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
     and can be repeated.
 
     Raises:
-        UnavailableError: the API is away.
+        UnavailableError: the API is unavailable.
         UpstreamError: it answers with anything but customers.
     """
     with database.read() as connection:

@@ -1,4 +1,4 @@
-"""What orders tells whoever listens: an order was created, changed or deleted."""
+"""orders' events: an order was created, changed or deleted."""
 
 from datetime import datetime, timezone
 
@@ -17,7 +17,7 @@ _MANDATORY = frozenset({"order.created", "order.completed", "order.cancelled"})
 
 
 def announce(connection: Connection, type: str, order: FoundOrder, source: str) -> None:
-    """Put the event that tells of an order into the outbox, so that nobody needs to ask back.
+    """Put an order's event into the outbox, so that nobody needs to ask back.
 
     Args:
         connection: in the transaction of the change, which holds the order's lock.
@@ -34,7 +34,7 @@ def aggregate(order: FoundOrder) -> str:
 
 
 def order_event(connection: Connection, type: str, order: FoundOrder, source: str) -> Message:
-    """Make the event that tells of an order; see `announce`.
+    """Make the event of an order; see `announce`.
 
     All messages of an order with items are urgent, and none of a bare one: only the first has a way
     to go.

@@ -1,4 +1,4 @@
-"""Orders: what a person can do with them, each change with the event that tells of it."""
+"""Orders: what a person can do with them, each change with its event."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
