@@ -16,9 +16,10 @@ import gateway.models
 import inventory.models
 import orders.models
 from chassis import idempotency, migrations
+from chassis import outbox as outbox_module
 from chassis.database import Database
 from chassis.inbox import inbox
-from chassis.outbox import outbox
+from chassis.outbox import Page, outbox
 from chassis.settings import DatabaseSettings
 from local.waiting import wait_until
 
@@ -271,3 +272,27 @@ def test_orders_that_were_completed_before_are_to_be_asked_for_and_stay_as_they_
     look = upgraded("orders", "orders_0009", [insert], empty, opened)
     assert look("SELECT sweep_at FROM orders WHERE stock_sold_at IS NULL") == [None]
     assert look("SELECT after_id FROM unconfirmed_sales") == ([0] if is_asked_for else [])
+
+
+@pytest.mark.parametrize(
+    ("service", "before"),
+    [
+        ("gateway", "gateway_0004"),
+        ("inventory", "inventory_0007"),
+        ("billing", "billing_0004"),
+        ("customers", "customers_0004"),
+        ("orders", "orders_0010"),
+    ],
+)
+def test_messages_that_waited_before_are_not_urgent_and_are_still_sent(
+    service: str, before: str, empty: DatabaseSettings, opened: Database
+) -> None:
+    insert = (
+        "INSERT INTO outbox (message_id, exchange, routing_key, content_type, mandatory, headers, "
+        "body, aggregate) VALUES ('m', 'e', 'k', 't', false, '{}', '{}', 'a/1')"
+    )
+    upgraded(service, before, [insert], empty, opened)
+    with opened.read() as connection:
+        [waiting] = outbox_module.untried(connection, Page(10, 1000), False)
+        assert outbox_module.untried(connection, Page(10, 1000), True) == []
+    assert (waiting.message.id, waiting.message.urgent) == ("m", False)
