@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pika import data
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import NackError
 from pika.spec import BasicProperties
 
 from billing.settings import Settings
+from chassis import dead_letter_office
 from chassis.amqp_tables import RawValue
 from chassis.consumer import PREFETCH
 from chassis.database import Database
@@ -170,6 +172,12 @@ def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
     office = DeadLetterOffice(billing_settings.broker)
     odd = next(letter.id for letter in office.letters() if letter.id != "plain")
     assert odd == r"\udcff\udcfe"
+    commands = dead_letter_office.commands(lambda: billing_settings.broker)
+    listed = CliRunner().invoke(commands, ["list"])
+    assert listed.exit_code == 0 and len(listed.output.splitlines()) == 2
+    for message_id in (odd, "plain"):
+        shown = CliRunner().invoke(commands, ["show", message_id])
+        assert shown.exit_code == 0, shown.output
     assert office.requeue({odd}) == 1
     assert office.discard({"plain"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
