@@ -11,7 +11,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from chassis.metric_files import DIRECTORY_VARIABLE, process_of
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -31,7 +32,10 @@ def registry() -> CollectorRegistry:
     """Return all metrics of this process, or of all workers of its server."""
     if DIRECTORY_VARIABLE not in os.environ:
         return REGISTRY
-    _forget_dead_workers(Path(os.environ[DIRECTORY_VARIABLE]))
+    directory = Path(os.environ[DIRECTORY_VARIABLE])
+    # it may have been removed; workers put their files into it again (chassis.metric_files)
+    directory.mkdir(parents=True, exist_ok=True)
+    _forget_dead_workers(directory)
     added_up = CollectorRegistry()
     MultiProcessCollector(added_up)
     return added_up
@@ -45,6 +49,5 @@ def render() -> bytes:
 def _forget_dead_workers(directory: Path) -> None:
     """Remove the gauges that only living processes have, of those that live no more."""
     for file in directory.glob("gauge_live*_*.db"):
-        pid = file.stem.rpartition("_")[2]
-        if not Path("/proc", pid).exists():
+        if not Path("/proc", str(process_of(file))).exists():
             file.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""The files in which the metrics of a server's workers add up: made anew after their removal.
+
+prometheus_client maps a file into each worker; removed (by a clean-up of /tmp, by hand), it would
+go on counting where nobody can read it, and `/metrics` would fail.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+LOOK_SECONDS = 1.0
+
+
+class Worker:
+    """Names this worker in the names of its files: another name makes prometheus_client open anew.
+
+    The name is the process id, and a number behind it once the files were removed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._removals = 0
+        self._next_look = 0.0
+        self._name = self._name_after(0)
+        self._make_file(0)
+        os.register_at_fork(after_in_child=self.look)
+
+    def __call__(self) -> str:
+        """Return the name; called for each change of a metric."""
+        if time.monotonic() >= self._next_look:
+            self.look()
+        return self._name
+
+    def look(self) -> None:
+        """Take another name if there are no files of this process by the name that it has."""
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if self._file(self._removals).exists():
+            return
+        try:
+            self._make_file(self._removals + 1)
+        except OSError:
+            # no place for others: counting goes on in the removed ones until there is
+            return
+        self._removals += 1
+        self._name = self._name_after(self._removals)
+
+    def _make_file(self, removals: int) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._file(removals).touch()
+
+    def _file(self, removals: int) -> Path:
+        # every process has counters, such as chassis.logs.DROPPED
+        return self._directory / f"counter_{self._name_after(removals)}.db"
+
+    @staticmethod
+    def _name_after(removals: int) -> str:
+        return f"{os.getpid()}-{removals}" if removals else str(os.getpid())
+
+
+def process_of(file: Path) -> int:
+    """Return the process id of the worker that a file belongs to."""
+    return int(file.stem.rpartition("_")[2].partition("-")[0])
+
+
+def install() -> None:
+    """Have a server's worker keep its metrics so; to be called before any of them is made."""
+    if DIRECTORY_VARIABLE not in os.environ:
+        return
+    # here, since without a server it is not needed
+    from prometheus_client import values
+
+    worker = Worker(Path(os.environ[DIRECTORY_VARIABLE]))
+    kept: Any = values.MultiProcessValue(worker)
+
+    class Value(kept):  # type: ignore[misc]
+        """A value in a file, which is opened where the directory is there."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            worker.look()
+            super().__init__(*arguments, **options)
+
+    values.ValueClass = Value
