@@ -38,14 +38,6 @@ class Aside:
         """Return the messages."""
         return self._waiting.keys()
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def is_full(self) -> bool:
-        """Tell whether no more messages than these should be held."""
-        octets = sum(len(delivery.body) for delivery in self._waiting)
-        return len(self._waiting) >= _MOST or octets >= _MOST_OCTETS
-
     def add(self, refused: Iterable[tuple[Delivery, str]]) -> None:
         """Take messages, each with the reason why it was refused."""
         for delivery, reason in refused:
@@ -80,3 +72,8 @@ class Aside:
             logger.warning("dead letter not confirmed", extra=extra)
             return False
         return True
+
+
+def is_much(held: Collection[Delivery]) -> bool:
+    """Tell whether no more messages than these should be held."""
+    return len(held) >= _MOST or sum(len(delivery.body) for delivery in held) >= _MOST_OCTETS

@@ -64,17 +64,20 @@ class BatchProcessor(Generic[ItemT]):
             return False
         return True
 
-    def process(self, deliveries: Sequence[Delivery]) -> list[Refused] | None:
+    def process(
+        self, deliveries: Sequence[Delivery], succeeds: bool = False
+    ) -> list[Refused] | None:
         """Apply what is good and return what is not; None if told to stop before it is done.
 
-        What may be at fault itself, or the database, is left `undecided` until another succeeds.
+        What may be at fault itself, or the database, is left `undecided` until another succeeds, or
+        if one has just done so (`succeeds`) is at fault.
         """
         good, refused = self._sort(deliveries)
         self._doubted = []
         failed = self._apply(good)
         if failed is None:
             return None
-        if len(good) > len(failed) + len(self._doubted):
+        if succeeds or len(good) > len(failed) + len(self._doubted):
             # the database does its part for others
             failed += self._doubted
             self._doubted = []
@@ -86,7 +89,7 @@ class BatchProcessor(Generic[ItemT]):
         CONSUMED.labels(self._queue, "refused").inc(len(refused))
         return refused
 
-    def process_alone(self, delivery: Delivery) -> list[Refused] | None:
+    def process_alone(self, delivery: Delivery, succeeds: bool = False) -> list[Refused] | None:
         """Do as `process` with a message that may be what this process dies of.
 
         It is refused once a process has died so often with nothing but this message in hand.
@@ -97,7 +100,7 @@ class BatchProcessor(Generic[ItemT]):
             return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
         self._suspects.take(delivery)
         self._alone = delivery
-        refused = self.process([delivery])
+        refused = self.process([delivery], succeeds)
         self._alone = None
         if refused is None:
             self._suspects.put_down(delivery)

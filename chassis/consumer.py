@@ -18,7 +18,7 @@ from pika.channel import Channel
 from prometheus_client import Gauge
 
 from chassis import broker
-from chassis.aside import Aside
+from chassis.aside import Aside, is_much
 from chassis.batches import BatchProcessor
 from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
@@ -62,7 +62,7 @@ class Consumer(Generic[ItemT]):
         self._channel: Channel | None = None
         self._consuming: Channel | None = None
         self._one_by_one = 0  # so many messages yet
-        self._room_made_at = 0  # with so many messages put aside
+        self._room_made_at = 0  # with so many messages held
         self._undecided: list[Delivery] = []
         self._undecided_at = 0.0
         parts = list(topology)
@@ -119,12 +119,14 @@ class Consumer(Generic[ItemT]):
         often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
         others = [d for d in deliveries if d not in often]
         groups = [others, *([d] for d in often)]
+        succeeds = False
         for group in filter(None, groups):
             alone = group is not others
             batches = self._batches
-            refused = batches.process_alone(group[0]) if alone else batches.process(group)
+            refused = batches.process_alone(group[0], succeeds) if alone else batches.process(group)
             if refused is None:
                 return False
+            succeeds |= len(group) > len(refused) + len(batches.undecided)
             self._aside.add(refused)
             self._undecided += batches.undecided
             held = {*self._undecided, *self._aside.deliveries()}
@@ -146,16 +148,16 @@ class Consumer(Generic[ItemT]):
         return due
 
     def _make_room(self) -> None:
-        """Have more delivered, where much of what may be in hand are messages put aside.
+        """Have more delivered, where much of what may be in hand is put aside, or is undecided.
 
         A new subscription may have as many in hand as the one before it, which keeps its own.
         """
-        channel, put_aside = self._consuming, len(self._aside)
-        self._room_made_at = min(self._room_made_at, put_aside)
+        channel, held = self._consuming, [*self._aside.deliveries(), *self._undecided]
+        self._room_made_at = min(self._room_made_at, len(held))
         much = max(1, self._prefetch() // 2)
-        if put_aside - self._room_made_at < much or self._aside.is_full():
+        if len(held) - self._room_made_at < much or is_much(held):
             return
-        self._room_made_at = put_aside
+        self._room_made_at = len(held)
         if channel is not None:
             self._call(lambda: self._consume_anew(channel))
 

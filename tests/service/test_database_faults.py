@@ -10,6 +10,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import BasicProperties
 from sqlalchemy import text
 
+from chassis.consumer import ALONE_ABOVE, PREFETCH
 from chassis.database import Database, is_doubtful, is_outage
 from local.waiting import wait_until
 from tests.service import test_consumer
@@ -97,6 +98,36 @@ def test_what_a_trigger_refuses_of_all_messages_is_waited_for(
     wait_until(lambda: test_consumer.in_hand() == 0, SECONDS, "all to be acknowledged")
     assert waiting(channel, DEAD) == 0
     assert len(rows(billing_db)) == 10
+
+
+def test_more_refused_messages_than_a_consumer_has_in_hand_at_once_hold_up_no_other(
+    channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    many = 2 * PREFETCH + 50
+    with refusing(billing_db, "bad"):
+        for number in range(many):
+            post(channel, {**GOOD, "user_id": "bad"}, f"bad{number}")
+        post(channel, GOOD, "good")
+        consume()
+        wait_for_rows(billing_db, 1)
+        wait_until(lambda: waiting(channel, DEAD) == many, SECONDS, "dead letters")
+
+
+def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_passes(
+    channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    with refusing(billing_db, "bad"):
+        post(channel, {**GOOD, "user_id": "bad"}, "bad")
+        for _ in range(ALONE_ABOVE + 2):
+            method, _properties, _body = channel.basic_get(QUEUE)
+            assert method is not None
+            channel.basic_reject(method.delivery_tag or 0, requeue=True)
+        consume()
+        wait_until(lambda: test_consumer.in_hand() == 1, SECONDS, "the bill to be in hand")
+        assert waiting(channel, DEAD) == 0
+        post(channel, GOOD, "good")
+        wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
+        wait_for_rows(billing_db, 1)
 
 
 @pytest.mark.parametrize(
