@@ -34,6 +34,7 @@ IN_FLIGHT = Gauge(
 PREFETCH = 200
 ALONE_ABOVE = 20  # deliveries of one message
 _UNDECIDED_SECONDS = 2.0  # between attempts
+_MOST_UNDECIDED = 1000  # each is tried by itself each time
 logger = logging.getLogger(__name__)
 
 
@@ -155,7 +156,8 @@ class Consumer(Generic[ItemT]):
         channel, held = self._consuming, [*self._aside.deliveries(), *self._undecided]
         self._room_made_at = min(self._room_made_at, len(held))
         much = max(1, self._prefetch() // 2)
-        if len(held) - self._room_made_at < much or is_much(held):
+        is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_much(held)
+        if len(held) - self._room_made_at < much or is_enough:
             return
         self._room_made_at = len(held)
         if channel is not None:
