@@ -16,7 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from chassis import broker, database, migrations
+from chassis import database, migrations
 from chassis import relay as chassis_relay
 from chassis.database import Database
 from inventory import consumer, relay
@@ -25,7 +25,7 @@ from inventory.settings import Settings
 from tests.at_work import at_work
 from tests.conftest import DATABASES, PASSWORD
 from tests.outages import frozen
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty
 from tests.service.conftest import NOWHERE, port
 from tests.service.databases import settings_of
 from tests.service.mailing import eventually
@@ -39,12 +39,8 @@ SECONDS = 60.0
 @pytest.fixture
 def channel(inventory_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumer's; its queue is there, and empty."""
-    with connect(inventory_settings.broker) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+    with channel_with_empty(inventory_settings.broker, QUEUE) as channel:
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
-        channel.queue_purge(QUEUE)
         channel.queue_bind(QUEUE, EXCHANGE, CREATED)
         yield channel
 

@@ -8,11 +8,11 @@ import pytest
 from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingChannel
 
-from chassis import broker, draining
+from chassis import draining
 from chassis.settings import BrokerSettings
 from local import status
 from local.rabbitmq import RabbitMQ
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty
 
 FORMER, TODAY = "bills-before", "bills-today"
 QUEUES = (FORMER, f"{FORMER}.dlq", TODAY, f"{TODAY}.dlq")
@@ -21,12 +21,7 @@ QUEUES = (FORMER, f"{FORMER}.dlq", TODAY, f"{TODAY}.dlq")
 @pytest.fixture
 def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """A channel with empty queues of both names."""
-    with connect(broker_settings) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        for name in QUEUES:
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
+    with channel_with_empty(broker_settings, *QUEUES) as channel:
         yield channel
         for name in QUEUES:
             channel.queue_delete(name)

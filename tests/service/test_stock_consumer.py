@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker, database
+from chassis import database
 from chassis.broker import Message
 from chassis.database import Database
 from inventory import consumer
@@ -24,7 +24,7 @@ from local.postgres import Postgres
 from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import frozen
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty
 from tests.service.process import Process, environment
 from tests.service.products_api import adjust, create
 from tests.service.reservations import (
@@ -52,13 +52,8 @@ def messages_applied(database: Database) -> int:
 @pytest.fixture
 def channel(inventory_settings: Settings) -> Iterator[BlockingChannel]:
     """A channel beside the consumer's; the exchange is there, the queues are empty."""
-    with connect(inventory_settings.broker) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
+    with channel_with_empty(inventory_settings.broker, QUEUE, DEAD) as channel:
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        for name in (QUEUE, DEAD):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
-            channel.queue_purge(name)
         for type in (CREATED, CANCELLED):
             channel.queue_bind(QUEUE, EXCHANGE, type)
         yield channel
