@@ -88,6 +88,9 @@ def _move(channel: BlockingChannel, source: str, target: str) -> int:
             return moved
         headers = properties.headers or {}
         properties.headers = {k: v for k, v in headers.items() if k not in COUNTS}
+        # the broker refuses the name of any user but that of the connection
+        properties.user_id = None
+        properties.delivery_mode = pika.DeliveryMode.Persistent.value
         channel.basic_publish("", target, body or b"", properties, mandatory=True)
         channel.basic_ack(method.delivery_tag or 0)
         moved += 1

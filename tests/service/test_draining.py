@@ -7,12 +7,13 @@ import pika
 import pytest
 from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingChannel
+from pydantic import SecretStr
 
 from chassis import draining
 from chassis.settings import BrokerSettings
 from local import status
 from local.rabbitmq import RabbitMQ
-from tests.service.amqp import channel_with_empty
+from tests.service.amqp import channel_with_empty, connect
 
 FORMER, TODAY = "bills-before", "bills-today"
 QUEUES = (FORMER, f"{FORMER}.dlq", TODAY, f"{TODAY}.dlq")
@@ -67,6 +68,27 @@ def test_what_waits_under_a_former_name_is_told_of_and_moved_as_it_is(
     assert (properties and properties.message_id, body) == ("d", b"dead")
     assert not [said for said in status.stranded(rabbitmq_of_today) if FORMER in said]
     assert drain(broker_settings, FORMER) == (0, "moved 0\n")
+
+
+def test_a_message_that_names_another_user_is_moved(
+    broker_settings: BrokerSettings, channel: BlockingChannel, rabbitmq: RabbitMQ
+) -> None:
+    rabbitmq.control("add_user", "somebody", "secret")
+    rabbitmq.control("set_permissions", "-p", rabbitmq.vhost, "somebody", ".*", ".*", ".*")
+    update = {"user": "somebody", "password": SecretStr("secret")}
+    try:
+        with connect(broker_settings.model_copy(update=update)) as connection:
+            given = pika.BasicProperties(message_id="m", user_id="somebody", delivery_mode=1)
+            others = connection.channel()
+            others.confirm_delivery()
+            others.basic_publish("", FORMER, b"1", given)
+        assert drain(broker_settings, FORMER) == (0, "moved 1\n")
+    finally:
+        rabbitmq.control("delete_user", "somebody")
+    _method, properties, body = channel.basic_get(TODAY, auto_ack=True)
+    assert properties is not None
+    assert (properties.message_id, body) == ("m", b"1")
+    assert (properties.user_id, properties.delivery_mode) == (None, 2)
 
 
 def test_a_queue_that_is_not_there_or_in_use_is_not_drained(
