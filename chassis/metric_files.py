@@ -5,12 +5,15 @@ go on counting where nobody can read it, and `/metrics` would fail.
 """
 
 import os
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 LOOK_SECONDS = 1.0
+# how many bytes of a file are used, and padding: prometheus_client.mmap_dict
+_NO_VALUES = struct.pack("ii", 8, 0)
 
 
 class Worker:
@@ -48,7 +51,13 @@ class Worker:
 
     def _make_file(self, removals: int) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._file(removals).touch()
+        file = self._file(removals)
+        if file.exists():
+            return
+        # never empty: prometheus_client fails at such a file, whichever worker it is that reads it
+        new = file.with_suffix(".new")
+        new.write_bytes(_NO_VALUES)
+        new.replace(file)
 
     def _file(self, removals: int) -> Path:
         # every process has counters, such as chassis.logs.DROPPED

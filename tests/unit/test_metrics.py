@@ -63,3 +63,19 @@ def test_metrics_whose_files_are_removed_begin_anew(tmp_path: Path, what: str) -
         env={**os.environ, DIRECTORY_VARIABLE: str(directory)},
         check=True,
     )
+
+
+def test_a_worker_that_has_no_metrics_yet_spoils_nobodys(tmp_path: Path) -> None:
+    begun = (
+        "from chassis import metric_files; from prometheus_client import CollectorRegistry, "
+        "generate_latest, multiprocess; registry = CollectorRegistry(); "
+        "multiprocess.MultiProcessCollector(registry); print(generate_latest(registry)); "
+        "from chassis import logs, metrics; logs.DROPPED.inc(100); "
+        "assert b'log_lines_dropped_total 100.0' in metrics.render()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", begun],
+        cwd=CHECKOUT,
+        env={**os.environ, DIRECTORY_VARIABLE: str(tmp_path)},
+        check=True,
+    )
