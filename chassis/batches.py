@@ -24,7 +24,7 @@ CONSUMED_BATCH = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
 DEATHS = 20  # with one message alone in hand, which then is a dead letter
-TIMEOUTS = 5  # of one message alone, which then is a dead letter
+TIMEOUTS = 5  # of one message alone, which then is at fault, unless all others fail, too
 _LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
 Refused = tuple[Delivery, str]  # and why
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class BatchProcessor(Generic[ItemT]):
         self._stop = stop
         self._suspects = suspects
         self._alone: Delivery | None = None
-        self._doubted: list[Refused] = []
+        self._doubted: list[tuple[Delivery, ItemT]] = []
         self.undecided: list[Delivery] = []
         """Neither applied nor refused by the last call: they fail while no other succeeds."""
         # from the start: for Prometheus a counter that begins with 1 has not increased
@@ -79,9 +79,8 @@ class BatchProcessor(Generic[ItemT]):
             return None
         if succeeds or len(good) > len(failed) + len(self._doubted):
             # the database does its part for others
-            failed += self._doubted
-            self._doubted = []
-        self.undecided = [delivery for delivery, _reason in self._doubted]
+            failed += self._fail_again()
+        self.undecided = [delivery for delivery, _item in self._doubted]
         refused += failed
         CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
         applied = len(deliveries) - len(refused) - len(self.undecided)
@@ -131,7 +130,7 @@ class BatchProcessor(Generic[ItemT]):
             return [] if done else None
         except Exception as error:
             if len(good) == 1:
-                return self._failed_alone(good[0][0], error)
+                return self._failed_alone(good[0], error)
         failed: list[Refused] = []
         for pair in good:
             alone = self._apply([pair])
@@ -140,13 +139,27 @@ class BatchProcessor(Generic[ItemT]):
             failed += alone
         return failed
 
-    def _failed_alone(self, delivery: Delivery, error: Exception) -> list[Refused]:
-        if is_doubtful(error):
+    def _failed_alone(self, pair: tuple[Delivery, ItemT], error: Exception) -> list[Refused]:
+        if is_doubtful(error) or is_statement_timeout(error):
             logger.warning("waiting for the database", extra={"reason": first_line(error)})
-            self._doubted.append((delivery, _named(error)))
+            self._doubted.append(pair)
             return []
-        logger.exception("message can't be processed")
-        return [(delivery, _named(error))]
+        return [_refused(pair[0], error)]
+
+    def _fail_again(self) -> list[Refused]:
+        """Try once more what is doubted: the database may not have done its part until now."""
+        doubted, self._doubted = self._doubted, []
+        failed: list[Refused] = []
+        for delivery, item in doubted:
+            try:
+                self._handler.apply([item])
+            except Exception as error:
+                is_own = is_doubtful(error) or is_statement_timeout(error)
+                if is_own or not self._handler.is_outage(error):
+                    failed.append(_refused(delivery, error))
+                else:
+                    self._doubted.append((delivery, item))
+        return failed
 
     def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
         """Apply `items`, waiting for the database as long as it takes; False if told to stop.
@@ -183,6 +196,11 @@ class BatchProcessor(Generic[ItemT]):
 def _check_readable(delivery: Delivery) -> None:
     if UNREADABLE in delivery.headers:
         raise RejectedError("The properties of the message can't be read.")
+
+
+def _refused(delivery: Delivery, error: Exception) -> Refused:
+    logger.error("message can't be processed", exc_info=error)
+    return delivery, _named(error)
 
 
 def _named(error: Exception) -> str:

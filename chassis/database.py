@@ -163,8 +163,8 @@ def is_statement_timeout(error: Exception) -> bool:
     """Tell whether the database has stopped a statement that took too long by itself.
 
     To an API or a relay that is an outage like others. A message of which that happens again and
-    again, while it is alone, is at fault itself. A wait for a lock ends earlier (`LOCK_TIMEOUT`),
-    and is no message's fault.
+    again, while it is alone and others succeed, is at fault itself. A wait for a lock ends earlier
+    (`LOCK_TIMEOUT`), and is no message's fault.
     """
     return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 

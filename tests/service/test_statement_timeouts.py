@@ -52,6 +52,14 @@ class Worker:
         assert refused is not None
         return [json.loads(delivery.body)["id"] for delivery, _reason in refused]
 
+    def undecided(self) -> list[str]:
+        """Return the messages of the last batch of which nothing is decided."""
+        return [json.loads(delivery.body)["id"] for delivery in self._work.undecided]
+
+    def undecided_now(self) -> int:
+        """Count those of the batch under way that have failed alone."""
+        return len(self._work._doubted)
+
     def _act(self, sql: str) -> Callable[[Connection, EventData, str], None]:
         def act(connection: Connection, _data: EventData, event_id: str) -> None:
             self.tries.append(event_id)
@@ -87,10 +95,40 @@ def test_a_message_that_always_takes_too_long_is_refused_and_stops_no_other(
     worker: Worker,
 ) -> None:
     assert worker.process("fine 1", "slow", "fine 2") == ["slow"]
-    # once with the others, and then alone
-    assert worker.tries.count("slow") == 1 + TIMEOUTS
+    # once with the others, then alone, and once more when others have succeeded
+    assert worker.tries.count("slow") == 1 + TIMEOUTS + 1
     assert worker.applied[-2:] == ["fine 1", "fine 2"]
     assert worker.process("fine 3") == []
+
+
+SLOW = (
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$",
+    "CREATE TRIGGER slow BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION slow()",
+)
+
+
+def test_a_database_that_is_slow_with_all_messages_is_the_fault_of_none(
+    worker: Worker, orders_db: Database
+) -> None:
+    def execute(*statements: str) -> None:
+        with orders_db.unit_of_work() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+            connection.commit()
+
+    processed: list[list[str]] = []
+    execute(*SLOW)
+    try:
+        assert worker.process("fine 1", "fine 2") == []
+        assert worker.undecided() == ["fine 1", "fine 2"]
+        with at_work(lambda _stop: processed.append(worker.process("fine 1", "fine 2", "fine 3"))):
+            wait_until(lambda: worker.undecided_now() >= 1, SECONDS, "one to be doubted")
+            execute("DROP FUNCTION slow CASCADE")
+    finally:
+        execute("DROP FUNCTION IF EXISTS slow CASCADE")
+    assert (processed, worker.undecided()) == ([[]], [])
+    assert sorted(worker.applied) == ["fine 1", "fine 2", "fine 3"]
 
 
 def test_a_message_that_waits_for_a_lock_is_applied_however_long_that_takes(
