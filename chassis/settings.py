@@ -33,7 +33,7 @@ def _ports(value: object) -> int | str:
 
 Ports = Annotated[int | str, BeforeValidator(_ports)]
 Days = Annotated[int, Field(ge=1, le=3650)]
-Rows = Annotated[int, Field(ge=1, le=100_000_000)]
+Rows = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class Group(BaseSettings):

@@ -1,4 +1,4 @@
-"""Queues of a former RABBITMQ_QUEUE in which messages wait: nobody consumes them any more.
+"""Queues in which messages wait and that may be those of a former RABBITMQ_QUEUE.
 
     rabbitmqctl -q list_queues -p VHOST name messages --formatter json |
         python3 -m provisioning.rabbitmq.former_queues
@@ -33,8 +33,8 @@ def warnings(depths: Mapping[str, int], queue: str, command: str) -> list[str]:
     for name in former_queues(depths, queue):
         if waiting := depths[name] + depths[name + DEAD_LETTERS]:
             said.append(
-                f"{waiting} messages wait in {name}, which nothing consumes since RABBITMQ_QUEUE is"
-                f" {queue}: {command} drain {name} moves them."
+                f"{waiting} messages wait in {name}, which no service consumes. If RABBITMQ_QUEUE"
+                f" was {name} before it was {queue}, {command} drain {name} moves them."
             )
     return said
 

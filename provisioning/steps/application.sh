@@ -73,8 +73,8 @@ take_over() {
   local release
   release=$(release)
   switch_to "$release"
-  # a PM2 that lost its sockets is active all the same
-  if ! systemctl is-active --quiet crud-master.service || ! pm2 list >/dev/null ||
+  # a PM2 that lost its sockets, or is frozen, is active all the same
+  if ! systemctl is-active --quiet crud-master.service || ! timeout 60 pm2 list >/dev/null ||
     [[ $(cat "$home/runtime" 2>/dev/null) != "$(runtime)" ]]; then
     systemctl restart crud-master.service
     changed_to "started with ${release##*/}"

@@ -63,7 +63,7 @@ define_rabbitmq() {
   warn_of_former_queues
 }
 
-# bills in a queue of a former name, which nothing consumes
+# bills that may wait in a queue of a former name
 warn_of_former_queues() {
   rabbitmqctl -q list_queues -p "$RABBITMQ_VHOST" name messages --formatter json |
     (cd "$source_root" && RABBITMQ_QUEUE=$RABBITMQ_QUEUE "$python" -B -m provisioning.rabbitmq.former_queues) >&3

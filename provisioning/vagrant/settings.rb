@@ -28,7 +28,7 @@ module CrudMaster
     # what the services' own settings take at most
     MOST = {
       "WORKERS" => 64, "THREADS" => 256,
-      "KEPT_HOURS" => 8760, "KEPT_ROWS" => 100_000_000, "KEPT_DAYS" => 3650
+      "KEPT_HOURS" => 8760, "KEPT_ROWS" => 10_000_000, "KEPT_DAYS" => 3650
     }.freeze
     SECONDS = { "EVENT_PUBLISH_TIMEOUT_SECONDS" => 30, "ORDERS_RESEND_AFTER_SECONDS" => 86_400 }.freeze
     # the commands that say where the variables come from, and who can read them

@@ -60,11 +60,11 @@ def test_a_readable_env_is_reported_once(
         ("BILLING_THREADS=many\n", "BILLING_THREADS=many, which is no whole number"),
         (
             "OUTBOX_KEPT_ROWS=0\n",
-            "OUTBOX_KEPT_ROWS=0, which is no whole number from 1 to 100000000",
+            "OUTBOX_KEPT_ROWS=0, which is no whole number from 1 to 10000000",
         ),
         (
-            "EVENTS_KEPT_ROWS=100000001\n",
-            "EVENTS_KEPT_ROWS=100000001, which is no whole number from 1 to 100000000",
+            "EVENTS_KEPT_ROWS=10000001\n",
+            "EVENTS_KEPT_ROWS=10000001, which is no whole number from 1 to 10000000",
         ),
         ("MAILS_KEPT_DAYS=ten\n", "MAILS_KEPT_DAYS=ten, which is no whole number from 1 to 3650"),
         ("EVENTS_STRICT=yes\n", "EVENTS_STRICT=yes, which is neither true nor false"),

@@ -70,6 +70,8 @@ def test_a_machine_that_vanishes_is_noticed_in_time_and_all_goes_on_when_it_is_b
     broker_settings: BrokerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
+    # so that the kernel notices, not the limit for answers
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 10 * BOUND)
     with own_database("inventory") as (where, server), ThreadPoolExecutor(4) as pool:
         settings = Settings(SERVER, port(), port(), port(), where, NOWHERE)
         api = create_app(settings).test_client()

@@ -55,7 +55,7 @@ def test_what_waits_under_a_former_name_is_told_of_and_moved_as_it_is(
         queue=TODAY,
     )
     [told] = [said for said in status.stranded(rabbitmq_of_today) if FORMER in said]
-    assert told.startswith(f"41 messages wait in {FORMER}, which nothing consumes")
+    assert told.startswith(f"41 messages wait in {FORMER}, which no service consumes")
     assert f"./stack run billing drain {FORMER}" in told
     assert drain(broker_settings, FORMER) == (0, "moved 41\n")
     for number in range(40):
