@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -204,7 +205,8 @@ def test_with_the_database_frozen_it_is_not_ready(
     server.start()
     api = create_app(Settings(SERVER, port(), port(), port(), settings, NOWHERE)).test_client()
     relay = Relay(settings, Publisher(NOWHERE, "idle", []), threading.Event())
-    relay._connected = True  # as one that works
+    # as one that works
+    relay._connected, relay._moved_at = True, time.monotonic()
     assert api.get("/ready").status_code == 200
     relay.check()
     frozen = server.pids()

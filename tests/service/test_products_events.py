@@ -142,7 +142,7 @@ def test_without_its_event_a_change_does_not_count(
             inventory.delete(MOVIES),
         ]
         connection.execute(text("ALTER TABLE outbox_away RENAME TO outbox"))
-    assert [response.status_code for response in responses] == [500] * 8
+    assert [response.status_code for response in responses] == [503] * 8
     assert stored(movies_db) == before
     assert inventory.get(MOVIES).json == [movie]
 
