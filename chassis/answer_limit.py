@@ -120,6 +120,16 @@ class _Cursor(cursor):
         finally:
             _watch.end(wait)
 
+    def close(self) -> None:
+        if self.name is None or self.closed:
+            super().close()
+            return
+        wait = _watch.begin(self.connection)
+        try:
+            super().close()
+        finally:
+            _watch.end(wait)
+
 
 def limited(seconds: float) -> dict[str, Any]:
     """Return how psycopg2 makes a connection that waits at most so long for each answer.

@@ -129,8 +129,9 @@ def _autocommit(connection: Connection) -> Iterator[None]:
             driver.autocommit = False
 
 
-def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[RowMapping]:
-    """Return the rows of a query as they are taken: who stops early fetches no more.
+@contextmanager
+def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[Iterator[RowMapping]]:
+    """Lend the rows of a query as they are taken: who stops early fetches no more.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.
@@ -138,7 +139,7 @@ def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[RowMa
         at_once: how many rows are fetched at a time.
     """
     with connection.execute(query, execution_options={"yield_per": at_once}) as rows:
-        yield from rows.mappings()
+        yield iter(rows.mappings())
 
 
 def _check_open(driver: Any, *_pool: object) -> None:

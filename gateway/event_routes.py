@@ -41,15 +41,17 @@ def event_routes(name: str, database: Database) -> Blueprint:
         query = parsing.query(EventQuery)
         names = query.model_dump(include=set(EventKind.model_fields), exclude_none=True)
         events.place(database)
-        with database.unit_of_work() as connection:
-            found = events.find(
+        with (
+            database.unit_of_work() as connection,
+            events.find(
                 connection,
                 names=names,
                 since=query.since,
                 delivered=query.delivered,
                 after=query.after,
                 limit=query.limit + 1,
-            )
+            ) as found,
+        ):
             return page(map(_shown, found), query.limit)
 
     @routes.get("/<uid>")

@@ -7,6 +7,7 @@ float on its way in or out.
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -139,8 +140,8 @@ def find(
     delivered: bool | None,
     after: int | None,
     limit: int,
-) -> Iterator[RowMapping]:
-    """Return up to `limit` of the placed events in the order of their places, as they are taken.
+) -> AbstractContextManager[Iterator[RowMapping]]:
+    """Lend up to `limit` of the placed events in the order of their places, as they are taken.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.

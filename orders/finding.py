@@ -1,6 +1,7 @@
 """Finding orders with their items, their history, and figures of all of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -38,6 +39,7 @@ _CHANGE = (
 )
 
 
+@contextmanager
 def find(
     connection: Connection,
     *,
@@ -48,8 +50,8 @@ def find(
     until: datetime | None = None,
     after: int | None = None,
     limit: int,
-) -> Iterator[FoundOrder]:
-    """Return up to `limit` orders, the newest first, as they are taken.
+) -> Iterator[Iterator[FoundOrder]]:
+    """Lend up to `limit` orders, the newest first, as they are taken.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.
@@ -72,7 +74,8 @@ def find(
     if after is not None:
         chosen.append(Order.id < after)
     page = select(*_ORDER).where(*chosen).order_by(Order.id.desc()).limit(limit)
-    return _orders(streamed(connection, _with_lines(page), _FETCHED))
+    with streamed(connection, _with_lines(page), _FETCHED) as rows:
+        yield _orders(rows)
 
 
 def get(connection: Connection, order_pk: int) -> FoundOrder:

@@ -33,7 +33,8 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
         if stuck:
             lines = _stuck_lines(connection, status, limit)
         else:
-            lines = [_line(order) for order in finding.find(connection, status=status, limit=limit)]
+            with finding.find(connection, status=status, limit=limit) as found:
+                lines = [_line(order) for order in found]
     database.close()
     for line in lines[:limit]:
         echo(escaped_line(line))

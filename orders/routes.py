@@ -104,8 +104,11 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
 def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
-    with desk.orders.database.unit_of_work() as connection:
-        return tagged(page(map(_shown, finding.find(connection, **chosen)), query.limit))
+    with (
+        desk.orders.database.unit_of_work() as connection,
+        finding.find(connection, **chosen) as found,
+    ):
+        return tagged(page(map(_shown, found), query.limit))
 
 
 def _single(order: Mapping[str, Any]) -> Response:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 
 import pytest
@@ -51,9 +51,15 @@ def commit(connection: Connection) -> Callable[[], object]:
 
 def fetch(connection: Connection) -> Callable[[], object]:
     """Have rows to fetch."""
-    rows = streamed(connection, NUMBERS, 100)
+    lent = ExitStack()
+    rows = lent.enter_context(streamed(connection, NUMBERS, 100))
     next(rows)
-    return lambda: list(rows)
+
+    def rest() -> None:
+        with lent:
+            list(rows)
+
+    return rest
 
 
 @pytest.mark.parametrize("begin", [execute, commit, fetch])

@@ -142,9 +142,9 @@ def test_events_from_before_keep_the_order_in_which_they_were_listed(
         )
     migrations.upgrade("gateway", empty)
     events.place(database)
-    with database.unit_of_work() as connection:
-        rows = list(
-            events.find(connection, names={}, since=None, delivered=None, after=None, limit=9)
-        )
-    assert [row["id"] for row in rows] == [5, 4, 3, 2, 1]
+    with (
+        database.unit_of_work() as connection,
+        events.find(connection, names={}, since=None, delivered=None, after=None, limit=9) as found,
+    ):
+        assert [row["id"] for row in found] == [5, 4, 3, 2, 1]
     database.close()

@@ -53,7 +53,8 @@ def test_items_cost_no_query_for_each_order(orders_db: Database) -> None:
             sent.append(arguments[2])
 
         event.listen(connection.engine, "before_cursor_execute", note)
-        found = list(finding.find(connection, limit=10))
+        with finding.find(connection, limit=10) as lent:
+            found = list(lent)
         event.remove(connection.engine, "before_cursor_execute", note)
     assert [len(order["items"]) for order in found] == [2] * 5
     assert len(sent) == 1
@@ -243,7 +244,8 @@ def test_a_search_among_many_uses_its_index(
         connection.execute(text("VACUUM ANALYZE orders"))
     with orders_db.unit_of_work() as connection:
         event.listen(connection.engine, "before_cursor_execute", keep)
-        assert list(finding.find(connection, **search, limit=11))
+        with finding.find(connection, **search, limit=11) as found:
+            assert list(found)
         event.remove(connection.engine, "before_cursor_execute", keep)
         [(statement, parameters)] = sent
         plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()

@@ -1,6 +1,7 @@
 """A page of any list ends at about 1 MiB, and its link leads to all the rest, in order."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask.testing import FlaskClient
@@ -32,6 +33,14 @@ EVENTS = """INSERT INTO events (uid, solution, model, action, event_timestamp, d
            jsonb_build_object('text', repeat(:sign, 5000)) FROM generate_series(1, :rows) n"""
 SIGNS = {"of one byte": "x", "of four bytes": "😀", "that JSON writes with six bytes": "\x01"}
 SIGN = pytest.mark.parametrize("sign", SIGNS.values(), ids=SIGNS)
+
+
+@pytest.fixture(autouse=True)
+def logs_no_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """See that a page which ends early leaves no cursor that can't be closed any more."""
+    yield
+    records = caplog.get_records("call")
+    assert not [each.getMessage() for each in records if each.levelno >= logging.ERROR]
 
 
 @pytest.fixture
