@@ -59,6 +59,13 @@ def test_the_exchanges_are_durable_and_all_events_go_to_events_queue(rabbitmq: R
     assert [(b["destination"], b["routing_key"]) for b in bindings] == [("events_queue", "#")]
 
 
+@pytest.fixture
+def as_defined(rabbitmq: RabbitMQ) -> None:
+    """What is defined is there again, whatever other tests have deleted."""
+    rabbitmq.control("import_definitions", str(rabbitmq.home / "definitions.json"))
+
+
+@pytest.mark.usefixtures("as_defined")
 def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
     rabbitmq: RabbitMQ,
 ) -> None:
