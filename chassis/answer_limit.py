@@ -9,7 +9,8 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -37,17 +38,17 @@ class _Watch:
                 self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
                 self._thread.start()
 
-    def begin(self, driver: Any) -> int:
-        """Watch a connection that is about to wait for an answer; return the name of that wait."""
+    @contextmanager
+    def over(self, driver: Any) -> Iterator[None]:
+        """Watch a connection for a block in which it waits for an answer."""
         number = next(self._numbers)
         if not driver.closed:
             self._waiting[number] = time.monotonic() + driver.answer_seconds, driver.fileno()
-        return number
-
-    def end(self, number: int) -> None:
-        """Watch it no more: there is an answer, or an error."""
-        with self._lock:
-            self._waiting.pop(number, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
 
     def _run(self) -> None:
         while True:
@@ -77,58 +78,40 @@ class _Connection(connection):
         _watch.start()
 
     def commit(self) -> None:
-        wait = _watch.begin(self)
-        try:
+        with _watch.over(self):
             super().commit()
-        finally:
-            _watch.end(wait)
 
     def rollback(self) -> None:
         if self.status == STATUS_READY:
             # there is nothing to roll back, and nothing is asked
             super().rollback()
             return
-        wait = _watch.begin(self)
-        try:
+        with _watch.over(self):
             super().rollback()
-        finally:
-            _watch.end(wait)
 
 
 class _Cursor(cursor):
     def execute(self, *arguments: Any) -> None:
-        wait = _watch.begin(self.connection)
-        try:
+        with _watch.over(self.connection):
             super().execute(*arguments)
-        finally:
-            _watch.end(wait)
 
     def executemany(self, *arguments: Any) -> None:
-        wait = _watch.begin(self.connection)
-        try:
+        with _watch.over(self.connection):
             super().executemany(*arguments)
-        finally:
-            _watch.end(wait)
 
     def fetchmany(self, *arguments: Any) -> Any:
         if self.name is None:
             # it has its rows; one with a name asks for them
             return super().fetchmany(*arguments)
-        wait = _watch.begin(self.connection)
-        try:
+        with _watch.over(self.connection):
             return super().fetchmany(*arguments)
-        finally:
-            _watch.end(wait)
 
     def close(self) -> None:
         if self.name is None or self.closed:
             super().close()
             return
-        wait = _watch.begin(self.connection)
-        try:
+        with _watch.over(self.connection):
             super().close()
-        finally:
-            _watch.end(wait)
 
 
 def limited(seconds: float) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class BatchProcessor(Generic[ItemT]):
         return failed
 
     def _failed_alone(self, pair: tuple[Delivery, ItemT], error: Exception) -> list[Refused]:
-        if is_doubtful(error) or is_statement_timeout(error):
+        if _may_be_its_own(error):
             logger.warning("waiting for the database", extra={"reason": first_line(error)})
             self._doubted.append(pair)
             return []
@@ -154,8 +154,7 @@ class BatchProcessor(Generic[ItemT]):
             try:
                 self._handler.apply([item])
             except Exception as error:
-                is_own = is_doubtful(error) or is_statement_timeout(error)
-                if is_own or not self._handler.is_outage(error):
+                if _may_be_its_own(error) or not self._handler.is_outage(error):
                     failed.append(_refused(delivery, error))
                 else:
                     self._doubted.append((delivery, item))
@@ -201,6 +200,11 @@ def _check_readable(delivery: Delivery) -> None:
 def _refused(delivery: Delivery, error: Exception) -> Refused:
     logger.error("message can't be processed", exc_info=error)
     return delivery, _named(error)
+
+
+def _may_be_its_own(error: Exception) -> bool:
+    """Tell whether the fault may be the message's or the database's: others tell which."""
+    return is_doubtful(error) or is_statement_timeout(error)
 
 
 def _named(error: Exception) -> str:
