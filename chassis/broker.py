@@ -17,6 +17,7 @@ amqp_tables.install()
 
 HEARTBEAT = 10  # seconds; a dead peer is noticed within 30
 CONNECT_TIMEOUT = 2  # seconds
+DECLARE_SECONDS = 60.0  # between declarations of what somebody may have removed meanwhile
 QUORUM = {"x-queue-type": "quorum"}
 
 
@@ -120,13 +121,13 @@ def now() -> int:
     return int(time.time())
 
 
-def refused_login(reason: str, settings: BrokerSettings) -> str | None:
-    """Return a sentence if `reason` says that RabbitMQ runs but refuses the login, else None."""
+def why_down(reason: str, settings: BrokerSettings) -> str:
+    """Say why there is no connection: a RabbitMQ that runs may refuse the login."""
     if "ACCESS_REFUSED - Login was refused" in reason:
         return f"RabbitMQ refuses the login of {settings.user}"
     if "NOT_ALLOWED" in reason and "vhost" in reason:
         return f"RabbitMQ has no vhost {settings.vhost} for {settings.user}"
-    return None
+    return "RabbitMQ is down"
 
 
 def reason(error: object) -> str:

@@ -26,7 +26,6 @@ from chassis.settings import BrokerSettings
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 OVERDUE_SECONDS = 20.0
 """After so long without an answer the connection is ended: a dead queue gives none on it."""
-DECLARE_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
@@ -95,8 +94,7 @@ class Publisher:
 
     def _check_state(self) -> None:
         if self._state is State.DOWN:
-            refused = broker.refused_login(self._reason, self._settings)
-            raise BrokerUnavailableError(refused or "RabbitMQ is down")
+            raise BrokerUnavailableError(broker.why_down(self._reason, self._settings))
         if not self.is_ready():
             raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
 
@@ -158,7 +156,7 @@ class Publisher:
         self._channel = channel
         self._declaring = False
         self._read_since = time.monotonic()
-        self._declare_at = time.monotonic() + DECLARE_SECONDS
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
         self._connection.later(_LOOK_SECONDS, self._look)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
@@ -198,7 +196,7 @@ class Publisher:
 
     def _declare(self) -> None:
         """Have queues, exchanges and bindings there again, whoever has removed them."""
-        self._declare_at = time.monotonic() + DECLARE_SECONDS
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
         if self._channel is not None and self._channel.is_open and not self._declaring:
             self._declaring = True
             broker.declare(self._topology, self._channel, self._declared)

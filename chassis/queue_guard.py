@@ -24,7 +24,6 @@ WAITING = Gauge(
     ["queue"],
 )
 LOOK_SECONDS = 5.0
-DECLARE_SECONDS = 60.0
 _SILENT_SECONDS = 15.0
 # a queue that is slow to answer is declared as one without consumers, too
 _LOOKS_IN_VAIN = 3
@@ -64,8 +63,7 @@ class QueueGuard:
         if self._fault:
             raise BrokerUnavailableError(self._fault)
         if not self._is_open:
-            refused = broker.refused_login(self._reason, self._settings)
-            raise BrokerUnavailableError(refused or "RabbitMQ is away")
+            raise BrokerUnavailableError(broker.why_down(self._reason, self._settings))
         if asked_at is not None and time.monotonic() - asked_at > _SILENT_SECONDS:
             detail = f"{self._queue} has not answered for {time.monotonic() - asked_at:.0f} s"
             raise BrokerUnavailableError(detail)
@@ -76,7 +74,7 @@ class QueueGuard:
         self._consuming = _Consuming.NOT_YET
         self._in_vain = 0
         self._asked_at = None
-        self._declare_at = time.monotonic() + DECLARE_SECONDS
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
         self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
 
     def asked(self) -> None:
@@ -136,7 +134,7 @@ class QueueGuard:
         if time.monotonic() < self._declare_at:
             self._count_consumers(beside)
         else:
-            self._declare_at = time.monotonic() + DECLARE_SECONDS
+            self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
             broker.declare(self._topology, beside, lambda: self._count_consumers(beside))
 
     def _count_consumers(self, beside: Channel) -> None:

@@ -58,7 +58,7 @@ class Noting:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every minute happens every second."""
     monkeypatch.setattr("chassis.queue_guard.LOOK_SECONDS", 0.3)
-    monkeypatch.setattr("chassis.queue_guard.DECLARE_SECONDS", 1.0)
+    monkeypatch.setattr("chassis.broker.DECLARE_SECONDS", 1.0)
 
 
 @pytest.fixture
