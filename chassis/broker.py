@@ -19,6 +19,7 @@ HEARTBEAT = 10  # seconds; a dead peer is noticed within 30
 CONNECT_TIMEOUT = 2  # seconds
 DECLARE_SECONDS = 60.0  # between declarations of what somebody may have removed meanwhile
 QUORUM = {"x-queue-type": "quorum"}
+DOWN = "RabbitMQ is down"
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def why_down(reason: str, settings: BrokerSettings) -> str:
         return f"RabbitMQ refuses the login of {settings.user}"
     if "NOT_ALLOWED" in reason and "vhost" in reason:
         return f"RabbitMQ has no vhost {settings.vhost} for {settings.user}"
-    return "RabbitMQ is down"
+    return DOWN
 
 
 def reason(error: object) -> str:

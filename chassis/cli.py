@@ -1,18 +1,31 @@
 """The commands of a service: `python -m <service> COMMAND`."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
+from pika.exceptions import AMQPConnectionError, AMQPError
 from sqlalchemy.exc import OperationalError
 
-from chassis.errors import SettingsError
+from chassis import broker
+from chassis.errors import SettingsError, first_line
 from chassis.printable import escaped
+from chassis.settings import BrokerSettings
+
+# how libpq begins a sentence about a connection that it does not get
+_CONNECTING = re.compile(r'connection to server at "(.+?)"(?: \(.+?\))?, port (\d+) failed: (.*)')
+_STARTS = "./stack up starts it; on a machine, sudo systemctl start {unit}"
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print `text`, in which data may be, with nothing that a terminal would obey but newlines."""
     click.echo(escaped(text), err=err, nl=nl)
+
+
+def say_nothing_found(text: str) -> None:
+    """Tell a person, on standard error, that a list is empty; a program gets no line for it."""
+    echo(text, err=True)
 
 
 class Commands(click.Group):
@@ -31,9 +44,7 @@ class Commands(click.Group):
         except SettingsError as error:
             raise click.ClickException(escaped(str(error))) from None
         except OperationalError as error:
-            reason = str(error.orig).strip().replace("\n", " ")
-            message = f"the database does not answer: {escaped(reason)}"
-            raise click.ClickException(message) from None
+            raise click.ClickException(escaped(database_failure(error))) from None
 
 
 def group(service: str, **commands: Callable[[], object] | click.Command) -> Commands:
@@ -44,3 +55,28 @@ def group(service: str, **commands: Callable[[], object] | click.Command) -> Com
             command = click.Command(name, callback=command, help=command.__doc__)
         made.add_command(command, name)
     return made
+
+
+def database_failure(error: OperationalError) -> str:
+    """Say in one sentence why a command gets nothing from its database, and what to do."""
+    reason = first_line(error.orig or error)
+    found = _CONNECTING.fullmatch(reason)
+    if found is None:
+        return f"the database does not answer: {reason}"
+    host, port, why = found.groups()
+    if why.startswith("FATAL:"):
+        return f"the database at {host}:{port} refuses: {why.removeprefix('FATAL:').strip()}"
+    starts = _STARTS.format(unit="postgresql")
+    return f"the database does not answer at {host}:{port} ({why.lower()}): {starts}"
+
+
+def broker_failure(error: AMQPError, settings: BrokerSettings) -> str:
+    """Say in one sentence why a command gets nothing from RabbitMQ, and what to do."""
+    reason = broker.reason(error)
+    if not isinstance(error, AMQPConnectionError):
+        return f"RabbitMQ refuses: {reason}"
+    down = broker.why_down(reason, settings)
+    if down != broker.DOWN:
+        return down
+    starts = _STARTS.format(unit="rabbitmq-server")
+    return f"RabbitMQ does not answer at {settings.host}:{settings.port} ({reason}): {starts}"

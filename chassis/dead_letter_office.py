@@ -17,7 +17,7 @@ from pika.exceptions import AMQPError
 
 from chassis import broker
 from chassis.amqp_tables import as_text
-from chassis.cli import echo
+from chassis.cli import broker_failure, echo, say_nothing_found
 from chassis.dead_letters import REASON, TIME, carried, described
 from chassis.printable import escaped_line
 from chassis.settings import BrokerSettings
@@ -64,11 +64,11 @@ Act = Callable[[BlockingChannel, DeadLetter], None]
 
 
 class DeadLetterOffice:
-    """Reads and empties the dead-letter queue of `settings.queue`."""
+    """Reads and empties `queue`, the dead-letter queue of `settings.queue`."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._queue = broker.dead_letter_queue(settings.queue)
+        self.queue = broker.dead_letter_queue(settings.queue)
 
     def letters(self) -> list[DeadLetter]:
         """Return all that is in the queue; it stays there."""
@@ -110,7 +110,7 @@ class DeadLetterOffice:
         that a closing channel has not handed on, the messages return to the queue:
         https://github.com/rabbitmq/rabbitmq-server/issues/10327
         """
-        channel.basic_get(self._queue)
+        channel.basic_get(self.queue)
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
@@ -121,11 +121,11 @@ class DeadLetterOffice:
                 channel.confirm_delivery()
                 yield channel
         except AMQPError as error:
-            raise click.ClickException(f"RabbitMQ has failed: {error!r}") from None
+            raise click.ClickException(broker_failure(error, self._settings)) from None
 
     def _held(self, channel: BlockingChannel) -> Iterator[DeadLetter]:
         while True:
-            method, properties, body = channel.basic_get(self._queue)
+            method, properties, body = channel.basic_get(self.queue)
             if method is None or properties is None:
                 return
             yield DeadLetter(int(method.delivery_tag or 0), body or b"", properties)
@@ -155,7 +155,11 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
     @click.pass_obj
     def list_(office: Office) -> None:
         """One line for each message: id, time, reason, body."""
-        for letter in office().letters():
+        opened = office()
+        letters = opened.letters()
+        if not letters:
+            say_nothing_found(f"{opened.queue} is empty")
+        for letter in letters:
             body = letter.text.replace("\n", " ")[:80]
             echo(escaped_line(f"{letter.id}  {letter.time}  {letter.reason}  {body}"))
 

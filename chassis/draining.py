@@ -12,7 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from chassis import broker
-from chassis.cli import echo
+from chassis.cli import broker_failure, echo
 from chassis.delivery import COUNTS
 from chassis.settings import BrokerSettings
 
@@ -56,7 +56,7 @@ def drain_queue(settings: BrokerSettings, former: str) -> int:
                 moved += _move(connection.channel(), dead(former), dead(settings.queue))
             return moved
     except AMQPError as error:
-        raise click.ClickException(f"RabbitMQ has failed: {error!r}") from None
+        raise click.ClickException(broker_failure(error, settings)) from None
 
 
 def _check_former(connection: pika.BlockingConnection, queue: str) -> None:

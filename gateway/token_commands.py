@@ -1,7 +1,7 @@
 """The commands `token create`, `token list` and `token revoke`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -9,6 +9,7 @@ import click
 from sqlalchemy import Connection, RowMapping
 
 from chassis.cli import echo
+from chassis.columns import aligned
 from chassis.database import Database
 from chassis.errors import ConflictError, InvalidError, NotFoundError
 from chassis.printable import escaped_line
@@ -82,9 +83,7 @@ def list_() -> None:
     """One line for each token: name, scopes, when made, when it expires, state."""
     with _transaction() as connection:
         lines = [_HEADINGS, *map(_line, tokens.find_all(connection))]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        echo(escaped_line(_aligned(line, widths)))
+    echo(aligned([[escaped_line(cell) for cell in line] for line in lines]))
 
 
 @token.command()
@@ -119,8 +118,3 @@ def _line(row: RowMapping) -> tuple[str, ...]:
 
 def _time(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-    return "  ".join(cells).rstrip()

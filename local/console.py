@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from chassis.columns import aligned
 from chassis.printable import escaped
 
 Report = Callable[[str], None]
@@ -30,17 +31,26 @@ def silent(_text: str = "") -> None:
     """Write nothing, where a caller wants no report."""
 
 
-def table(rows: Sequence[Sequence[str]], indent: str = "  ") -> str:
-    """`rows` in columns as wide as their widest cell; a row may have fewer cells than another."""
-    columns = max((len(row) for row in rows), default=0)
-    widths = [max(len(row[i]) for row in rows if len(row) > i) for i in range(columns)]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=False)) for row in rows)
-    return "\n".join((indent + line).rstrip() for line in lines)
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """`rows` in columns, a little indented."""
+    return aligned(rows, indent="  ")
 
 
 def megabytes(size: int) -> str:
     """A size in bytes, for reading."""
     return f"{size / 1e6:.0f} MB"
+
+
+def duration(seconds: float) -> str:
+    """How long something has lasted, for reading: `12 s`, `25 min`, `3 h 5 min`, `2 d 4 h`."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    days, hours_left = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours_left} h"
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min" if minutes else f"{rest} s"
 
 
 class Outcome:

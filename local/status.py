@@ -7,7 +7,7 @@ from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from local.amqp import connect
-from local.console import megabytes, table
+from local.console import duration, megabytes, table
 from local.layout import PROCESSES
 from local.pm2 import Entry
 from local.rabbitmq import RabbitMQ
@@ -56,7 +56,7 @@ def _rows_of(entries: list[Entry], ready: bool, address: str) -> list[Row]:
 
 def _entry_cells(entry: Entry) -> Row:
     online = entry.status == "online"
-    age = f"{time.time() - entry.started:.0f} s" if online else "-"
+    age = duration(time.time() - entry.started) if online else "-"
     cells = (str(entry.pid), str(entry.restarts), megabytes(entry.memory), age)
     return (entry.name, entry.status, *cells)
 

@@ -1,6 +1,7 @@
 """What all processes logged under one id, in order."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from pathlib import Path
 def find(logs: Path, identifier: str) -> list[str]:
     """The lines of all log files in `logs` that hold `identifier`, each behind its process' name.
 
-    Sorted by their `timestamp`; a line that is not JSON has none, and comes first.
+    Part of a longer id is not found. Sorted by their `timestamp`; a line that is not JSON has none,
+    and comes first.
     """
     found: list[tuple[str, str]] = []
     for file in sorted(logs.glob("*.log")):
@@ -18,10 +20,17 @@ def find(logs: Path, identifier: str) -> list[str]:
 
 
 def select(lines: Iterable[str], process: str, identifier: str) -> Iterator[tuple[str, str]]:
-    """Of `lines`, those with `identifier`: timestamp and text to show."""
+    """Of `lines`, those with `identifier` as a whole: timestamp and text to show."""
+    whole = _whole(identifier)
     for line in lines:
-        if identifier in line:
+        if whole.search(line):
             yield timestamp(line), f"{process:<17} {line.rstrip()}"
+
+
+def _whole(identifier: str) -> re.Pattern[str]:
+    """What finds an id, but not as part of a longer one; a sentence may end after it."""
+    before, after = r"(?<![\w-])(?<!\w[./+])", r"(?![\w-])(?![.:/+=][\w-])"
+    return re.compile(before + re.escape(identifier) + after)
 
 
 def timestamp(line: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import click
 from sqlalchemy import select
 
-from chassis.cli import echo
+from chassis.cli import echo, say_nothing_found
 from chassis.database import Database
 from chassis.errors import first_line
 from chassis.printable import escaped_line
@@ -114,7 +114,10 @@ def list_() -> None:
     def place(written: WrittenMail) -> tuple[str, bool, str]:
         return written.time, not written.id.endswith(".created"), written.id
 
-    for written in sorted(_read(load()), key=place):
+    found = sorted(_read(load()), key=place)
+    if not found:
+        say_nothing_found("no mail was written yet")
+    for written in found:
         echo(escaped_line(str(written)))
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 from sqlalchemy import Connection
 
-from chassis.cli import echo
+from chassis.cli import echo, say_nothing_found
 from chassis.database import Database
 from chassis.printable import escaped_line
 from orders import deleted_orders, finding, needs, sweeping
@@ -36,8 +36,15 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
             with finding.find(connection, status=status, limit=limit) as found:
                 lines = [_line(order) for order in found]
     database.close()
+    if not lines:
+        say_nothing_found(_none(stuck, status))
     for line in lines[:limit]:
         echo(escaped_line(line))
+
+
+def _none(stuck: bool, status: str | None) -> str:
+    kind = f"order in state {status}" if status else "order"
+    return f"no {kind} is stuck" if stuck else f"there is no {kind}"
 
 
 def _stuck_lines(connection: Connection, status: str | None, limit: int) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from local.console import table
 from local.drill import faults, poison, surroundings
 from local.drill.faults import Fault
 from local.errors import StackError
@@ -144,5 +145,4 @@ def chosen(names: Sequence[str]) -> list[Drill]:
 
 def listing() -> str:
     """A line for each drill."""
-    width = max(len(drill.name) for drill in DRILLS)
-    return "\n".join(f"  {drill.name:<{width}}  {drill.sentence}" for drill in DRILLS)
+    return table([(drill.name, drill.sentence) for drill in DRILLS])

@@ -373,7 +373,10 @@ def test_a_mail_that_can_not_be_written_is_refused_and_holds_nothing_up(
 def test_the_commands_list_and_show_what_the_maildir_holds(
     worker: None, channel: BlockingChannel, orders_settings: Settings, tmp_path: Path
 ) -> None:
-    assert run_command(orders_settings, tmp_path, "mail", "list") == "status 0\n"
+    assert (
+        run_command(orders_settings, tmp_path, "mail", "list")
+        == "no mail was written yet\nstatus 0\n"
+    )
     uid = uuid4()
     publish(channel, "order.created", order_data(uid=uid, order_id="Größe 7"))
     wait_for_mails(orders_settings, 1)

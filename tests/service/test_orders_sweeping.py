@@ -576,7 +576,9 @@ def test_orders_that_stay_stuck_are_counted_and_listed(
     def command(*words: str) -> str:
         result = CliRunner().invoke(COMMANDS[words[0]], words[1:])  # type: ignore[arg-type]
         assert result.exit_code == 0, result.output
-        return result.output
+        none = f"no order{' in state cancelled' if 'cancelled' in words else ''} is stuck\n"
+        assert result.stderr == ("" if result.stdout or words[0] != "list" else none)
+        return result.stdout
 
     for _ in range(2):
         shop.order()

@@ -182,9 +182,20 @@ def test_revoking_says_what_it_did_and_does_it_once(run: Run) -> None:
 
 @pytest.mark.parametrize("command", [["list"], ["revoke", "x"]])
 def test_a_database_that_is_away_is_said_in_a_sentence(run: Run, command: list[str]) -> None:
-    answer = run(*command, GATEWAY_DB_PORT=str(free_port()))
+    port = free_port()
+    answer = run(*command, GATEWAY_DB_PORT=str(port))
     assert answer.exit_code == 1
-    assert answer.stderr.startswith("Error: the database does not answer")
+    assert answer.stderr == (
+        f"Error: the database does not answer at 127.0.0.1:{port} (connection refused): "
+        "./stack up starts it; on a machine, sudo systemctl start postgresql\n"
+    )
+
+
+def test_a_login_that_the_database_refuses_is_no_reason_to_start_it(run: Run) -> None:
+    answer = run("list", GATEWAY_DB_PASSWORD="wrong")
+    assert answer.exit_code == 1
+    assert "refuses: password authentication failed for user" in answer.stderr
+    assert "./stack up" not in answer.stderr
 
 
 def test_no_command_shows_the_bootstrap_token(run: Run) -> None:

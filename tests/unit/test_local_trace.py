@@ -25,6 +25,18 @@ def test_lines_without_the_identifier_are_left_out(tmp_path: Path) -> None:
     assert trace.find(tmp_path, "two") == []
 
 
+@pytest.mark.parametrize("longer", ["onex", "xone", "one-2", "0-one", "one.two", "shop/one", "on"])
+def test_part_of_an_id_is_not_that_id(tmp_path: Path, longer: str) -> None:
+    (tmp_path / "gateway-out.log").write_text(_line(1, longer))
+    assert trace.find(tmp_path, "one") == []
+
+
+@pytest.mark.parametrize("text", ["one", "order one.", "id=one", "id:one", "(one)", "one, two"])
+def test_an_id_in_a_sentence_is_found(tmp_path: Path, text: str) -> None:
+    (tmp_path / "gateway-out.log").write_text(_line(1, text))
+    assert len(trace.find(tmp_path, "one")) == 1
+
+
 @pytest.mark.parametrize("line", ["not JSON", "[1]", "", '"text"', "{}"])
 def test_a_line_without_a_timestamp_has_an_empty_one(line: str) -> None:
     assert trace.timestamp(line) == ""

@@ -1,0 +1,21 @@
+"""Rows of text in columns."""
+
+from chassis.columns import aligned
+
+
+def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_blanks() -> None:
+    rows = [("name", "state"), ("gateway", ""), ("x", "up", "more"), ()]
+    assert aligned(rows, indent="  ").split("\n") == [
+        "  name     state",
+        "  gateway",
+        "  x        up     more",
+        "",
+    ]
+    assert aligned([]) == ""
+
+
+def test_what_is_painted_takes_no_room() -> None:
+    painted = aligned(
+        [("a", "b"), ("cc", "d")], paint=lambda cell, column: cell if column else f"<{cell}>"
+    )
+    assert painted.split("\n") == ["<a>   b", "<cc>  d"]
