@@ -1,7 +1,7 @@
 """The saga: what inventory and billing say moves an order to its end.
 
 Each reaction is idempotent: an event that comes again, late, or out of its order finds the order in
-a state in which there is nothing to do. Sources: the events of the other services, see README.md.
+a state in which there is nothing to do. Sources: docs/messages.md.
 """
 
 import logging

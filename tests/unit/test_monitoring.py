@@ -21,7 +21,7 @@ from orders.mail_sender import MAILS, Sender
 
 HOME = CHECKOUT / "monitoring"
 EXAMPLE = variables.parse(CHECKOUT / ".env.example")
-README = (CHECKOUT / "README.md").read_text()
+PAGE = (CHECKOUT / "docs" / "monitoring.md").read_text()
 # what Prometheus and its Python client say of any process
 OF_ANY_PROCESS = {"up", "process_start_time_seconds"}
 PLACES = {
@@ -90,8 +90,8 @@ def test_alerts_use_metrics_that_there_are() -> None:
         assert names and names <= known, rule["alert"]
 
 
-def test_the_readme_has_every_metric_with_its_kind_and_labels() -> None:
-    section = README.partition("## Monitoring\n")[2].partition("\n## ")[0]
+def test_the_document_has_every_metric_with_its_kind_and_labels() -> None:
+    section = PAGE.partition("## Metrics\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", section, re.MULTILINE)
     documented = {name: (kind, *re.findall(r"`(\w+)`", labels)) for name, kind, labels in rows}
     assert documented == metrics()

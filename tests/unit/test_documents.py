@@ -1,0 +1,97 @@
+"""README.md and docs/ agree with what they describe, and with each other."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chassis import VERSION
+from local.drill.catalogue import DRILLS
+from local.layout import CHECKOUT, PROCESSES
+
+DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").glob("*.md")]
+README_LINES = 160
+EXAMPLE = (CHECKOUT / ".env.example").read_text()
+STACK = (CHECKOUT / "stack").read_text()
+ALERTS = yaml.safe_load((CHECKOUT / "monitoring" / "alerts.yml").read_text())
+
+
+def text_of(name: str) -> str:
+    """A document of docs/, or README.md."""
+    return (CHECKOUT / name).read_text()
+
+
+def section(name: str, title: str) -> str:
+    """A section of second level of a document, by its title."""
+    return text_of(name).partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link may have behind `#`: the headings, as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in words}
+
+
+def test_the_readme_is_two_screens_at_most() -> None:
+    assert len(text_of("README.md").splitlines()) <= README_LINES
+
+
+def test_the_picture_has_every_process() -> None:
+    picture = text_of("README.md").split("```")[1]
+    assert all(process.name in picture for process in PROCESSES)
+
+
+def test_the_readme_links_to_every_document() -> None:
+    linked = set(re.findall(r"\]\(docs/([a-z]+\.md)\)", section("README.md", "Documents")))
+    assert linked == {document.name for document in (CHECKOUT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for target in re.findall(r"\]\(([^):]+)\)", document.read_text()):
+        file, _, heading = target.partition("#")
+        linked = document.parent / file if file else document
+        assert linked.exists(), target
+        assert not heading or heading in anchors(linked), target
+
+
+def test_install_has_the_commands_of_stack() -> None:
+    rows = re.findall(r"^\| `\./stack (\w+)", text_of("docs/install.md"), re.MULTILINE)
+    assert set(rows) == set(re.findall(r"^\./stack (\w+)", STACK, re.MULTILINE))
+
+
+def test_install_names_every_package_that_is_installed() -> None:
+    packages = re.search(r"readonly packages=\(([^)]*)\)", STACK)
+    assert packages
+    assert " ".join(packages[1].split()) in " ".join(text_of("docs/install.md").split())
+
+
+def test_drills_has_every_drill() -> None:
+    table = section("docs/drills.md", "Drills that judge themselves")
+    rows = table.partition("| drill | what is broken |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z]+-[a-z-]+)`", rows))
+    assert named == {drill.name for drill in DRILLS}
+
+
+def test_monitoring_has_every_alert() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", section("docs/monitoring.md", "Alerts"), re.MULTILINE)
+    alerts = [rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]]
+    assert sorted(rows) == sorted(alerts)
+
+
+def test_the_changelog_begins_with_what_is_unreleased_and_has_the_version() -> None:
+    headings = re.findall(r"^## \[(.+?)\]", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert headings[:2] == ["Unreleased", VERSION]
+
+
+def written(comment: str) -> dict[str, str]:
+    """The lines NAME=value of .env.example that begin with `comment`."""
+    return dict(re.findall(rf"^{comment}([A-Z][A-Z_]*)=(.*)$", EXAMPLE, re.MULTILINE))
+
+
+def test_configuration_has_the_variables_and_defaults_of_the_example() -> None:
+    parts = text_of("docs/configuration.md").split("| --- | --- | --- |")[1:]
+    tables = [dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", part, re.MULTILINE)) for part in parts]
+    assert tables == [written(""), written("# ")]
