@@ -7,7 +7,6 @@ from contextlib import closing
 import psycopg2
 import pytest
 import requests
-from hypothesis import settings
 
 from local.databases import connect
 from local.layout import PROCESSES
@@ -16,10 +15,7 @@ from local.waiting import wait_until
 from tests.system.client import Bills
 from tests.system.orders import Orders
 
-LONG = "long"
 LOCK_MOVIES = "LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"
-# pytest --hypothesis-profile long
-settings.register_profile(LONG, max_examples=1000, stateful_step_count=30)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Any sequence of calls, faults and recoveries: whatever it is, what was promised is there once.
 
-By hand as long as you like: `./stack test tests/system/test_drill_machine.py
---hypothesis-profile long`, and `--hypothesis-seed N` for the sequences of another run.
+Five sequences, in some minutes; as many as you like: `./stack test tests/long/test_drill_machine.py
+--hypothesis-profile night`, and `--hypothesis-seed N` for the sequences of another run.
 """
 
 import random
@@ -30,12 +30,11 @@ from local.layout import PROCESSES, SERVICES
 from local.stack import Stack
 from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS
-from tests.system.conftest import LONG
 
 APIS = ("gateway", "inventory-api", "billing-api", "orders-api", "customers-api")
 WORKERS = tuple(process.name for process in PROCESSES if process.name not in APIS)
 SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
-SHORT = settings(max_examples=2, stateful_step_count=8)
+FIVE = settings(max_examples=5, stateful_step_count=15)
 
 
 class Faults(RuleBasedStateMachine):
@@ -149,9 +148,9 @@ class Faults(RuleBasedStateMachine):
 
 
 def test_whatever_is_broken_and_mended_what_was_promised_is_there_once(stack: Stack) -> None:
-    long = settings.get_current_profile_name() == LONG
+    night = settings.get_current_profile_name() == "night"
     chosen = settings(
-        settings() if long else SHORT,
+        settings() if night else FIVE,
         deadline=None,
         database=None,
         # an example takes many seconds, and a smaller one may well pass
