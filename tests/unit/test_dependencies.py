@@ -5,6 +5,7 @@ import re
 from local.layout import CHECKOUT
 
 DEVELOPMENT = (CHECKOUT / "docs" / "development.md").read_text()
+SECTION = DEVELOPMENT.partition("\n## Dependencies\n")[2].partition("\n## ")[0]
 
 
 def required() -> set[str]:
@@ -19,7 +20,7 @@ def required() -> set[str]:
 
 def explained() -> list[str]:
     """The packages of the tables whose job and reason are both filled in."""
-    rows = re.findall(r"^\| ([\w, -]+) \| ([^|]+) \| ([^|]+) \|$", DEVELOPMENT, re.MULTILINE)
+    rows = re.findall(r"^\| ([\w, -]+) \| ([^|]+) \| ([^|]+) \|$", SECTION, re.MULTILINE)
     packages = [row[0] for row in rows if row[0] != "package" and row[1].strip("- ")]
     return [name for cell in packages for name in cell.split(", ")]
 
