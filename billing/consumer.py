@@ -6,6 +6,7 @@ wait, an order's does not wait behind them.
 
 import threading
 
+from billing import former_queues
 from billing.events import INBOX, INBOX_TOPOLOGY, ORDER_BILLS
 from billing.recording import BillHandler, ReceivedBill
 from billing.settings import Settings
@@ -37,7 +38,11 @@ def run(settings: Settings, stop: threading.Event) -> None:
     cancellations = _cancellations(settings.broker.for_queue(INBOX), voiding, stop)
     checks: list[Check] = [ready, clients, orders, cancellations]
     worker.serve_health(PROCESS, checks, settings.server, settings.consumer_port)
-    worker.run_together(stop, clients.run, orders.run, cancellations.run)
+
+    def watch_former() -> None:
+        former_queues.watch(ready, settings.broker.queue, clients.watch_former, stop)
+
+    worker.run_together(stop, clients.run, orders.run, cancellations.run, watch_former)
     for database in databases:
         database.close()
 

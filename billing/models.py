@@ -33,3 +33,14 @@ class VoidedBill(Base):
 
     message_id: Mapped[str] = mapped_column(Text, primary_key=True)
     voided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class BillQueue(Base):
+    """A queue that `RABBITMQ_QUEUE` names, or has named."""
+
+    __tablename__ = "bill_queues"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    consumed_since: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )

@@ -5,10 +5,17 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from prometheus_client import Gauge
+
 from chassis.dead_letters import DeadLetters
 from chassis.delivery import Delivery
 from chassis.errors import BrokerUnavailableError
 
+HELD = Gauge(
+    "dead_letters_held",
+    "Refused messages that stay unacknowledged, as the dead-letter queue has not confirmed them",
+    ["queue"],
+)
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 60.0
 _MOST, _MOST_OCTETS = 5000, 64_000_000
 logger = logging.getLogger(__name__)
@@ -30,9 +37,11 @@ class _Waiting:
 class Aside:
     """Holds refused messages, unacknowledged, while they can't be published as dead letters."""
 
-    def __init__(self, dead_letters: DeadLetters) -> None:
+    def __init__(self, queue: str, dead_letters: DeadLetters) -> None:
+        """Prepare to hold messages of `queue`."""
         self._dead_letters = dead_letters
         self._waiting: dict[Delivery, _Waiting] = {}
+        self._held = HELD.labels(queue)
 
     def deliveries(self) -> Collection[Delivery]:
         """Return the messages."""
@@ -54,6 +63,10 @@ class Aside:
             for delivery, waiting in self._waiting.items()
             if delivery.channel.is_open
         }
+        self._publish_due(done)
+        self._held.set(len(self._waiting))
+
+    def _publish_due(self, done: Callable[[Delivery], None]) -> None:
         now = time.monotonic()
         for waiting in [one for one in self._waiting.values() if one.next_at <= now]:
             if not self._dead_letters.ready():

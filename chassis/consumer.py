@@ -55,7 +55,7 @@ class Consumer(Generic[ItemT]):
         self._in_flight = IN_FLIGHT.labels(settings.queue)
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
-        self._aside = Aside(self._dead_letters)
+        self._aside = Aside(settings.queue, self._dead_letters)
         notes = read(ProcessSettings).state_dir / "suspects"
         self._suspects = Suspects(notes / f"queue-{quote(settings.queue, safe='')}")
         self._batches = BatchProcessor(settings.queue, handler, stop, self._suspects)
@@ -88,6 +88,10 @@ class Consumer(Generic[ItemT]):
     def check(self) -> None:
         """Raise what is wrong if no message can arrive now."""
         self._guard.check()
+
+    def watch_former(self, queues: Sequence[str]) -> None:
+        """Measure what waits in `queues`, which this consumer's queue was called before."""
+        self._guard.watch_former(queues)
 
     def _begin(self) -> None:
         """Ask a new channel for messages, once they can be applied.

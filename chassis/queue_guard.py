@@ -5,8 +5,9 @@ whoever consumes from it hears nothing. But it does not count its consumers any 
 """
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -16,11 +17,22 @@ from prometheus_client import Gauge
 from chassis import broker
 from chassis.connection import Connection
 from chassis.errors import BrokerUnavailableError
+from chassis.queue_depths import QueueDepths
 from chassis.settings import BrokerSettings
 
 WAITING = Gauge(
     "messages_waiting",
-    "Messages that wait in a queue, not delivered yet, by its consumer",
+    "Messages that wait in a queue, not delivered yet, by its consumer; NaN while it can't tell",
+    ["queue"],
+)
+DEAD_LETTERS = Gauge(
+    "dead_letters_waiting",
+    "Messages in the dead-letter queue of a queue, by its consumer; NaN while it can't tell",
+    ["queue"],
+)
+STRANDED = Gauge(
+    "messages_stranded",
+    "Messages in a former queue and its dead-letter queue, which no process consumes any more",
     ["queue"],
 )
 LOOK_SECONDS = 5.0
@@ -46,6 +58,9 @@ class QueueGuard:
         self._settings = settings
         self._queue = settings.queue
         self._waiting = WAITING.labels(settings.queue)
+        self._dead_letters = DEAD_LETTERS.labels(settings.queue)
+        self._former: list[str] = []
+        self._others = QueueDepths([broker.dead_letter_queue(settings.queue)], self._note_others)
         self._topology = list(topology)
         self._connection = connection
         self._is_open = False
@@ -67,6 +82,13 @@ class QueueGuard:
         if asked_at is not None and time.monotonic() - asked_at > _SILENT_SECONDS:
             detail = f"{self._queue} has not answered for {time.monotonic() - asked_at:.0f} s"
             raise BrokerUnavailableError(detail)
+
+    def watch_former(self, queues: Sequence[str]) -> None:
+        """Count what waits in former queues, too; may be called on any thread."""
+        self._former = list(queues)
+        wanted = [self._queue, *queues]
+        dead = [broker.dead_letter_queue(queue) for queue in wanted]
+        self._others.watch([*dead, *queues])
 
     def opened(self, channel: Channel) -> None:
         """There is a connection; its topology has just been declared."""
@@ -100,6 +122,8 @@ class QueueGuard:
         self._reason = reason
         self._beside = None
         self._asked_at = None
+        self._others.lost()
+        self._forget_depths()
 
     def _look(self, channel: Channel) -> None:
         self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
@@ -109,6 +133,8 @@ class QueueGuard:
         if self._asked_at is None and channel.is_open:
             self._asked_at = time.monotonic()
             self._on_channel_beside(channel, self._ask)
+        if channel.is_open:
+            self._others.look(channel)
 
     def _on_channel_beside(self, channel: Channel, act: Callable[[Channel], None]) -> None:
         """Act on a channel that may be closed by an error without harm to the consumer's."""
@@ -142,11 +168,31 @@ class QueueGuard:
 
     def _counted(self, frame: Any) -> None:
         self._asked_at = None
-        self._waiting.set(frame.method.message_count)
-        if frame.method.consumer_count or self._consuming is not _Consuming.BEGUN:
+        waiting, consumers = frame.method.message_count, frame.method.consumer_count
+        # a dead queue is declared as one that is empty and has no consumers
+        self._waiting.set(waiting if waiting or consumers else math.nan)
+        if consumers or self._consuming is not _Consuming.BEGUN:
             self._in_vain = 0
             return
         self._in_vain += 1
         if self._in_vain >= _LOOKS_IN_VAIN:
             self._fault = f"{self._queue} is dead: it knows no consumer, though this one consumes"
             self._connection.end(self._fault)
+
+    def _note_others(self, depths: Mapping[str, int]) -> None:
+        if self._in_vain or self._fault:
+            # what is declared of a dead queue's dead letters is not true, either
+            return
+        self._dead_letters.set(depths.get(broker.dead_letter_queue(self._queue), math.nan))
+        for queue in self._former:
+            STRANDED.labels(queue).set(_total(depths, queue))
+
+    def _forget_depths(self) -> None:
+        """Show no number where none is known: it would look like an empty queue, or an old one."""
+        self._waiting.set(math.nan)
+        self._dead_letters.set(math.nan)
+
+
+def _total(depths: Mapping[str, int], queue: str) -> int:
+    """Return how many messages a queue and its dead letters have; none if it does not exist."""
+    return depths.get(queue, 0) + depths.get(broker.dead_letter_queue(queue), 0)

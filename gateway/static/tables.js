@@ -23,19 +23,28 @@ export function showQueues(status) {
   const create = row(['th', 'name', 'mono'], ['td', 'ready', 'number'], ['td', 'in_flight', 'number'],
     ['td', 'dead_lettered', 'number'], ['td', 'consumers', 'number']);
   keyed(byId('queues'), status.queues ?? [], (queue) => queue.name, create, showQueue);
-  setNote(byId('queues-note'), missing(status, 'queues', status.queues));
+  setNote(byId('queues-note'), missing(status, 'queues', status.queues) ?? faults(status.queues));
   const { deadLetters } = drillsOf(status.platform);
   const commands = { 'list dead letters': deadLetters('list'), 'requeue them': deadLetters('requeue --all') };
   setDrills(byId('queues-drills'), commands, null);
 }
 
+// Why queues are down: null if none is.
+function faults(queues) {
+  const down = queues.filter((queue) => queue.status === 'down');
+  return down.map((queue) => `${queue.name}: ${queue.detail}`).join(' ') || null;
+}
+
 function showQueue(element, queue) {
+  const isDown = queue.status === 'down';
   setText(part(element, 'name'), queue.name);
   for (const name of ['ready', 'in_flight', 'dead_lettered', 'consumers']) {
     // where the rest is known, there is no such thing
-    setText(part(element, name), queue[name] === null && queue.ready !== null ? '–' : count(queue[name]));
+    setText(part(element, name), queue[name] === null && queue.status === 'up' ? '–' : count(queue[name]));
     part(element, name).classList.toggle('nothing', !queue[name]);
   }
+  if (isDown) setText(part(element, 'ready'), 'unavailable');
+  part(element, 'ready').classList.toggle('alarming', isDown);
   part(element, 'ready').classList.toggle('waiting', queue.ready > 0);
   part(element, 'dead_lettered').classList.toggle('alarming', queue.dead_lettered > 0);
 }

@@ -48,13 +48,15 @@ def _unavailable(shown: Document) -> Iterator[str]:
         if shown[name] is None:
             yield name
     for name in ("queues", "outboxes"):
-        if any(None in _ours(part).values() for part in shown[name]):
+        if any(None in _figures(part).values() for part in shown[name]):
             yield name
 
 
-def _ours(part: Document) -> Document:
+def _figures(part: Document) -> Document:
     """What we can know of a queue or an outbox; of the events' queue no more than its length."""
-    return {"ready": part["ready"]} if part.get("name") == EVENTS_QUEUE else part
+    if part.get("name") == EVENTS_QUEUE:
+        return {"ready": part["ready"]}
+    return {name: value for name, value in part.items() if name != "detail"}
 
 
 def _wells(shown: Document) -> Iterator[bool]:

@@ -6,7 +6,7 @@ from typing import Any
 from chassis.broker import dead_letter_queue
 from gateway.watch import machines
 from gateway.watch.platform import EVENTS_QUEUE, Machine, Platform, Process
-from gateway.watch.queues import Depth
+from gateway.watch.queues import NO_LIFE, Depth
 from gateway.watch.rounds import UNKNOWN
 from gateway.watch.survey import Survey
 
@@ -20,14 +20,43 @@ def rabbitmq(survey: Survey) -> dict[str, Any]:
 
 def queues(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
     """Describe the queues; what is not known of one is None."""
-    depths = survey.queues.value.queues if survey.queues.value else {}
+    if survey.queues.value is None:
+        names = [*platform.consumed_queues(), EVENTS_QUEUE]
+        yield from (_queue(name, "unknown", survey.queues.failure) for name in names)
+        return
+    depths = survey.queues.value.queues
+    faults = queue_faults(platform, survey, depths)
     for process in platform.consumers():
         for name in process.queues:
             in_flight = _in_flight(process, name, depths.get(name), survey)
-            yield _queue(name, depths.get(name), in_flight, depths.get(dead_letter_queue(name)))
+            dead = depths.get(dead_letter_queue(name))
+            yield _described(name, depths.get(name), faults, in_flight, dead)
     events = depths.get(EVENTS_QUEUE)
     # whoever consumes them is not ours to ask
-    yield _queue(EVENTS_QUEUE, events, None if events is None or events.consumers else 0, None)
+    in_flight = None if events is None or events.consumers else 0
+    yield _described(EVENTS_QUEUE, events, faults, in_flight)
+
+
+def queue_faults(
+    platform: Platform, survey: Survey, depths: Mapping[str, Depth | None]
+) -> dict[str, str]:
+    """Return why queues are down, by their names.
+
+    RabbitMQ declares a dead quorum queue as one that is empty and has no consumers. Its consumer
+    knows better; where no consumer can say, the queue is taken for dead while another is.
+    """
+    missing = {name: "RabbitMQ has no such queue." for name, depth in depths.items() if not depth}
+    silent = {name for name, depth in depths.items() if depth == NO_LIFE}
+    words = {
+        name: check
+        for process in platform.consumers()
+        for name in silent.intersection(process.queues)
+        if (check := _check(process, name, survey))
+    }
+    dead = {name: check["detail"] for name, check in words.items() if check["status"] == "down"}
+    doubted = silent - words.keys() if dead else set()
+    reason = f"RabbitMQ's queues are dead, as {', '.join(sorted(dead))} is."
+    return missing | dict.fromkeys(doubted, reason) | dead
 
 
 def outboxes(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
@@ -38,16 +67,44 @@ def outboxes(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
                 yield {"process": process.name, **_outbox(machine, process, survey)}
 
 
+def _described(
+    name: str,
+    depth: Depth | None,
+    faults: Mapping[str, str],
+    in_flight: int | None,
+    dead: Depth | None = None,
+) -> dict[str, Any]:
+    dead_lettered = dead.ready if dead and dead_letter_queue(name) not in faults else None
+    if depth is None or name in faults:
+        return _queue(name, "down", faults.get(name), dead_lettered=dead_lettered)
+    return _queue(name, "up", None, depth, in_flight, dead_lettered)
+
+
 def _queue(
-    name: str, depth: Depth | None, in_flight: int | None, dead: Depth | None
+    name: str,
+    status: str,
+    detail: str | None,
+    depth: Depth | None = None,
+    in_flight: int | None = None,
+    dead_lettered: int | None = None,
 ) -> dict[str, Any]:
     return {
         "name": name,
+        "status": status,
+        "detail": detail,
         "ready": depth and depth.ready,
         "in_flight": in_flight,
-        "dead_lettered": dead and dead.ready,
+        "dead_lettered": dead_lettered,
         "consumers": depth and depth.consumers,
     }
+
+
+def _check(process: Process, queue: str, survey: Survey) -> Mapping[str, Any] | None:
+    """Return what a consumer says of its queue; None if it says nothing."""
+    checks = machines.health(process, survey).checks
+    # who consumes several names each, see billing-consumer
+    found: Mapping[str, Any] | None = checks.get(queue) or checks.get("rabbitmq")
+    return found
 
 
 def _in_flight(process: Process, queue: str, depth: Depth | None, survey: Survey) -> int | None:

@@ -25,6 +25,10 @@ class Depth(NamedTuple):
     consumers: int
 
 
+# what RabbitMQ says of a dead quorum queue; and of a living one that is empty and not consumed
+NO_LIFE = Depth(0, 0)
+
+
 class Depths(NamedTuple):
     """What the broker said; None for a queue that is not there."""
 

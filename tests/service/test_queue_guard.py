@@ -1,17 +1,23 @@
 """A consumer whose queue is dead, or not bound as it should be, against a real broker."""
 
+import json
+import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import NackError
 from pydantic import SecretStr
 
+from chassis import draining
 from chassis.broker import Binding, Exchange, Message, Queue, Topology
 from chassis.consumer import Consumer
-from chassis.delivery import Delivery
+from chassis.delivery import Delivery, RejectedError
 from chassis.errors import BrokerUnavailableError
 from chassis.publisher import Publisher
 from chassis.settings import BrokerSettings
@@ -19,9 +25,12 @@ from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import queues_stopped
-from tests.service.amqp import connect
+from tests.service.amqp import channel_with_empty, connect
+from tests.service.watched import gauge
 
 QUEUE, DEAD, EXCHANGE = "guard-test", "guard-test.dlq", "guard-events"
+FORMER = "guard-before"
+POISON = b"poison"
 TOPOLOGY: Topology = (
     Queue(QUEUE),
     Queue(DEAD),
@@ -42,7 +51,9 @@ class Noting:
         """There is nothing that could be away."""
 
     def parse(self, delivery: Delivery) -> bytes:
-        """The body is what there is to note."""
+        """The body is what there is to note, unless it is poison."""
+        if delivery.body == POISON:
+            raise RejectedError("It is poison.")
         return delivery.body
 
     def apply(self, items: Sequence[bytes]) -> None:
@@ -115,6 +126,28 @@ def fault(consumer: Consumer[bytes]) -> str:
     return ""
 
 
+@contextmanager
+def full(rabbitmq: RabbitMQ, queue: str) -> Iterator[None]:
+    """Have a queue take no more messages: it has more than it may."""
+    place = ("-p", rabbitmq.vhost)
+    limit = json.dumps({"max-length": 1, "overflow": "reject-publish"})
+    options = ("--apply-to", "queues", "--priority", "9")
+    rabbitmq.control("set_policy", *place, *options, "full", f"^{re.escape(queue)}$", limit)
+    try:
+        yield
+    finally:
+        rabbitmq.control("clear_policy", *place, "full")
+
+
+def is_refused(channel: BlockingChannel, queue: str) -> bool:
+    """Whether a queue refuses one more message."""
+    try:
+        channel.basic_publish("", queue, b"fills it")
+    except NackError:
+        return True
+    return False
+
+
 def test_a_consumer_of_a_dead_queue_is_not_ready_until_the_queue_lives_again(
     consumer: Consumer[bytes],
     handler: Noting,
@@ -131,6 +164,65 @@ def test_a_consumer_of_a_dead_queue_is_not_ready_until_the_queue_lives_again(
     wait_until(lambda: fault(consumer) == "", SECONDS, "the consumer to be ready again")
     publish(Message(b"after", QUEUE))
     wait_until(lambda: b"after" in handler.bodies, SECONDS, "the message after")
+
+
+def test_of_a_dead_queue_no_depth_is_shown(consumer: Consumer[bytes], rabbitmq: RabbitMQ) -> None:
+    depths = ("messages_waiting", "dead_letters_waiting")
+    for name in depths:
+        wait_until(lambda: gauge(name, queue=QUEUE) == 0, SECONDS, f"{name} to be known")  # noqa: B023
+    with queues_stopped(rabbitmq):
+        wait_until(lambda: QUEUE in fault(consumer), SECONDS, "the dead queue to be named")
+        assert all(math.isnan(gauge(name, queue=QUEUE)) for name in depths)
+    for name in depths:
+        wait_until(lambda: gauge(name, queue=QUEUE) == 0, SECONDS, f"{name} to be known again")  # noqa: B023
+
+
+def test_dead_letters_are_counted_until_somebody_has_decided(
+    consumer: Consumer[bytes], publish: Callable[[Message], None], channel: BlockingChannel
+) -> None:
+    for _ in range(2):
+        publish(Message(POISON, QUEUE))
+    waiting = partial(gauge, "dead_letters_waiting", queue=QUEUE)
+    wait_until(lambda: waiting() == 2, SECONDS, "both to be counted")
+    channel.queue_purge(DEAD)
+    wait_until(lambda: waiting() == 0, SECONDS, "none to be left")
+
+
+def test_a_dead_letter_that_is_refused_is_held_and_shown_until_it_is_taken(
+    consumer: Consumer[bytes],
+    handler: Noting,
+    publish: Callable[[Message], None],
+    rabbitmq: RabbitMQ,
+    channel: BlockingChannel,
+) -> None:
+    held = partial(gauge, "dead_letters_held", queue=QUEUE)
+    channel.confirm_delivery()
+    with full(rabbitmq, DEAD):
+        wait_until(lambda: is_refused(channel, DEAD), SECONDS, "the queue to be full")
+        publish(Message(POISON, QUEUE))
+        wait_until(lambda: held() == 1, SECONDS, "the poison to be held")
+        publish(Message(b"good", QUEUE))
+        wait_until(lambda: b"good" in handler.bodies, SECONDS, "the good one to pass it")
+        assert held() == 1
+    wait_until(lambda: held() == 0, SECONDS, "the poison to be put aside")
+    channel.queue_purge(DEAD)
+
+
+def test_what_waits_in_a_former_queue_is_counted_until_it_is_moved(
+    consumer: Consumer[bytes], settings: BrokerSettings, publish: Callable[[Message], None]
+) -> None:
+    stranded = partial(gauge, "messages_stranded", queue=FORMER)
+    with channel_with_empty(settings, FORMER, f"{FORMER}.dlq") as channel:
+        consumer.watch_former([FORMER, "guard-that-is-none"])
+        channel.basic_publish("", FORMER, b"1")
+        channel.basic_publish("", f"{FORMER}.dlq", b"2")
+        wait_until(lambda: stranded() == 2, SECONDS, "both to be counted")
+        assert draining.drain_queue(settings, FORMER) == 2
+        wait_until(lambda: stranded() == 0, SECONDS, "none to be left")
+        channel.queue_purge(DEAD)
+        channel.queue_delete(FORMER)
+        channel.queue_delete(f"{FORMER}.dlq")
+    assert gauge("messages_stranded", queue="guard-that-is-none") == 0
 
 
 @pytest.mark.parametrize("removed", ["binding", "exchange", "queue"])

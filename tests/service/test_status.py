@@ -30,7 +30,7 @@ from gateway.app import create_app
 from gateway.settings import AuthSettings, Settings
 from gateway.watch import document, peer, rounds
 from gateway.watch import watch as watch_module
-from gateway.watch.platform import Machine, Process
+from gateway.watch.platform import EVENTS_QUEUE, Machine, Process
 from gateway.watch.queues import QueueWatch
 from gateway.watch.watch import Watch
 from local.ports import free_port
@@ -39,7 +39,7 @@ from local.waiting import wait_until
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.at_work import at_work
-from tests.outages import frozen, stopped
+from tests.outages import frozen, queues_stopped, stopped
 from tests.service.conftest import NOWHERE, SERVER
 from tests.service.raw_upstream import OK, RawUpstream, answering, silent
 from tests.service.watched import (
@@ -456,6 +456,42 @@ def test_a_queue_that_is_not_there_hides_no_other(broker_settings: BrokerSetting
         watched.close()
 
 
+def test_a_dead_queue_is_down_and_has_no_figures(
+    with_broker: Plant, channel: Any, rabbitmq: RabbitMQ
+) -> None:
+    consumed = Needed("rabbitmq")
+    consumer_process = Server(web.create_app("shop-consumer", ready=[consumed]))
+    with_broker.more = [machine("shop-vm", "shop-consumer", consumer_process.port, (QUEUE,))]
+    for queue in (QUEUE, DEAD):
+        channel.basic_publish("", queue, b"{}")
+    try:
+        wait_until(lambda: figures(with_broker) == (1, 0, 1, 0), 20, "the messages to be seen")
+        assert status_of(with_broker, QUEUE) == ("up", None)
+        with queues_stopped(rabbitmq):
+            consumed.failure = f"{QUEUE} is dead"
+            wait_until(
+                lambda: status_of(with_broker, QUEUE) == ("down", f"{QUEUE} is dead"),
+                20,
+                "the dead queue to be seen",
+            )
+            assert figures(with_broker) == (None, None, None, None)
+            # nobody of ours consumes it, and so nobody knows better
+            assert status_of(with_broker, EVENTS_QUEUE)[0] == "down"
+            status = with_broker.watch.status()
+            assert "queues" in status["unavailable"]
+            assert status["rabbitmq"]["status"] == "up"
+        consumed.failure = ""
+        wait_until(lambda: figures(with_broker) == (1, 0, 1, 0), 60, "the figures to be back")
+    finally:
+        consumer_process.stop()
+
+
+def status_of(plant: Plant, name: str) -> tuple[str, str | None]:
+    """How a queue is said to be, and why."""
+    queue = plant.queue(name)
+    return queue["status"], queue["detail"]
+
+
 def is_up(plant: Plant) -> bool:
     """Whether the broker is said to be up."""
     return bool(plant.watch.status()["rabbitmq"]["status"] == "up")
@@ -470,7 +506,9 @@ def test_a_stopped_broker_is_down_until_it_is_back(
         wait_until(lambda: not is_up(with_broker), 20, "the broker to be missed")
         status = with_broker.watch.status()
         assert "queues" in status["unavailable"]
-        assert {queue["ready"] for queue in status["queues"]} == {None}
+        assert {(queue["status"], queue["ready"]) for queue in status["queues"]} == {
+            ("unknown", None)
+        }
         with_broker.wait_for("ready", "inventory-api")
     wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
 

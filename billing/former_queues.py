@@ -1,0 +1,44 @@
+"""The names that the bills' queue has had: bills that came under a former name wait there."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from billing.models import BillQueue
+from chassis.database import Database, is_outage
+from chassis.errors import first_line
+
+_RETRY_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+
+
+def note(connection: Connection, queue: str) -> list[str]:
+    """Note that `queue` is consumed from now on; return the names that it has had before."""
+    connection.execute(insert(BillQueue).values(name=queue).on_conflict_do_nothing())
+    names = select(BillQueue.name).where(BillQueue.name != queue).order_by(BillQueue.name)
+    return list(connection.scalars(names))
+
+
+def watch(
+    database: Database, queue: str, found: Callable[[Sequence[str]], None], stop: threading.Event
+) -> None:
+    """Hand the former names of `queue` to `found` as soon as the database is available.
+
+    Returns when `stop` is set.
+    """
+    while not stop.is_set():
+        try:
+            with database.unit_of_work() as connection:
+                former = note(connection, queue)
+                connection.commit()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            stop.wait(_RETRY_SECONDS)
+        else:
+            found(former)
+            stop.wait()
