@@ -1,6 +1,5 @@
 """`./stack bench`: measure, and say what was measured."""
 
-import argparse
 import logging
 import signal
 import sys
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from bench import machine, report, usage
 from bench.document import Run, write
 from bench.figures import Row
@@ -17,28 +18,14 @@ from bench.rows import ROWS
 from bench.rows.memory import FIRST
 from bench.sizes import FULL, QUICK, Sizes
 from bench.stage import Stage, overrides
+from local.command_line import Documented, Known
 from local.console import say, table
-from local.errors import StackError
 from local.homes import private_home
 from local.layout import INSTALLED
 from local.stack import Stack
 
 KEPT = INSTALLED / "bench"
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    root = argparse.ArgumentParser(prog="./stack bench", description=__doc__)
-    root.add_argument("rows", nargs="*", choices=[*ROWS, []], metavar="ROW", help=", ".join(ROWS))
-    root.add_argument("--quick", action="store_true", help="smaller numbers, about two minutes")
-    root.add_argument("--json", type=Path, metavar="FILE", help="all samples, as JSON")
-    root.add_argument(
-        "--markdown",
-        type=Path,
-        metavar="FILE",
-        help="the tables, as Markdown",
-    )
-    return root
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @contextmanager
@@ -58,15 +45,15 @@ def opened(sizes: Sizes) -> Iterator[Stage]:
             stack.down()
 
 
-def run(options: argparse.Namespace) -> Run:
-    """Measure the rows that were asked for, or all of them."""
+def run(sizes: Sizes, names: Sequence[str]) -> Run:
+    """Measure the rows of these names, or all of them."""
     before, started = machine.load(), machine.now()
     if warning := machine.warning(before):
         say(warning)
-    with opened(QUICK if options.quick else FULL) as stage:
+    with opened(sizes) as stage:
         facts = machine.facts(stage)
         say(table(list(facts.items())))
-        rows = [_measured(stage, name) for name in ROWS if name in (options.rows or ROWS)]
+        rows = [_measured(stage, name) for name in ROWS if name in (names or ROWS)]
     return Run(started, facts, before, rows)
 
 
@@ -78,26 +65,27 @@ def _measured(stage: Stage, name: str) -> Row:
     return row
 
 
-def main(words: Sequence[str]) -> int:
-    """Parse, measure, write; an expected failure is one sentence and exit status 1."""
-    options = parser().parse_args(words)
+@click.command(cls=Documented, example="./stack bench reads billing --quick --markdown figures.md")
+@click.argument("rows", nargs=-1, metavar="[ROW]...", type=Known("row", lambda: ROWS))
+@click.option("--quick", is_flag=True, help="Smaller numbers, about two minutes.")
+@click.option("--json", "samples", type=FILE, metavar="FILE", help="Write all samples, as JSON.")
+@click.option("--markdown", type=FILE, metavar="FILE", help="Write the tables, as Markdown.")
+def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Path | None) -> None:
+    """Measure how fast it is, beside rivals, on a stack of its own.
+
+    A ROW is one of reads, hanging, billing, drain, writes, pages, purge and memory; without one
+    all are measured, which takes about a quarter of an hour.
+    """
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # nothing that was started may go on
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        done = run(options)
-    except StackError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    done = run(QUICK if quick else FULL, rows)
     kept = KEPT / f"{done.time.replace(':', '')}.json"
-    write(done, kept, *([options.json] if options.json else []))
-    if options.markdown:
-        report.put(options.markdown, report.document(done))
+    write(done, kept, *([samples] if samples else []))
+    if markdown:
+        report.put(markdown, report.document(done))
     say(f"\nAll samples: {kept}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    bench.main(sys.argv[1:], prog_name="./stack bench")

@@ -1,249 +1,266 @@
 """The commands behind ./stack, once all is installed."""
 
-import argparse
 import logging
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from chassis.printable import escaped
-from local import homes, memory, status, trace, variables
-from local.console import say
-from local.drill import command as drills
-from local.errors import StackError
-from local.events import Output, follow
+import click
+
+from chassis import VERSION
+from local import commands, homes
+from local.command_line import PASSED_ON, Documented, Known, Program, Words
 from local.layout import CHECKOUT, PROCESSES, SERVICES
 from local.lock import alone
-from local.logs import files as log_files
-from local.logs import recent
-from local.postgres import binary
 from local.stack import Stack
-from local.summary import summary
+from provisioning.rabbitmq.definitions import EXCHANGES
 
-# how many words of these commands are ours; the rest is passed on as it is
-PASSED_ON = {"pm2": 1, "psql": 2, "run": 2}
-SEED = CHECKOUT / "sample-data" / "seed.py"
-ACTIONS = {"stop": "stopped", "start": "started", "restart": "restarted", "kill": "killed"}
-Command = Callable[[Stack, argparse.Namespace], int]
-
-
-def up(stack: Stack, _options: argparse.Namespace) -> int:
-    """Start everything."""
-    stack.up(say)
-    say(summary(stack))
-    if warning := variables.exposure():
-        say(f"\n{warning}")
-    for sentence in status.stranded(stack.rabbitmq):
-        say(f"\n{sentence}")
-    return 0
-
-
-def down(stack: Stack, options: argparse.Namespace) -> int:
-    """Stop everything."""
-    stack.down(purge=options.purge, report=say)
-    return 0
+SECTIONS = {
+    "Start and stop": ["up", "down", "status"],
+    "Look": ["logs", "trace", "events", "memory", "psql"],
+    "Fill": ["seed", "import"],
+    "Break and mend": ["pm2", "server", "run", "drill"],
+    "Develop": ["test", "bench", "postman", "install", "completion"],
+}
+# what is not declared here; by name, since nothing of ./stack imports the benchmark
+ELSEWHERE = {
+    "drill": "local.drill.command:drill",
+    "bench": "bench.__main__:bench",
+    "postman": "postman.__main__:postman",
+}
+SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
+PM2_CALLS = ("list", "stop", "start", "restart", "scale", "logs", "monit", "describe")
+SHELLS = ("bash", "zsh", "fish")
+VERSION_LINE = "%(prog)s, version %(version)s"
 
 
-def show_status(stack: Stack, _options: argparse.Namespace) -> int:
-    """Say what runs; 1 if something does not."""
-    text, up = status.describe(stack)
-    say(text)
-    return 0 if up else 1
+def _processes() -> list[str]:
+    return [process.name for process in PROCESSES]
 
 
-def show_memory(stack: Stack, _options: argparse.Namespace) -> int:
-    """Say how much memory each process takes."""
-    say(memory.describe(stack))
-    return 0
+def _pm2_words(before: object) -> list[str]:
+    return _processes() if before else list(PM2_CALLS)
 
 
-def show_trace(stack: Stack, options: argparse.Namespace) -> int:
-    """Say what was logged under an id. Raises StackError if nothing was."""
-    lines = trace.find(stack.process_manager.logs, options.id)
-    if not lines:
-        raise StackError(f"Nothing was logged under {options.id}.")
-    for line in lines:
-        say(line)
-    return 0
+service = click.argument("service", type=Known("service", lambda: SERVICES), metavar="SERVICE")
 
 
-def events(stack: Stack, options: argparse.Namespace) -> int:
-    """Show what an exchange gets as it comes, until Ctrl-C or until nobody reads it any more."""
-    lines = follow(stack.rabbitmq, options.exchange, options.routing_key)
-    next(lines)
-    output = Output()
-    sys.stderr.write(f"Waiting for what {options.exchange} gets; Ctrl-C ends this.\n")
-    for line in lines:
-        if line:
-            say(line)
-        if not output.is_read():
-            break
-    return 0
+@contextmanager
+def _changing() -> Iterator[None]:
+    """Wait until no other command changes what runs, and keep others out."""
+    with alone(homes.of_checkout(CHECKOUT)):
+        yield
 
 
-def logs(stack: Stack, options: argparse.Namespace) -> int:
-    """Show the logs of a process or server, the newest line last."""
-    files = [file for file in _log_files(stack, options.name) if file.exists()]
-    if not files:
-        raise StackError(f"{options.name} has no log yet: ./stack up starts it.")
-    lines, ends = recent(files, options.lines)
-    for line in lines:
-        say(line)
-    if options.follow:
-        _follow(ends)
-    return 0
-
-
-def _follow(ends: Mapping[Path, int]) -> None:
-    """Say what is written into files from these places on, as long as somebody reads it."""
-    output = Output()
-    commands = [["tail", "-F", "-c", f"+{end + 1}", str(file)] for file, end in ends.items()]
-    reader, writer = os.pipe()
-    tails = [subprocess.Popen(command, stdout=writer) for command in commands]
-    os.close(writer)
-    try:
-        with os.fdopen(reader, "rb") as written:
-            for line in written:
-                say(line.rstrip(b"\n").decode(errors="backslashreplace"))
-                if not output.is_read():
-                    break
-    finally:
-        for process in tails:
-            process.terminate()
-            process.wait()
-
-
-def _log_files(stack: Stack, name: str) -> list[Path]:
-    servers = stack.servers()
-    if name in servers:
-        home = servers[name].home
-        return [home / "server.log", *sorted((home / "log").glob("*.log"))]
-    if name not in [process.name for process in PROCESSES]:
-        known = ", ".join([*(process.name for process in PROCESSES), *servers])
-        raise StackError(f"There is no process {name}; there are {known}.")
-    return log_files(stack.process_manager.logs, name)
-
-
-def pm2(stack: Stack, options: argparse.Namespace) -> int:
-    """Hand over to PM2, if it runs: any call would start one, without processes."""
-    if not stack.process_manager.daemon():
-        raise StackError("PM2 does not run: ./stack up starts it.")
-    stack.process_manager.become(options.arguments)
-    return 1
-
-
-def psql(stack: Stack, options: argparse.Namespace) -> int:
-    """Hand over to psql, as the service's own role, on its private socket."""
-    postgres, prefix = stack.postgres[options.service], options.service.upper()
-    if not postgres.running():
-        raise StackError(f"The database of {options.service} does not run: ./stack up starts it.")
-    user, name = (stack.variables[f"{prefix}_DB_{field}"] for field in ("USER", "NAME"))
-    command = [binary("psql"), *postgres.connection(user, name), *options.arguments]
-    os.execv(command[0], command)
-
-
-def run_command(stack: Stack, options: argparse.Namespace) -> int:
-    """Hand over to a command of a service, such as `billing dlq list`."""
-    os.chdir(CHECKOUT)
-    command = [sys.executable, "-m", options.service, *options.arguments]
-    os.execve(command[0], command, stack.process_manager.environment())
-
-
-def seed(stack: Stack, _options: argparse.Namespace) -> int:
-    """Load the sample data: over the gateway, and the orders of the past by an import."""
-    if not stack.is_ready(PROCESSES[0]):
-        raise StackError("The gateway does not answer: ./stack up starts it.")
-    orders = str(stack.home / "sample-orders.csv")
-    # the token not in the command line, which everybody can see
-    own = {"GATEWAY_URL": stack.url, "API_TOKEN": stack.variables["API_TOKEN"]}
-    for command in ([str(SEED), "--orders", orders], ["-m", "orders", "import", orders]):
-        environment = stack.process_manager.environment() | own
-        done = subprocess.run([sys.executable, *command], cwd=CHECKOUT, env=environment)
-        if done.returncode:
-            return done.returncode
-    return 0
-
-
-def server(stack: Stack, options: argparse.Namespace) -> int:
-    """Stop, start, restart or kill -9 one of the servers."""
-    chosen = stack.servers().get(options.name)
-    if chosen is None:
-        known = ", ".join(stack.servers())
-        raise StackError(f"There is no server {options.name}; there are {known}.")
-    was_running = chosen.running()
-    getattr(chosen, options.action)()
-    say(f"{options.name} {outcome(options.action, was_running)}")
-    return 0
-
-
-def outcome(action: str, was_running: bool) -> str:
-    """What an action has done to a server, in words."""
-    if action == "start" and was_running:
-        return "runs already"
-    if action in ("stop", "kill") and not was_running:
-        return "was not running"
-    return ACTIONS[action]
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    root = argparse.ArgumentParser(prog="./stack")
-    commands = root.add_subparsers(required=True)
-
-    def add(name: str, run: Command) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=run.__doc__)
-        command.set_defaults(run=run)
-        return command
-
-    add("up", up)
-    add("down", down).add_argument("--purge", action="store_true")
-    add("status", show_status)
-    add("memory", show_memory)
-    add("trace", show_trace).add_argument("id")
-    named = add("events", events)
-    named.add_argument("exchange")
-    named.add_argument("--routing-key", default="#", metavar="KEY")
-    named = add("logs", logs)
-    named.add_argument("name")
-    named.add_argument("--lines", type=int, default=50)
-    named.add_argument("--follow", "-f", action="store_true")
-    add("psql", psql).add_argument("service", choices=SERVICES)
-    add("pm2", pm2)
-    add("run", run_command).add_argument("service", choices=SERVICES)
-    add("seed", seed)
-    named = add("server", server)
-    named.add_argument("action", choices=ACTIONS)
-    named.add_argument("name")
-    drills.add_options(add("drill", drills.drill))
-    return root
-
-
-def main(words: Sequence[str]) -> int:
-    """Parse, call, and turn an expected failure into one sentence and exit status 1."""
-    own = PASSED_ON.get(words[0], len(words)) if words else 0
-    options = parser().parse_args(words[:own])
-    options.arguments = words[own:]
+@click.group(cls=Program, sections=SECTIONS, elsewhere=ELSEWHERE)
+@click.version_option(VERSION, prog_name="CRUD Master", message=VERSION_LINE)
+@click.option("--only-parse", is_flag=True, hidden=True)
+def program(only_parse: bool) -> None:
+    """The whole platform on this machine, without a hypervisor."""
     # what is wrong with a connection is said once, by whoever wanted it
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    try:
-        return _call(options.run, options)
-    except StackError as error:
-        sys.stderr.write(f"{escaped(str(error))}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
 
 
-def _call(run: Command, options: argparse.Namespace) -> int:
-    with alone(homes.of_checkout(CHECKOUT)) if run in CHANGING else nullcontext():
-        return run(Stack.of_checkout() if run is up else Stack.as_started(), options)
+@program.command(cls=Documented, example="./stack up")
+def up() -> int:
+    """Install what is missing, start everything, wait until it is ready.
+
+    What runs already is left alone; after a change of the code or of .env, what needs it is
+    restarted. PORT_OFFSET=1000 ./stack up moves all ports, so that a second checkout can run
+    beside this one.
+    """
+    with _changing():
+        return commands.up(Stack.of_checkout())
 
 
-CHANGING = (up, down, server)
+@program.command(cls=Documented, example="./stack down --purge")
+@click.option("--purge", is_flag=True, help="Also remove the data: databases, queues, logs.")
+def down(purge: bool) -> int:
+    """Stop everything that `up` started, and nothing else."""
+    with _changing():
+        return commands.down(Stack.as_started(), purge)
+
+
+@program.command(cls=Documented, example="./stack status")
+def status() -> int:
+    """Show processes, servers, addresses and queues.
+
+    The exit status is 1 if something does not run.
+    """
+    return commands.show_status(Stack.as_started())
+
+
+@program.command(
+    cls=Documented,
+    example="./stack logs billing-consumer --follow\n./stack logs rabbitmq --lines 200",
+)
+@click.argument(
+    "name", metavar="NAME", type=Known("process", lambda: [*_processes(), *SERVERS], failure=True)
+)
+@click.option(
+    "--lines",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="So many at most.",
+)
+@click.option("--follow", "-f", "following", is_flag=True, help="Go on with what comes.")
+def logs(name: str, lines: int, following: bool) -> int:
+    """Show the log of a process, of rabbitmq or of postgresql-SERVICE."""
+    return commands.logs(Stack.as_started(), name, lines, following)
+
+
+@program.command(cls=Documented, example="./stack trace 4bf92f3577b34da6a3ce929d0e0e4736")
+@click.argument("identifier", metavar="ID")
+def trace(identifier: str) -> int:
+    """Show what all processes logged under a request id, in order.
+
+    ID is an answer's X-Request-ID, or any other id that log lines name as a whole: a trace, an
+    order, a bill, a message.
+    """
+    return commands.show_trace(Stack.as_started(), identifier)
+
+
+@program.command(
+    cls=Documented, example="./stack events order_events --routing-key order.cancelled"
+)
+# not a name that must be known: somebody else may have made an exchange
+@click.argument("exchange", metavar="EXCHANGE", type=Words(lambda _before: EXCHANGES))
+@click.option("--routing-key", default="#", metavar="KEY", help="Only these; # and * are patterns.")
+def events(exchange: str, routing_key: str) -> int:
+    """Show the events of an exchange as they come, until Ctrl-C.
+
+    The exchanges are customer_events, order_events, inventory_events, billing_events and events.
+    """
+    return commands.events(Stack.as_started(), exchange, routing_key)
+
+
+@program.command(cls=Documented, example="./stack memory")
+def memory() -> int:
+    """Show how much memory each process takes (PSS)."""
+    return commands.show_memory(Stack.as_started())
+
+
+@program.command(
+    cls=Documented, context_settings=PASSED_ON, example="./stack psql billing -c 'TABLE orders'"
+)
+@service
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL ARGUMENTS]")
+def psql(service: str, words: tuple[str, ...]) -> int:
+    """Open the database of a service.
+
+    SERVICE is gateway, inventory, billing, customers or orders; what follows goes to psql.
+    """
+    return commands.psql(Stack.as_started(), service, words)
+
+
+@program.command(cls=Documented, example="./stack seed")
+def seed() -> int:
+    """Load movies, products, customers and orders to try things with.
+
+    They come from sample-data/. What is there already is not loaded twice.
+    """
+    return commands.seed(Stack.as_started())
+
+
+@program.command("import", cls=Documented, example="./stack import orders.csv --dry-run")
+@click.argument("file", metavar="FILE", type=click.Path())
+@click.option("--dry-run", is_flag=True, help="Check all of it and load nothing.")
+def import_(file: str, dry_run: bool) -> int:
+    """Load orders from a CSV or JSON file, all of them or none.
+
+    Orders that exist already are skipped, and no mails are sent.
+    """
+    words = ["import", file, *(["--dry-run"] if dry_run else [])]
+    return commands.run(Stack.as_started(), "orders", words)
+
+
+@program.command(
+    cls=Documented,
+    context_settings=PASSED_ON,
+    example="./stack pm2 stop billing-consumer\n./stack pm2 logs gateway --nostream",
+)
+@click.argument("words", nargs=-1, required=True, type=Words(_pm2_words), metavar="PM2 ARGUMENTS")
+def pm2(words: tuple[str, ...]) -> int:
+    """Call PM2: list, stop, start, restart, scale, logs, monit."""
+    return commands.pm2(Stack.as_started(), words)
+
+
+@program.command(
+    cls=Documented, example="./stack server stop rabbitmq\n./stack server start rabbitmq"
+)
+@click.argument("action", metavar="ACTION", type=Known("action", lambda: commands.ACTIONS))
+@click.argument("name", metavar="NAME", type=Known("server", lambda: SERVERS, failure=True))
+def server(action: str, name: str) -> int:
+    """Stop, start, restart or kill rabbitmq or postgresql-SERVICE.
+
+    ACTION is stop, start, restart or kill, which ends the server as a power cut would.
+    """
+    with _changing():
+        return commands.server(Stack.as_started(), action, name)
+
+
+@program.command(
+    cls=Documented,
+    context_settings=PASSED_ON,
+    example="./stack run billing dlq list\n./stack run orders --help",
+)
+@service
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
+def run(service: str, words: tuple[str, ...]) -> int:
+    """Run a command of a service: dead letters, mails, tokens, imports.
+
+    SERVICE is gateway, inventory, billing, customers or orders.
+    """
+    return commands.run(Stack.as_started(), service, words)
+
+
+def _by_shell(name: str, words: tuple[str, ...] = ()) -> int:
+    """Hand over to the shell script, which installs what a command needs first."""
+    os.execv(CHECKOUT / "stack", ["stack", name, *words])
+
+
+@program.command(
+    cls=Documented,
+    context_settings=PASSED_ON,
+    example="./stack test\n./stack test tests/unit -k settings\n./stack test --long",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENTS]")
+def test(words: tuple[str, ...]) -> int:
+    """Run the tests, against servers of their own.
+
+    Without arguments all but those that take many minutes (--long: benchmarks, long sequences of
+    faults) and those of `vagrant up` (deployment, which needs Vagrant and a provider).
+    """
+    return _by_shell("test", words)
+
+
+@program.command(cls=Documented, example="./stack install")
+def install() -> int:
+    """Install what `up` and `test` need, and nothing else."""
+    return _by_shell("install")
+
+
+@program.command(
+    cls=Documented,
+    example=(
+        'eval "$(./stack completion bash)"       # in ~/.bashrc, by its full path\n'
+        "./stack completion fish | source"
+    ),
+)
+@click.argument("shell", metavar="SHELL", type=Known("shell", lambda: SHELLS))
+def completion(shell: str) -> int:
+    """Print what completes ./stack in bash, zsh or fish."""
+    return _by_shell("completion", (shell,))
+
+
+def main(words: list[str]) -> None:
+    """Run the command that `words` name, and exit with its status."""
+    program.main(words, prog_name="./stack", complete_var="_STACK_COMPLETE")
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -6,15 +6,19 @@
 Source: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+import click
+
 from local import variables
+from local.command_line import Documented, Known
 from local.layout import PROCESSES
 from local.stack import Stack
+
+PLACES = ("stack", "machines")
 
 
 def targets(values: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -39,13 +43,13 @@ def render(values: Mapping[str, str]) -> str:
     return f"[\n{lines}\n]\n"
 
 
-def main() -> None:
-    """Write the targets to standard output."""
-    parser = argparse.ArgumentParser(prog="python -m monitoring.targets")
-    parser.add_argument("place", choices=["stack", "machines"])
-    is_stack = parser.parse_args().place == "stack"
-    sys.stdout.write(render(Stack.as_started().variables if is_stack else variables.read()))
+@click.command(cls=Documented, example="python -m monitoring.targets machines > targets.json")
+@click.argument("place", metavar="PLACE", type=Known("place", lambda: PLACES))
+def main(place: str) -> None:
+    """Write the targets of a PLACE, stack or machines, to standard output."""
+    values = Stack.as_started().variables if place == "stack" else variables.read()
+    sys.stdout.write(render(values))
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m monitoring.targets")

@@ -2,21 +2,25 @@
 
 import sys
 
+import click
+
+from local.command_line import Documented
+from local.console import say
+from local.errors import StackError
 from postman.collection import FILE, text
 from postman.document import operations, raw
 
 
-def main() -> int:
-    """Write the collection; 1 and a sentence if openapi.yaml lacks something."""
+@click.command(cls=Documented, example="./stack postman")
+def postman() -> None:
+    """Write postman_collection.json anew, from openapi.yaml."""
     try:
         collection = text(raw(), operations())
     except LookupError as error:
-        sys.stderr.write(f"{error.args[0]}\n")
-        return 1
+        raise StackError(str(error.args[0])) from None
     FILE.write_text(collection, encoding="utf-8")
-    sys.stdout.write(f"{FILE.name} is made anew from openapi.yaml.\n")
-    return 0
+    say(f"{FILE.name} is made anew from openapi.yaml.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    postman.main(sys.argv[1:], prog_name="./stack postman")

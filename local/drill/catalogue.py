@@ -8,6 +8,7 @@ from local.console import table
 from local.drill import faults, poison, surroundings
 from local.drill.faults import Fault
 from local.errors import StackError
+from local.names import unknown
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,9 @@ DRILLS = (
 def chosen(names: Sequence[str]) -> list[Drill]:
     """The drills of these names, all of them without any. Raises StackError for a wrong one."""
     known = {drill.name: drill for drill in DRILLS}
-    if unknown := [name for name in names if name not in known]:
-        raise StackError(f"There is no drill {', '.join(unknown)}. There are:\n{listing()}")
+    for name in names:
+        if name not in known:
+            raise StackError(unknown("drill", name, list(known), f"There are:\n{listing()}"))
     return [known[name] for name in names] or list(DRILLS)
 
 

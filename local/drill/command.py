@@ -1,6 +1,6 @@
 """./stack drill: which drills, on what, and what is said of them."""
 
-import argparse
+import math
 import random
 import signal
 import sys
@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+
 from chassis.printable import escaped_line
+from local.command_line import Documented, Words
 from local.console import say
 from local.drill import catalogue, page, table
 from local.drill.findings import BROKEN, Finding
@@ -25,36 +28,79 @@ from local.stack import Stack
 PLACE = INSTALLED / "drills"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LARGEST_SEED = 1_000_000
+NAME = Words(lambda _before: (one.name for one in catalogue.DRILLS))
 
 
-def add_options(command: argparse.ArgumentParser) -> None:
-    """Add what the command line may hold."""
-    command.add_argument("names", nargs="*", metavar="NAME")
-    command.add_argument("--list", action="store_true", help="say which drills there are")
-    command.add_argument("--vagrant", action="store_true", help="act on the machines")
-    command.add_argument("--seconds", type=_positive, default=30.0, help="of traffic per drill")
-    command.add_argument("--rate", type=_positive, default=20.0, help="requests per second")
-    command.add_argument("--seed", type=int, help="repeats the random moments of another run")
-    command.add_argument("--report", type=Path, metavar="FILE.html")
+class Positive(click.ParamType[float]):
+    """A number above 0."""
+
+    name = "number"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not 0 < number < math.inf:
+            self.fail(f"{value} is not above 0", param, ctx)
+        return number
 
 
-def drill(stack: Stack, options: argparse.Namespace) -> int:
-    """Break things under traffic, and judge what became of it; 1 if anything went wrong."""
-    if options.list:
+@click.command(
+    cls=Documented,
+    example="./stack drill broker-killed gateway-killed\n./stack drill --report drills.html",
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=NAME)
+@click.option("--list", "listing", is_flag=True, help="Say which drills there are.")
+@click.option("--vagrant", is_flag=True, help="Act on the machines of `vagrant up`.")
+@click.option(
+    "--seconds", type=Positive(), default=30.0, show_default="30", help="Of traffic per drill."
+)
+@click.option(
+    "--rate", type=Positive(), default=20.0, show_default="20", help="Requests per second."
+)
+@click.option("--seed", type=int, help="Repeat the random moments of another run.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page about it."
+)
+def drill(
+    names: tuple[str, ...],
+    listing: bool,
+    vagrant: bool,
+    seconds: float,
+    rate: float,
+    seed: int | None,
+    report: Path | None,
+) -> int:
+    """Break things under traffic, and judge what became of it.
+
+    Without a NAME all drills run, one after another: about a quarter of an hour. The exit status
+    is 1 if anything went wrong.
+    """
+    if listing:
         say(catalogue.listing())
         return 0
-    chosen = catalogue.chosen(options.names)
-    if options.report:
-        _check_writable(options.report)
-    seed = random.randrange(LARGEST_SEED) if options.seed is None else options.seed
-    load = Load(options.seconds, options.rate, seed)
+    load = Load(seconds, rate, random.randrange(LARGEST_SEED) if seed is None else seed)
+    return run(Stack.as_started(), catalogue.chosen(names), load, vagrant, report)
+
+
+def run(
+    stack: Stack, chosen: Sequence[catalogue.Drill], load: Load, vagrant: bool, report: Path | None
+) -> int:
+    """Run drills and say what they came to; 1 if anything went wrong. Raises StackError."""
+    if report:
+        _check_writable(report)
     with alone(stack.home), _undoing():
-        results = _run_all(chosen, _platform(stack, options), load)
-    say(f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second, --seed {seed}")
+        results = _run_all(chosen, _platform(stack, vagrant), load)
+    traffic = f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second"
+    say(f"{traffic}, --seed {load.seed}")
     say(table.describe(results))
-    if options.report:
-        options.report.write_text(page.render(results, load))
-        say(f"The report is in {options.report}")
+    if report:
+        report.write_text(page.render(results, load))
+        say(f"The report is in {report}")
     return 0 if all(result.good for result in results) else 1
 
 
@@ -77,8 +123,8 @@ def _undoing() -> Iterator[None]:
             signal.signal(sign, handler)
 
 
-def _platform(stack: Stack, options: argparse.Namespace) -> Platform:
-    if options.vagrant:
+def _platform(stack: Stack, vagrant: bool) -> Platform:
+    if vagrant:
         from local.drill.vagrant_platform import VagrantPlatform
 
         return VagrantPlatform.of_checkout()
@@ -113,10 +159,3 @@ def progress(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{escaped_line(text)[:120]}")
         sys.stderr.flush()
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value

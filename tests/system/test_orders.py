@@ -2,7 +2,6 @@
 
 import csv
 import subprocess
-from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.__main__ import seed
+from local.commands import seed
 from local.layout import CHECKOUT
 from local.stack import Stack
 from tests.system.listener import Listener
@@ -202,7 +201,7 @@ def test_imported_orders_are_there_and_move_no_stock_and_write_no_mail(
 
 def test_the_sample_data_are_loaded_once(stack: Stack, orders: Orders, capfd: Captured) -> None:
     for _ in range(2):
-        assert seed(stack, Namespace()) == 0
+        assert seed(stack) == 0
     said, _ = capfd.readouterr()
     assert [f"{kind}: 0 made" in said for kind in ("movies", "products", "customers")] == [True] * 3
     assert "orders loaded: 0;" in said

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
 
 from bench import nginx
-from bench.__main__ import parser
+from bench.__main__ import bench
 from bench.figures import Figure, Sample
 from bench.measure import Rival, interleaved
 from bench.rows import ROWS, billing, drain, hanging, pages, purge, reads
@@ -125,8 +126,9 @@ def test_limits_that_the_platform_knows_are_off_and_no_unknown_variable_is_set()
 
 
 def test_rows_are_chosen_by_name() -> None:
-    assert parser().parse_args(["reads", "memory", "--quick"]).rows == ["reads", "memory"]
-    assert parser().parse_args([]).rows == []
-    with pytest.raises(SystemExit):
-        parser().parse_args(["nosuch"])
+    asked = bench.make_context("bench", ["reads", "memory", "--quick"]).params
+    assert (asked["rows"], asked["quick"]) == (("reads", "memory"), True)
+    assert bench.make_context("bench", []).params["rows"] == ()
+    with pytest.raises(click.UsageError, match=r"There is no row read\. Did you mean reads\?"):
+        bench.make_context("bench", ["read"])
     assert list(ROWS)[-1] == "memory"

@@ -1,23 +1,25 @@
 """The commands behind ./stack, without a stack that runs."""
 
 import json
-from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner
 
-from local import __main__ as commands
-from local import status
+from local import commands, status
+from local.drill import catalogue
 from local.drill import command as drills
+from local.drill.load import Load
 from local.errors import StackError
 from local.layout import PROCESSES
 from local.pm2 import Entry
 from local.stack import Stack
 
 GATEWAY = PROCESSES[0]
+LOAD = Load(1, 1, 1)
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -56,7 +58,7 @@ def _entry(state: str) -> Entry:
 
 def test_pm2_is_not_started_by_a_call_of_it(stack: Stack) -> None:
     with pytest.raises(StackError, match=r"^PM2 does not run: \./stack up starts it\.$"):
-        commands.pm2(stack, Namespace(arguments=["list"]))
+        commands.pm2(stack, ["list"])
     assert not stack.process_manager.home.exists()
 
 
@@ -64,42 +66,39 @@ def test_events_of_a_broker_that_is_down_are_a_sentence(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StackError, match=r"^RabbitMQ does not run: \./stack up starts it\.$"):
-        commands.events(stack, Namespace(exchange="customer_events", routing_key="#"))
+        commands.events(stack, "customer_events", "#")
     assert capsys.readouterr().out == ""
 
 
 def test_sample_data_for_a_gateway_that_is_down_are_a_sentence(tmp_path: Path) -> None:
     stack = Stack.private(tmp_path)
     with pytest.raises(StackError, match=r"^The gateway does not answer: \./stack up starts it\.$"):
-        commands.seed(stack, Namespace())
+        commands.seed(stack)
 
 
 def test_drills_of_a_stack_that_does_not_run_are_a_sentence(tmp_path: Path) -> None:
-    options = commands.parser().parse_args(["drill", "broker-killed"])
+    chosen = catalogue.chosen(["broker-killed"])
     with pytest.raises(StackError, match=r"does not run, or not all of it: \./stack up starts it"):
-        drills.drill(Stack.private(tmp_path), options)
+        drills.run(Stack.private(tmp_path), chosen, LOAD, False, None)
 
 
-def test_drills_are_listed_without_a_stack_that_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = commands.parser().parse_args(["drill", "--list"])
-    assert drills.drill(Stack.private(tmp_path), options) == 0
-    assert "broker-killed" in capsys.readouterr().out
+def test_drills_are_listed_without_a_stack_that_runs() -> None:
+    done = CliRunner().invoke(drills.drill, ["--list"])
+    assert (done.exit_code, "broker-killed" in done.stdout) == (0, True)
 
 
 def test_a_report_that_can_not_be_written_is_refused_before_anything_is_broken(
     tmp_path: Path,
 ) -> None:
-    words = ["drill", "broker-killed", "--report", str(tmp_path / "nowhere" / "drills.html")]
+    report = tmp_path / "nowhere" / "drills.html"
     with pytest.raises(StackError, match=r"drills\.html can't be written: No such file"):
-        drills.drill(Stack.private(tmp_path), commands.parser().parse_args(words))
+        drills.run(Stack.private(tmp_path), [], LOAD, False, report)
 
 
 @pytest.mark.parametrize("words", [["--rate", "0"], ["--seconds", "nan"], ["--rate", "x"]])
 def test_a_load_that_is_none_is_refused(words: list[str]) -> None:
-    with pytest.raises(SystemExit):
-        commands.parser().parse_args(["drill", *words])
+    done = CliRunner().invoke(drills.drill, words)
+    assert (done.exit_code, "Invalid value for '--" in done.stderr) == (2, True)
 
 
 def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
@@ -113,7 +112,7 @@ def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
 
 def test_an_id_that_nothing_was_logged_under_is_named(stack: Stack) -> None:
     with pytest.raises(StackError, match=r"^Nothing was logged under nosuch\.$"):
-        commands.show_trace(stack, Namespace(id="nosuch"))
+        commands.show_trace(stack, "nosuch")
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,11 @@
 
 import json
 import os
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from local import __main__ as commands
-from local import logs
+from local import commands, logs
 from local.stack import Stack
 
 OUT = "billing-consumer-out.log"
@@ -40,7 +38,7 @@ def _write(stack: Stack, name: str, lines: list[str], second: float) -> Path:
 
 
 def _shown(stack: Stack, capfd: pytest.CaptureFixture[str], lines: int = 50) -> list[str]:
-    commands.logs(stack, Namespace(name="billing-consumer", lines=lines, follow=False))
+    commands.logs(stack, "billing-consumer", lines, following=False)
     return capfd.readouterr().out.splitlines()
 
 

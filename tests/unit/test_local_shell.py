@@ -51,11 +51,6 @@ def test_every_command_refuses_the_state_of_another_user(checkout: Path, command
     assert list((checkout / ".stack").iterdir()) == []
 
 
-def test_help_asks_for_nothing(checkout: Path) -> None:
-    done = run(checkout / "stack")
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_file_to_import_is_looked_for_where_the_caller_is(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from postman.__main__ import main
+from postman.__main__ import postman
 from postman.collection import FILE, collection, in_order, text
 from postman.document import operations, raw
 from tests import openapi
@@ -131,23 +132,23 @@ def test_what_the_document_lacks_is_said_in_a_sentence() -> None:
     )
 
 
-def test_the_command_writes_the_file(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_writes_the_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "postman_collection.json"
     monkeypatch.setattr("postman.__main__.FILE", file)
-    assert main() == 0
+    done = CliRunner().invoke(postman)
+    assert done.exit_code == 0
     assert file.read_text() == FILE.read_text()
-    assert capsys.readouterr().out == "postman_collection.json is made anew from openapi.yaml.\n"
+    assert done.stdout == "postman_collection.json is made anew from openapi.yaml.\n"
 
 
 def test_the_command_says_what_the_document_lacks_and_writes_nothing(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "postman_collection.json"
     odd = replace(OPERATIONS["createMovie"], responses={})
     monkeypatch.setattr("postman.__main__.FILE", file)
     monkeypatch.setattr("postman.__main__.operations", lambda: [odd])
-    assert main() == 1
+    done = CliRunner().invoke(postman)
+    assert done.exit_code == 1
     assert not file.exists()
-    assert capsys.readouterr().err == "createMovie needs a response 2xx in openapi.yaml.\n"
+    assert done.stderr == "createMovie needs a response 2xx in openapi.yaml.\n"

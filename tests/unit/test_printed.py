@@ -33,7 +33,10 @@ PRINTS = re.compile(r"click\.echo\(|\bprint\(|sys\.std(out|err)\.write\(")
 WITH_REASON = {
     "chassis/cli.py",
     "local/console.py",
-    "local/__main__.py",
+    "local/command_line.py",
+    "local/commands.py",
+    "local/help.py",
+    "local/names.py",
     "local/drill/command.py",
 }
 
