@@ -1,7 +1,10 @@
-"""A time line as SVG: accepted and recorded, what waits in queues, and the fault as a band."""
+"""A time line as SVG: accepted and recorded, what waits in queues, and the fault as a band.
 
-from collections.abc import Callable, Sequence
-from html import escape
+This computes where everything is; report/page.html draws it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from local.drill.result import Result, Sample
 
@@ -33,22 +36,57 @@ class Scale:
         return self._top + self._height * (1 - count / self.most)
 
 
-def draw(result: Result) -> str:
-    """The picture of one drill."""
+@dataclass(frozen=True)
+class Axis:
+    """An axis of counts: the middle of its label, and its lowest and highest count with places."""
+
+    label: str
+    middle: float
+    counts: Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where everything is in the picture of one drill, in units of its own.
+
+    Attributes:
+        band: start and width of the fault.
+        marks: what was done: its place, its second, and words.
+        seconds: labels of the time axis: their places, and seconds.
+        lines: names, and paths in the notation of SVG.
+    """
+
+    band: tuple[float, float]
+    marks: Sequence[tuple[float, float, str]]
+    axes: Sequence[Axis]
+    seconds: Sequence[tuple[float, int]]
+    lines: Sequence[tuple[str, str]]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+    top: int = TOP
+    bottom: int = HEIGHT - BOTTOM
+
+
+def picture(result: Result) -> Picture:
+    """Lay out one drill."""
     samples = result.samples
     end = max([sample.second for sample in samples], default=1.0)
     upper = Scale(end, max((s.accepted for s in samples), default=1), TOP, UPPER)
     waiting = max((s.waiting or 0 for s in samples), default=1)
     lower = Scale(end, waiting, TOP + UPPER + GAP, LOWER)
-    parts = [_band(result, upper), *_marks(result, upper)]
-    parts += [*_counts(upper, "requests"), *_counts(lower, "in queues"), *_seconds(end, upper)]
-    parts += [_line(samples, lambda s: s.accepted, upper, "accepted")]
-    parts += [_line(samples, lambda s: s.recorded, upper, "recorded")]
-    parts += [_line(samples, lambda s: s.waiting, lower, "waiting")]
-    title = f"{result.name}: accepted, recorded and waiting over time"
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
+    start, stop = (upper.x(second) for second in result.band)
+    return Picture(
+        band=(start, max(stop - start, 1)),
+        marks=[(upper.x(second), second, words) for second, words in result.marks],
+        axes=[_axis(upper, "requests"), _axis(lower, "in queues")],
+        seconds=list(_seconds(end, upper)),
+        lines=[
+            ("accepted", line(samples, lambda s: s.accepted, upper)),
+            ("recorded", line(samples, lambda s: s.recorded, upper)),
+            ("waiting", line(samples, lambda s: s.waiting, lower)),
+        ],
     )
 
 
@@ -58,53 +96,22 @@ def rounded_up(most: int) -> int:
     return next(step * power for step in (*STEPS, 10) if step * power >= most)
 
 
-def _band(result: Result, scale: Scale) -> str:
-    start, end = (scale.x(second) for second in result.band)
-    height = UPPER + GAP + LOWER
-    return (
-        f'<rect class="band" x="{start:.1f}" y="{TOP}" width="{max(end - start, 1):.1f}"'
-        f' height="{height}"/><text class="small" x="{start + 4:.1f}" y="{TOP - 6}">fault</text>'
-    )
-
-
-def _marks(result: Result, scale: Scale) -> list[str]:
-    bottom = TOP + UPPER + GAP + LOWER
-    return [
-        f'<line class="mark" x1="{scale.x(second):.1f}" x2="{scale.x(second):.1f}" y1="{TOP}"'
-        f' y2="{bottom}"><title>{second:.1f} s: {escape(words)}</title></line>'
-        for second, words in result.marks
-    ]
-
-
-def _counts(scale: Scale, what: str) -> list[str]:
-    parts = []
-    for count in (0, scale.most):
-        y = scale.y(count)
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="small" text-anchor="end" x="{LEFT - 6}" y="{y + 4:.1f}">{count}</text>'
-        )
-    middle = (scale.y(0) + scale.y(scale.most)) / 2
-    turned = f'transform="rotate(-90 14 {middle:.1f})"'
-    label = f'<text class="small" text-anchor="middle" x="14" y="{middle:.1f}" {turned}>{what}'
-    return [*parts, f"{label}</text>"]
-
-
-def _seconds(end: float, scale: Scale) -> list[str]:
-    step = rounded_up(max(int(end / TICKS), 1))
-    return [
-        f'<text class="small" text-anchor="middle" x="{scale.x(second):.1f}"'
-        f' y="{HEIGHT - 12}">{second} s</text>'
-        for second in range(0, int(end) + 1, step)
-    ]
-
-
-def _line(samples: Sequence[Sample], value: Value, scale: Scale, name: str) -> str:
-    """A line that is broken where nobody could say the value."""
+def line(samples: Sequence[Sample], value: Value, scale: Scale) -> str:
+    """A path that is broken where nobody could say the value."""
     path, pen_down = "", False
     for sample in samples:
         count = value(sample)
         if count is not None:
             path += f"{'L' if pen_down else 'M'}{scale.x(sample.second):.1f} {scale.y(count):.1f}"
         pen_down = count is not None
-    return f'<path class="{name}" d="{path or "M0 0"}"/>'
+    return path or "M0 0"
+
+
+def _axis(scale: Scale, label: str) -> Axis:
+    counts = [(count, scale.y(count)) for count in (0, scale.most)]
+    return Axis(label, (scale.y(0) + scale.y(scale.most)) / 2, counts)
+
+
+def _seconds(end: float, scale: Scale) -> Iterator[tuple[float, int]]:
+    step = rounded_up(max(int(end / TICKS), 1))
+    return ((scale.x(second), second) for second in range(0, int(end) + 1, step))

@@ -97,7 +97,7 @@ def test_the_page_has_a_picture_of_each_drill_and_loads_nothing() -> None:
 
 
 def test_a_line_is_broken_where_nobody_could_say_the_value() -> None:
-    line = chart._line(SAMPLES, lambda s: s.recorded, chart.Scale(3, 30, 0, 100), "recorded")
+    line = chart.line(SAMPLES, lambda s: s.recorded, chart.Scale(3, 30, 0, 100))
     assert line.count("M") == 2
     assert line.count("L") == 0
 
