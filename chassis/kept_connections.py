@@ -10,6 +10,7 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ProtocolError
 
 IDLE_SECONDS = 5.0
 # of one that is in use, the kernel finds out within ten seconds
@@ -41,13 +42,19 @@ class Pool(urllib3.HTTPConnectionPool):
         super()._put_conn(conn)
 
 
+def was_closed(error: ProtocolError) -> bool:
+    """Tell whether the peer closed the connection, kept from an earlier request perhaps.
+
+    What may be sent twice, a GET or HEAD, is then worth one more try.
+    """
+    return isinstance(error.args[-1], ConnectionError)
+
+
 def cause(error: Exception) -> str:
-    """Tell a port that nobody listens on from a machine that is away.
+    """Tell a port that nobody listens on from a machine that does not answer.
 
     Args:
-        error: urllib3's for a connection that could not be made, or requests', which holds it.
+        error: urllib3's for a connection that could not be made.
     """
-    held = error.args[0] if error.args else None
-    reason = getattr(held, "reason", error)
-    refused = isinstance(getattr(reason, "__cause__", None), ConnectionRefusedError)
+    refused = isinstance(error.__cause__, ConnectionRefusedError)
     return "connection_refused" if refused else "unreachable"

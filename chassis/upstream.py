@@ -26,7 +26,7 @@ from chassis import deadline, metrics
 from chassis.breaker import CircuitBreaker
 from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
-from chassis.kept_connections import Pool, cause
+from chassis.kept_connections import Pool, cause, was_closed
 from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
@@ -179,7 +179,7 @@ class UpstreamClient:
         reason = error.args[-1]
         if isinstance(reason, TimeoutError):
             return reason
-        if isinstance(reason, ConnectionError):
+        if was_closed(error):
             detail = f"{self.name} closed the connection before it answered."
             return ConnectionClosedError(detail)
         return error

@@ -15,7 +15,7 @@ from urllib3.exceptions import (
 from chassis import identity
 from chassis.errors import InvalidError, MalformedJsonError
 from chassis.json_decoding import decode
-from chassis.kept_connections import Pool
+from chassis.kept_connections import Pool, cause, was_closed
 
 SECONDS = 0.8
 
@@ -47,7 +47,7 @@ class Peer:
         try:
             return self._attempt(path)
         except NewConnectionError as error:
-            refused = isinstance(error.__cause__, ConnectionRefusedError)
+            refused = cause(error) == "connection_refused"
             raise AwayError(_reason(error), reached=refused) from error
         except ConnectTimeoutError as error:
             raise AwayError(f"unreachable within {SECONDS:g} s", reached=False) from error
@@ -78,9 +78,8 @@ class Peer:
         try:
             return self._request(path)
         except ProtocolError as error:
-            if not isinstance(error.args[-1], ConnectionError):
+            if not was_closed(error):
                 raise
-            # a kept connection, perhaps, that the other side has closed meanwhile
             return self._request(path)
 
     def _request(self, path: str) -> urllib3.BaseHTTPResponse:
@@ -94,6 +93,6 @@ class Peer:
 
 
 def _reason(error: NewConnectionError) -> str:
-    cause = error.__cause__
-    said = cause.strerror if isinstance(cause, OSError) else None
+    reason = error.__cause__
+    said = reason.strerror if isinstance(reason, OSError) else None
     return said.lower() if said else str(error)
