@@ -5,37 +5,29 @@ thread works. What a batch can't do is tried message by message, so that a poiso
 other. See https://www.rabbitmq.com/docs/confirms and https://www.rabbitmq.com/docs/quorum-queues.
 """
 
-import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Generic
 from urllib.parse import quote
 
-import pika
 from pika.channel import Channel
-from prometheus_client import Gauge
 
 from chassis import broker
 from chassis.aside import Aside, is_much
 from chassis.batches import BatchProcessor
-from chassis.connection import Connection
 from chassis.dead_letters import DeadLetters
 from chassis.delivery import Delivery, Handler, ItemT
-from chassis.errors import BrokerUnavailableError
-from chassis.queue_guard import QueueGuard
 from chassis.settings import BrokerSettings, ProcessSettings, read
+from chassis.subscription import Subscription
 from chassis.suspects import Suspects
+from chassis.window import PREFETCH
 
-IN_FLIGHT = Gauge(
-    "messages_in_flight", "Messages that were delivered and are not acknowledged yet", ["queue"]
-)
-PREFETCH = 200
 ALONE_ABOVE = 20  # deliveries of one message
+_BATCH_OCTETS = 8_000_000  # at which a batch takes no further message
 _UNDECIDED_SECONDS = 2.0  # between attempts
 _MOST_UNDECIDED = 1000  # each is tried by itself each time
-logger = logging.getLogger(__name__)
 
 
 class Consumer(Generic[ItemT]):
@@ -51,47 +43,41 @@ class Consumer(Generic[ItemT]):
     ) -> None:
         """Prepare a consumer of `settings.queue`; nothing is connected before `run`."""
         self.name = "rabbitmq"
-        self._queue = settings.queue
-        self._in_flight = IN_FLIGHT.labels(settings.queue)
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
         self._aside = Aside(settings.queue, self._dead_letters)
         notes = read(ProcessSettings).state_dir / "suspects"
         self._suspects = Suspects(notes / f"queue-{quote(settings.queue, safe='')}")
         self._batches = BatchProcessor(settings.queue, handler, stop, self._suspects)
-        self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
-        self._channel: Channel | None = None
+        self._subscription = Subscription(settings, name, topology)
         self._consuming: Channel | None = None
         self._one_by_one = 0  # so many messages yet
         self._room_made_at = 0  # with so many messages held
         self._undecided: list[Delivery] = []
         self._undecided_at = 0.0
-        parts = list(topology)
-        self._connection = Connection(settings, name, parts, self)
-        self._guard = QueueGuard(settings, parts, self._connection)
 
     def run(self) -> None:
         """Consume until the stop event is set; then finish what is in hand."""
-        self._connection.start()
+        self._subscription.start()
         self._dead_letters.start()
         done = True
         while not self._stop.is_set():
             self._begin()
             done = self._take_and_process(wait=0.2)
-        self._cancel()
+        self._subscription.stop()
         # an ack of all up to a later message would take with it what could not be done
         if done:
             self._take_and_process(wait=0)
-        self._connection.close()
+        self._subscription.close()
         self._dead_letters.close()
 
     def check(self) -> None:
         """Raise what is wrong if no message can arrive now."""
-        self._guard.check()
+        self._subscription.check()
 
     def watch_former(self, queues: Sequence[str]) -> None:
         """Measure what waits in `queues`, which this consumer's queue was called before."""
-        self._guard.watch_former(queues)
+        self._subscription.watch_former(queues)
 
     def _begin(self) -> None:
         """Ask a new channel for messages, once they can be applied.
@@ -100,21 +86,18 @@ class Consumer(Generic[ItemT]):
         handled alone: during an outage no restart and no lost connection must count. Where a
         process has died of a suspect, messages come one by one, so that no other is counted.
         """
-        channel = self._channel
+        channel = self._subscription.channel
         if channel is None or channel is self._consuming or not self._batches.can_begin():
             return
         self._consuming = channel
         self._one_by_one = self._messages_to_take_alone()
-        self._call(lambda: self._consume(channel))
+        self._subscription.begin(channel, one_by_one=self._one_by_one > 0)
 
     def _messages_to_take_alone(self) -> int:
         """Return how many, so that what ends a process or a connection is alone when it does."""
-        if self._connection.has_failed():
+        if self._subscription.has_failed():
             return PREFETCH
         return 1 if self._suspects.any() else 0
-
-    def _prefetch(self) -> int:
-        return 1 if self._one_by_one else PREFETCH
 
     def _take_and_process(self, wait: float) -> bool:
         """Work through what is waiting; False if something was left undone."""
@@ -134,9 +117,9 @@ class Consumer(Generic[ItemT]):
             succeeds |= len(group) > len(refused) + len(batches.undecided)
             self._aside.add(refused)
             self._undecided += batches.undecided
-            held = {*self._undecided, *self._aside.deliveries()}
+            held = self._held()
             done = [delivery for delivery in group if delivery not in held]
-            self._acknowledge(done, everything=not (often or held))
+            self._subscription.acknowledge(done, everything=not (often or held))
         self._aside.publish(self._dead_lettered)
         if others:
             self._end_one_by_one(others)
@@ -157,15 +140,20 @@ class Consumer(Generic[ItemT]):
 
         A new subscription may have as many in hand as the one before it, which keeps its own.
         """
-        channel, held = self._consuming, [*self._aside.deliveries(), *self._undecided]
-        self._room_made_at = min(self._room_made_at, len(held))
-        much = max(1, self._prefetch() // 2)
+        channel, held = self._consuming, self._held()
         is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_much(held)
+        self._subscription.hold(len(held), is_enough)
+        self._room_made_at = min(self._room_made_at, len(held))
+        much = max(1, self._subscription.prefetch // 2)
         if len(held) - self._room_made_at < much or is_enough:
             return
         self._room_made_at = len(held)
         if channel is not None:
-            self._call(lambda: self._consume_anew(channel))
+            self._subscription.renew(channel, one_by_one=self._one_by_one > 0)
+
+    def _held(self) -> set[Delivery]:
+        """Return the messages that are in hand for longer than a batch takes."""
+        return {d for d in (*self._undecided, *self._aside.deliveries()) if d.channel.is_open}
 
     def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
         """Take many messages at once again: what a broker delivers again comes before the rest."""
@@ -173,93 +161,21 @@ class Consumer(Generic[ItemT]):
             return
         self._one_by_one = max(0, self._one_by_one - len(handled))
         if not self._one_by_one:
-            self._call(lambda: self._consume_anew(handled[0].channel))
+            self._subscription.renew(handled[0].channel)
 
     def _dead_lettered(self, delivery: Delivery) -> None:
-        self._acknowledge([delivery], everything=False)
+        self._subscription.acknowledge([delivery], everything=False)
         self._suspects.forget(delivery)
 
     def _waiting(self, wait: float) -> Iterator[Delivery]:
-        try:
-            yield self._arrived.get(timeout=wait) if wait else self._arrived.get_nowait()
-            for _ in range(PREFETCH - 1):
-                yield self._arrived.get_nowait()
-        except queue.Empty:
-            return
-
-    def _acknowledge(self, deliveries: Sequence[Delivery], everything: bool) -> None:
-        if not deliveries:
-            return
-        tags = [deliveries[-1].tag] if everything else [delivery.tag for delivery in deliveries]
-        channel, count = deliveries[-1].channel, len(deliveries)
-        self._call(lambda: self._ack(channel, tags, everything, count))
-
-    def _cancel(self) -> None:
-        """Have the broker deliver nothing more, and wait until it has said so."""
-        channel, cancelled = self._channel, threading.Event()
-        if channel is None:
-            return
-        self._call(lambda: _cancel(channel, cancelled.set))
-        cancelled.wait(2)
-
-    def _call(self, action: Callable[[], None]) -> None:
-        try:
-            self._connection.call(action)
-        except BrokerUnavailableError as error:
-            logger.info("the broker will deliver again", extra={"reason": str(error)})
-
-    # What follows runs on the connection's thread.
-
-    def opened(self, channel: Channel) -> None:
-        """Have the working thread ask for messages."""
-        channel.add_on_cancel_callback(lambda _frame: channel.close())
-        self._guard.opened(channel)
-        self._channel = channel
-        self._in_flight.set(0)
-
-    def _consume(self, channel: Channel) -> None:
-        if channel.is_open:
-            # what is set counts for the consumers that come after
-            channel.basic_qos(prefetch_count=self._prefetch())
-            self._guard.asked()
-            channel.basic_consume(
-                self._queue, self._deliver, callback=lambda _frame: self._guard.begun()
-            )
-
-    def _consume_anew(self, channel: Channel) -> None:
-        _cancel(channel, lambda: self._consume(channel))
-
-    def lost(self, reason: str) -> None:
-        """What was not acknowledged will be delivered again."""
-        self._channel = None
-        self._guard.lost(reason)
-        self._in_flight.set(0)
-
-    def blocked(self, reason: str | None) -> None:
-        """Publishers are blocked; a consumer is not."""
-
-    def _deliver(
-        self,
-        channel: Channel,
-        method: pika.spec.Basic.Deliver,
-        properties: pika.BasicProperties,
-        body: bytes,
-    ) -> None:
-        self._in_flight.inc()
-        self._guard.delivered()
-        self._arrived.put(
-            Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
-        )
-
-    def _ack(self, channel: Channel, tags: Sequence[int], multiple: bool, count: int) -> None:
-        """Acknowledge `count` messages, by one tag for all of them or a tag each."""
-        if not channel.is_open:
-            return
-        for tag in tags:
-            channel.basic_ack(tag, multiple=multiple)
-        self._in_flight.dec(count)
-
-
-def _cancel(channel: Channel, then: Callable[[], None]) -> None:
-    for tag in channel.consumer_tags if channel.is_open else []:
-        channel.basic_cancel(tag, lambda _frame: then())
+        """Take what is waiting, as much as a batch may hold."""
+        octets = 0
+        for number in range(PREFETCH):
+            try:
+                delivery = self._subscription.arrived.get(number == 0 and wait > 0, wait or None)
+            except queue.Empty:
+                return
+            yield delivery
+            octets += len(delivery.body)
+            if octets >= _BATCH_OCTETS:
+                return

@@ -108,6 +108,10 @@ class QueueGuard:
         self._consuming = _Consuming.BEGUN
         self._fault = ""
 
+    def paused(self) -> None:
+        """The broker is to deliver nothing until it is asked again."""
+        self._consuming = _Consuming.NOT_YET
+
     def delivered(self) -> None:
         """A message has come, so the queue is alive."""
         self._in_vain = 0

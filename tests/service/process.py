@@ -85,6 +85,12 @@ class Process:
                 self._command, env=self._environment, cwd=ROOT, stdout=log, stderr=log
             )
 
+    @property
+    def pid(self) -> int:
+        """Its id while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def end(self, number: signal.Signals = signal.SIGTERM) -> int | None:
         """End it, if it runs, and return its exit status."""
         if self._process is None:

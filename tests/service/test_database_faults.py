@@ -10,8 +10,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import BasicProperties
 from sqlalchemy import text
 
-from chassis.consumer import ALONE_ABOVE, PREFETCH
+from chassis.consumer import ALONE_ABOVE
 from chassis.database import Database, is_doubtful, is_outage
+from chassis.window import PREFETCH
 from local.waiting import wait_until
 from tests.service import test_consumer
 from tests.service.answers import problem

@@ -17,10 +17,10 @@ from pika.spec import BasicProperties
 from billing.settings import Settings
 from chassis import dead_letter_office
 from chassis.amqp_tables import RawValue
-from chassis.consumer import PREFETCH
 from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
 from chassis.dead_letters import REASON
+from chassis.window import PREFETCH
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service import test_consumer

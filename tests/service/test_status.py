@@ -19,12 +19,13 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis import broker, identity, web
 from chassis.broker import Queue
-from chassis.consumer import IN_FLIGHT, Consumer
+from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.delivery import Delivery
 from chassis.housekeeping import OUTBOX_BACKLOG, OUTBOX_LAG
 from chassis.publisher import Publisher
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
+from chassis.subscription import IN_FLIGHT
 from gateway import scopes, tokens
 from gateway.app import create_app
 from gateway.settings import AuthSettings, Settings

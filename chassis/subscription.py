@@ -1,0 +1,249 @@
+"""A consumer's subscription to its queue: what is delivered, acknowledged, and given back.
+
+It limits the octets in hand. What does not fit goes back into the queue, and all that comes behind
+it, so that the order stays; then the broker delivers fewer messages ahead. A broker that has once
+counted such a delivery blames no message for it, see `chassis.consumer`.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import Any
+
+import pika
+from pika.channel import Channel
+from prometheus_client import Gauge
+
+from chassis import broker, window
+from chassis.connection import Connection
+from chassis.delivery import Delivery
+from chassis.errors import BrokerUnavailableError
+from chassis.queue_guard import QueueGuard
+from chassis.settings import BrokerSettings
+from chassis.window import Window
+
+IN_FLIGHT = Gauge(
+    "messages_in_flight", "Messages that were delivered and are not acknowledged yet", ["queue"]
+)
+OCTETS_IN_FLIGHT = Gauge(
+    "message_octets_in_flight", "Octets of the bodies of messages in flight", ["queue"]
+)
+_CANCEL_SECONDS = 2.0
+logger = logging.getLogger(__name__)
+
+
+class Subscription:
+    """Keeps a connection, and consumes on its channel when it is asked to."""
+
+    def __init__(self, settings: BrokerSettings, name: str, topology: broker.Topology) -> None:
+        """Prepare a subscription to `settings.queue`; nothing is connected before `start`."""
+        self.arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self.channel: Channel | None = None
+        """The newest one, None while there is no connection."""
+        self._queue = settings.queue
+        self._in_flight = IN_FLIGHT.labels(settings.queue)
+        self._octets_in_flight = OCTETS_IN_FLIGHT.labels(settings.queue)
+        self._window = Window()
+        self._is_one_by_one = False
+        self._held = 0
+        self._is_full = False
+        self._stopped = threading.Event()
+        self._ended = threading.Event()
+        self._forget()
+        parts = list(topology)
+        self._connection = Connection(settings, name, parts, self)
+        self._guard = QueueGuard(settings, parts, self._connection)
+
+    def start(self) -> None:
+        """Connect, in a thread of its own."""
+        self._connection.start()
+
+    def close(self) -> None:
+        """Close the connection, after what was asked of it before."""
+        self._connection.close()
+
+    def check(self) -> None:
+        """Raise what is wrong if no message can arrive now."""
+        self._guard.check()
+
+    def watch_former(self, queues: Sequence[str]) -> None:
+        """Measure what waits in `queues`, which this consumer's queue was called before."""
+        self._guard.watch_former(queues)
+
+    def has_failed(self) -> bool:
+        """Tell, once, whether an error in this process has ended a connection."""
+        return self._connection.has_failed()
+
+    @property
+    def prefetch(self) -> int:
+        """How many messages the broker delivers ahead."""
+        return 1 if self._is_one_by_one else self._window.count
+
+    def begin(self, channel: Channel, one_by_one: bool) -> None:
+        """Have messages delivered on a new channel."""
+        self._is_one_by_one = one_by_one
+        self._call(lambda: self._begin(channel))
+
+    def renew(self, channel: Channel, one_by_one: bool = False) -> None:
+        """Have as many messages delivered ahead as if none were in hand.
+
+        A new subscription does not count those of the one before it.
+        """
+        self._is_one_by_one = one_by_one
+        self._call(lambda: self._cancel(channel))
+
+    def hold(self, count: int, is_full: bool) -> None:
+        """Say how many of the messages in hand stay there for long; no more come if it is full."""
+        if (count, is_full) == (self._held, self._is_full):
+            return
+        self._held, self._is_full = count, is_full
+        channel = self.channel
+        if channel is not None:
+            self._call(lambda: self._go_on(channel))
+
+    def acknowledge(self, deliveries: Sequence[Delivery], everything: bool) -> None:
+        """Acknowledge messages of one channel; `everything` if none before them is in hand."""
+        if not deliveries:
+            return
+        tags = [delivery.tag for delivery in deliveries]
+        channel = deliveries[-1].channel
+        acknowledged = [max(tags)] if everything else tags
+        self._call(lambda: self._acknowledge(channel, acknowledged, multiple=everything))
+
+    def stop(self) -> None:
+        """Have the broker deliver nothing more, and wait until it has said so."""
+        self._stopped.set()
+        channel = self.channel
+        if channel is not None:
+            self._call(lambda: self._end(channel))
+            self._ended.wait(_CANCEL_SECONDS)
+
+    def _call(self, action: Callable[[], None]) -> None:
+        try:
+            self._connection.call(action)
+        except BrokerUnavailableError as error:
+            logger.info("the broker will deliver again", extra={"reason": str(error)})
+
+    # What follows runs on the connection's thread.
+
+    def opened(self, channel: Channel) -> None:
+        """Have the consumer ask for messages."""
+        channel.add_on_cancel_callback(lambda _frame: channel.close())
+        self._guard.opened(channel)
+        self._forget()
+        self.channel = channel
+
+    def lost(self, reason: str) -> None:
+        """What was not acknowledged will be delivered again."""
+        self.channel = None
+        self._guard.lost(reason)
+        self._forget()
+        self._ended.set()
+
+    def blocked(self, reason: str | None) -> None:
+        """Publishers are blocked; a consumer is not."""
+
+    def _forget(self) -> None:
+        """Begin anew, with nothing in hand."""
+        self._sizes: dict[int, int] = {}  # by delivery tags, which rise
+        self._octets = 0
+        self._tag: str | None = None
+        self._is_begun = self._is_ending = self._gives_back = False
+        self._count()
+
+    def _begin(self, channel: Channel) -> None:
+        self._is_begun = True
+        self._go_on(channel)
+
+    def _go_on(self, channel: Channel) -> None:
+        """Consume, if nothing speaks against it."""
+        is_idle = self._is_begun and self._tag is None and not self._is_ending
+        if not (is_idle and channel.is_open and self._has_room()) or self._stopped.is_set():
+            return
+        # what is set counts for the consumers that come after
+        channel.basic_qos(prefetch_count=self.prefetch)
+        self._guard.asked()
+        self._tag = channel.basic_consume(self._queue, self._deliver, callback=self._consuming)
+
+    def _consuming(self, frame: Any) -> None:
+        if frame.method.consumer_tag == self._tag:
+            self._guard.begun()
+
+    def _has_room(self) -> bool:
+        is_much = self._octets > window.MOST_OCTETS // 2
+        return not self._is_full and not (is_much and self._is_busy())
+
+    def _is_busy(self) -> bool:
+        """Tell whether messages are in hand that are acknowledged soon, and so make room."""
+        return len(self._sizes) > self._held
+
+    def _cancel(self, channel: Channel) -> None:
+        """Have nothing more delivered; once the broker has said so, consume anew with room."""
+        if self._tag is None or not channel.is_open:
+            return
+        tag, self._tag = self._tag, None
+        self._is_ending = True
+        self._guard.paused()
+        channel.basic_cancel(tag, lambda _frame: self._cancelled(channel))
+
+    def _cancelled(self, channel: Channel) -> None:
+        self._is_ending = self._gives_back = False
+        if self._stopped.is_set():
+            self._ended.set()
+        self._go_on(channel)
+
+    def _end(self, channel: Channel) -> None:
+        self._cancel(channel)
+        if not self._is_ending:
+            self._ended.set()
+
+    def _deliver(
+        self,
+        channel: Channel,
+        method: pika.spec.Basic.Deliver,
+        properties: pika.BasicProperties,
+        body: bytes,
+    ) -> None:
+        self._guard.delivered()
+        self._window.note(len(body))
+        is_too_much = self._octets + len(body) > window.MOST_OCTETS and self._is_busy()
+        if self._gives_back or is_too_much:
+            self._give_back(channel, method.delivery_tag)
+            return
+        self._sizes[method.delivery_tag] = len(body)
+        self._octets += len(body)
+        self._count()
+        self.arrived.put(
+            Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
+        )
+        if self._window.widen():
+            self._cancel(channel)
+
+    def _give_back(self, channel: Channel, tag: int) -> None:
+        if not self._gives_back:
+            logger.info("messages are large", extra={"queue": self._queue, "octets": self._octets})
+        self._gives_back = True
+        # before the message is in the queue again, or it would be delivered again at once
+        self._cancel(channel)
+        self._window.narrow()
+        channel.basic_reject(tag, requeue=True)
+
+    def _acknowledge(self, channel: Channel, tags: Sequence[int], multiple: bool) -> None:
+        """Acknowledge messages, by one tag for all up to it or a tag each."""
+        if not channel.is_open:
+            return
+        for tag in tags:
+            channel.basic_ack(tag, multiple=multiple)
+        for tag in self._up_to(tags[0]) if multiple else tags:
+            self._octets -= self._sizes.pop(tag, 0)
+        self._count()
+        self._go_on(channel)
+
+    def _up_to(self, last: int) -> list[int]:
+        return list(takewhile(lambda tag: tag <= last, self._sizes))
+
+    def _count(self) -> None:
+        self._in_flight.set(len(self._sizes))
+        self._octets_in_flight.set(self._octets)
