@@ -1,4 +1,4 @@
-"""A connection to a stack's RabbitMQ, as the services' user."""
+"""Connections to a RabbitMQ, as the services' user."""
 
 import pika
 
@@ -6,15 +6,27 @@ from local.rabbitmq import RabbitMQ
 
 
 def connect(rabbitmq: RabbitMQ, heartbeat: int | None = None) -> pika.BlockingConnection:
-    """Connect; `heartbeat` in seconds, 0 for none, as the broker wants it if not given.
+    """Connect to a stack's broker; `heartbeat` in seconds, 0 for none, else as the broker wants it.
 
     Raises AMQPError when the broker does not let us in.
     """
+    address = rabbitmq.host, rabbitmq.port
+    return connect_to(address, rabbitmq.vhost, rabbitmq.credentials, heartbeat)
+
+
+def connect_to(
+    address: tuple[str, int],
+    vhost: str,
+    credentials: tuple[str, str],
+    heartbeat: int | None = None,
+) -> pika.BlockingConnection:
+    """Connect to the broker at a host and port, as `connect` does."""
+    host, port = address
     parameters = pika.ConnectionParameters(
-        rabbitmq.host,
-        rabbitmq.port,
-        rabbitmq.vhost,
-        pika.PlainCredentials(*rabbitmq.credentials),
+        host,
+        port,
+        vhost,
+        pika.PlainCredentials(*credentials),
         heartbeat=heartbeat,
         socket_timeout=5,
         blocked_connection_timeout=5,

@@ -7,8 +7,16 @@ from functools import partial
 from local.console import table
 from local.drill import faults, poison, surroundings
 from local.drill.faults import Fault
+from local.drill.going_on import GoingOn
+from local.drill.ledger import PROMISED
+from local.drill.mix import ORDER_READ, READ
+from local.drill.poison import Poison
 from local.errors import StackError
 from local.names import unknown
+
+NOTHING = GoingOn((), 0)
+# where all threads wait for a service that hangs, a fifth is answered in time
+READS_OF_ORDERS = GoingOn((ORDER_READ,), 0.6)
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,8 @@ class Drill:
 
     Attributes:
         cuts_clients_off: whether requests without an answer are to be expected.
-        dead_letters: how many messages belong into the dead letters of the bills.
+        poison: the messages that belong into dead letters.
+        going_on: what has to be answered as ever meanwhile.
         small_disk: the server that is at home on a small file system, which is filled.
     """
 
@@ -25,7 +34,8 @@ class Drill:
     sentence: str
     fault: Fault | None = None
     cuts_clients_off: bool = False
-    dead_letters: int = 0
+    poison: Sequence[Poison] = ()
+    going_on: GoingOn = NOTHING
     small_disk: str = ""
 
 
@@ -75,6 +85,12 @@ DRILLS = (
         faults.databases_disconnected,
     ),
     Drill(
+        "database-read-only",
+        "The database of each service takes no changes for a while.",
+        faults.databases_read_only,
+        going_on=GoingOn((READ,), 0.8),
+    ),
+    Drill(
         "outage-flapping",
         "billing's PostgreSQL is away, and meanwhile all connections to RabbitMQ are closed, dozens"
         " of times: RabbitMQ counts each delivery in vain.",
@@ -99,6 +115,13 @@ DRILLS = (
         "services-frozen",
         "Services are frozen (SIGSTOP) and let go; without inventory, many order, and others read.",
         faults.services_frozen,
+        going_on=READS_OF_ORDERS,
+    ),
+    Drill(
+        "pm2-frozen",
+        "PM2 itself is frozen (SIGSTOP), and reads no log line of its processes.",
+        faults.pm2_frozen,
+        going_on=GoingOn((*PROMISED, READ), 0.9),
     ),
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")
@@ -119,7 +142,13 @@ DRILLS = (
         "poison-flood",
         "Hundreds of messages that are no bills come into billing_queue.",
         poison.flood,
-        dead_letters=poison.COUNT,
+        poison=poison.FLOOD,
+    ),
+    Drill(
+        "poison-header",
+        "Messages with headers that are hard to read come into billing_queue and inventory_inbox.",
+        poison.headers,
+        poison=poison.HEADERS,
     ),
     Drill(
         "all-restarted",

@@ -11,7 +11,7 @@ from local.drill.client import Client
 from local.drill.crowd import Crowd
 from local.drill.faults import Fault
 from local.drill.findings import BROKEN, Finding
-from local.drill.judge import Judge, once, slow_reads
+from local.drill.judge import Judge, once
 from local.drill.ledger import Answer, Ledger, Verdict
 from local.drill.load import Load
 from local.drill.mix import Mix
@@ -58,9 +58,7 @@ class Course:
         self._phase = "before the fault"
         self._client = Client(platform.url, platform.token)
         own, stock = goods.make(self._client, self._run)
-        bills = poison.QUEUE + DEAD_LETTERS
-        belong = {**dead, bills: dead.get(bills, 0) + drill.dead_letters}
-        self._judge = Judge(platform, own, stock, belong)
+        self._judge = Judge(platform, own, stock, _belonging(dead, drill))
         self._mix = Mix(own, random.Random(load.seed))
 
     def run(self, fault: Fault) -> Result:
@@ -77,6 +75,7 @@ class Course:
             self.result.samples = timeline.samples
         try:
             self._count()
+            self._found(poison.unlisted(self._platform, self._run, self._drill.poison))
             self._clean()
         except StackError as error:
             self._found([Finding(BROKEN, "the end", str(error))])
@@ -102,7 +101,7 @@ class Course:
                 traffic.stop()
             finally:
                 crowd.finish()
-        self._found(slow_reads(self.ledger.answers()))
+        self._found(self._drill.going_on.findings(self._during()))
 
     def _break(self, fault: Fault, crowd: Crowd) -> None:
         began = self._second()
@@ -114,6 +113,11 @@ class Course:
         except StackError as error:
             self._found([Finding(BROKEN, "the fault itself", str(error))])
         self.result.band = began, self._second()
+
+    def _during(self) -> list[Answer]:
+        """The answers to what was sent while the fault lasted."""
+        began, ended = (self.result.began + second for second in self.result.band)
+        return [a for a in self.ledger.answers() if began <= a.at - a.seconds < ended]
 
     def _wait_until(self, second: float) -> None:
         while (left := second - self._second()) > 0:
@@ -153,6 +157,14 @@ class Course:
 
     def _clean(self) -> None:
         """Leave the platform as the next drill wants it."""
-        if self._drill.dead_letters:
-            self._platform.command("billing", "dlq", "discard", *poison.ids(self._run))
+        poison.discard(self._platform, self._run, self._drill.poison)
         wait_until(self._platform.is_whole, LIMIT_SECONDS, "the platform to be whole", poll=0.5)
+
+
+def _belonging(dead: Mapping[str, int], drill: Drill) -> dict[str, int]:
+    """How many messages belong into each dead-letter queue in the end."""
+    belong = {poison.BILLS + DEAD_LETTERS: 0, **dead}
+    for part in drill.poison:
+        queue = part.queue + DEAD_LETTERS
+        belong[queue] = belong.get(queue, 0) + part.count
+    return belong

@@ -64,6 +64,14 @@ def databases_disconnected(scene: Scene) -> None:
             return
 
 
+def databases_read_only(scene: Scene) -> None:
+    """Each database in turn takes no changes, as one that has failed over to a standby."""
+    set_read_only, share = scene.platform.set_read_only, 1 / len(SERVICES)
+    for service in scene.shuffled(SERVICES):
+        begin, undo = partial(set_read_only, service, True), partial(set_read_only, service, False)
+        scene.last(begin, f"the database of {service} is read-only", undo, share)
+
+
 def broker_disconnected(scene: Scene) -> None:
     """All AMQP connections are closed over the management API, again and again."""
     disconnect = scene.platform.disconnect_broker
@@ -127,6 +135,11 @@ def services_frozen(scene: Scene) -> None:
     for name in scene.shuffled(FROZEN):
         begin, undo = partial(freeze, name), partial(thaw, name)
         scene.last(begin, f"{name} is frozen", undo, share)
+
+
+def pm2_frozen(scene: Scene) -> None:
+    """PM2 is frozen (SIGSTOP), so that nobody reads what its processes log, and let go."""
+    scene.last(scene.platform.freeze_pm2, "PM2 is frozen", scene.platform.thaw_pm2)
 
 
 def all_restarted(scene: Scene) -> None:

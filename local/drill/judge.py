@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from local.drill import saga
-from local.drill.findings import LOST, REPEATED, SLOW, WRONG, Finding
-from local.drill.ledger import Answer, Entry
-from local.drill.mix import ORDER_READ, Goods
+from local.drill.findings import LOST, REPEATED, WRONG, Finding
+from local.drill.ledger import Entry
+from local.drill.mix import Goods
 from local.drill.platform import Source
 from local.layout import SERVICES
 from provisioning.rabbitmq.definitions import DEAD_LETTERS
@@ -45,14 +45,6 @@ REJECTED = (
     " AND orders.id NOT IN (SELECT order_pk FROM order_lines WHERE product_id = {scarce})"
 )
 COPIES = "SELECT count(*) AS copies FROM customers WHERE email LIKE 'drill-{run}-%'"
-
-SOON_SECONDS, SOON_SHARE = 3.0, 0.6
-"""How many of a crowd's reads have to be answered with 200, and how soon.
-
-Where all threads wait for a service that hangs, a fifth is: the others take as long as a time-out,
-or are refused. A platform that is well loses some in the first moments, before its breakers open,
-and on a machine that has much else to do.
-"""
 
 
 @dataclass(frozen=True)
@@ -174,16 +166,3 @@ def once(entries: Sequence[Entry], recorded: Recorded) -> int:
     return sum(
         bool(entry.ids) and len(recorded.get(entry.request.name, ())) == 1 for entry in entries
     )
-
-
-def slow_reads(answers: Sequence[Answer]) -> list[Finding]:
-    """What is wrong with a crowd's reads of orders, if there was a crowd."""
-    reads = [answer for answer in answers if answer.request.kind == ORDER_READ]
-    soon = sum(read.status == 200 and read.seconds <= SOON_SECONDS for read in reads)
-    if soon >= SOON_SHARE * len(reads):
-        return []
-    words = (
-        f"of {len(reads)} reads of orders {soon} were answered with 200 within {SOON_SECONDS:g} s,"
-        f" where {SOON_SHARE:.0%} belong"
-    )
-    return [Finding(SLOW, "reads of orders", words)]

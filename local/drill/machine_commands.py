@@ -7,6 +7,7 @@ from local.rabbitmq import STOP_QUEUES
 
 # a restart would not end the postmaster, which is a unit of its own per cluster
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
+PM2_PID = "/var/lib/crud-master/pm2/pm2.pid"
 TABLE = "crud_master_drill"
 
 
@@ -34,6 +35,16 @@ def _family(sign: str, name: str) -> str:
     # 0 would be the shell's own process group
     runs = f"pid=$(pm2 pid {name}); [[ ! $pid -gt 0 ]]"
     return f'{runs} || sudo kill -{sign} "$pid" $(pgrep -P "$pid")'
+
+
+def freeze_pm2() -> str:
+    """SIGSTOP PM2 itself."""
+    return f'sudo kill -STOP "$(sudo cat {PM2_PID})"'
+
+
+def thaw_pm2() -> str:
+    """SIGCONT PM2; fine if it does not run."""
+    return f'sudo kill -CONT "$(sudo cat {PM2_PID})" || true'
 
 
 def server(action: str, name: str) -> str:

@@ -1,7 +1,6 @@
 """RabbitMQ's management API, as far as drills use it. https://www.rabbitmq.com/docs/management"""
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -39,19 +38,6 @@ class Management:
         for name in names:
             self._call("DELETE", f"connections/{quote(name, safe='')}")
         return len(names)
-
-    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
-        """Publish bodies by their ids. Raises StackError when a message was not routed."""
-        for message_id, body in bodies.items():
-            message = {
-                "routing_key": queue,
-                "payload": b64encode(body).decode(),
-                "payload_encoding": "base64",
-                "properties": {"delivery_mode": 2, "message_id": message_id},
-            }
-            path = f"exchanges/{self._vhost}/amq.default/publish"
-            if not self._call("POST", path, message)["routed"]:
-                raise StackError(f"There is no queue {queue}.")
 
     def purge(self, queue: str) -> None:
         """Throw away what waits in a queue. Raises StackError."""

@@ -10,7 +10,7 @@ from local.drill.ledger import Request
 # how much of the traffic is what
 WEIGHTS = {"bill": 25, "keyed bill": 20, "order": 20, "customer": 8, "event": 7, "read": 20}
 KEPT_ORDERS = 50
-ORDER_READ = "read of orders"
+READ, ORDER_READ = "read", "read of orders"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Mix:
         paths = ["/api/movies?limit=5", "/api/billing?limit=5", "/api/customers?limit=5"]
         paths += [f"/api/products/{self._goods.plenty}", "/api/events?solution=drill&limit=5"]
         paths += self._order_paths()[1:]
-        return Request("read", "", "GET", self._chance.choice(paths), number=number)
+        return Request(READ, "", "GET", self._chance.choice(paths), number=number)
 
     def _order_paths(self) -> list[str]:
         single = [f"/api/orders/{order}" for order in self._orders[-3:]]

@@ -6,6 +6,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from local.drill.messages import Message
+
+# a database that every server has, whatever is done to a service's
+MAINTENANCE = "postgres"
+READ_ONLY = "default_transaction_read_only"
 Row = dict[str, Any]
 
 
@@ -25,6 +30,16 @@ def disconnect() -> str:
         WHERE datname = current_database() AND backend_type = 'client backend'
           AND pid <> pg_backend_pid()
     """
+
+
+def read_only(database: str, on: bool) -> str:
+    """A statement that has new sessions of a database begin read-only, or as they did before.
+
+    To be put to another database of the same server: a session that is read-only can't take it.
+    """
+    name = database.replace('"', '""')
+    change = f"SET {READ_ONLY} = on" if on else f"RESET {READ_ONLY}"
+    return f'ALTER DATABASE "{name}" {change}'
 
 
 class Source(Protocol):
@@ -73,11 +88,20 @@ class Platform(Source, Protocol):
     def thaw_process(self, name: str) -> None:
         """SIGCONT what was frozen."""
 
+    def freeze_pm2(self) -> None:
+        """SIGSTOP PM2 itself, on every machine; its processes run on."""
+
+    def thaw_pm2(self) -> None:
+        """SIGCONT PM2."""
+
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
 
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""
+
+    def set_read_only(self, service: str, on: bool) -> None:
+        """Have a service's database take no changes, or take them again; its sessions end."""
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
@@ -88,8 +112,8 @@ class Platform(Source, Protocol):
     def stop_queues(self) -> None:
         """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
 
-    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
-        """Publish messages into a queue, past the gateway; their bodies by their ids."""
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish messages into their queues, past the gateway. Raises StackError."""
 
     def delete_exchange(self, exchange: str) -> None:
         """Delete an exchange with its bindings, over the management API."""
@@ -97,8 +121,8 @@ class Platform(Source, Protocol):
     def purge(self, queue: str) -> None:
         """Throw away what waits in a queue, over the management API."""
 
-    def command(self, service: str, *words: str) -> None:
-        """Run a command of a service, such as `dlq discard ID`. Raises StackError."""
+    def command(self, service: str, *words: str) -> str:
+        """What a command of a service says, such as `dlq list`. Raises StackError."""
 
     def disturb(self, effect: str, target: str) -> AbstractContextManager[None]:
         """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""

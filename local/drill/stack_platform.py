@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -12,8 +12,9 @@ from pathlib import Path
 from local import processes
 from local.drill import evidence, full_disk, victims
 from local.drill.management import Management
+from local.drill.messages import Message, publish
 from local.drill.network import Network
-from local.drill.platform import FullDisk, disconnect
+from local.drill.platform import MAINTENANCE, READ_ONLY, FullDisk, disconnect, read_only
 from local.drill.stack_source import StackSource
 from local.errors import StackError
 from local.layout import CHECKOUT, PROCESSES
@@ -63,6 +64,14 @@ class StackPlatform(StackSource):
         """SIGCONT what was frozen."""
         processes.thaw(victims.family(victims.pid(self.stack, name)))
 
+    def freeze_pm2(self) -> None:
+        """SIGSTOP PM2 itself; its processes run on."""
+        processes.freeze(self._pm2.daemons())
+
+    def thaw_pm2(self) -> None:
+        """SIGCONT PM2."""
+        processes.thaw(self._pm2.daemons())
+
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
         getattr(self.stack.servers()[name], action)()
@@ -70,6 +79,12 @@ class StackPlatform(StackSource):
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""
         self.rows(service, disconnect())
+
+    def set_read_only(self, service: str, on: bool) -> None:
+        """Have a service's database take no changes, or take them again; its sessions end."""
+        database = self.stack.variables[f"{service.upper()}_DB_NAME"]
+        self.execute(service, read_only(database, on), MAINTENANCE)
+        self.disconnect_database(service)
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
@@ -83,9 +98,10 @@ class StackPlatform(StackSource):
         """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
         self.stack.rabbitmq.stop_queues()
 
-    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
-        """Publish messages into a queue, past the gateway; their bodies by their ids."""
-        self._management.publish(queue, bodies)
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish messages into their queues, past the gateway. Raises StackError."""
+        broker = self.stack.rabbitmq
+        publish((broker.host, broker.port), broker.vhost, broker.credentials, messages)
 
     def delete_exchange(self, exchange: str) -> None:
         """Delete an exchange with its bindings, over the management API."""
@@ -95,8 +111,8 @@ class StackPlatform(StackSource):
         """Throw away what waits in a queue."""
         self._management.purge(queue)
 
-    def command(self, service: str, *words: str) -> None:
-        """Run a command of a service. Raises StackError."""
+    def command(self, service: str, *words: str) -> str:
+        """What a command of a service says. Raises StackError."""
         done = subprocess.run(
             [sys.executable, "-m", service, *words],
             cwd=CHECKOUT,
@@ -106,6 +122,7 @@ class StackPlatform(StackSource):
         )
         if done.returncode:
             raise StackError(f"{service} {' '.join(words[:2])} failed: {done.stderr.strip()}")
+        return done.stdout
 
     def disturb(self, effect: str, target: str) -> AbstractContextManager[None]:
         """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
@@ -150,6 +167,13 @@ class StackPlatform(StackSource):
         processes.thaw(self._pm2.pids())
         if self.stack.rabbitmq.running():
             self.alarm_broker(False)
+        for service, server in self.stack.postgres.items():
+            if server.running() and self._is_read_only(service):
+                self.set_read_only(service, False)
+
+    def _is_read_only(self, service: str) -> bool:
+        [row] = self.rows(service, f"SELECT current_setting('{READ_ONLY}') AS it")
+        return bool(row["it"] == "on")
 
     def _address(self, target: str) -> tuple[str, int]:
         if target == "rabbitmq":

@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,25 @@ class StackSource:
         depths = queue_depths(self.stack.rabbitmq, names).items()
         return {name: int(depth) for name, depth in depths if depth.isdecimal()}
 
+    def execute(self, service: str, statement: str, database: str | None = None) -> None:
+        """Change something in a service's database, or in `database`. Raises StackError."""
+        with self._cursor(service, database) as cursor:
+            cursor.execute(statement)
+
     def _value(self, service: str, statement: str) -> Any:
-        try:
-            with closing(connect(self.stack, service)) as connection, connection.cursor() as cursor:
-                cursor.execute(statement)
-                row = cursor.fetchone()
-        except psycopg2.Error as error:
-            raise StackError(f"The database of {service} does not answer: {error}") from None
+        with self._cursor(service) as cursor:
+            cursor.execute(statement)
+            row = cursor.fetchone()
         value = row[0] if row else None
         return json.loads(value) if isinstance(value, str) else value
+
+    @contextmanager
+    def _cursor(
+        self, service: str, database: str | None = None
+    ) -> Iterator["psycopg2.extensions.cursor"]:
+        """A cursor whose changes are kept at the end of the block."""
+        try:
+            with closing(connect(self.stack, service, database)) as connection, connection:
+                yield connection.cursor()
+        except psycopg2.Error as error:
+            raise StackError(f"The database of {service} does not answer: {error}") from None

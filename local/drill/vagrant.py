@@ -4,13 +4,18 @@ import os
 import shlex
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from local import ports
 from local.errors import StackError
-from local.layout import CHECKOUT, INSTALLED
+from local.layout import CHECKOUT, INSTALLED, LOOPBACK
+from local.waiting import wait_until
 
 # what ssh says when it is ssh that has failed
 NO_CONNECTION = 255
+TUNNEL_SECONDS = 30.0
 SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 Result = subprocess.CompletedProcess[str]
 
@@ -59,6 +64,30 @@ class Vagrant:
         if done.returncode:
             raise CommandError(machine, command, done)
         return done.stdout
+
+    @contextmanager
+    def tunnel(self, machine: str, port: int) -> Iterator[int]:
+        """A port of this host's loopback that leads to `port` of a machine's. Raises StackError."""
+        # so that ssh's configuration is the one of now
+        self.ssh(machine, "true")
+        here = ports.free_port()
+        forward = ("-N", "-o", "ExitOnForwardFailure=yes")
+        where = f"{LOOPBACK}:{here}:{LOOPBACK}:{port}"
+        command = ("ssh", "-F", str(self._configuration(machine)), *SSH, *forward, "-L", where)
+        with subprocess.Popen([*command, machine], stdin=subprocess.DEVNULL) as tunnel:
+            try:
+                wait_until(
+                    lambda: ports.accepts(here) or tunnel.poll() is not None,
+                    TUNNEL_SECONDS,
+                    f"a tunnel to {machine}",
+                )
+                if tunnel.poll() is not None:
+                    raise StackError(
+                        f"ssh makes no tunnel to {machine}: status {tunnel.returncode}."
+                    )
+                yield here
+            finally:
+                tunnel.terminate()
 
     def _ssh(self, machine: str, command: str, text: str, seconds: float) -> Result:
         file = self._configuration(machine)

@@ -8,7 +8,8 @@ from pathlib import Path
 from local import variables
 from local.drill import machine_commands as commands
 from local.drill.machine_disk import machine_with_small_disk
-from local.drill.platform import FullDisk, Unsuitable, disconnect
+from local.drill.messages import Message, publish
+from local.drill.platform import MAINTENANCE, FullDisk, Unsuitable, disconnect, read_only
 from local.drill.vagrant import CommandError, Vagrant
 from local.drill.vagrant_source import VagrantSource, machine, service_of
 from local.errors import StackError
@@ -61,6 +62,14 @@ class VagrantPlatform(VagrantSource):
         """SIGCONT what was frozen."""
         self._on(name, commands.thaw(name))
 
+    def freeze_pm2(self) -> None:
+        """SIGSTOP PM2 itself, on every machine; its processes run on."""
+        self._on_each(lambda _service: commands.freeze_pm2())
+
+    def thaw_pm2(self) -> None:
+        """SIGCONT PM2."""
+        self._on_each(lambda _service: commands.thaw_pm2())
+
     def act_on_server(self, action: str, name: str) -> None:
         """Stop, start, restart or kill (-9) a server."""
         self._on(name, commands.server(action, name))
@@ -68,6 +77,12 @@ class VagrantPlatform(VagrantSource):
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""
         self.rows(service, disconnect())
+
+    def set_read_only(self, service: str, on: bool) -> None:
+        """Have a service's database take no changes, or take them again; its sessions end."""
+        statement = read_only(self._values[f"{service.upper()}_DB_NAME"], on)
+        self._vagrant.ssh(machine(service), commands.query(MAINTENANCE), statement)
+        self.disconnect_database(service)
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
@@ -81,9 +96,11 @@ class VagrantPlatform(VagrantSource):
         """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
         self._vagrant.ssh(BROKER, commands.stop_queues())
 
-    def publish(self, queue: str, bodies: Mapping[str, bytes]) -> None:
-        """Publish messages into a queue, past the gateway; their bodies by their ids."""
-        self._management.publish(queue, bodies)
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish messages into their queues, past the gateway. Raises StackError."""
+        with self._vagrant.tunnel(BROKER, self.port("rabbitmq")) as port:
+            vhost, credentials = self._values["RABBITMQ_VHOST"], self.credentials
+            publish((LOOPBACK, port), vhost, credentials, messages)
 
     def delete_exchange(self, exchange: str) -> None:
         """Delete an exchange with its bindings, over the management API."""
@@ -93,9 +110,9 @@ class VagrantPlatform(VagrantSource):
         """Throw away what waits in a queue."""
         self._management.purge(queue)
 
-    def command(self, service: str, *words: str) -> None:
-        """Run a command of a service. Raises StackError."""
-        self._vagrant.ssh(machine(service), " ".join(["crud-master", service, *words]))
+    def command(self, service: str, *words: str) -> str:
+        """What a command of a service says. Raises StackError."""
+        return self._vagrant.ssh(machine(service), " ".join(["crud-master", service, *words]))
 
     @contextmanager
     def disturb(self, effect: str, target: str) -> Iterator[None]:
@@ -136,6 +153,8 @@ class VagrantPlatform(VagrantSource):
         """Undo whatever an interrupted drill may have left, and wait until all is ready."""
         self._vagrant.run("up")
         self._on_each(self._repairing)
+        for service in SERVICES:
+            self.set_read_only(service, False)
         wait_until(self.is_whole, WHOLE_SECONDS, "the machines to be whole again", poll=1)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
@@ -146,7 +165,8 @@ class VagrantPlatform(VagrantSource):
 
     def _repairing(self, service: str) -> str:
         names = [process.name for process in PROCESSES if process.service == service]
-        steps = [commands.calming(self._values[f"{service.upper()}_VM_IP"])]
+        # first, since PM2 answers nothing while it is frozen
+        steps = [commands.thaw_pm2(), commands.calming(self._values[f"{service.upper()}_VM_IP"])]
         steps += [f"({commands.thaw(name)} || true)" for name in names]
         steps += [commands.server("start", f"postgresql-{service}")]
         if machine(service) == BROKER:

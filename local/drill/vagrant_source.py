@@ -20,9 +20,10 @@ class VagrantSource:
     def __init__(self, vagrant: Vagrant, values: Mapping[str, str]) -> None:
         self._vagrant = vagrant
         self._values = values
+        self.credentials = values["RABBITMQ_USER"], values["RABBITMQ_PASSWORD"]
         self._management = Management(
             f"http://{LOOPBACK}:{values['RABBITMQ_FORWARDED_PORT']}",
-            (values["RABBITMQ_USER"], values["RABBITMQ_PASSWORD"]),
+            self.credentials,
             values["RABBITMQ_VHOST"],
         )
 

@@ -112,6 +112,13 @@ class Faults(RuleBasedStateMachine):
         if self.platform.stack.postgres[service].running():
             self.platform.disconnect_database(service)
 
+    @rule(service=st.sampled_from(SERVICES))
+    def make_read_only(self, service: str) -> None:
+        """Have a database take no changes, if it runs."""
+        if self.platform.stack.postgres[service].running():
+            self.platform.set_read_only(service, True)
+            self.mending.append(lambda: self.platform.set_read_only(service, False))
+
     @rule()
     def mend(self) -> None:
         """Mend all that is broken."""

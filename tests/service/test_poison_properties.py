@@ -2,7 +2,6 @@
 
 import json
 import re
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from chassis.database import Database
 from chassis.dead_letter_office import DeadLetterOffice
 from chassis.dead_letters import REASON
 from chassis.window import PREFETCH
+from local.drill.poison import MILLISECONDS, nested
 from local.rabbitmq import RabbitMQ
 from local.waiting import wait_until
 from tests.service import test_consumer
@@ -29,16 +29,6 @@ from tests.service.test_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_f
 channel, consume = test_consumer.channel, test_consumer.consume
 Consume = Callable[[], threading.Event]
 
-
-def nested(depth: int) -> RawValue:
-    """An array in an array in an array."""
-    data = b""
-    for _ in range(depth - 1):
-        data = b"A" + struct.pack(">I", len(data)) + data
-    return RawValue(b"A", struct.pack(">I", len(data)) + data)
-
-
-MILLISECONDS = RawValue(b"T", struct.pack(">Q", 1_772_000_000_000))
 HEADERS: dict[str, Any] = {
     "milliseconds": MILLISECONDS,
     "latest": RawValue(b"T", b"\xff" * 8),

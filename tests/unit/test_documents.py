@@ -72,7 +72,7 @@ def test_install_names_every_package_that_is_installed() -> None:
 def test_drills_has_every_drill() -> None:
     table = section("docs/drills.md", "Drills that judge themselves")
     rows = table.partition("| drill | what is broken |")[2].partition("\n\n")[0]
-    named = set(re.findall(r"`([a-z]+-[a-z-]+)`", rows))
+    named = set(re.findall(r"`([a-z0-9]+-[a-z-]+)`", rows))
     assert named == {drill.name for drill in DRILLS}
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from local.drill import answers, recovery, saga
-from local.drill.findings import LOST, REPEATED, SLOW, WRONG, Finding
-from local.drill.judge import SOON_SECONDS, Judge, compare, once, slow_reads
+from local.drill.findings import LOST, REPEATED, WRONG, Finding
+from local.drill.judge import Judge, compare, once
 from local.drill.ledger import Answer, Entry, Ledger, Request, Verdict
-from local.drill.mix import ORDER_READ, Goods
+from local.drill.mix import Goods
 from local.drill.platform import Row
 from local.drill.recovery import Recovery
 from local.drill.saga import Placed
@@ -243,27 +243,6 @@ def test_a_worker_that_has_outlived_its_master_is_found() -> None:
     source.outlived = ["gateway (28102)"]
     [finding] = Judge(source, GOODS, {}, {}).findings([])
     assert finding.words == "gateway (28102) works on, although its parent is gone"
-
-
-def _reads(status: int, seconds: float, count: int) -> list[Answer]:
-    read = Request(ORDER_READ, "", "GET", "/api/orders?limit=5")
-    return [Answer(read, Verdict.DONE, status, seconds)] * count
-
-
-def test_reads_that_go_on_while_a_service_hangs_are_fine() -> None:
-    assert slow_reads([]) == []
-    assert slow_reads(_reads(200, SOON_SECONDS, 6) + _reads(503, 0.1, 4)) == []
-    # of others nothing is asked
-    assert slow_reads([Answer(BILL, Verdict.UNANSWERED, 0, 30.0)]) == []
-
-
-@pytest.mark.parametrize(("status", "seconds"), [(200, 10.0), (503, 0.1), (504, 10.0), (0, 30.0)])
-def test_reads_that_wait_or_fail_while_a_service_hangs_are_found(
-    status: int, seconds: float
-) -> None:
-    [finding] = slow_reads(_reads(200, 0.1, 5) + _reads(status, seconds, 5))
-    assert finding.verdict == SLOW
-    assert finding.words.startswith("of 10 reads of orders 5 were answered with 200 within 3 s")
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])

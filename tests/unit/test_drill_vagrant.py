@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local import variables
+from local import ports, variables
 from local.drill import faults, machine_commands, machine_disk_commands, surroundings
 from local.drill.platform import Unsuitable
 from local.drill.scene import Scene
@@ -256,6 +258,7 @@ def test_machines_are_halted_in_turn_and_started_again(
         (faults.consumer_stopped, ["pm2 stop billing-consumer", "pm2 start billing-consumer"]),
         (faults.broker_stopped, ["systemctl stop rabbitmq", "systemctl start rabbitmq"]),
         (faults.broker_killed, ["systemctl kill -s KILL rabbitmq", "systemctl start rabbitmq"]),
+        (faults.pm2_frozen, [*["kill -STOP"] * 5, *["kill -CONT"] * 5]),
         (faults.broker_alarmed, ["set_disk_free_limit 1000000", "set_disk_free_limit 512MB"]),
     ],
 )
@@ -266,6 +269,73 @@ def test_a_fault_is_made_and_undone(
     commands = [command for _machine, command, _text in calls.on_machines()]
     assert len(commands) == len(words)
     assert all(word in command for word, command in zip(words, commands, strict=True))
+
+
+def test_each_database_is_made_read_only_in_its_turn_and_let_go(
+    platform: VagrantPlatform, calls: Calls, answer: Answer
+) -> None:
+    answer("pg_terminate_backend", "[]")
+    faults.databases_read_only(_quick(platform, 0.1))
+    acts = [(where, text) for where, _command, text in calls.on_machines()]
+    assert len(acts) == 4 * len(SERVICES)
+    for number, (where, text) in enumerate(acts[::2]):
+        database = platform._values[f"{where.removesuffix('-vm').upper()}_DB_NAME"]
+        change = ("SET", "RESET")[number % 2]
+        assert f'ALTER DATABASE "{database}" {change} default_transaction_read_only' in text
+    assert all("pg_terminate_backend" in text for _where, text in acts[1::2])
+    # a session that is read-only could not undo it
+    assert all("-d postgres" in command for _m, command, _t in calls.on_machines()[::2])
+
+
+def test_a_repair_lets_pm2_go_before_it_asks_it_anything(
+    platform: VagrantPlatform, calls: Calls, answer: Answer
+) -> None:
+    _prepare_whole(answer)
+    platform.repair()
+    steps = [command for _m, command, _t in calls.on_machines() if "pm2 start" in command]
+    assert len(steps) == len(SERVICES)
+    assert all(step.index("-CONT") < step.index("pm2 pid") for step in steps)
+    texts = [text for _machine, _command, text in calls.on_machines()]
+    assert sum("RESET default_transaction_read_only" in text for text in texts) == len(SERVICES)
+
+
+TUNNEL = """\
+#!{python}
+import socket, sys
+if "-L" not in sys.argv:
+    sys.exit()
+here = sys.argv[sys.argv.index("-L") + 1].split(":")
+with socket.create_server((here[0], int(here[1]))) as server:
+    while True:
+        with server.accept()[0] as client:
+            client.sendall(":".join(here[2:]).encode())
+"""
+
+
+def _put_ssh(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bin" / "ssh").write_text(text)
+
+
+def test_a_tunnel_leads_to_a_port_of_a_machine_and_ends_with_its_block(
+    calls: Calls, tmp_path: Path
+) -> None:
+    _put_ssh(tmp_path, TUNNEL.format(python=sys.executable))
+    with (
+        Vagrant(tmp_path, tmp_path / "state").tunnel("billing-vm", 5672) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as client,
+    ):
+        assert client.recv(100) == b"127.0.0.1:5672"
+    assert not ports.accepts(port)
+
+
+def test_a_tunnel_that_ssh_does_not_make_is_a_sentence(calls: Calls, tmp_path: Path) -> None:
+    _put_ssh(tmp_path, "#!/bin/sh\ncase $* in *-L*) exit 255 ;; esac\n")
+    vagrant = Vagrant(tmp_path, tmp_path / "state")
+    with (
+        pytest.raises(StackError, match="no tunnel to billing-vm"),
+        vagrant.tunnel("billing-vm", 5672),
+    ):
+        pytest.fail("there is a tunnel")
 
 
 def test_a_server_is_frozen_and_let_go_with_its_workers(
@@ -318,13 +388,18 @@ def test_a_disk_that_was_filled_is_whole_again_afterwards(
     assert "umount /var/lib/postgresql" in whole
 
 
-def test_the_platform_is_whole_when_all_its_processes_are_online(
-    platform: VagrantPlatform, answer: Answer
-) -> None:
+def _prepare_whole(answer: Answer) -> None:
     for service in SERVICES:
         names = [process.name for process in PROCESSES if process.service == service]
         entries = [{"name": name, "pm2_env": {"status": "online"}} for name in names]
         answer(f"{machine(service)} bash -lc 'pm2 jlist'", f"a banner\n{json.dumps(entries)}")
+    answer("pg_terminate_backend", "[]")
+
+
+def test_the_platform_is_whole_when_all_its_processes_are_online(
+    platform: VagrantPlatform, answer: Answer
+) -> None:
+    _prepare_whole(answer)
     assert platform.is_whole()
 
 
@@ -341,6 +416,8 @@ def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
     "script",
     [
         machine_commands.kill("gateway"),
+        machine_commands.freeze_pm2(),
+        machine_commands.thaw_pm2(),
         machine_commands.freeze("gateway"),
         machine_disk_commands.small_disk("rabbitmq"),
         machine_disk_commands.whole_disk("rabbitmq"),
