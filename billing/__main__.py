@@ -2,7 +2,10 @@
 
 from billing.events import INBOX, ORDER_BILLS
 from billing.settings import load
-from chassis import cli, dead_letter_office, draining, logs, server, worker
+from chassis import cli, logs
+from chassis.http import process as worker
+from chassis.http import server
+from chassis.messaging import dlq_commands, drain_command
 
 
 def serve() -> None:
@@ -29,14 +32,14 @@ def relay() -> None:
 
 def migrate() -> None:
     """Bring billing_db to the newest revision."""
-    from chassis import migrations
+    from chassis.storage import migrations
 
     logs.configure("billing-migrate")
     migrations.upgrade("billing", load().database)
 
 
-dlq = dead_letter_office.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
-drain = draining.command(lambda: load().broker)
+dlq = dlq_commands.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
+drain = drain_command.command(lambda: load().broker)
 
 if __name__ == "__main__":
     cli.group(

@@ -4,8 +4,8 @@ from flask import Flask
 
 from billing.routes import bill_routes
 from billing.settings import Settings
-from chassis import web
-from chassis.database import Database
+from chassis.http import app as web
+from chassis.storage.database import Database
 
 
 def create_app(settings: Settings) -> Flask:

@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from billing.models import Bill, VoidedBill
 from billing.settings import Retention
 from chassis.errors import FieldError, InvalidError, NotFoundError
-from chassis.page_size import bounded
-from chassis.retention import Expiry
+from chassis.storage.page_size import bounded
+from chassis.storage.retention import Expiry
 
 # held shared to record and alone to void: a bill and its cancellation that come at the same time
 # would not see each other, and the bill would stay valid

@@ -8,17 +8,17 @@ import threading
 
 from billing import former_queues
 from billing.events import INBOX, INBOX_TOPOLOGY, ORDER_BILLS
-from billing.recording import BillHandler, ReceivedBill
+from billing.handlers.bill_recorder import BillHandler, ReceivedBill
+from billing.handlers.order_cancelled import REACTIONS
 from billing.settings import Settings
-from billing.voiding import REACTIONS
-from chassis import worker
-from chassis.broker import Queue, Topology, dead_letter_queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.delivery import Handler, ItemT
-from chassis.event_handler import EventHandler, ReceivedEvent
-from chassis.health import Check
+from chassis.http import process as worker
+from chassis.http.health import Check
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.delivery import Handler, ItemT
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.topology import Queue, Topology, dead_letter_queue
 from chassis.settings import BrokerSettings
+from chassis.storage.database import Database
 
 PROCESS = "billing-consumer"
 

@@ -5,8 +5,15 @@ from dataclasses import replace
 from sqlalchemy import RowMapping
 
 from billing.bills import VoidBill
-from chassis.broker import Binding, Exchange, Message, Queue, Topology, dead_letter_queue
-from chassis.events import event
+from chassis.messaging.cloudevents import event
+from chassis.messaging.topology import (
+    Binding,
+    Exchange,
+    Message,
+    Queue,
+    Topology,
+    dead_letter_queue,
+)
 
 EXCHANGE = Exchange("billing_events", "topic")
 SOURCE = "billing-consumer"

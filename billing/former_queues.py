@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.models import BillQueue
-from chassis.database import Database, is_outage
 from chassis.errors import first_line
+from chassis.storage.database import Database, is_outage
 
 _RETRY_SECONDS = 2.0
 logger = logging.getLogger(__name__)

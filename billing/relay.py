@@ -5,7 +5,8 @@ import threading
 from billing import bills
 from billing.events import RELAY_TOPOLOGY
 from billing.settings import Settings
-from chassis import inbox, relay
+from chassis.outbox import relay
+from chassis.storage import inbox
 
 PROCESS = "billing-relay"
 

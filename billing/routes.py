@@ -4,9 +4,10 @@ from flask import Blueprint, Response, jsonify
 
 from billing import bills
 from billing.schemas import MESSAGE_ID, BillQuery
-from chassis import parsing, quiet
-from chassis.database import Database
-from chassis.paging import page
+from chassis.http import access_log
+from chassis.http import request as parsing
+from chassis.http.paging import page
+from chassis.storage.database import Database
 
 
 def bill_routes(database: Database) -> Blueprint:
@@ -15,7 +16,7 @@ def bill_routes(database: Database) -> Blueprint:
 
     @routes.get("")
     def list_bills() -> Response:
-        quiet.if_watched()
+        access_log.if_watched()
         query = parsing.query(BillQuery)
         with database.read() as connection:
             found = bills.find(

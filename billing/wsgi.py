@@ -2,7 +2,7 @@
 
 from billing.app import create_app
 from billing.settings import load
-from chassis import server
+from chassis.http import server
 
 server.become_worker("billing-api")
 app = create_app(load())

@@ -8,8 +8,8 @@ import click
 from pika.exceptions import AMQPConnectionError, AMQPError
 from sqlalchemy.exc import OperationalError
 
-from chassis import broker
 from chassis.errors import SettingsError, first_line
+from chassis.messaging import topology
 from chassis.printable import escaped
 from chassis.settings import BrokerSettings
 
@@ -72,11 +72,11 @@ def database_failure(error: OperationalError) -> str:
 
 def broker_failure(error: AMQPError, settings: BrokerSettings) -> str:
     """Say in one sentence why a command gets nothing from RabbitMQ, and what to do."""
-    reason = broker.reason(error)
+    reason = topology.reason(error)
     if not isinstance(error, AMQPConnectionError):
         return f"RabbitMQ refuses: {reason}"
-    down = broker.why_down(reason, settings)
-    if down != broker.DOWN:
+    down = topology.why_down(reason, settings)
+    if down != topology.DOWN:
         return down
     starts = _STARTS.format(unit="rabbitmq-server")
     return f"RabbitMQ does not answer at {settings.host}:{settings.port} ({reason}): {starts}"

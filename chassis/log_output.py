@@ -3,7 +3,7 @@
 A pipe that nobody empties takes about 200 kB, and then holds up whoever writes. Here a line that
 finds no room waits in memory, in order, and a thread writes it when there is room.
 
-It needs the standard library alone: granian's master runs it, too (chassis/granian_master.py).
+It needs the standard library alone: granian's master runs it, too (chassis/http/granian_master.py).
 """
 
 import io

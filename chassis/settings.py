@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from chassis.errors import SettingsError
-from chassis.validation import field_errors
+from chassis.schema.validation import field_errors
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 

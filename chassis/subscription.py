@@ -2,7 +2,7 @@
 
 It limits the octets in hand. What does not fit goes back into the queue, and all that comes behind
 it, so that the order stays; then the broker delivers fewer messages ahead. A broker that has once
-counted such a delivery blames no message for it, see `chassis.consumer`.
+counted such a delivery blames no message for it, see `chassis.messaging.consumer`.
 """
 
 import logging
@@ -16,11 +16,12 @@ import pika
 from pika.channel import Channel
 from prometheus_client import Gauge
 
-from chassis import broker, window
-from chassis.connection import Connection
-from chassis.delivery import Delivery
+from chassis import window
 from chassis.errors import BrokerUnavailableError
-from chassis.queue_guard import QueueGuard
+from chassis.messaging import topology as broker
+from chassis.messaging.connection import Connection
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.queue_guard import QueueGuard
 from chassis.settings import BrokerSettings
 from chassis.window import Window
 

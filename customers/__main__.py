@@ -1,6 +1,8 @@
 """The commands of customers: serve, relay, migrate."""
 
-from chassis import cli, logs, server, worker
+from chassis import cli, logs
+from chassis.http import process as worker
+from chassis.http import server
 from customers.settings import load
 
 
@@ -20,7 +22,7 @@ def relay() -> None:
 
 def migrate() -> None:
     """Bring customers_db to the newest revision."""
-    from chassis import migrations
+    from chassis.storage import migrations
 
     logs.configure("customers-migrate")
     migrations.upgrade("customers", load().database)

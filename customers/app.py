@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from chassis import outbox, web
-from chassis.database import Database
-from chassis.keyed_posts import KeyedPosts
-from chassis.publisher import Publisher
-from chassis.strict import Strict
+from chassis.http import app as web
+from chassis.http.keyed_posts import KeyedPosts
+from chassis.messaging.publisher import Publisher
+from chassis.outbox import table as outbox
+from chassis.outbox.synchronous import Strict
+from chassis.storage.database import Database
 from customers.customers import Customers
 from customers.routes import customer_routes
 from customers.settings import Settings

@@ -21,11 +21,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
-from chassis.database import Database
 from chassis.errors import ConflictError, NotFoundError
-from chassis.outbox import Announce
-from chassis.page_size import bounded
+from chassis.outbox.table import Announce
 from chassis.preconditions import Check
+from chassis.storage.database import Database
+from chassis.storage.page_size import bounded
 from customers.events import customer_event
 from customers.models import Customer
 

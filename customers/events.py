@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chassis.broker import Binding, Exchange, Message, Queue, Topology
-from chassis.events import event
-from chassis.publisher import Publisher
+from chassis.messaging.cloudevents import event
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Binding, Exchange, Message, Queue, Topology
 from customers.settings import Settings
 
 EXCHANGE = Exchange("customer_events", "fanout")

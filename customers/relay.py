@@ -2,7 +2,8 @@
 
 import threading
 
-from chassis import idempotency, relay
+from chassis.http import idempotency
+from chassis.outbox import relay
 from customers.events import TOPOLOGY
 from customers.settings import Settings
 

@@ -6,10 +6,11 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import Connection
 
-from chassis import conditional, idempotency, parsing
-from chassis.conditional import created, tagged
-from chassis.paging import page
-from chassis.parsing import BIGINT
+from chassis.http import etag, idempotency
+from chassis.http import request as parsing
+from chassis.http.etag import created, tagged
+from chassis.http.paging import page
+from chassis.http.request import BIGINT
 from customers.customers import Customers
 from customers.schemas import CustomerChange, CustomerQuery, NewCustomer
 
@@ -44,12 +45,12 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
     def change_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
         change = parsing.body(CustomerChange).model_dump(exclude_unset=True)
-        return tagged(jsonify(dict(customers.change(key, change, conditional.check()))))
+        return tagged(jsonify(dict(customers.change(key, change, etag.check()))))
 
     @routes.delete("/<customer_id>")
     def delete_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
-        return jsonify(dict(customers.remove(key, conditional.check())))
+        return jsonify(dict(customers.remove(key, etag.check())))
 
     return routes
 

@@ -1,6 +1,6 @@
 """What granian's workers load."""
 
-from chassis import server
+from chassis.http import server
 from customers.app import PROCESS, create_app
 from customers.events import create_publisher
 from customers.settings import load

@@ -1,16 +1,18 @@
 """The gateway's commands: serve, relay, migrate, token."""
 
-from chassis import cli, logs, server, worker
-from gateway import limits
+from chassis import cli, logs
+from chassis.http import process as worker
+from chassis.http import server
+from gateway.auth.commands import token
+from gateway.edge import rate_limit
 from gateway.settings import load
-from gateway.token_commands import token
 
 
 def serve() -> None:
     """Serve HTTP (PM2 process gateway)."""
     settings = load()
     logs.configure("gateway")
-    limits.prepare(settings.counters, settings.server.workers)
+    rate_limit.prepare(settings.counters, settings.server.workers)
     server.run("gateway", "gateway.wsgi:app", settings.server, settings.port)
 
 
@@ -24,7 +26,7 @@ def relay() -> None:
 
 def migrate() -> None:
     """Bring gateway_db to the newest revision."""
-    from chassis import migrations
+    from chassis.storage import migrations
 
     logs.configure("gateway-migrate")
     migrations.upgrade("gateway", load().database)

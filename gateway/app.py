@@ -2,29 +2,31 @@
 
 from flask import Flask
 
-from chassis import health, web
-from chassis.broker import Queue, dead_letter_queue
-from chassis.database import Database
-from chassis.keyed_posts import KeyedPosts
-from chassis.publisher import Publisher
-from chassis.upstream import IN_FLIGHT, UpstreamClient
-from gateway import admission, auth, cors, hosts
-from gateway.auth import Guard
+from chassis.http import app as web
+from chassis.http import health
+from chassis.http.keyed_posts import KeyedPosts
+from chassis.http.upstream import IN_FLIGHT, UpstreamClient
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Queue, dead_letter_queue
+from chassis.storage.database import Database
+from gateway.auth import guard as auth
+from gateway.auth.guard import Guard
+from gateway.auth.tokens import Tokens
 from gateway.bills import BillDesk
-from gateway.bodies import Bodies
-from gateway.clients import Clients
-from gateway.docs import docs_routes
+from gateway.edge import cors, hosts, request_checks
+from gateway.edge.forwarded import Clients
+from gateway.edge.rate_limit import Limiter
+from gateway.edge.slow_bodies import Bodies
 from gateway.event_routes import event_routes
-from gateway.limits import Limiter
 from gateway.order_details import OrderDetails
-from gateway.pages import page_routes
+from gateway.pages.docs import docs_routes
+from gateway.pages.routes import page_routes
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
-from gateway.tokens import Tokens
-from gateway.watch.routes import status_routes
-from gateway.watch.survey import Places
-from gateway.watch.watch import Watch
+from gateway.status.routes import status_routes
+from gateway.status.snapshot import Places
+from gateway.status.watcher import Watch
 
 PROCESS = "gateway"
 # most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
@@ -83,7 +85,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
 
 def edged(app: Flask, settings: Settings) -> Flask:
     """Return `app` with what stands before all of its routes."""
-    app.before_request(admission.check)
+    app.before_request(request_checks.check)
     hosts.init_app(app, settings.edge.allowed_hosts, settings.address)
     app.after_request(auth.keep_private)
     cors.init_app(app, settings.edge.cors_origins)

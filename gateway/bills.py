@@ -3,11 +3,11 @@
 import logging
 from dataclasses import dataclass
 
-from chassis import outbox
-from chassis.broker import Message
-from chassis.database import Database
 from chassis.errors import BrokerUnavailableError
-from chassis.publisher import Publisher
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Message
+from chassis.outbox import table as outbox
+from chassis.storage.database import Database
 
 logger = logging.getLogger(__name__)
 

@@ -8,12 +8,13 @@ import orjson
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import Connection, RowMapping
 
-from chassis import idempotency, jsonb, parsing
-from chassis.database import Database
-from chassis.paging import page
-from chassis.parsing import UUID_KEY
-from chassis.validation import validated
-from gateway import events
+from chassis.http import idempotency
+from chassis.http import request as parsing
+from chassis.http.paging import page
+from chassis.http.request import UUID_KEY
+from chassis.schema.validation import validated
+from chassis.storage.database import Database
+from gateway import events, jsonb
 from gateway.schemas import EventKind, EventQuery
 
 MAX_BYTES = 256 * 1024

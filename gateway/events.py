@@ -16,12 +16,12 @@ import orjson
 from sqlalchemy import Connection, RowMapping, Text, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from chassis import outbox
-from chassis.broker import Binding, Exchange, Queue, Topology
-from chassis.database import Database, streamed
 from chassis.errors import FieldError, InvalidError, NotFoundError
-from chassis.events import event
-from chassis.retention import Expiry
+from chassis.messaging.cloudevents import event
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology
+from chassis.outbox import table as outbox
+from chassis.storage.database import Database, streamed
+from chassis.storage.retention import Expiry
 from gateway.models import Event
 from gateway.settings import Retention
 
@@ -75,7 +75,7 @@ def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -
     Args:
         database: `gateway_db`.
         kind: its names, of which the routing key is made.
-        data: a JSON object that jsonb can hold (see `chassis.jsonb`).
+        data: a JSON object that jsonb can hold (see `gateway.jsonb`).
         uid: the event's own, the same at each repetition of a request.
         keep: called last before the commit.
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from chassis import identity
 from chassis.errors import UpstreamError
-from chassis.fields import MAX_BIGINT
-from chassis.upstream import IN_FLIGHT, Answer, UpstreamClient
-from gateway.inquiry import Inquiry, as_list, decoded
+from chassis.http import caller as identity
+from chassis.http.upstream import IN_FLIGHT, Answer, UpstreamClient
+from chassis.schema.fields import MAX_BIGINT
+from gateway.fan_out import Inquiry, as_list, decoded
 
 # of an order, and the class of resources that each belongs to; its history it always shows
 PARTS = {"bill": "billing", "customer": "customers", "products": "products"}

@@ -10,10 +10,11 @@ from urllib3 import HTTPHeaderDict
 from urllib3.util import SKIP_HEADER
 from werkzeug.datastructures import Headers
 
-from chassis import identity, trace
-from chassis.parsing import whole_body
-from chassis.upstream import Answer, Call, UpstreamClient
-from gateway import auth
+from chassis import trace
+from chassis.http import caller
+from chassis.http.request import whole_body
+from chassis.http.upstream import Answer, Call, UpstreamClient
+from gateway.auth import guard as auth
 
 VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 HOP_BY_HOP = frozenset(
@@ -76,11 +77,11 @@ def _request_headers(body: bytes) -> dict[str, str]:
     headers = dict(_passed_on(request.headers, NOT_ASKED))
     if request.host:
         headers["Host"] = headers["X-Forwarded-Host"] = request.host
-    # gateway.clients has left there what can be believed
+    # gateway.edge.forwarded has left there what can be believed
     way = request.headers.get("X-Forwarded-For")
     headers["X-Forwarded-For"] = way or request.remote_addr or "unknown"
     headers["X-Forwarded-Proto"] = request.scheme
-    headers[identity.HEADER] = auth.caller()
+    headers[caller.HEADER] = auth.caller()
     if body or "Content-Length" in request.headers:
         headers["Content-Length"] = str(len(body))
     for added in ("User-Agent", "Accept-Encoding"):

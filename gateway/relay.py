@@ -2,7 +2,8 @@
 
 import threading
 
-from chassis import idempotency, relay
+from chassis.http import idempotency
+from chassis.outbox import relay
 from gateway import events
 from gateway.app import bill_topology
 from gateway.settings import Settings

@@ -7,11 +7,13 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Rule
 
-from chassis import idempotency, parsing, trace
-from chassis.broker import Message
-from chassis.upstream import Answer
-from gateway import auth
-from gateway.auth import Guard
+from chassis import trace
+from chassis.http import idempotency
+from chassis.http import request as parsing
+from chassis.http.upstream import Answer
+from chassis.messaging.topology import Message
+from gateway.auth import guard as auth
+from gateway.auth.guard import Guard
 from gateway.bills import BillDesk
 from gateway.order_details import PARTS, OrderDetails
 from gateway.proxy import Proxy, passed_back

@@ -1,8 +1,8 @@
 """What the gateway accepts itself."""
 
-from chassis.fields import Count, Flag, Money, Reference, Schema, Slug
-from chassis.moments import QueryMoment
-from chassis.paging import Page
+from chassis.http.paging import Page
+from chassis.schema.fields import Count, Flag, Money, Reference, Schema, Slug
+from chassis.schema.timestamps import QueryMoment
 
 
 class NewBill(Schema):

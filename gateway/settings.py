@@ -26,9 +26,9 @@ from chassis.settings import (
     read_broker,
     read_upstream,
 )
-from gateway.edge_settings import EdgeSettings
-from gateway.scopes import CLASSES, EVERY_CLASS, words
-from gateway.watch.platform import SERVICES, Machine, Platform, Process, queues_of
+from gateway.auth.scopes import CLASSES, EVERY_CLASS, words
+from gateway.edge.settings import EdgeSettings
+from gateway.status.platform import SERVICES, Machine, Platform, Process, queues_of
 
 COUNTERS = "gateway/requests.counters"  # below STATE_DIR
 NO_CLASS = "none"

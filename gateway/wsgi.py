@@ -1,6 +1,6 @@
 """What granian's workers load."""
 
-from chassis import server
+from chassis.http import server
 from gateway.app import PROCESS, create_app, create_publisher
 from gateway.settings import load
 

@@ -1,6 +1,9 @@
 """Inventory's commands: serve, consume, relay, migrate, dlq."""
 
-from chassis import cli, dead_letter_office, logs, server, worker
+from chassis import cli, logs
+from chassis.http import process as worker
+from chassis.http import server
+from chassis.messaging import dlq_commands
 from inventory.settings import load
 
 
@@ -28,13 +31,13 @@ def relay() -> None:
 
 def migrate() -> None:
     """Bring movies_db to the newest revision."""
-    from chassis import migrations
+    from chassis.storage import migrations
 
     logs.configure("inventory-migrate")
     migrations.upgrade("inventory", load().database)
 
 
-dlq = dead_letter_office.commands(lambda: load().broker)
+dlq = dlq_commands.commands(lambda: load().broker)
 
 if __name__ == "__main__":
     cli.group("inventory", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()

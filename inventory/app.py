@@ -2,11 +2,11 @@
 
 from flask import Flask
 
-from chassis import web
-from chassis.database import Database
-from chassis.keyed_posts import KeyedPosts
+from chassis.http import app as web
+from chassis.http.keyed_posts import KeyedPosts
+from chassis.storage.database import Database
+from inventory.movie_routes import movie_routes
 from inventory.product_routes import product_routes
-from inventory.routes import movie_routes
 from inventory.settings import Settings
 
 

@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import StringConstraints
 from sqlalchemy import Connection
 
-from chassis import worker
-from chassis.broker import Binding, Exchange, Queue, Topology, dead_letter_queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
-from chassis.fields import NO_NUL, BigInt, Count
+from chassis.http import process as worker
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_letter_queue
+from chassis.schema.fields import NO_NUL, BigInt, Count
+from chassis.storage.database import Database
 from inventory import stock
 from inventory.events import CONSUMER
 from inventory.settings import Settings

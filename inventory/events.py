@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from chassis import outbox
-from chassis.broker import Binding, Exchange, Message, Queue, Topology
-from chassis.events import event
+from chassis.messaging.cloudevents import event
+from chassis.messaging.topology import Binding, Exchange, Message, Queue, Topology
+from chassis.outbox import table as outbox
 
 EXCHANGE = Exchange("inventory_events", "topic")
 _ORDERS_INBOX, _STOCK = "orders_inbox", "stock."

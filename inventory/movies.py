@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, text, update
 
-from chassis.database import Database
 from chassis.errors import NotFoundError, UnavailableError
-from chassis.page_size import bounded
 from chassis.preconditions import Check
+from chassis.storage.database import Database
+from chassis.storage.page_size import bounded
 from inventory import products
 from inventory.events import announce
 from inventory.models import Movie, Product

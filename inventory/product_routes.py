@@ -2,11 +2,12 @@
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, idempotency, parsing
-from chassis.conditional import created, tagged
-from chassis.database import Database
-from chassis.paging import page
-from chassis.parsing import BIGINT
+from chassis.http import etag, idempotency
+from chassis.http import request as parsing
+from chassis.http.etag import created, tagged
+from chassis.http.paging import page
+from chassis.http.request import BIGINT
+from chassis.storage.database import Database
 from inventory import products
 from inventory.schemas import NewProduct, ProductChange, ProductQuery, StockChange
 
@@ -48,7 +49,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def change_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         change = parsing.body(ProductChange).model_dump(exclude_unset=True)
-        check = conditional.check(required=_STOCK_NEEDS_TAG if "stock" in change else None)
+        check = etag.check(required=_STOCK_NEEDS_TAG if "stock" in change else None)
         with database.unit_of_work() as connection:
             product = products.change(connection, key, change, check)
             connection.commit()
@@ -57,7 +58,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
     @routes.delete("/<product_id>")
     def delete_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
-        check = conditional.check()
+        check = etag.check()
         with database.unit_of_work() as connection:
             product = products.remove(connection, key, check)
             connection.commit()
@@ -67,7 +68,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def adjust_stock(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         delta = parsing.body(StockChange).delta
-        check = conditional.check()
+        check = etag.check()
         with database.unit_of_work() as connection:
             product = products.adjust(connection, key, delta, check)
             response = tagged(jsonify(dict(product)))

@@ -25,9 +25,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
-from chassis.fields import MAX_INTEGER
-from chassis.page_size import bounded
 from chassis.preconditions import Check
+from chassis.schema.fields import MAX_INTEGER
+from chassis.storage.page_size import bounded
 from inventory.events import announce, announce_all
 from inventory.models import Movie, Product
 

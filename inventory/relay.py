@@ -2,7 +2,9 @@
 
 import threading
 
-from chassis import idempotency, inbox, relay
+from chassis.http import idempotency
+from chassis.outbox import relay
+from chassis.storage import inbox
 from inventory import stock
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings

@@ -13,7 +13,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from chassis.fields import (
+from chassis.http.paging import Page
+from chassis.schema.fields import (
     MAX_INTEGER,
     BigInt,
     Flag,
@@ -24,7 +25,6 @@ from chassis.fields import (
     Title,
     whole_number,
 )
-from chassis.paging import Page
 
 
 def _not_zero(value: int) -> int:

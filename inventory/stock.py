@@ -15,8 +15,8 @@ from sqlalchemy import BIGINT, ColumnElement, Connection, Integer, any_, func, s
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from chassis.fields import MAX_INTEGER
-from chassis.retention import Expiry
+from chassis.schema.fields import MAX_INTEGER
+from chassis.storage.retention import Expiry
 from inventory.events import CONSUMER, announce
 from inventory.models import Product, Reservation, ReservationLine
 from inventory.settings import Retention

@@ -1,6 +1,6 @@
 """What granian's workers load."""
 
-from chassis import server
+from chassis.http import server
 from inventory.app import create_app
 from inventory.settings import load
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import click
 
-from local import variables
-from local.command_line import Documented, Known
-from local.layout import PROCESSES
-from local.stack import Stack
+from tools.stack import variables
+from tools.stack.command_line import Documented, Known
+from tools.stack.layout import PROCESSES
+from tools.stack.stack import Stack
 
 PLACES = ("stack", "machines")
 

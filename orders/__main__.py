@@ -4,12 +4,15 @@ from collections.abc import Callable
 
 import click
 
-from chassis import cli, dead_letter_office, logs, server, worker
+from chassis import cli, logs
+from chassis.http import process as worker
+from chassis.http import server
+from chassis.messaging import dlq_commands
+from orders.commands import list_, resend
 from orders.consumer import QUEUE
-from orders.directory import directory
-from orders.importing import import_
-from orders.mail_commands import mail
-from orders.order_commands import list_, resend
+from orders.customer_replica.table import directory
+from orders.imports.command import import_
+from orders.mail.commands import mail
 from orders.settings import load
 
 
@@ -37,7 +40,7 @@ def relay() -> None:
 
 def mail_worker() -> None:
     """Write to customers about their orders (PM2 process mail-worker)."""
-    from orders import mail_worker
+    from orders.mail import worker as mail_worker
 
     logs.configure(mail_worker.PROCESS)
     mail_worker.run(load(), worker.stop_event())
@@ -45,7 +48,7 @@ def mail_worker() -> None:
 
 def migrate() -> None:
     """Bring orders_db to the newest revision."""
-    from chassis import migrations
+    from chassis.storage import migrations
 
     logs.configure("orders-migrate")
     migrations.upgrade("orders", load().database)
@@ -57,7 +60,7 @@ COMMANDS: dict[str, Callable[[], object] | click.Command] = {
     "relay": relay,
     "mail-worker": mail_worker,
     "migrate": migrate,
-    "dlq": dead_letter_office.commands(lambda: load().broker.for_queue(QUEUE), ["mail_inbox"]),
+    "dlq": dlq_commands.commands(lambda: load().broker.for_queue(QUEUE), ["mail_inbox"]),
     "list": list_,
     "resend": resend,
     "import": import_,

@@ -2,13 +2,15 @@
 
 from flask import Blueprint, Flask, Response, jsonify
 
-from chassis import VERSION, health, web
-from chassis.database import Database
-from chassis.keyed_posts import KeyedPosts
-from chassis.service_client import ServiceClient, share_of
-from orders import customer_check
-from orders.customer_check import CustomerCheck
-from orders.desk import Desk
+from chassis import VERSION
+from chassis.http import app as web
+from chassis.http import health
+from chassis.http.client import ServiceClient, share_of
+from chassis.http.keyed_posts import KeyedPosts
+from chassis.storage.database import Database
+from orders.customer_replica import check as customer_check
+from orders.customer_replica.check import CustomerCheck
+from orders.ordering import Desk
 from orders.orders import Orders
 from orders.routes import PROCESS, order_routes
 from orders.settings import Settings

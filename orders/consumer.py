@@ -8,12 +8,20 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from chassis import worker
-from chassis.broker import Binding, Exchange, FormerBinding, Queue, Topology, dead_letter_queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.event_handler import EventHandler, ReceivedEvent
-from orders import deletion, directory, saga
+from chassis.http import process as worker
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.topology import (
+    Binding,
+    Exchange,
+    FormerBinding,
+    Queue,
+    Topology,
+    dead_letter_queue,
+)
+from chassis.storage.database import Database
+from orders import deletion, saga
+from orders.customer_replica import table as directory
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 

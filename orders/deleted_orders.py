@@ -13,12 +13,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
-from chassis.encoding import encode
-from chassis.json_decoding import decode
-from orders import finding, needs
-from orders.finding import FoundOrder
+from chassis.json import encode
+from chassis.schema.decoding import decode
+from orders import needs, queries
 from orders.models import DeletedOrder
 from orders.needs import COUNTED, Needs
+from orders.queries import FoundOrder
 
 _IN_DATA = ("customer_id", "total_amount", "reason", "items")
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def remember(connection: Connection, order: FoundOrder) -> None:
         "data": encode({name: order[name] for name in _IN_DATA}),
         "stock_owed": owed.stock,
         "bill_owed": owed.bill,
-        "request_id": finding.history(connection, order["id"])[0]["message_id"],
+        "request_id": queries.history(connection, order["id"])[0]["message_id"],
         "deleted_at": func.clock_timestamp(),
         "sweep_at": func.clock_timestamp(),
     }

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from chassis.event_handler import ReceivedEvent
-from orders import directory, mails
-from orders.directory import CustomerGone
+from chassis.messaging.event_handler import ReceivedEvent
+from orders.customer_replica import table as directory
+from orders.customer_replica.table import CustomerGone
+from orders.mail import table as mails
 
 
 def forget(connection: Connection, customer: CustomerGone, event_id: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, text, update
 
-from orders import finding, needs, repetition
+from orders import needs, queries, repetition
 from orders.models import Order
 
 LOOKED_AT, ASKED = 1000, 100
@@ -52,8 +52,8 @@ def _ask(connection: Connection, order_pks: Sequence[int]) -> Sequence[int]:
     """Ask about those of the orders that nobody has asked about; return their ids."""
     found = needs.unconfirmed(connection, order_pks, ASKED)
     for owed in found:
-        order = finding.get(connection, owed.order_pk)
-        first = finding.history(connection, owed.order_pk)[0]
+        order = queries.get(connection, owed.order_pk)
+        first = queries.history(connection, owed.order_pk)[0]
         repetition.add(connection, order, owed, first["message_id"])
     ids = [owed.order_pk for owed in found]
     connection.execute(update(Order).where(Order.id.in_(ids)).values(sweep_at=func.now()))

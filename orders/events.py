@@ -4,11 +4,11 @@ from datetime import datetime, timezone
 
 from sqlalchemy import Connection
 
-from chassis import outbox
-from chassis.broker import Exchange, Message
-from chassis.events import event
-from orders.directory import email_of
-from orders.finding import FoundOrder
+from chassis.messaging.cloudevents import event
+from chassis.messaging.topology import Exchange, Message
+from chassis.outbox import table as outbox
+from orders.customer_replica.table import email_of
+from orders.queries import FoundOrder
 
 EXCHANGE = Exchange("order_events", "topic")
 

@@ -12,15 +12,16 @@ from sqlalchemy import Connection, delete, func, insert, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
-from chassis.database import Database
 from chassis.errors import ConflictError
-from chassis.idempotency import KEPT
+from chassis.http.idempotency import KEPT
 from chassis.preconditions import Check
-from orders import deleted_orders, finding, states
+from chassis.storage.database import Database
+from orders import deleted_orders, queries
+from orders import status as states
 from orders.events import announce
-from orders.finding import FoundOrder
 from orders.models import Order, OrderLine
-from orders.moves import Cause, move, note
+from orders.queries import FoundOrder
+from orders.transitions import Cause, move, note
 
 _ATTEMPTS = 10  # to find an order_id that nobody has: the second one is needed once in a lifetime
 _BY_HAND = "cancelled on request"
@@ -68,7 +69,7 @@ class Orders:
                 return _earlier(connection, values["order_id"], request_key)
             _insert_lines(connection, order_pk, lines)
             note(connection, order_pk, None, values["status"], cause)
-            order = finding.get(connection, order_pk)
+            order = queries.get(connection, order_pk)
             announce(connection, "order.created", order, cause.source)
             connection.commit()
         _log("order created", order)
@@ -106,7 +107,7 @@ class Orders:
             statement = update(Order).where(Order.id == order_pk).values(**values)
             with _unique_order_id():
                 connection.execute(statement.values(updated_at=func.clock_timestamp()))
-            order = finding.get(connection, order_pk)
+            order = queries.get(connection, order_pk)
             announce(connection, "order.updated", order, cause.source)
             connection.commit()
         _log("order updated", order)
@@ -156,7 +157,7 @@ class Orders:
 
 
 def _checked(connection: Connection, order_pk: int, check: Check | None) -> FoundOrder:
-    order = finding.locked(connection, order_pk)
+    order = queries.locked(connection, order_pk)
     if check is not None:
         check(order)
     return order
@@ -174,7 +175,7 @@ def _forget(connection: Connection, request_key: UUID | None) -> None:
 
 def _earlier(connection: Connection, order_id: str | None, request_key: UUID | None) -> FoundOrder:
     """Return the order that this request has made before; without one, the name was taken."""
-    earlier = finding.of_request(connection, request_key) if request_key else None
+    earlier = queries.of_request(connection, request_key) if request_key else None
     if earlier is not None:
         return earlier
     raise _taken(order_id)

@@ -5,7 +5,7 @@ for which a participant's queue is missing would be lost to that participant, th
 takes it.
 """
 
-from chassis.broker import Binding, Queue, Topology, dead_letter_queue
+from chassis.messaging.topology import Binding, Queue, Topology, dead_letter_queue
 from orders.events import EXCHANGE
 
 INVENTORY, BILLING, MAIL = "inventory_inbox", "billing_inbox", "mail_inbox"

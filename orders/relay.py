@@ -2,8 +2,11 @@
 
 import threading
 
-from chassis import idempotency, inbox, relay
-from orders import figures, mails
+from chassis.http import idempotency
+from chassis.outbox import relay
+from chassis.storage import inbox
+from orders import statistics
+from orders.mail import table as mails
 from orders.participants import TOPOLOGY
 from orders.settings import Settings
 
@@ -14,4 +17,4 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, delete what has served its time, and add up figures."""
     retention = settings.retention
     expiries = [idempotency.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
-    relay.run(PROCESS, settings, TOPOLOGY, stop, expiries, [figures.fold])
+    relay.run(PROCESS, settings, TOPOLOGY, stop, expiries, [statistics.fold])

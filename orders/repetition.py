@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from chassis import outbox, trace
-from chassis.broker import Message
+from chassis import trace
+from chassis.messaging.topology import Message
+from chassis.outbox import table as outbox
 from orders import participants
 from orders.events import aggregate, order_event
-from orders.finding import FoundOrder
 from orders.needs import Needs
+from orders.queries import FoundOrder
 from orders.saga import SOURCE, bill
 
 

@@ -5,15 +5,16 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from chassis import conditional, idempotency, identity, parsing, quiet, trace
-from chassis.conditional import created, tagged
-from chassis.json_decoding import decode
-from chassis.paging import page
-from chassis.parsing import BIGINT
+from chassis import trace
+from chassis.http import access_log, caller, etag, idempotency
+from chassis.http import request as parsing
+from chassis.http.etag import created, tagged
+from chassis.http.paging import page
+from chassis.http.request import BIGINT
 from chassis.preconditions import Check
-from orders import figures, finding
-from orders.desk import Desk
-from orders.moves import Cause
+from chassis.schema.decoding import decode
+from orders import queries, statistics
+from orders.ordering import Desk
 from orders.schemas import (
     CUSTOMER_ID,
     ORDER_ID,
@@ -26,6 +27,7 @@ from orders.schemas import (
     new_order,
     status_change,
 )
+from orders.transitions import Cause
 
 PROCESS = "orders-api"
 
@@ -62,25 +64,25 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     def get_by_order_id(order_id: str) -> Response:
         key = parsing.identifier(_unslashed(order_id), ORDER_ID, "order_id")
         with database.read() as connection:
-            return _single(finding.get_by_order_id(connection, key))
+            return _single(queries.get_by_order_id(connection, key))
 
     @routes.get("/stats")
     def get_stats() -> Response:
-        quiet.if_watched()
+        access_log.if_watched()
         with database.read() as connection:
-            return jsonify(figures.stats(connection))
+            return jsonify(statistics.stats(connection))
 
     @routes.get("/<other(stats):order_pk>")
     def get_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.read() as connection:
-            return _single(finding.get(connection, key))
+            return _single(queries.get(connection, key))
 
     @routes.get("/<order_pk>/history")
     def get_history(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.read() as connection:
-            return jsonify([dict(change) for change in finding.history(connection, key)])
+            return jsonify([dict(change) for change in queries.history(connection, key)])
 
     @routes.put("/<other(stats):order_pk>")
     def change_order(order_pk: str) -> Response:
@@ -106,7 +108,7 @@ def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with (
         desk.orders.database.unit_of_work() as connection,
-        finding.find(connection, **chosen) as found,
+        queries.find(connection, **chosen) as found,
     ):
         return tagged(page(map(_shown, found), query.limit))
 
@@ -114,7 +116,7 @@ def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
 def _single(order: Mapping[str, Any]) -> Response:
     """Answer with one order, and with its name in events, which is the id of its bill."""
     response = tagged(jsonify(_shown(order)))
-    response.headers[identity.ORDER_UID] = str(order["uid"])
+    response.headers[caller.ORDER_UID] = str(order["uid"])
     return response
 
 
@@ -123,7 +125,7 @@ def _shown(order: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _check() -> Check | None:
-    return conditional.check(_shown)
+    return etag.check(_shown)
 
 
 def _unslashed(text: str) -> str:

@@ -12,16 +12,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection, case, func, update
 
-from chassis import outbox, trace
-from chassis.broker import Message
-from chassis.encoding import encode
-from chassis.event_handler import EventData, Reaction, ReceivedEvent
-from orders import deleted_orders, finding
+from chassis import trace
+from chassis.json import encode
+from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
+from chassis.messaging.topology import Message
+from chassis.outbox import table as outbox
+from orders import deleted_orders, queries
 from orders.events import aggregate
-from orders.finding import FoundOrder
 from orders.models import Order
-from orders.moves import Cause, move
 from orders.participants import BILLS
+from orders.queries import FoundOrder
+from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"
 # as it is written into the bill, of the many ways to write a UUID
@@ -143,7 +144,7 @@ def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     """Lock the orders that a batch is about, in one order: no two batches wait for each other."""
     named = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
     uids = [uid for uid in named if uid]
-    finding.lock_by_uid(connection, uids)
+    queries.lock_by_uid(connection, uids)
     deleted_orders.lock(connection, uids)
 
 
@@ -165,8 +166,8 @@ def _order_in(
 ) -> FoundOrder | None:
     """Return the order, locked, if it has items and is in `status`; else there is nothing to do."""
     uid = data.order_uid
-    found = finding.lock_by_uid(connection, [uid]) if uid else []
-    order = finding.get(connection, found[0]) if found else None
+    found = queries.lock_by_uid(connection, [uid]) if uid else []
+    order = queries.get(connection, found[0]) if found else None
     if order is not None and order["items"] and order["status"] == status:
         return order
     extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}

@@ -8,12 +8,12 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from chassis.errors import FieldError, InvalidError
-from chassis.fields import BigInt, Money, Schema, ShortReference, whole_number
-from chassis.moments import QueryMoment
-from chassis.paging import Page
-from chassis.validation import validated
-from orders.checkout import MAX_QUANTITY
-from orders.states import Status
+from chassis.http.paging import Page
+from chassis.schema.fields import BigInt, Money, Schema, ShortReference, whole_number
+from chassis.schema.timestamps import QueryMoment
+from chassis.schema.validation import validated
+from orders.pricing import MAX_QUANTITY
+from orders.status import Status
 
 MAX_ITEMS = 100
 

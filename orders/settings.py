@@ -18,8 +18,8 @@ from chassis.settings import (
     read_broker,
     read_upstream,
 )
-from orders import mail_settings
-from orders.mail_settings import MailSettings
+from orders.mail import settings as mail_settings
+from orders.mail.settings import MailSettings
 
 
 class Retention(RetentionSettings):

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from prometheus_client import Gauge
 
-from chassis.database import Database, is_outage
 from chassis.errors import first_line
+from chassis.storage.database import Database, is_outage
 from orders import deleted_orders, earlier_sales, needs, sweeping
 
 ORDERS_STUCK = Gauge("orders_stuck", "Orders whose step was sent again, and that do not go on")

@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Update, func, update
 
-from chassis import outbox
-from orders import deleted_orders, finding, needs, repetition
+from chassis.outbox import table as outbox
+from orders import deleted_orders, needs, queries, repetition
 from orders.events import aggregate
-from orders.finding import FoundOrder
 from orders.models import DeletedOrder, Order
 from orders.needs import Needs
+from orders.queries import FoundOrder
 
 LOOKED_AT, RESENT = 1000, 100
 """How many orders a round looks at, and for how many it sends something, at most."""
@@ -60,8 +60,8 @@ def sweep(connection: Connection, older_than: timedelta, pause: timedelta) -> Sw
         connection.execute(update(Order).where(Order.id.in_(settled)).values(sweep_at=None))
     unsettled = [lacking for lacking in found if lacking][:RESENT]
     for lacking in unsettled:
-        order = finding.get(connection, lacking.order_pk)
-        request_id = finding.history(connection, lacking.order_pk)[0]["message_id"]
+        order = queries.get(connection, lacking.order_pk)
+        request_id = queries.history(connection, lacking.order_pk)[0]["message_id"]
         own = update(Order).where(Order.id == lacking.order_pk)
         _send_again(connection, order, lacking, request_id, own, pause)
     deleted = _sweep_deleted(connection, older_than, pause)

@@ -1,6 +1,6 @@
 """What granian's workers load."""
 
-from chassis import server
+from chassis.http import server
 from orders.app import create_app
 from orders.routes import PROCESS
 from orders.settings import load

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chassis import database, logs
-from local.homes import private_home
-from local.ports import free_port
-from local.postgres import Postgres
-from local.rabbitmq import RabbitMQ
-from local.stack import Stack
+from chassis import logs
+from chassis.storage import database
 from tests import side_by_side
+from tools.stack.ports import free_port
+from tools.stack.servers.data_directories import private_home
+from tools.stack.servers.postgres import Postgres
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.stack import Stack
 
 Logged = Callable[[], list[dict[str, Any]]]
 PASSWORD = "a password of the tests'"

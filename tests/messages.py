@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT
 
 TEXT = (CHECKOUT / "docs" / "messages.md").read_text()
 EVENTS_OF_OTHERS = "ecommerce.order.create"

@@ -4,7 +4,15 @@ from typing import Any
 
 from openapi_schema_validator import OAS30Validator
 
-from postman.document import FILE, METHODS, Operation, examples, operations, raw, resolved
+from tools.postman.document import (
+    FILE,
+    METHODS,
+    Operation,
+    examples,
+    operations,
+    raw,
+    resolved,
+)
 
 __all__ = ["FILE", "METHODS", "Operation", "examples", "operations", "raw", "resolved", "validator"]
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local import processes
-from local.postgres import Postgres
-from local.rabbitmq import RabbitMQ
-from local.stack import Server
+from tools.stack import processes
+from tools.stack.servers.postgres import Postgres
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.stack import Server
 
 
 @contextmanager

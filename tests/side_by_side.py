@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from local import ports
+from tools.stack import ports
 
 # that each process may need for servers and a stack, in bytes
 MEMORY = 3 * 1024**3

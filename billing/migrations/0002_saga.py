@@ -5,7 +5,7 @@ Revision ID: billing_0002
 
 from alembic import op
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "billing_0002"
 down_revision = "billing_0001"

@@ -3,7 +3,7 @@
 Revision ID: billing_0004
 """
 
-from chassis.migrations.normalization import normalize
+from chassis.storage.migrations.normalization import normalize
 
 revision = "billing_0004"
 down_revision = "billing_0003"

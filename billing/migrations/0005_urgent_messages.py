@@ -3,7 +3,7 @@
 Revision ID: billing_0005
 """
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "billing_0005"
 down_revision = "billing_0004"

@@ -3,7 +3,7 @@
 Revision ID: customers_0002
 """
 
-from chassis.migrations.normalization import normalize
+from chassis.storage.migrations.normalization import normalize
 
 revision = "customers_0002"
 down_revision = "customers_0001"

@@ -5,7 +5,7 @@ Revision ID: customers_0004
 
 from alembic import op
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "customers_0004"
 down_revision = "customers_0003"

@@ -3,7 +3,7 @@
 Revision ID: customers_0005
 """
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "customers_0005"
 down_revision = "customers_0004"

@@ -5,7 +5,7 @@ Revision ID: gateway_0001
 
 from alembic import op
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "gateway_0001"
 down_revision = None

@@ -5,7 +5,7 @@ Revision ID: gateway_0002
 
 from alembic import op
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "gateway_0002"
 down_revision = "gateway_0001"

@@ -3,7 +3,7 @@
 Revision ID: gateway_0005
 """
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "gateway_0005"
 down_revision = "gateway_0004"

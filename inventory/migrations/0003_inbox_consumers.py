@@ -3,7 +3,7 @@
 Revision ID: inventory_0003
 """
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "inventory_0003"
 down_revision = "inventory_0002"

@@ -3,7 +3,7 @@
 Revision ID: inventory_0005
 """
 
-from chassis.migrations.normalization import normalize
+from chassis.storage.migrations.normalization import normalize
 
 revision = "inventory_0005"
 down_revision = "inventory_0004"

@@ -5,7 +5,7 @@ Revision ID: inventory_0007
 
 from alembic import op
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "inventory_0007"
 down_revision = "inventory_0006"

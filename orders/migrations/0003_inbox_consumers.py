@@ -3,7 +3,7 @@
 Revision ID: orders_0003
 """
 
-from chassis.migrations import tables
+from chassis.storage.migrations import tables
 
 revision = "orders_0003"
 down_revision = "orders_0002"

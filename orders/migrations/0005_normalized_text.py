@@ -3,7 +3,7 @@
 Revision ID: orders_0005
 """
 
-from chassis.migrations.normalization import normalize, normalize_unique
+from chassis.storage.migrations.normalization import normalize, normalize_unique
 
 revision = "orders_0005"
 down_revision = "orders_0004"

@@ -6,8 +6,8 @@ Revision ID: orders_0009
 from alembic import op
 from sqlalchemy import Connection, text
 
-from chassis.encoding import encode
-from chassis.json_decoding import decode
+from chassis.json import encode
+from chassis.schema.decoding import decode
 
 revision = "orders_0009"
 down_revision = "orders_0008"

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver import Chrome
 
-from local.stack import Stack
 from tests.browser import chromium
 from tests.browser.page import Page
+from tools.stack.stack import Stack
 
 
 @pytest.fixture(scope="session")

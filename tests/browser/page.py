@@ -4,7 +4,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from local.waiting import wait_until
+from tools.stack.waiting import wait_until
 
 
 class Page:

@@ -4,9 +4,9 @@ import argparse
 import time
 from pathlib import Path
 
-from local.waiting import wait_until
 from tests.browser import chromium
 from tests.browser.page import Page
+from tools.stack.waiting import wait_until
 
 
 def take(address: str, file: Path, width: int, scheme: str, seconds: float) -> None:

@@ -2,9 +2,9 @@
 
 from selenium.webdriver import Chrome
 
-from local.stack import Stack
 from tests.browser import chromium
 from tests.browser.page import Page
+from tools.stack.stack import Stack
 
 MOVIES, ORDERS = "#operations-movies-listMovies", "#operations-orders-listOrders"
 STATUS = ".live-responses-table .response .response-col_status"

@@ -9,13 +9,13 @@ import pytest
 import requests
 from selenium.webdriver.common.keys import Keys
 
-from local.layout import PROCESSES, SERVICES
-from local.stack import Stack
-from local.status import queue_depths
-from local.waiting import wait_until
 from tests.browser import chromium
 from tests.browser.page import Page
 from tests.outages import stopped
+from tools.stack.layout import PROCESSES, SERVICES
+from tools.stack.stack import Stack
+from tools.stack.status import queue_depths
+from tools.stack.waiting import wait_until
 
 TRIES = 8  # on a machine that is busy with other things
 CONSUMER = '[data-key^="billing-consumer:"]'

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 from selenium.webdriver import Chrome
 
 from chassis.settings import DatabaseSettings
-from local.ports import free_port
 from tests.browser import chromium
 from tests.browser.page import Page
 from tests.service.served import API_TOKEN, Served, gateway_variables, serving
+from tools.stack.ports import free_port
 
 
 @pytest.fixture(scope="module")

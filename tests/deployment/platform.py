@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import requests
 
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.deployment.vagrant import Vagrant, on_each
+from tools.stack.waiting import wait_until
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 URL = "http://localhost:8080"

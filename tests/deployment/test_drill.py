@@ -2,8 +2,8 @@
 
 import pytest
 
-from local.waiting import wait_until
 from tests.deployment.platform import SECONDS, Platform, create_customer
+from tools.stack.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 

@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 import requests
 
-from local.waiting import wait_until
 from tests.deployment.platform import (
     POLL,
     SECONDS,
@@ -18,6 +17,7 @@ from tests.deployment.platform import (
     create_product,
 )
 from tests.deployment.vagrant import MACHINES, on_each
+from tools.stack.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 PM2_PID = "/var/lib/crud-master/pm2/pm2.pid"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from local.waiting import wait_until
 from tests.deployment.conftest import ENV
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
+from tools.stack.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import requests
 
-from local import waiting
 from tests.deployment.platform import POLL, PROCESSES, SECONDS, URL, Platform
+from tools.stack import waiting
 
 pytestmark = pytest.mark.usefixtures("whole_again")
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import requests
 
-from local.waiting import wait_until
 from tests.deployment.platform import SECONDS, URL, Platform, create_customer, create_product
 from tests.deployment.vagrant import CHECKOUT
+from tools.stack.waiting import wait_until
 
 
 def test_the_walk_through_movies(platform: Platform) -> None:

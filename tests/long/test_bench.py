@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.nginx import PROGRAM
-from bench.rows import hanging, reads
-from local.layout import CHECKOUT, INSTALLED
+from tools.bench.nginx import PROGRAM
+from tools.bench.scenarios import hanging, reads
+from tools.stack.layout import CHECKOUT, INSTALLED
 
 RIVALS = {
     "reads": {reads.GATEWAY, reads.DIRECT, reads.NGINX, reads.NAIVE, reads.PLAIN},

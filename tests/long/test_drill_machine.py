@@ -18,18 +18,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from local.drill import goods, saga
-from local.drill.client import Client
-from local.drill.judge import Judge, compare
-from local.drill.ledger import Ledger, Request, Verdict
-from local.drill.mix import Mix
-from local.drill.recovery import settle
-from local.drill.stack_platform import StackPlatform
-from local.errors import StackError
-from local.layout import PROCESSES, SERVICES
-from local.stack import Stack
-from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS
+from tools.drills.checks import saga
+from tools.drills.checks.checker import Judge, compare
+from tools.drills.checks.recovery import settle
+from tools.drills.targets.stack_platform import StackPlatform
+from tools.drills.workload import fixtures
+from tools.drills.workload.client import Client
+from tools.drills.workload.history import Ledger, Request, Verdict
+from tools.drills.workload.request_generator import Mix
+from tools.stack.errors import StackError
+from tools.stack.layout import PROCESSES, SERVICES
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 APIS = ("gateway", "inventory-api", "billing-api", "orders-api", "customers-api")
 WORKERS = tuple(process.name for process in PROCESSES if process.name not in APIS)
@@ -49,7 +50,7 @@ class Faults(RuleBasedStateMachine):
         wait_until(self.platform.is_whole, 60, "the stack to be whole", poll=0.5)
         self.client = Client(self.platform.url, self.platform.token)
         self.ledger = Ledger()
-        own, stock = goods.make(self.client, uuid4().hex[:8])
+        own, stock = fixtures.make(self.client, uuid4().hex[:8])
         self.stock = stock
         self.mix = Mix(own, random.Random(5))
         dead = {q: n for q, n in self.platform.depths().items() if q.endswith(DEAD_LETTERS)}

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from chassis import broker
+from chassis.messaging import topology
 from chassis.settings import BrokerSettings
 
 
 def connect(settings: BrokerSettings) -> pika.BlockingConnection:
     """Connect without heartbeats: a test that waits for something else answers none."""
-    parameters = broker.parameters(settings, "test")
+    parameters = topology.parameters(settings, "test")
     parameters.heartbeat = 0
     return pika.BlockingConnection(parameters)
 
@@ -24,6 +24,6 @@ def channel_with_empty(settings: BrokerSettings, *queues: str) -> Iterator[Block
         channel = connection.channel()
         channel.confirm_delivery()
         for name in queues:
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
             channel.queue_purge(name)
         yield channel

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis import migrations, web
-from chassis.database import Database
-from chassis.publisher import Publisher
+from chassis.http import app as web
+from chassis.http.upstream import UpstreamClient
+from chassis.messaging.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -23,7 +23,8 @@ from chassis.settings import (
     ServerSettings,
     Upstream,
 )
-from chassis.upstream import UpstreamClient
+from chassis.storage import migrations
+from chassis.storage.database import Database
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
@@ -34,14 +35,14 @@ from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
-from local.ports import free_port
-from local.postgres import Postgres
-from local.rabbitmq import RabbitMQ
 from orders.app import create_app as create_orders
-from orders.mail_settings import MailSettings
+from orders.mail.settings import MailSettings
 from orders.settings import Settings as OrdersSettings
 from tests.conftest import DATABASES, PASSWORD
 from tests.service.raw_upstream import RawUpstream
+from tools.stack.ports import free_port
+from tools.stack.servers.postgres import Postgres
+from tools.stack.servers.rabbitmq import RabbitMQ
 
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
 NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 from pydantic import SecretStr
 
-from chassis import migrations
 from chassis.settings import DatabaseSettings
-from local.homes import private_home
-from local.ports import free_port
-from local.postgres import Postgres
+from chassis.storage import migrations
 from tests.conftest import DATABASES, PASSWORD
+from tools.stack.ports import free_port
+from tools.stack.servers.data_directories import private_home
+from tools.stack.servers.postgres import Postgres
 
 
 @contextmanager

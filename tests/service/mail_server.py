@@ -12,7 +12,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from orders.mail_settings import MailSettings
+from orders.mail.settings import MailSettings
 from orders.settings import Settings
 
 

@@ -16,14 +16,14 @@ from flask import Flask
 from pika.adapters.blocking_connection import BlockingChannel
 from werkzeug.serving import make_server
 
-from chassis import events
-from chassis.delivery import Delivery
-from chassis.event_handler import EventHandler
+from chassis.messaging import cloudevents
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.event_handler import EventHandler
 from chassis.settings import BrokerSettings
-from local.waiting import wait_until
 from orders.settings import Settings
 from tests.service.amqp import connect
 from tests.service.process import ROOT, Process, environment
+from tools.stack.waiting import wait_until
 
 SECONDS = 30.0
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -54,7 +54,7 @@ def received(handler: EventHandler, type: str, data: Any, second: int | None = N
         second: when, counted from the beginning of 2026; now without it.
     """
     time = None if second is None else EPOCH + timedelta(seconds=second)
-    message = events.event("", type, "test", data, time=time)
+    message = cloudevents.event("", type, "test", data, time=time)
     properties = pika.BasicProperties(message_id=message.id, headers=dict(message.headers))
     # the handler looks at the body and the headers alone
     channel: Any = None
@@ -92,7 +92,7 @@ def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
 
 def publish(channel: BlockingChannel, type: str, data: Any, id: UUID | None = None) -> None:
     """Publish an event of an order, as orders-relay does."""
-    message = events.event("order_events", type, "orders-api", data, id=id)
+    message = cloudevents.event("order_events", type, "orders-api", data, id=id)
     properties = pika.BasicProperties(
         message_id=message.id, headers=dict(message.headers), content_type=message.content_type
     )

@@ -10,10 +10,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
-from orders.finding import FoundOrder
-from orders.moves import Cause
+from chassis.storage.database import Database
 from orders.orders import Orders
+from orders.queries import FoundOrder
+from orders.transitions import Cause
 from tests.service.answers import JSON, content
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"

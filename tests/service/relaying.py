@@ -3,9 +3,9 @@
 import threading
 from contextlib import closing
 
-from chassis.broker import Topology
-from chassis.publisher import Publisher
-from chassis.relay import Relay
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Topology
+from chassis.outbox.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 
 

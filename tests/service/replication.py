@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local.homes import private_home
-from local.ports import free_port
-from local.postgres import ACCESS, SUPERUSER, Postgres, binary
+from tools.stack.ports import free_port
+from tools.stack.servers.data_directories import private_home
+from tools.stack.servers.postgres import ACCESS, SUPERUSER, Postgres, binary
 
 OPTIONS = {"wal_level": "replica", "max_wal_senders": "4"}
 REPLICATION = "local replication all trust\n"

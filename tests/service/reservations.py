@@ -7,9 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from chassis.broker import Message
-from chassis.database import Database
-from chassis.events import event
+from chassis.messaging.cloudevents import event
+from chassis.messaging.topology import Message
+from chassis.storage.database import Database
 
 EXCHANGE, QUEUE, DEAD = "order_events", "inventory_inbox", "inventory_inbox.dlq"
 CREATED, CANCELLED, COMPLETED = "order.created", "order.cancelled", "order.completed"

@@ -14,10 +14,10 @@ import requests
 from pydantic import SecretStr
 
 from chassis.settings import BrokerSettings, DatabaseSettings
-from local.ports import free_port
-from local.waiting import wait_until
 from tests.conftest import DATABASES
 from tests.service.process import ROOT, broker_variables, database_variables
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 API_TOKEN = "bootstrap-token-of-the-tests!"
 SECONDS = 60.0

@@ -9,7 +9,7 @@ from flask import Flask, Response, request
 from werkzeug.serving import make_server
 
 from chassis.settings import Upstream
-from local.ports import free_port
+from tools.stack.ports import free_port
 
 PRODUCTS: dict[int, tuple[str, str]] = {
     1: ("The Matrix, DVD", "9.99"),

@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 from billing import bills
 from billing.app import create_app
 from billing.settings import Settings
-from chassis.database import Database
 from chassis.settings import BrokerSettings, DatabaseSettings
+from chassis.storage.database import Database
 from tests.service.answers import content, problem, walked
 from tests.service.conftest import SERVER, port
 

@@ -9,17 +9,17 @@ from sqlalchemy import text
 
 from billing.consumer import PROCESS
 from billing.events import ORDER_CANCELLED, RELAY_TOPOLOGY
-from billing.recording import BillHandler, ReceivedBill
+from billing.handlers.bill_recorder import BillHandler, ReceivedBill
+from billing.handlers.order_cancelled import REACTIONS
 from billing.schemas import BillMessage, CancelledOrder
-from billing.voiding import REACTIONS
 from chassis import trace
-from chassis.database import Database
-from chassis.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import BrokerSettings, DatabaseSettings
-from local.waiting import wait_until
+from chassis.storage.database import Database
 from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.relaying import relay_until
+from tools.stack.waiting import wait_until
 
 SECONDS = 90.0
 CLIENTS, PIECE = 20_000, 1000

@@ -20,18 +20,20 @@ from sqlalchemy import text
 
 from billing.__main__ import dlq
 from billing.settings import Settings
-from chassis import broker, migrations, worker
-from chassis.database import Database
-from chassis.events import event
+from chassis.http import process as worker
+from chassis.messaging import topology
+from chassis.messaging.cloudevents import event
 from chassis.settings import BrokerSettings
-from local.errors import StackError
-from local.homes import private_home
-from local.ports import free_port
-from local.postgres import Postgres
-from local.waiting import wait_until
+from chassis.storage import migrations
+from chassis.storage.database import Database
 from tests.conftest import DATABASES, PASSWORD
 from tests.service.amqp import connect
 from tests.service.process import Process, environment
+from tools.stack.errors import StackError
+from tools.stack.ports import free_port
+from tools.stack.servers.data_directories import private_home
+from tools.stack.servers.postgres import Postgres
+from tools.stack.waiting import wait_until
 
 QUEUE, ORDERS, INBOX = "billing_queue", "order_bills", "billing_inbox"
 LISTENER = "debug-billing-events"
@@ -77,7 +79,7 @@ class Wire:
 
     def clear(self, queue: str) -> None:
         """Have a queue there, and nothing in it."""
-        self._channel.queue_declare(queue, durable=True, arguments=broker.QUORUM)
+        self._channel.queue_declare(queue, durable=True, arguments=topology.QUORUM)
         self._channel.queue_purge(queue)
 
     def delete(self, queue: str) -> None:
@@ -122,7 +124,7 @@ def wire(billing_settings: Settings) -> Iterator[Wire]:
         channel.exchange_declare("billing_events", "topic", durable=True)
         own = [name for queue in (QUEUE, ORDERS, INBOX) for name in (queue, f"{queue}.dlq")]
         for name in (*own, LISTENER):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(INBOX, "order_events", "order.cancelled")
         channel.queue_bind(LISTENER, "billing_events", "bill.recorded")

@@ -18,14 +18,14 @@ from sqlalchemy import text
 from billing import bills
 from billing.consumer import PROCESS
 from billing.events import ORDER_CANCELLED
-from billing.recording import BillHandler, ReceivedBill
+from billing.handlers.bill_recorder import BillHandler, ReceivedBill
+from billing.handlers.order_cancelled import REACTIONS
 from billing.schemas import BillMessage, CancelledOrder
-from billing.voiding import REACTIONS
 from chassis import trace
-from chassis.database import Database
-from chassis.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import DatabaseSettings
-from local.waiting import wait_until
+from chassis.storage.database import Database
+from tools.stack.waiting import wait_until
 
 Row = dict[str, Any]
 VALUES: Row = {"user_id": "usr_1", "number_of_items": 3, "total_amount": Decimal("99.97")}

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pika.exceptions import ChannelClosedByBroker
 
-from local import status
-from local.amqp import connect
-from local.rabbitmq import RabbitMQ
-from local.status import queue_depths
-from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEFAULT_QUEUE_TYPE_SINCE, consumed_queues
+from tools.stack import status
+from tools.stack.servers.amqp import connect
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.status import queue_depths
+from tools.stack.waiting import wait_until
 
 COLUMNS = ("name", "type", "policy")
 SECONDS = 60.0

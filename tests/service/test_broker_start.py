@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from local import status
-from local.layout import CHECKOUT
-from local.rabbitmq import RabbitMQ
-from local.startup import serves
 from provisioning.rabbitmq import queues
+from tools.stack import status
+from tools.stack.layout import CHECKOUT
+from tools.stack.lifecycle import serves
+from tools.stack.servers.rabbitmq import RabbitMQ
 
 Break = Callable[[RabbitMQ], object]
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from inventory import movies
 from tests.service.answers import problem
 

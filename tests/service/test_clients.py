@@ -7,8 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.settings import read
-from gateway.clients import Clients
-from gateway.edge_settings import EdgeSettings
+from gateway.edge.forwarded import Clients
+from gateway.edge.settings import EdgeSettings
 from tests.conftest import Logged
 from tests.service.raw_upstream import RawUpstream
 

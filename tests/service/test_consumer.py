@@ -16,20 +16,20 @@ from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from billing.recording import BillHandler
+from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings
-from chassis import broker
-from chassis.broker import Queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.dead_letter_office import DeadLetterOffice
-from chassis.dead_letters import DeadLetters
 from chassis.errors import BrokerUnavailableError
-from local.postgres import Postgres
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
+from chassis.messaging import topology as broker
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.dead_letters import DeadLetters
+from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.messaging.topology import Queue
+from chassis.storage.database import Database
 from tests.at_work import at_work
 from tests.service.amqp import channel_with_empty, connect
+from tools.stack.servers.postgres import Postgres
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}

@@ -10,12 +10,12 @@ from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 
 from billing.settings import Settings
-from chassis.database import Database
-from local.ports import free_port
-from local.waiting import wait_until
+from chassis.storage.database import Database
 from tests.service import test_consumer
 from tests.service.process import Process, environment
 from tests.service.test_consumer import DEAD, GOOD, QUEUE, rows, wait_for_rows, waiting
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 channel, missing_table = test_consumer.channel, test_consumer.missing_table
 SECONDS = 120.0

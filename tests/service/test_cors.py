@@ -7,8 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.settings import read
-from gateway import cors
-from gateway.edge_settings import EdgeSettings
+from gateway.edge import cors
+from gateway.edge.settings import EdgeSettings
 from tests.service.raw_upstream import RawUpstream
 
 MOVIES, ORIGIN = "/api/movies", "https://shop.example"

@@ -18,17 +18,17 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from billing.recording import BillHandler
+from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings, load
-from chassis import batches, consumer
-from chassis.broker import Queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.delivery import Delivery
-from chassis.suspects import Suspects
-from local.waiting import wait_until
+from chassis.messaging import batches, consumer
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.topology import Queue
+from chassis.storage.database import Database
 from tests.service.amqp import channel_with_empty
 from tests.service.process import ROOT, environment
+from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "crashing_queue", "crashing_queue.dlq"
 GOOD = {"user_id": "good", "number_of_items": 3, "total_amount": 99.97}

@@ -17,12 +17,12 @@ from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from werkzeug.test import TestResponse
 
-from chassis import outbox
-from chassis.database import Database
+from chassis.outbox import table as outbox
+from chassis.storage.database import Database
 from customers.customers import Customers
 from customers.models import Customer
-from local.waiting import wait_until
 from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tools.stack.waiting import wait_until
 
 CUSTOMERS, CLIENTS = "/api/customers", "/api/clients"
 BOTH = pytest.mark.parametrize("path", [CUSTOMERS, CLIENTS])

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
+from chassis.storage.database import Database
 
 PID = text("SELECT pg_backend_pid()")
 

@@ -10,10 +10,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import BasicProperties
 from sqlalchemy import text
 
-from chassis.consumer import ALONE_ABOVE
-from chassis.database import Database, is_doubtful, is_outage
+from chassis.messaging.consumer import ALONE_ABOVE
+from chassis.storage.database import Database, is_doubtful, is_outage
 from chassis.window import PREFETCH
-from local.waiting import wait_until
 from tests.service import test_consumer
 from tests.service.answers import problem
 from tests.service.test_consumer import (
@@ -26,6 +25,7 @@ from tests.service.test_consumer import (
     wait_for_rows,
     waiting,
 )
+from tools.stack.waiting import wait_until
 
 channel, consume = test_consumer.channel, test_consumer.consume
 Consume = Callable[[], threading.Event]

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from chassis import database
-from chassis.database import Database, streamed
 from chassis.settings import DatabaseSettings
-from local.postgres import Postgres
+from chassis.storage import database
+from chassis.storage.database import Database, streamed
 from tests.outages import frozen
 from tests.service.databases import own_database
+from tools.stack.servers.postgres import Postgres
 
 NUMBERS = text("SELECT * FROM generate_series(1, 5000) AS number")
 LIMIT = 1.0

@@ -16,9 +16,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from chassis import database, migrations
-from chassis import relay as chassis_relay
-from chassis.database import Database
+from chassis.outbox import relay as chassis_relay
+from chassis.storage import database, migrations
+from chassis.storage.database import Database
 from inventory import consumer, relay
 from inventory.app import create_app
 from inventory.settings import Settings

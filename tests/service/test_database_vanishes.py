@@ -10,21 +10,21 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from chassis import database
-from chassis.database import Database
-from chassis.database import _has_something_to_read as is_ended
 from chassis.settings import BrokerSettings
+from chassis.storage import database
+from chassis.storage.database import Database
+from chassis.storage.database import _has_something_to_read as is_ended
 from inventory.app import create_app
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
-from local.drill.network import Network
-from local.drill.platform import Unsuitable
-from local.errors import StackError
 from tests.at_work import at_work
 from tests.service.conftest import NOWHERE, SERVER, port
 from tests.service.databases import own_database
 from tests.service.mailing import eventually
 from tests.service.relaying import relay_until
+from tools.drills.targets.network import Network
+from tools.drills.targets.platform import Unsuitable
+from tools.stack.errors import StackError
 
 BOUND = 30.0  # three times what the settings of the connections lead to
 UNSENT = "outbox WHERE sent_at IS NULL"

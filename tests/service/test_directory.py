@@ -9,19 +9,20 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis.database import Database
-from chassis.delivery import RejectedError
 from chassis.errors import UnavailableError, UpstreamError
-from chassis.event_handler import EventHandler
-from chassis.service_client import ServiceClient
+from chassis.http.client import ServiceClient
+from chassis.messaging.delivery import RejectedError
+from chassis.messaging.event_handler import EventHandler
 from chassis.settings import Upstream
-from local.ports import free_port
-from orders import directory, directory_api
+from chassis.storage.database import Database
 from orders.consumer import PROCESS
-from orders.directory import REACTIONS, CustomerData, email_of, find, learn
+from orders.customer_replica import api as directory_api
+from orders.customer_replica import table as directory
+from orders.customer_replica.table import REACTIONS, CustomerData, email_of, find, learn
 from orders.settings import Settings
 from tests.service.mailing import received, run_command, served
 from tests.service.raw_upstream import RawUpstream, answering
+from tools.stack.ports import free_port
 
 CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.deleted"
 

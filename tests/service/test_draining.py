@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 
-from chassis import draining
+from chassis.messaging import drain_command
 from chassis.settings import BrokerSettings
-from local import status
-from local.rabbitmq import RabbitMQ
 from tests.service.amqp import channel_with_empty, connect
+from tools.stack import status
+from tools.stack.servers.rabbitmq import RabbitMQ
 
 FORMER, TODAY = "bills-before", "bills-today"
 QUEUES = (FORMER, f"{FORMER}.dlq", TODAY, f"{TODAY}.dlq")
@@ -30,7 +30,7 @@ def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
 
 def drain(settings: BrokerSettings, queue: str) -> tuple[int, str]:
     """Run the command; its exit status and what it said."""
-    command = draining.command(lambda: settings.for_queue(TODAY))
+    command = drain_command.command(lambda: settings.for_queue(TODAY))
     done = CliRunner().invoke(command, [queue])
     return done.exit_code, done.output
 

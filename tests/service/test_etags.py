@@ -7,8 +7,8 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
+from chassis.storage.database import Database
 from tests.service.served import gateway_variables, inventory_variables, serving
 
 NEW = {

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from billing import former_queues
-from chassis.database import Database
-from local.waiting import wait_until
+from chassis.storage.database import Database
 from tests.at_work import at_work
 from tests.service.databases import own_database
+from tools.stack.waiting import wait_until
 
 
 @pytest.fixture

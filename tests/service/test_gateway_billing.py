@@ -11,18 +11,18 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
-from chassis.database import Database
-from chassis.publisher import Publisher, State
+from chassis.messaging import topology as broker
+from chassis.messaging.publisher import Publisher, State
 from chassis.settings import BrokerSettings
+from chassis.storage.database import Database
 from gateway.app import bill_topology, create_app, create_publisher
 from gateway.settings import Settings
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import frozen, stopped
 from tests.service.amqp import connect
 from tests.service.relaying import relay_until
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 QUEUE = "billing_queue"
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}

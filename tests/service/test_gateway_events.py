@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from chassis import outbox
-from chassis.broker import Message
-from chassis.database import Database
+from chassis.messaging.topology import Message
+from chassis.outbox import table as outbox
+from chassis.storage.database import Database
 from gateway import events
-from local.postgres import Postgres
 from tests.service.events_api import (
     DATA,
     JSON,
@@ -31,6 +30,7 @@ from tests.service.events_api import (
     shown,
     write,
 )
+from tools.stack.servers.postgres import Postgres
 
 MAX_BYTES = 262_144
 WILD_STRINGS = st.text(st.sampled_from(["\0", "\ud83d", "\ude00", "\udfff", "é", "a"]), max_size=4)

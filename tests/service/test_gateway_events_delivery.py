@@ -14,14 +14,12 @@ from hypothesis import given
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
-from chassis.database import Database
+from chassis.messaging import topology as broker
 from chassis.settings import BrokerSettings
+from chassis.storage.database import Database
 from gateway import events
 from gateway.app import bill_topology
 from gateway.settings import Settings
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import stopped
 from tests.service.amqp import connect
@@ -39,6 +37,8 @@ from tests.service.events_api import (
 from tests.service.process import Process, environment
 from tests.service.relaying import relay_until
 from tests.service.served import gateway_variables
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 
 def relaying(settings: Settings) -> AbstractContextManager[object]:

@@ -9,9 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis import migrations
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
+from chassis.storage import migrations
+from chassis.storage.database import Database
 from gateway import events
 from tests.service.events_api import listed, posted
 

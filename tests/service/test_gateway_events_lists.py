@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from tests.service.events_api import faults, listed, posted, read, shown
 
 

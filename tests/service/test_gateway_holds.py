@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from chassis.database import Database
+from chassis.http.upstream import IN_FLIGHT
 from chassis.settings import BrokerSettings, DatabaseSettings
-from chassis.upstream import IN_FLIGHT
-from local.waiting import wait_until
+from chassis.storage.database import Database
 from tests.service.process import broker_variables
 from tests.service.raw_upstream import RawUpstream, silent
 from tests.service.served import SECONDS, Served, gateway_variables, serving
+from tools.stack.waiting import wait_until
 
 WORKERS = 2
 ALL = WORKERS * IN_FLIGHT

@@ -15,11 +15,11 @@ import pytest
 import requests
 from sqlalchemy import text
 
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
-from local import processes
+from chassis.storage.database import Database
 from tests.service.process import database_variables
 from tests.service.served import Served, inventory_variables, no_broker, serving
+from tools.stack import processes
 
 POSTERS, READERS, READS = 64, 4, 20
 Settings = Callable[[str], DatabaseSettings]

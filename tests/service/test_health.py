@@ -15,20 +15,21 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from chassis import database, migrations, web
-from chassis.database import Database
-from chassis.publisher import Publisher
-from chassis.relay import Relay
+from chassis.http import app as web
+from chassis.messaging.publisher import Publisher
+from chassis.outbox.relay import Relay
 from chassis.settings import DatabaseSettings
+from chassis.storage import database, migrations
+from chassis.storage.database import Database
 from inventory.app import create_app
 from inventory.settings import Settings
-from local import processes
-from local.homes import private_home
-from local.ports import free_port
-from local.postgres import Postgres
-from local.waiting import wait_until
 from tests.conftest import DATABASES, PASSWORD
 from tests.service.conftest import NOWHERE, SERVER, port
+from tools.stack import processes
+from tools.stack.ports import free_port
+from tools.stack.servers.data_directories import private_home
+from tools.stack.servers.postgres import Postgres
+from tools.stack.waiting import wait_until
 
 Stoppable = tuple[FlaskClient, Postgres]
 

@@ -13,11 +13,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from werkzeug.test import TestResponse
 
-from chassis import idempotency, parsing, web
-from chassis.database import Database
 from chassis.errors import ConflictError, UnavailableError
-from chassis.fields import Schema, Title
+from chassis.http import app as web
+from chassis.http import idempotency
+from chassis.http import request as parsing
+from chassis.schema.fields import Schema, Title
 from chassis.settings import DatabaseSettings
+from chassis.storage.database import Database
 
 KEY = {"Idempotency-Key": "key-1"}
 SECONDS = 60.0

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis import idempotency
-from chassis.database import Database
+from chassis.http import idempotency
+from chassis.storage.database import Database
 from tests.service.answers import content, fields
 
 SERVICES = {

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from orders import settings as settings_module
-from orders.importing import BATCH, import_
+from orders.imports.command import BATCH, import_
 from orders.settings import Settings
 from tests.service.mailing import run_command
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from local.ports import free_port
-from orders.import_files import check
+from orders.imports.files import check
 from tests.service.mailing import served
 from tests.service.process import ROOT
 from tests.service.raw_upstream import RawUpstream, answering
+from tools.stack.ports import free_port
 
 SAMPLES = ROOT / "sample-data"
 

@@ -6,10 +6,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from chassis import inbox, migrations, trace
-from chassis.database import Database
-from chassis.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
+from chassis import trace
+from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
 from chassis.settings import DatabaseSettings
+from chassis.storage import inbox, migrations
+from chassis.storage.database import Database
 
 
 class Applied(list[str]):

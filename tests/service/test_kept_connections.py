@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from chassis import kept_connections
-from chassis.kept_connections import Pool
+from chassis.http import keepalive
+from chassis.http.keepalive import Pool
 
 
 class Peer(BaseHTTPRequestHandler):
@@ -55,5 +55,5 @@ def test_a_connection_is_not_used_again_after_a_pause(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = port_of_a_request(pool)
-    monkeypatch.setattr(kept_connections, "IDLE_SECONDS", -1)
+    monkeypatch.setattr(keepalive, "IDLE_SECONDS", -1)
     assert port_of_a_request(pool) != first

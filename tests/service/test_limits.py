@@ -16,19 +16,19 @@ import requests
 from flask.testing import FlaskClient
 from limits.strategies import FixedWindowRateLimiter
 
-from chassis.publisher import Publisher
+from chassis.messaging.publisher import Publisher
 from chassis.settings import DatabaseSettings, read
-from gateway import counting
-from gateway import limits as gateway_limits
 from gateway.app import create_app
-from gateway.counting import SharedCounters
-from gateway.edge_settings import EdgeSettings
+from gateway.edge import rate_limit as gateway_limits
+from gateway.edge import shared_counters
+from gateway.edge.settings import EdgeSettings
+from gateway.edge.shared_counters import SharedCounters
 from gateway.settings import AuthSettings
-from local.waiting import wait_until
 from tests.conftest import Logged
 from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
 from tests.service.served import API_TOKEN, gateway_variables, serving
+from tools.stack.waiting import wait_until
 
 Make = Callable[..., FlaskClient]
 TOKEN = {"Authorization": f"Bearer {API_TOKEN}"}
@@ -162,16 +162,16 @@ def test_a_worker_that_found_all_lanes_taken_counts_as_soon_as_one_is_free(
 ) -> None:
     monkeypatch.setattr(gateway_limits, "RETRY_SECONDS", 0.05)
     path = tmp_path / "counters"
-    counting.prepare(path, 1)
+    shared_counters.prepare(path, 1)
     tries: list[None] = []
-    open_lane = counting._open_lane
+    open_lane = shared_counters._open_lane
 
     def counted(path: Path) -> tuple[mmap.mmap, int, int]:
         tries.append(None)
         return open_lane(path)
 
     holders = [_lane_held_in_a_child(path) for _ in range(2)]
-    monkeypatch.setattr(counting, "_open_lane", counted)
+    monkeypatch.setattr(shared_counters, "_open_lane", counted)
     client = make(counters=path, rate_limit_reads="1/day")
     assert statuses(client, "/api/movies", 3) == [200] * 3
     wait_until(lambda: _look(client) is None and len(tries) > 2, 20, "further tries")
@@ -196,7 +196,7 @@ def test_a_file_that_can_not_be_mapped_is_closed_and_its_lane_is_free(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "counters"
-    counting.prepare(path, 1)
+    shared_counters.prepare(path, 1)
     map_file = mmap.mmap
 
     def fail(*_arguments: object) -> mmap.mmap:
@@ -270,7 +270,7 @@ def test_limits_hold_over_all_workers(
 
 def test_processes_count_together_and_lose_nothing(tmp_path: Path) -> None:
     path, item = tmp_path / "counters", limits.parse("1000000/day")
-    counting.prepare(path, 2)
+    shared_counters.prepare(path, 2)
     children = [_count_in_a_child(path, item) for _ in range(3)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
     counter = FixedWindowRateLimiter(SharedCounters(path))
@@ -290,9 +290,9 @@ def _count_in_a_child(path: Path, item: limits.RateLimitItem) -> int:
 
 def test_the_file_is_emptied_when_the_gateway_starts(tmp_path: Path) -> None:
     path, item = tmp_path / "counters", limits.parse("5/day")
-    counting.prepare(path, 1)
+    shared_counters.prepare(path, 1)
     FixedWindowRateLimiter(SharedCounters(path)).hit(item, "192.0.2.1")
-    counting.prepare(path, 1)
+    shared_counters.prepare(path, 1)
     fresh = FixedWindowRateLimiter(SharedCounters(path))
     assert fresh.get_window_stats(item, "192.0.2.1").remaining == 5
 

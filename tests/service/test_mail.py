@@ -20,12 +20,13 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import service_client
-from chassis.database import Database
+from chassis.http import client as service_client
+from chassis.schema.validation import validated
 from chassis.settings import Upstream
-from chassis.validation import validated
-from orders import mail_claims, mails
-from orders.mail_text import OrderData, compose
+from chassis.storage.database import Database
+from orders.mail import claims as mail_claims
+from orders.mail import table as mails
+from orders.mail.message import OrderData, compose
 from orders.settings import Settings
 from tests.service.conftest import port
 from tests.service.mailing import (

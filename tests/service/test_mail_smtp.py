@@ -20,14 +20,21 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from chassis.database import Database
-from chassis.dead_letter_office import DeadLetterOffice
 from chassis.errors import SettingsError
-from local.ports import free_port
-from orders import mail_settings, mail_smtp, mail_worker
-from orders.mail_settings import MailSettings
-from orders.mail_text import OrderData, compose
-from orders.mail_transport import DeferredError, Letter, RefusedError
+from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.storage.database import Database
+from orders.mail import (
+    settings as mail_settings,
+)
+from orders.mail import (
+    smtp as mail_smtp,
+)
+from orders.mail import (
+    worker as mail_worker,
+)
+from orders.mail.message import OrderData, compose
+from orders.mail.settings import MailSettings
+from orders.mail.transport import DeferredError, Letter, RefusedError
 from orders.settings import Settings
 from tests.at_work import at_work
 from tests.service.conftest import port
@@ -42,6 +49,7 @@ from tests.service.mailing import (
 )
 from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
 from tests.service.relaying import relay_until
+from tools.stack.ports import free_port
 
 SECONDS = 30.0
 USER, PASSWORD = "mailer", "a password of the tests'"

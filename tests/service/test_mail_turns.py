@@ -15,18 +15,29 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, text
 
-from chassis.database import Database
-from chassis.event_handler import EventHandler
-from chassis.json_decoding import decode
-from chassis.service_client import ServiceClient
-from orders import consumer, deletion, directory, directory_api, mail_claims, mail_worker, mails
-from orders.directory import CustomerData, CustomerGone
-from orders.mail_addresses import Addressing
-from orders.mail_claims import Mail
-from orders.mail_sender import Sender
-from orders.mail_text import OrderData
-from orders.mail_transport import Letter
-from orders.mail_worker import MailHandler
+from chassis.http.client import ServiceClient
+from chassis.messaging.event_handler import EventHandler
+from chassis.schema.decoding import decode
+from chassis.storage.database import Database
+from orders import consumer, deletion
+from orders.customer_replica import api as directory_api
+from orders.customer_replica import table as directory
+from orders.customer_replica.table import CustomerData, CustomerGone
+from orders.mail import (
+    claims as mail_claims,
+)
+from orders.mail import (
+    table as mails,
+)
+from orders.mail import (
+    worker as mail_worker,
+)
+from orders.mail.claims import Mail
+from orders.mail.message import OrderData
+from orders.mail.recipients import Addressing
+from orders.mail.sender import Sender
+from orders.mail.transport import Letter
+from orders.mail.worker import MailHandler
 from orders.settings import Settings
 from tests.service.mailing import order_data, received, run_command
 from tests.service.mails import rows
@@ -234,7 +245,7 @@ def test_a_fault_of_any_kind_is_the_one_mails(
         pass
     assert [row.state for row in rows(orders_db)] == ["refused", "refused", "sent", "sent"]
     assert "encoded word" in rows(orders_db)[0].error
-    monkeypatch.setattr("orders.mail_sender.compose", lambda *_given: [][1])
+    monkeypatch.setattr("orders.mail.sender.compose", lambda *_given: [][1])
     note(orders_db, ("created", uuid4()))
     assert sender.work()
     assert rows(orders_db)[-1].state == "refused"
@@ -246,7 +257,7 @@ def test_a_claim_holds_while_it_is_renewed_and_not_half_a_lease_longer(
 ) -> None:
     way, held, now = Taking(orders_db), [], [0.0]
     sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
-    monkeypatch.setattr("orders.mail_sender.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("orders.mail.sender.time.monotonic", lambda: now[0])
 
     def deliver(letter: Letter) -> None:
         for seconds, renews in ((29, False), (29, True), (31, False), (31, True)):

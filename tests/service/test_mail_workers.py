@@ -12,12 +12,11 @@ from uuid import uuid4
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from chassis import database
-from chassis.database import Database
-from local.ports import free_port
-from local.postgres import Postgres
-from orders import mail_claims, mail_worker
-from orders.mail_smtp import Smtp
+from chassis.storage import database
+from chassis.storage.database import Database
+from orders.mail import claims as mail_claims
+from orders.mail import worker as mail_worker
+from orders.mail.smtp import Smtp
 from orders.settings import Settings
 from tests.at_work import at_work
 from tests.outages import frozen
@@ -25,6 +24,8 @@ from tests.service.conftest import port
 from tests.service.mail_server import Postman, by_smtp, serving
 from tests.service.mailing import eventually, order_data, publish
 from tests.service.mails import channel_beside, rows, wait_for_states
+from tools.stack.ports import free_port
+from tools.stack.servers.postgres import Postgres
 
 LEASE = 3.0
 IN_HAND, LATER = 5, 3  # of eight senders, three ask for work meanwhile

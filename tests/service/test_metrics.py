@@ -7,8 +7,8 @@ from pathlib import Path
 import requests
 
 from chassis.settings import DatabaseSettings
-from local.waiting import wait_until
 from tests.service.served import SECONDS, gateway_variables, serving
+from tools.stack.waiting import wait_until
 
 
 def test_metrics_come_back_after_their_directory_was_removed(

@@ -15,13 +15,14 @@ import customers.models
 import gateway.models
 import inventory.models
 import orders.models
-from chassis import idempotency, migrations
-from chassis import outbox as outbox_module
-from chassis.database import Database
-from chassis.inbox import inbox
-from chassis.outbox import Page, outbox
+from chassis.http import idempotency
+from chassis.outbox import table as outbox_module
+from chassis.outbox.table import Page, outbox
 from chassis.settings import DatabaseSettings
-from local.waiting import wait_until
+from chassis.storage import migrations
+from chassis.storage.database import Database
+from chassis.storage.inbox import inbox
+from tools.stack.waiting import wait_until
 
 SERVICES = ["gateway", "inventory", "billing", "customers", "orders"]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, text
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from inventory.models import Movie
 from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
 from tests.service.movies_api import MOVIES, SIGNS, create

@@ -17,24 +17,25 @@ from sqlalchemy import text
 from billing import bills
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis import web
-from chassis.database import Database
+from chassis.http import app as web
+from chassis.http.upstream import UpstreamClient
 from chassis.settings import DatabaseSettings, Upstream
-from chassis.upstream import UpstreamClient
-from gateway import inquiry, tokens
-from gateway.auth import Guard
-from gateway.limits import Limiter
+from chassis.storage.database import Database
+from gateway import fan_out
+from gateway.auth import tokens
+from gateway.auth.guard import Guard
+from gateway.auth.scopes import CLASSES
+from gateway.auth.tokens import Tokens
+from gateway.edge.rate_limit import Limiter
 from gateway.order_details import OrderDetails
 from gateway.proxy import Proxy
 from gateway.routes import detail_routes, passed_on
-from gateway.scopes import CLASSES
-from gateway.tokens import Tokens
-from local.ports import free_port
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.service.conftest import NOWHERE, SERVER, port
 from tests.service.mailing import served
 from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
+from tools.stack.ports import free_port
 
 Ports = dict[str, int]
 LONG_PART, LONG_WHOLE = 30.0, 45.0  # seconds that these tests give where all answers come
@@ -74,8 +75,8 @@ NO_DATABASE = DatabaseSettings(name="none", user="none", password=SecretStr("non
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait longer than the gateway does."""
-    monkeypatch.setattr(inquiry, "PART_SECONDS", LONG_PART)
-    monkeypatch.setattr(inquiry, "WHOLE_SECONDS", LONG_WHOLE)
+    monkeypatch.setattr(fan_out, "PART_SECONDS", LONG_PART)
+    monkeypatch.setattr(fan_out, "WHOLE_SECONDS", LONG_WHOLE)
 
 
 @pytest.fixture
@@ -83,8 +84,8 @@ def lose_patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Wait for what will not come no longer than a test should last."""
 
     def lose() -> None:
-        monkeypatch.setattr(inquiry, "PART_SECONDS", PART)
-        monkeypatch.setattr(inquiry, "WHOLE_SECONDS", WHOLE)
+        monkeypatch.setattr(fan_out, "PART_SECONDS", PART)
+        monkeypatch.setattr(fan_out, "WHOLE_SECONDS", WHOLE)
 
     return lose
 

@@ -8,11 +8,11 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
-from chassis import migrations
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
-from orders import figures
-from orders.states import STATUSES
+from chassis.storage import migrations
+from chassis.storage.database import Database
+from orders import statistics
+from orders.status import STATUSES
 from tests.service.answers import content
 
 SCAN = "SELECT status, count(*), sum(total_amount) FROM orders GROUP BY status"
@@ -34,7 +34,7 @@ def scanned(connection: Connection) -> dict[str, Any]:
 
 def counted(connection: Connection) -> dict[str, Any]:
     """What the figures say of those that there are, by status."""
-    by_status = figures.stats(connection)["by_status"]
+    by_status = statistics.stats(connection)["by_status"]
     return {s: (one["count"], one["amount"]) for s, one in by_status.items() if one["count"]}
 
 
@@ -72,7 +72,7 @@ def test_each_state_of_the_database_has_exact_figures_while_many_write_and_rows_
     def add_up() -> None:
         while not done.is_set():
             with orders_db.unit_of_work() as connection:
-                figures.fold(connection)
+                statistics.fold(connection)
 
     with ThreadPoolExecutor(3) as pool:
         adding = pool.submit(add_up)
@@ -108,7 +108,7 @@ def test_rows_that_are_added_up_are_few(orders_db: Database, orders: FlaskClient
                 {"n": str(number)},
             )
     with orders_db.unit_of_work() as connection:
-        figures.fold(connection)
+        statistics.fold(connection)
         rows = connection.execute(text("SELECT count(*) FROM order_figures")).scalar_one()
     assert rows == 1
     said = content(orders.get("/api/orders/stats"))

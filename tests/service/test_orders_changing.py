@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.database import Database
-from orders.states import STATUSES
+from chassis.storage.database import Database
+from orders.status import STATUSES
 from tests.service.answers import content, fields, problem
 from tests.service.orders_api import (
     BARE,

@@ -12,15 +12,16 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis import breaker, service_client
-from chassis.database import Database
-from local.waiting import wait_until
+from chassis.http import circuit_breaker
+from chassis.http import client as service_client
+from chassis.storage.database import Database
 from orders.app import create_app
 from orders.settings import Settings
 from tests.service.answers import content, fields, problem
 from tests.service.mailing import served
 from tests.service.orders_api import announced, shown, stored
 from tests.service.shop import Shop
+from tools.stack.waiting import wait_until
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
 ITEMS: list[dict[str, Any]] = [
@@ -192,10 +193,10 @@ def test_an_inventory_that_hangs_is_not_asked_after_five_times(
     orders_unconnected: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 600)
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 600)
     shopping = create_app(replace(orders_unconnected, inventory=shop.upstream)).test_client()
     shop.sleeps()
-    for _ in range(breaker.FAILURES):
+    for _ in range(circuit_breaker.FAILURES):
         assert problem(order(shopping), 504)["cause"] == "timeout"
     asked = len(shop.asked)
     response = order(shopping)

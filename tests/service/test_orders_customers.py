@@ -12,21 +12,22 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis import breaker
-from chassis.breaker import FAILURES
-from chassis.database import Database
-from chassis.service_client import ServiceClient
+from chassis.http import circuit_breaker
+from chassis.http.circuit_breaker import FAILURES
+from chassis.http.client import ServiceClient
 from chassis.settings import Upstream
-from local.ports import free_port
-from orders import mails, sweeping
+from chassis.storage.database import Database
+from orders import sweeping
 from orders.app import create_app
-from orders.mail_addresses import Addressing
-from orders.mail_text import OrderData
+from orders.mail import table as mails
+from orders.mail.message import OrderData
+from orders.mail.recipients import Addressing
 from orders.settings import Settings
 from tests.service.answers import content
 from tests.service.mailing import order_data, served
 from tests.service.orders_api import COMMANDES, ORDERS, stored
 from tests.service.raw_upstream import RawUpstream, answering, silent
+from tools.stack.ports import free_port
 
 UNKNOWN = "order for an unknown customer: no mail is expected"
 UNCHECKED = "the customer of an order is not checked"
@@ -144,7 +145,7 @@ def test_an_order_is_taken_though_customers_answers_nonsense(behind: Make) -> No
 def test_a_frozen_customers_is_soon_asked_no_more(
     behind: Make, orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "OPEN_SECONDS", 600)
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 600)
     with upstream(silent) as customers:
         orders = behind(customers.port)
         for _ in range(FAILURES + 3):

@@ -3,7 +3,7 @@
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from tests.service.answers import content
 from tests.service.orders_api import (
     BARE,

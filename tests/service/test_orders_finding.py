@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, insert, text
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
-from orders import finding
+from chassis.storage.database import Database
+from orders import queries
 from orders.models import Order
 from tests.service.answers import content, fields, problem, walked
 from tests.service.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
@@ -53,7 +53,7 @@ def test_items_cost_no_query_for_each_order(orders_db: Database) -> None:
             sent.append(arguments[2])
 
         event.listen(connection.engine, "before_cursor_execute", note)
-        with finding.find(connection, limit=10) as lent:
+        with queries.find(connection, limit=10) as lent:
             found = list(lent)
         event.remove(connection.engine, "before_cursor_execute", note)
     assert [len(order["items"]) for order in found] == [2] * 5
@@ -244,7 +244,7 @@ def test_a_search_among_many_uses_its_index(
         connection.execute(text("VACUUM ANALYZE orders"))
     with orders_db.unit_of_work() as connection:
         event.listen(connection.engine, "before_cursor_execute", keep)
-        with finding.find(connection, **search, limit=11) as found:
+        with queries.find(connection, **search, limit=11) as found:
             assert list(found)
         event.remove(connection.engine, "before_cursor_execute", keep)
         [(statement, parameters)] = sent

@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from orders.models import Order
 from orders.orders import Orders
-from orders.states import STATUSES
+from orders.status import STATUSES
 from tests.service.answers import JSON, NO_JSON, fields, problem
 from tests.service.orders_api import (
     BARE,

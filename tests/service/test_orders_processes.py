@@ -18,11 +18,10 @@ import requests
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
-from chassis.database import Database
-from chassis.dead_letters import REASON
-from chassis.encoding import encode
-from local.waiting import wait_until
+from chassis.json import encode
+from chassis.messaging import topology
+from chassis.messaging.dead_letters import REASON
+from chassis.storage.database import Database
 from orders.app import create_app
 from orders.consumer import QUEUE
 from orders.settings import Settings
@@ -32,6 +31,7 @@ from tests.service.orders_api import ORDERS, create_with_items
 from tests.service.process import Process, environment
 from tests.service.shop import Shop
 from tests.service.test_orders_saga import body_of
+from tools.stack.waiting import wait_until
 
 SECONDS = 60.0
 BILLS, DEAD, LISTENER = "order_bills", f"{QUEUE}.dlq", "debug-order-events"
@@ -59,7 +59,7 @@ def channel(orders_settings: Settings) -> Iterator[BlockingChannel]:
         for name, kind in EXCHANGES.items():
             channel.exchange_declare(name, kind, durable=True)
         for name in (QUEUE, DEAD, BILLS, f"{BILLS}.dlq", LISTENER):
-            channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(QUEUE, "inventory_events", "stock.*")
         channel.queue_bind(QUEUE, "billing_events", "bill.recorded")

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from tests.service.answers import content, fields
 from tests.service.orders_api import COMMANDES, ORDERS, stored, types
 

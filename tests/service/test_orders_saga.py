@@ -18,16 +18,16 @@ from pika import BasicProperties
 from pika.channel import Channel
 from sqlalchemy import text
 
-from chassis import inbox
-from chassis.database import Database
-from chassis.delivery import Delivery, RejectedError
-from chassis.encoding import encode
 from chassis.errors import ConflictError
-from chassis.event_handler import EventHandler, ReceivedEvent
+from chassis.json import encode
+from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
+from chassis.storage import inbox
+from chassis.storage.database import Database
 from orders import consumer
-from orders.finding import FoundOrder
-from orders.moves import Cause
 from orders.orders import Orders
+from orders.queries import FoundOrder
+from orders.transitions import Cause
 from tests.service.answers import content
 from tests.service.orders_api import ORDERS, create, create_with_items
 

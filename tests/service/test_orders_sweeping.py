@@ -16,23 +16,23 @@ from flask.testing import FlaskClient
 from pika.channel import Channel
 from sqlalchemy import text
 
-from billing.recording import BillHandler
-from billing.voiding import REACTIONS as VOIDING
-from chassis.database import Database
-from chassis.delivery import Delivery, Handler
-from chassis.event_handler import EventHandler
+from billing.handlers.bill_recorder import BillHandler
+from billing.handlers.order_cancelled import REACTIONS as VOIDING
+from chassis.messaging.delivery import Delivery, Handler
+from chassis.messaging.event_handler import EventHandler
+from chassis.storage.database import Database
 from inventory import consumer as inventory_consumer
 from orders import consumer, earlier_sales, needs, sweeping
 from orders.__main__ import COMMANDS
-from orders.finding import FoundOrder
-from orders.import_files import ImportedOrder
-from orders.importing import load
-from orders.mail_worker import MailHandler
-from orders.moves import Cause
+from orders.imports.command import load
+from orders.imports.files import ImportedOrder
+from orders.mail.worker import MailHandler
 from orders.needs import Needs
 from orders.orders import Orders
+from orders.queries import FoundOrder
 from orders.settings import Settings
 from orders.sweeper import Sweeper
+from orders.transitions import Cause
 from provisioning.rabbitmq.definitions import INBOXES
 from tests.service.orders_api import ORDERS, create
 from tests.service.process import environment

@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from chassis.database import Database
-from chassis.page_size import MAX_BYTES
+from chassis.storage.database import Database
+from chassis.storage.page_size import MAX_BYTES
 from inventory import movies, products
 from tests.service.answers import content, walked
 

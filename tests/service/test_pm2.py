@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import homes, processes
-from local.errors import StackError
-from local.pm2 import Pm2
-from local.waiting import wait_until
+from tools.stack import processes
+from tools.stack.errors import StackError
+from tools.stack.pm2 import Pm2
+from tools.stack.servers import data_directories
+from tools.stack.waiting import wait_until
 
 SECONDS = 60.0
 NAMES = {"first", "second"}
@@ -20,8 +21,8 @@ NAMES = {"first", "second"}
 @pytest.fixture
 def pm2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pm2]:
     """A PM2 that runs two processes."""
-    monkeypatch.setattr("local.pm2.LISTEN_SECONDS", 0.5)
-    with homes.private_home() as home:
+    monkeypatch.setattr("tools.stack.pm2.LISTEN_SECONDS", 0.5)
+    with data_directories.private_home() as home:
         made = Pm2(home / "pm2", home / "env")
         _start(made)
         yield made
@@ -128,7 +129,7 @@ def test_a_stop_ends_a_frozen_pm2_and_frozen_processes(pm2: Pm2) -> None:
 def test_a_stop_kills_what_ignores_the_polite_request(
     pm2: Pm2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("local.pm2.STOP_SECONDS", 1.0)
+    monkeypatch.setattr("tools.stack.pm2.STOP_SECONDS", 1.0)
     script = pm2.home.parent / "stubborn.sh"
     script.write_text("trap '' TERM; echo ready; while :; do sleep 1; done")
     pm2.call("start", "/bin/sh", "--name", "stubborn", "--interpreter", "none", "--", str(script))

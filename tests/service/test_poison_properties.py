@@ -14,17 +14,17 @@ from pika.exceptions import NackError
 from pika.spec import BasicProperties
 
 from billing.settings import Settings
-from chassis import dead_letter_office
-from chassis.amqp_tables import RawValue
-from chassis.database import Database
-from chassis.dead_letter_office import DeadLetterOffice
-from chassis.dead_letters import REASON
+from chassis.messaging import dlq_commands
+from chassis.messaging.amqp_tables import RawValue
+from chassis.messaging.dead_letters import REASON
+from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.storage.database import Database
 from chassis.window import PREFETCH
-from local.drill.poison import MILLISECONDS, nested
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
 from tests.service import test_consumer
 from tests.service.test_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_for_rows, waiting
+from tools.drills.workload.poison import MILLISECONDS, nested
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 channel, consume = test_consumer.channel, test_consumer.consume
 Consume = Callable[[], threading.Event]
@@ -162,7 +162,7 @@ def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
     office = DeadLetterOffice(billing_settings.broker)
     odd = next(letter.id for letter in office.letters() if letter.id != "plain")
     assert odd == r"\udcff\udcfe"
-    commands = dead_letter_office.commands(lambda: billing_settings.broker)
+    commands = dlq_commands.commands(lambda: billing_settings.broker)
     listed = CliRunner().invoke(commands, ["list"])
     assert listed.exit_code == 0 and len(listed.output.splitlines()) == 2
     for message_id in (odd, "plain"):

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, fields, problem
 from tests.service.movies_api import create as create_movie
 from tests.service.products_api import BOTH, DVD, MOST, PRODUCTS, PRODUITS, adjust, create, stored

@@ -14,18 +14,18 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import broker
-from chassis.database import Database
+from chassis.messaging import topology
 from chassis.settings import BrokerSettings
+from chassis.storage.database import Database
 from inventory import relay
 from inventory.settings import Settings
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
 from tests.service.movies_api import MOVIES
 from tests.service.movies_api import create as create_movie
 from tests.service.products_api import DVD, PRODUCTS, PRODUITS, adjust, create, stored
+from tools.stack.waiting import wait_until
 
 Announced = tuple[str, str | None, dict[str, Any]]
 QUEUE, EXCHANGE = "debug-inventory-events", "inventory_events"
@@ -174,7 +174,7 @@ def taken(broker_settings: BrokerSettings) -> Iterator[Callable[[int], list[dict
 
     with channel_of(broker_settings) as channel:
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
         channel.queue_bind(QUEUE, EXCHANGE, "#")
         channel.queue_purge(QUEUE)
     yield take

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from tests.service.movies_api import MOVIES
 from tests.service.movies_api import create as create_movie
 from tests.service.products_api import DVD, PRODUCTS, create, stored

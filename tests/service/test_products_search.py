@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, insert, text
 from werkzeug.test import TestResponse
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from inventory import products
 from inventory.models import Product
 from tests.service.answers import content, fields, walked

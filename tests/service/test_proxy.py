@@ -10,14 +10,14 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from chassis import upstream as upstreams
-from chassis import web
+from chassis.http import app as web
+from chassis.http import upstream as upstreams
 from chassis.settings import Upstream
 from gateway.proxy import Proxy
 from gateway.routes import passed_on
-from local.ports import free_port
-from local.waiting import wait_until
 from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 MOVIES = "/api/movies"
 PATIENCE = 0.4  # seconds that a gateway waits for an answer that will not come

@@ -11,15 +11,15 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 
-from chassis import broker
-from chassis.broker import Message, Queue
 from chassis.errors import BrokerUnavailableError
-from chassis.publisher import Publisher, State
+from chassis.messaging import topology
+from chassis.messaging.publisher import Publisher, State
+from chassis.messaging.topology import Message, Queue
 from chassis.settings import BrokerSettings
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
 from tests.outages import queues_stopped, stopped
 from tests.service.amqp import connect
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 QUEUE = "publisher-test"
 SECONDS = 60.0
@@ -30,7 +30,7 @@ def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """A channel beside the publisher's, with the queue empty."""
     with connect(broker_settings) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
         channel.queue_purge(QUEUE)
         yield channel
 
@@ -226,7 +226,7 @@ def test_dead_queues_are_noticed_and_taken_from_again_after_a_restart(
 def test_an_overdue_confirm_ends_the_connection(
     broker_settings: BrokerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.publisher.OVERDUE_SECONDS", 1.0)
+    monkeypatch.setattr("chassis.messaging.publisher.OVERDUE_SECONDS", 1.0)
     with connected(broker_settings, timeout=20) as publisher:
         # as if the broker had answered for another message
         monkeypatch.setattr(publisher._confirms, "settle", lambda *_answer: None)

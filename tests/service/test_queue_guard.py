@@ -14,19 +14,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import NackError
 from pydantic import SecretStr
 
-from chassis import draining
-from chassis.broker import Binding, Exchange, Message, Queue, Topology
-from chassis.consumer import Consumer
-from chassis.delivery import Delivery, RejectedError
 from chassis.errors import BrokerUnavailableError
-from chassis.publisher import Publisher
+from chassis.messaging import drain_command
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Binding, Exchange, Message, Queue, Topology
 from chassis.settings import BrokerSettings
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import queues_stopped
 from tests.service.amqp import channel_with_empty, connect
 from tests.service.watched import gauge
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 QUEUE, DEAD, EXCHANGE = "guard-test", "guard-test.dlq", "guard-events"
 FORMER = "guard-before"
@@ -68,8 +68,8 @@ class Noting:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every minute happens every second."""
-    monkeypatch.setattr("chassis.queue_guard.LOOK_SECONDS", 0.3)
-    monkeypatch.setattr("chassis.broker.DECLARE_SECONDS", 1.0)
+    monkeypatch.setattr("chassis.messaging.queue_guard.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("chassis.messaging.topology.DECLARE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_what_waits_in_a_former_queue_is_counted_until_it_is_moved(
         channel.basic_publish("", FORMER, b"1")
         channel.basic_publish("", f"{FORMER}.dlq", b"2")
         wait_until(lambda: stranded() == 2, SECONDS, "both to be counted")
-        assert draining.drain_queue(settings, FORMER) == 2
+        assert drain_command.drain_queue(settings, FORMER) == 2
         wait_until(lambda: stranded() == 0, SECONDS, "none to be left")
         channel.queue_purge(DEAD)
         channel.queue_delete(FORMER)

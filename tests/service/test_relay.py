@@ -14,23 +14,24 @@ from prometheus_client import REGISTRY
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from chassis import broker, outbox
-from chassis.broker import Binding, Exchange, Message, Queue
-from chassis.database import Database
-from chassis.lanes import BATCH
-from chassis.outbox import Page
-from chassis.publisher import Publisher
-from chassis.relay import Relay
+from chassis.messaging import topology
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Binding, Exchange, Message, Queue
+from chassis.outbox import table as outbox
+from chassis.outbox.lanes import BATCH
+from chassis.outbox.relay import Relay
+from chassis.outbox.table import Page
 from chassis.settings import BrokerSettings, DatabaseSettings
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
+from chassis.storage.database import Database
 from tests.at_work import at_work
 from tests.outages import frozen, stopped
 from tests.service.amqp import connect
 from tests.service.relaying import relay_until
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
-TOPOLOGY: broker.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
+TOPOLOGY: topology.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
 # longer than the longest pause of a relay, and the time that a broker takes to start
 SECONDS = 90.0
 
@@ -58,7 +59,7 @@ def bound(broker_settings: BrokerSettings) -> None:
     with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_delete(LATER)
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
         channel.queue_purge(QUEUE)
         channel.exchange_declare(EXCHANGE, "fanout", durable=True)
         channel.queue_bind(QUEUE, EXCHANGE)
@@ -239,7 +240,7 @@ def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
     assert waiting(gateway_db) == ["a/1", "a/2", "a/3"]
     assert attempts(gateway_db)["a/2"] == 0
     assert sorted(taken(channel)) == ["a/0", "b/0", "b/1", "b/2", "loose"]
-    channel.queue_declare(LATER, durable=True, arguments=broker.QUORUM)
+    channel.queue_declare(LATER, durable=True, arguments=topology.QUORUM)
     wait_until_all_is_sent(gateway_db)
     assert taken(channel, LATER) == ["a/1"]
     assert taken(channel) == ["a/2", "a/3"]
@@ -273,7 +274,7 @@ def test_a_full_queue_delays_messages_and_keeps_their_order(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     limits = {"x-max-length": 4, "x-overflow": "reject-publish"}
-    channel.queue_declare(LATER, durable=True, arguments=broker.QUORUM | limits)
+    channel.queue_declare(LATER, durable=True, arguments=topology.QUORUM | limits)
     channel.queue_bind(LATER, EXCHANGE)
     for number in range(20):
         add(gateway_db, f"a/{number}", f"b/{number}", f"c/{number}")
@@ -320,7 +321,7 @@ def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarel
     rabbitmq: RabbitMQ,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("WARNING", "chassis.dispatch")
+    caplog.set_level("WARNING", "chassis.outbox.dispatcher")
     with stopped(rabbitmq):
         relay()
         add(gateway_db, "a/0", "a/1", "loose")

@@ -18,15 +18,17 @@ import gateway.settings
 import inventory.relay
 import inventory.settings
 import inventory.stock
-import orders.mails
+import orders.mail.table
 import orders.settings
-from chassis import idempotency, inbox, outbox, retention
-from chassis.database import Database
-from chassis.retention import PIECE, Expiry, Retention
+from chassis.http import idempotency
+from chassis.outbox import table as outbox
 from chassis.settings import DatabaseSettings, RetentionSettings
+from chassis.storage import inbox, retention
+from chassis.storage.database import Database
+from chassis.storage.retention import PIECE, Expiry, Retention
 from inventory.settings import Settings
-from local.waiting import wait_until
 from tests.at_work import at_work
+from tools.stack.waiting import wait_until
 
 SECONDS = 60
 OLD = 10 * PIECE + 1
@@ -134,7 +136,7 @@ CASES = {
     ),
     "mails": case(
         "orders",
-        orders.mails.expiry(orders.settings.Retention()),
+        orders.mail.table.expiry(orders.settings.Retention()),
         *(MAILS, ("91 days", "89 days"), {"state": "unaddressed"}, {"uid": ORDER}),
         state="unknown",
         uid=ANYBODY,

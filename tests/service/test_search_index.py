@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from chassis.database import Database
+from chassis.storage.database import Database
 from inventory import movies
 from inventory.models import Movie
 

@@ -11,15 +11,16 @@ import pytest
 from pika.channel import Channel
 from sqlalchemy import Connection, text
 
-from chassis import batches, database
-from chassis.batches import TIMEOUTS, BatchProcessor
-from chassis.database import Database
-from chassis.delivery import Delivery
-from chassis.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
+from chassis.messaging import batches
+from chassis.messaging.batches import TIMEOUTS, BatchProcessor
+from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
 from chassis.settings import DatabaseSettings
-from chassis.suspects import Suspects
-from local.waiting import wait_until
+from chassis.storage import database
+from chassis.storage.database import Database
 from tests.at_work import at_work
+from tools.stack.waiting import wait_until
 
 SECONDS = 60
 LOCK = 815  # an advisory lock of this test

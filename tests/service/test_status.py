@@ -17,26 +17,25 @@ from pika.exceptions import AMQPError
 from billing import bills
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis import broker, identity, web
-from chassis.broker import Queue
-from chassis.consumer import Consumer
-from chassis.database import Database
-from chassis.delivery import Delivery
-from chassis.housekeeping import OUTBOX_BACKLOG, OUTBOX_LAG
-from chassis.publisher import Publisher
+from chassis.http import app as web
+from chassis.http import caller
+from chassis.messaging import topology
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.publisher import Publisher
+from chassis.messaging.topology import Queue
+from chassis.outbox.maintenance import OUTBOX_BACKLOG, OUTBOX_LAG
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
+from chassis.storage.database import Database
 from chassis.subscription import IN_FLIGHT
-from gateway import scopes, tokens
 from gateway.app import create_app
+from gateway.auth import scopes, tokens
 from gateway.settings import AuthSettings, Settings
-from gateway.watch import document, peer, rounds
-from gateway.watch import watch as watch_module
-from gateway.watch.platform import EVENTS_QUEUE, Machine, Process
-from gateway.watch.queues import QueueWatch
-from gateway.watch.watch import Watch
-from local.ports import free_port
-from local.rabbitmq import RabbitMQ
-from local.waiting import wait_until
+from gateway.status import document, probe, probes
+from gateway.status import watcher as watch_module
+from gateway.status.platform import EVENTS_QUEUE, Machine, Process
+from gateway.status.queues import QueueWatch
+from gateway.status.watcher import Watch
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.at_work import at_work
@@ -53,6 +52,9 @@ from tests.service.watched import (
     unreachable,
     watching,
 )
+from tools.stack.ports import free_port
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "watched_queue", "watched_queue.dlq"
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
@@ -63,9 +65,9 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let the watch wait for what is slow and not away; or not, as long as it is told."""
 
     def wait(seconds: float) -> None:
-        monkeypatch.setattr(peer, "SECONDS", seconds)
+        monkeypatch.setattr(probe, "SECONDS", seconds)
         # each task ends by itself; a round that is cut off tells less
-        monkeypatch.setattr(rounds, "SECONDS", seconds + 20)
+        monkeypatch.setattr(probes, "SECONDS", seconds + 20)
 
     monkeypatch.setattr(watch_module, "FIRST_SECONDS", 60)
     wait(20)
@@ -334,11 +336,11 @@ def test_the_summary_has_the_services_and_where_to_read_on(plant: Plant) -> None
 @pytest.fixture
 def channel(broker_settings: BrokerSettings) -> Iterator[Any]:
     """A channel beside the watch's; the queue and its dead letters are there, and empty."""
-    parameters = broker.parameters(broker_settings, "test")
+    parameters = topology.parameters(broker_settings, "test")
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     for name in (QUEUE, DEAD):
-        channel.queue_declare(name, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
         channel.queue_purge(name)
     yield channel
     # a test may have had it closed
@@ -568,7 +570,7 @@ def test_the_watchs_own_requests_are_not_logged_and_others_are(
 ) -> None:
     caplog.set_level(logging.INFO)
     for client, path in ((billing, "/api/billing"), (orders, "/api/orders/stats")):
-        client.get(path, headers={identity.HEADER: identity.WATCH})
+        client.get(path, headers={caller.HEADER: caller.WATCH})
         assert "request answered" not in caplog.text
         client.get(path)
         assert "request answered" in caplog.text

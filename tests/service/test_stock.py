@@ -18,11 +18,11 @@ from pika.channel import Channel
 from sqlalchemy import text
 
 from chassis import trace
-from chassis.broker import Message
-from chassis.database import Database
-from chassis.delivery import Delivery, RejectedError
-from chassis.event_handler import EventHandler
+from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.messaging.event_handler import EventHandler
+from chassis.messaging.topology import Message
 from chassis.settings import DatabaseSettings
+from chassis.storage.database import Database
 from inventory import consumer
 from tests.service.products_api import MOST, PRODUCTS, create
 from tests.service.reservations import (

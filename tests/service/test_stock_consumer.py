@@ -15,13 +15,11 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis import database
-from chassis.broker import Message
-from chassis.database import Database
+from chassis.messaging.topology import Message
+from chassis.storage import database
+from chassis.storage.database import Database
 from inventory import consumer
 from inventory.settings import Settings
-from local.postgres import Postgres
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.outages import frozen
 from tests.service.amqp import channel_with_empty
@@ -41,6 +39,8 @@ from tests.service.reservations import (
     told,
     told_types,
 )
+from tools.stack.servers.postgres import Postgres
+from tools.stack.waiting import wait_until
 
 
 def messages_applied(database: Database) -> int:

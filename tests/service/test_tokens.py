@@ -17,16 +17,16 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
 from chassis import logs
-from chassis.database import Database
 from chassis.errors import ConflictError, InvalidError, NotFoundError
-from chassis.publisher import Publisher
+from chassis.messaging.publisher import Publisher
 from chassis.settings import DatabaseSettings, read
-from gateway import scopes, tokens
+from chassis.storage.database import Database
 from gateway.app import create_app
+from gateway.auth import scopes, tokens
 from gateway.settings import AuthSettings, Settings
-from local.ports import free_port
 from tests.service.conftest import NOWHERE, settings_of_gateway
 from tests.service.raw_upstream import RawUpstream
+from tools.stack.ports import free_port
 
 API_TOKEN = "bootstrap-token-of-the-tests!"
 CLASS_OF = {

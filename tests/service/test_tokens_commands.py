@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from chassis import cli
-from chassis.database import Database
 from chassis.settings import DatabaseSettings
-from gateway.token_commands import token
-from local.ports import free_port
+from chassis.storage.database import Database
+from gateway.auth.commands import token
 from tests.service.served import gateway_variables
+from tools.stack.ports import free_port
 
 TOKEN = re.compile(r"crud_[A-Za-z0-9_-]{43}\n")
 Run = Callable[..., Result]

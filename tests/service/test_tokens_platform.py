@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from chassis.publisher import Publisher
+from chassis.messaging.publisher import Publisher
 from chassis.settings import read
 from gateway.app import create_app
-from gateway.edge_settings import EdgeSettings
+from gateway.edge.settings import EdgeSettings
 from gateway.settings import Settings
 from tests.service.conftest import NOWHERE
 from tests.service.test_tokens import REALM, Gateway, bearing, gateway, refused

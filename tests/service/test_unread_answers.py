@@ -10,12 +10,12 @@ from socket import SO_RCVBUF, SOL_SOCKET, create_connection, socket
 
 import pytest
 
-from chassis import server
+from chassis.http import server
 from chassis.settings import DatabaseSettings, PortSettings, ServerSettings
-from local.ports import free_port
-from local.waiting import wait_until
 from tests.service.process import ROOT
 from tests.service.served import SECONDS, gateway_variables, inventory_variables, serving
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 SIZE = 32 * 1024 * 1024  # more than the kernel keeps for a connection

@@ -10,8 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from chassis.settings import DatabaseSettings
-from local.ports import free_port
-from local.waiting import wait_until
 from tests.service.served import (
     SECONDS,
     Reply,
@@ -21,6 +19,8 @@ from tests.service.served import (
     received,
     serving,
 )
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 BODY = b"x" * 3_000_000
 JSON = b"Content-Type: application/json"

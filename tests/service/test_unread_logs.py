@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from chassis.settings import DatabaseSettings
-from local import processes
-from local.waiting import wait_until
 from tests.service.served import SECONDS, Served, gateway_variables, serving
+from tools.stack import processes
+from tools.stack.waiting import wait_until
 
 
 @pytest.fixture

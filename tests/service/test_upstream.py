@@ -9,15 +9,15 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import REGISTRY
 
-from chassis import upstream as upstreams
-from chassis.breaker import FAILURES, CircuitBreaker, State
-from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
+from chassis.http import upstream as upstreams
+from chassis.http.bulkhead import Bulkhead
+from chassis.http.circuit_breaker import FAILURES, CircuitBreaker, State
+from chassis.http.upstream import Call, UpstreamClient
 from chassis.settings import Upstream
-from chassis.upstream import Call, UpstreamClient
-from local.ports import free_port
-from local.waiting import wait_until
 from tests.service.raw_upstream import OK, RawUpstream, answering, closing, silent
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 GET = Call("GET", "/api/movies", {})
 PATIENCE = 0.2

@@ -11,14 +11,14 @@ from flask import Flask
 from prometheus_client import REGISTRY
 from werkzeug.serving import make_server
 
-from chassis import web
-from chassis.health import Check
+from chassis.http import app as web
+from chassis.http.health import Check
 from chassis.settings import BrokerSettings, Upstream
-from gateway.watch.platform import Machine, Platform, Process
-from gateway.watch.survey import Places
-from gateway.watch.watch import Watch
-from local.ports import free_port
-from local.waiting import wait_until
+from gateway.status.platform import Machine, Platform, Process
+from gateway.status.snapshot import Places
+from gateway.status.watcher import Watch
+from tools.stack.ports import free_port
+from tools.stack.waiting import wait_until
 
 
 @dataclass

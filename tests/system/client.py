@@ -10,11 +10,11 @@ from uuid import uuid4
 import pika
 import requests
 
-from local.databases import connect as connect
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.system import quiet
+from tools.stack.servers.databases import connect as connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 # what becomes of a request that got no answer, or not all of it
 NO_ANSWER = (

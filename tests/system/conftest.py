@@ -8,12 +8,12 @@ import psycopg2
 import pytest
 import requests
 
-from local.databases import connect
-from local.layout import PROCESSES
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.system.client import Bills
 from tests.system.orders import Orders
+from tools.stack.layout import PROCESSES
+from tools.stack.servers.databases import connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 LOCK_MOVIES = "LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"
 

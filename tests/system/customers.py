@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import requests
 
-from local import backlog
-from local.databases import connect
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.at_work import at_work
 from tests.system.client import NO_ANSWER
 from tests.system.listener import Listener
+from tools.stack import backlog
+from tools.stack.servers.databases import connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 STEPS = 4
 TOLD = ("id", "name", "email", "company", "phone", "version")

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from pika.adapters.blocking_connection import BlockingChannel
 
-from local.amqp import connect
-from local.stack import Stack
-from local.waiting import wait_until
+from tools.stack.servers.amqp import connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 IDLE_SECONDS = 0.2
 QUORUM = {"x-queue-type": "quorum"}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.layout import INSTALLED
-from local.pm2 import NODE
+from tools.stack.layout import INSTALLED
+from tools.stack.pm2 import NODE
 
 TOOLS = INSTALLED / "postman" / "node_modules"
 NEWMAN = TOOLS / "newman" / "bin" / "newman.js"

@@ -11,18 +11,18 @@ from uuid import uuid4
 
 import requests
 
-from local import backlog
-from local.amqp import connect as connect_to_broker
-from local.databases import connect
-from local.drill import saga
-from local.drill.stack_platform import StackPlatform
-from local.errors import StackError
-from local.stack import Stack
-from local.status import queue_depths
-from local.waiting import wait_until
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 from tests.at_work import at_work
 from tests.system.client import NO_ANSWER
+from tools.drills.checks import saga
+from tools.drills.targets.stack_platform import StackPlatform
+from tools.stack import backlog
+from tools.stack.errors import StackError
+from tools.stack.servers.amqp import connect as connect_to_broker
+from tools.stack.servers.databases import connect
+from tools.stack.stack import Stack
+from tools.stack.status import queue_depths
+from tools.stack.waiting import wait_until
 
 OUTBOXES = ("orders", "inventory", "billing")
 MANY = 1_000_000

@@ -3,9 +3,9 @@
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from local import backlog
-from local.layout import PROCESSES
-from local.stack import Stack
+from tools.stack import backlog
+from tools.stack.layout import PROCESSES
+from tools.stack.stack import Stack
 
 
 def is_quiet(stack: Stack) -> bool:

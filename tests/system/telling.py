@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import requests
 
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.system.test_openapi import ORDERED
 from tests.system.wire import Taken, Wire
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 ANNA = {
     "name": "Anna",

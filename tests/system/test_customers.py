@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from local import variables
-from local.drill.victims import kill
-from local.layout import PROCESSES
-from local.stack import Stack
-from local.waiting import wait_for, wait_until
 from tests.outages import killed
 from tests.system.conftest import ready
 from tests.system.customers import Customer, Customers
 from tests.system.listener import Listener
+from tools.drills.targets.process_lookup import kill
+from tools.stack import variables
+from tools.stack.layout import PROCESSES
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_for, wait_until
 
 API = next(process for process in PROCESSES if process.name == "customers-api")
 BEN = {"name": "Benjamin", "email": "ben@kawa.fr", "company": "Kawa Corp", "phone": "0601020304"}

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from local.databases import connect
-from local.drill import catalogue, faults
-from local.drill.load import Load
-from local.drill.result import Result
-from local.drill.run import Runner
-from local.drill.scene import Scene
-from local.drill.stack_platform import StackPlatform
-from local.stack import Stack
-from local.waiting import wait_until
+from tools.drills import catalogue, faults
+from tools.drills.fault_context import Scene
+from tools.drills.report.result import Result
+from tools.drills.run import Runner
+from tools.drills.targets.stack_platform import StackPlatform
+from tools.drills.workload.load import Load
+from tools.stack.servers.databases import connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 LOAD = Load(seconds=6, rate=10, seed=5)
 QUIET = catalogue.Drill("quiet", "Nothing happens.", lambda scene: scene.hold())
@@ -124,7 +124,7 @@ def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
     words: str,
 ) -> None:
     # what is gone does not come back
-    monkeypatch.setattr("local.drill.recovery.LIMIT_SECONDS", 5)
+    monkeypatch.setattr("tools.drills.checks.recovery.LIMIT_SECONDS", 5)
     result = _run(replace(QUIET, fault=fault), platform, tmp_path)
     assert not result.good
     [directory] = tmp_path.iterdir()

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import requests
 
-from local.layout import CHECKOUT
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.outages import stopped
 from tests.system.conftest import ready
 from tests.system.listener import Listener
+from tools.stack.layout import CHECKOUT
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 ORDER = {"order_id": 12345, "customer": "John Doe ✓", "total_amount": 250}
 # ./stack events, on the tests' stack in place of the checkout's

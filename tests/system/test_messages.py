@@ -7,9 +7,6 @@ from urllib.parse import quote
 
 import pytest
 
-from local.errors import StackError
-from local.stack import Stack
-from local.waiting import wait_until
 from tests import messages
 from tests.messages import (
     EVENTS,
@@ -25,6 +22,9 @@ from tests.messages import (
 from tests.system.conftest import ready
 from tests.system.telling import NO_BILL, NO_BILL_ID, Telling
 from tests.system.wire import Taken, Wire
+from tools.stack.errors import StackError
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 DOCUMENTED = {(e.exchange, e.type, source) for e in EVENTS.values() for source in e.sources}
 PUT_ASIDE = messages.fields(section("Dead letters"), "property")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import requests
 
-from local.stack import Stack
-from local.waiting import wait_for
 from tests import openapi
 from tests.openapi import Operation
 from tests.system.test_orders import run
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_for
 
 OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]

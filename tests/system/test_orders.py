@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.commands import seed
-from local.layout import CHECKOUT
-from local.stack import Stack
 from tests.system.listener import Listener
 from tests.system.orders import Orders
+from tools.stack.commands import seed
+from tools.stack.layout import CHECKOUT
+from tools.stack.stack import Stack
 
 Captured = pytest.CaptureFixture[str]
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local import backlog
-from local.stack import Stack
 from tests.system.orders import Orders
+from tools.stack import backlog
+from tools.stack.stack import Stack
 
 CLIENTS = 100_000
 _EVENTS = (

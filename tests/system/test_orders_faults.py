@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from local import backlog
-from local.drill.victims import kill
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.system.orders import Orders
+from tools.drills.targets.process_lookup import kill
+from tools.stack import backlog
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 Evidence = Callable[[Orders], bool]
 # a process that is stopped, the state in which the order then stays, and by what that can be seen

@@ -12,15 +12,15 @@ from uuid import UUID
 import pytest
 import requests
 
-from local.stack import Stack
-from local.waiting import wait_for, wait_until
-from postman.collection import FILE, in_order
-from postman.drill import QUEUED, STARTED, STOPPED
 from tests import openapi
 from tests.system import newman
 from tests.system.client import connect
 from tests.system.conftest import ready
 from tests.system.newman import Answer
+from tools.postman.collection import FILE, in_order
+from tools.postman.drill import QUEUED, STARTED, STOPPED
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_for, wait_until
 
 OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 COLLECTION = json.loads(FILE.read_text())

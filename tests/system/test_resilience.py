@@ -11,14 +11,14 @@ import psycopg2
 import pytest
 import requests
 
-from local import processes
-from local.drill.victims import kill, pid
-from local.layout import PROCESSES
-from local.stack import Stack
-from local.waiting import wait_until
 from tests.outages import killed, stopped
 from tests.system.client import GOOD, NO_ANSWER, Bills, locked_bills
 from tests.system.conftest import LOCK_MOVIES, ready
+from tools.drills.targets.process_lookup import kill, pid
+from tools.stack import processes
+from tools.stack.layout import PROCESSES
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
 
 TRIES, HELD_UP_SECONDS = 5, 8.0  # on a machine that is busy with other things
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.layout import CHECKOUT
-from local.stack import Stack
+from tools.stack.layout import CHECKOUT
+from tools.stack.stack import Stack
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 # the same requests each time, and few enough for a suite that runs often

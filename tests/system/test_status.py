@@ -7,12 +7,12 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from local import waiting
-from local.layout import PROCESSES, Process
-from local.stack import Stack
 from tests import openapi
 from tests.outages import killed, stopped
 from tests.system.client import Bills, locked_bills
+from tools.stack import waiting
+from tools.stack.layout import PROCESSES, Process
+from tools.stack.stack import Stack
 
 OPERATION = next(one for one in openapi.operations() if one.id == "getStatus")
 SECONDS = 20  # that a page may wait for; on a machine of its own it is three

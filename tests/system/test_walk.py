@@ -2,12 +2,12 @@
 
 import requests
 
-from local import trace
-from local.stack import Stack
-from local.waiting import wait_for, wait_until
 from tests.system.client import GOOD, Bills
 from tests.system.conftest import ready
 from tests.system.orders import Answer, Orders
+from tools.stack import trace
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_for, wait_until
 
 
 def test_a_movie_is_created_found_changed_and_deleted(movies: str) -> None:

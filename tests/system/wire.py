@@ -9,8 +9,8 @@ from typing import Any
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from local.amqp import connect
-from local.rabbitmq import RabbitMQ
+from tools.stack.servers.amqp import connect
+from tools.stack.servers.rabbitmq import RabbitMQ
 
 QUEUE = "tests-wire"
 IDLE_SECONDS = 0.2

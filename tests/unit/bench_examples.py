@@ -1,7 +1,7 @@
 """Figures as the benchmark makes them, for tests of what it says of them."""
 
-from bench.figures import Figure, Row, Sample, at_least, ratio
-from bench.usage import Usage
+from tools.bench.figures import Figure, Row, Sample, at_least, ratio
+from tools.bench.usage import Usage
 
 USAGE = Usage({"gateway": 4.0, "mail-worker": 0.001}, {"gateway": 140_000_000}, 0.25)
 FAST = Figure("gateway", "wrk -c16", [Sample(1200.0, 8.0, 20.0, 31.5)] * 2, USAGE)

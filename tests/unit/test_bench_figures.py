@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.figures import Figure, Sample, at_least, at_most, ratio
-from bench.usage import Usage, added
+from tools.bench.figures import Figure, Sample, at_least, at_most, ratio
+from tools.bench.usage import Usage, added
 
 NOTHING = Usage({}, {}, 0.0)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import document, machine, report
-from bench.document import Run
-from local.layout import CHECKOUT
 from tests.unit.bench_examples import FAST, ROW, SLOW
+from tools.bench import document, machine, report
+from tools.bench.document import Run
+from tools.stack.layout import CHECKOUT
 
 RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores"}, 0.4, [ROW])
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 import pytest
 
-from bench import nginx
-from bench.__main__ import bench
-from bench.figures import Figure, Sample
-from bench.measure import Rival, interleaved
-from bench.rows import ROWS, billing, drain, hanging, pages, purge, reads
-from bench.stage import UNLIMITED, overrides
-from bench.usage import Usage
-from local import variables
-from local.layout import CHECKOUT
-from local.stack import Stack
+from tools.bench import nginx
+from tools.bench.__main__ import bench
+from tools.bench.environment import UNLIMITED, overrides
+from tools.bench.figures import Figure, Sample
+from tools.bench.measure import Rival, interleaved
+from tools.bench.scenarios import ROWS, billing, drain, hanging, pages, purge, reads
+from tools.bench.usage import Usage
+from tools.stack import variables
+from tools.stack.layout import CHECKOUT
+from tools.stack.stack import Stack
 
 
 def figure(rival: str, rate: float, p: float) -> Figure:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import wrk
-from local import processes
-from local.errors import StackError
-from local.waiting import wait_until
+from tools.bench import wrk
+from tools.stack import processes
+from tools.stack.errors import StackError
+from tools.stack.waiting import wait_until
 
 OUTPUT = """\
 Running 4s test @ http://127.0.0.1:8080

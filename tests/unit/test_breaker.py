@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from prometheus_client import REGISTRY
 
-from chassis.breaker import FAILURES, LONGEST_OPEN_SECONDS, OPEN_SECONDS, CircuitBreaker, State
 from chassis.errors import UnavailableError
+from chassis.http.circuit_breaker import (
+    FAILURES,
+    LONGEST_OPEN_SECONDS,
+    OPEN_SECONDS,
+    CircuitBreaker,
+    State,
+)
 
 
 class Clock:

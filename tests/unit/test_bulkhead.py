@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chassis.bulkhead import Bulkhead
 from chassis.errors import UnavailableError
-from local.waiting import wait_until
+from chassis.http.bulkhead import Bulkhead
+from tools.stack.waiting import wait_until
 
 
 def test_who_finds_no_permit_is_refused_at_once() -> None:

@@ -4,10 +4,11 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import SecretStr
 
-from chassis import cli, dead_letter_office, draining
+from chassis import cli
+from chassis.messaging import dlq_commands, drain_command
 from chassis.settings import BrokerSettings
-from local.console import duration
-from local.ports import free_port
+from tools.stack.console import duration
+from tools.stack.ports import free_port
 
 
 def run(*words: str, port: int) -> Result:
@@ -16,7 +17,7 @@ def run(*words: str, port: int) -> Result:
     broker = BrokerSettings(
         host="127.0.0.1", port=port, user="u", password=secret, vhost="v", queue="q"
     )
-    dlq, drain = dead_letter_office.commands(lambda: broker), draining.command(lambda: broker)
+    dlq, drain = dlq_commands.commands(lambda: broker), drain_command.command(lambda: broker)
     return CliRunner().invoke(cli.group("billing", dlq=dlq, drain=drain), words)
 
 

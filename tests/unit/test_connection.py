@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from chassis.connection import Connection
+from chassis.messaging.connection import Connection
 from chassis.settings import BrokerSettings
-from gateway.watch.peer import AwayError
-from gateway.watch.queues import QueueWatch
+from gateway.status.probe import AwayError
+from gateway.status.queues import QueueWatch
 
 SECONDS = 30.0
 NOBODY: Any = SimpleNamespace(

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.validation import field_errors
+from chassis.schema.validation import field_errors
 from customers.schemas import Company, Email, Phone
 
 EMAIL: TypeAdapter[str] = TypeAdapter(Email)

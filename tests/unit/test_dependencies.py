@@ -2,7 +2,7 @@
 
 import re
 
-from local.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT
 
 DEVELOPMENT = (CHECKOUT / "docs" / "development.md").read_text()
 SECTION = DEVELOPMENT.partition("\n## Dependencies\n")[2].partition("\n## ")[0]

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from chassis import VERSION
-from local.__main__ import SECTIONS
-from local.drill.catalogue import DRILLS
-from local.layout import CHECKOUT, PROCESSES
+from tools.drills.catalogue import DRILLS
+from tools.stack.__main__ import SECTIONS
+from tools.stack.layout import CHECKOUT, PROCESSES
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").glob("*.md")]
 README_LINES = 160

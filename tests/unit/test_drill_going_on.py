@@ -6,13 +6,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from local.drill import catalogue, goods
-from local.drill.course import Course
-from local.drill.findings import SLOW
-from local.drill.going_on import SOON_SECONDS, GoingOn
-from local.drill.ledger import Answer, Request, Verdict
-from local.drill.load import Load
-from local.drill.mix import READ
+from tools.drills import catalogue
+from tools.drills.checks.findings import SLOW
+from tools.drills.experiment import Course
+from tools.drills.going_on import SOON_SECONDS, GoingOn
+from tools.drills.workload import fixtures
+from tools.drills.workload.history import Answer, Request, Verdict
+from tools.drills.workload.load import Load
+from tools.drills.workload.request_generator import READ
 
 READS = GoingOn((READ,), 0.6)
 BILL = Request("bill", "drill-x-1", "POST", "/api/billing")
@@ -60,7 +61,7 @@ def test_what_was_sent_before_or_after_the_fault_says_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = SimpleNamespace(customers=[1])
-    monkeypatch.setattr(goods, "make", Mock(return_value=(own, {})))
+    monkeypatch.setattr(fixtures, "make", Mock(return_value=(own, {})))
     [drill] = catalogue.chosen(["pm2-frozen"])
     platform = Mock(url="http://127.0.0.1:1", token="token")
     one = Course(drill, platform, Load(30, 20, 7), {}, lambda _words: None)

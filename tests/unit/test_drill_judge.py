@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from local.drill import answers, recovery, saga
-from local.drill.findings import LOST, REPEATED, WRONG, Finding
-from local.drill.judge import Judge, compare, once
-from local.drill.ledger import Answer, Entry, Ledger, Request, Verdict
-from local.drill.mix import Goods
-from local.drill.platform import Row
-from local.drill.recovery import Recovery
-from local.drill.saga import Placed
+from tools.drills.checks import answers, recovery, saga
+from tools.drills.checks.checker import Judge, compare, once
+from tools.drills.checks.findings import LOST, REPEATED, WRONG, Finding
+from tools.drills.checks.recovery import Recovery
+from tools.drills.checks.saga import Placed
+from tools.drills.targets.platform import Row
+from tools.drills.workload.history import Answer, Entry, Ledger, Request, Verdict
+from tools.drills.workload.request_generator import Goods
 
 BILL = Request("bill", "drill-x-1", "POST", "/api/billing", key="drill-x-1", number=1)
 GOODS = Goods("x", marker=1, plenty=2, scarce=3, customers=[1])

@@ -6,11 +6,12 @@ from unittest.mock import Mock
 import pytest
 from pika import data
 
-from chassis.amqp_tables import RawValue
-from local.drill import catalogue, poison
-from local.drill.course import _belonging
-from local.drill.findings import WRONG
-from local.drill.messages import Message
+from chassis.messaging.amqp_tables import RawValue
+from tools.drills import catalogue
+from tools.drills.checks.findings import WRONG
+from tools.drills.experiment import _belonging
+from tools.drills.messages import Message
+from tools.drills.workload import poison
 
 
 def _headers_as_sent(message: Message) -> bytes:

@@ -11,13 +11,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from local.drill import catalogue, chart, command, evidence, page, table
-from local.drill.findings import LOST, REPEATED, SLOW, Finding
-from local.drill.ledger import Answer, Request, Verdict
-from local.drill.load import Load
-from local.drill.result import Result, Sample
-from local.drill.run import Runner
-from local.errors import StackError
+from tools.drills import catalogue, command
+from tools.drills.checks.findings import LOST, REPEATED, SLOW, Finding
+from tools.drills.report import artifacts, chart, page, table
+from tools.drills.report.result import Result, Sample
+from tools.drills.run import Runner
+from tools.drills.workload.history import Answer, Request, Verdict
+from tools.drills.workload.load import Load
+from tools.stack.errors import StackError
 
 LOAD = Load(30, 20, 7)
 SAMPLES = [Sample(1, 10, 8, 2), Sample(2, 20, None, None), Sample(3, 30, 30, 0)]
@@ -111,7 +112,7 @@ def test_evidence_has_the_findings_and_what_every_client_saw(tmp_path: Path) -> 
     result = _result()
     result.findings = [Finding(LOST, "drill-x-1", "it is not there")]
     request = Request("bill", "drill-x-1", "POST", "/api/billing", key="drill-x-1")
-    evidence.keep(result, [Answer(request, Verdict.ACCEPTED, 202, 0.1, "a", "queue")], tmp_path)
+    artifacts.keep(result, [Answer(request, Verdict.ACCEPTED, 202, 0.1, "a", "queue")], tmp_path)
     kept = json.loads((tmp_path / "findings.json").read_text())
     assert kept["findings"] == [{"verdict": "lost", "of": "drill-x-1", "what": "it is not there"}]
     assert kept["notes"] == ["1.0 s: rabbitmq: <kill>"]
@@ -127,7 +128,7 @@ def test_evidence_has_the_lines_of_the_logs_that_fall_into_the_window(tmp_path: 
     lines = [json.dumps({"timestamp": moment}) for moment in times]
     (logs / "gateway-out.log").write_text("\n".join([*lines, "Traceback"]) + "\n")
     # in 2026, from 09:30 to 10:30
-    evidence.keep_window(logs, kept, 1795339800, 1795343400)
+    artifacts.keep_window(logs, kept, 1795339800, 1795343400)
     assert (kept / "gateway-out.log").read_text().splitlines() == [lines[1], "Traceback"]
 
 
@@ -182,8 +183,8 @@ def test_a_drill_that_can_not_be_undone_shows_what_it_has_found(
         course.run.side_effect = StackError("the course fails")
     if failing == "the repair":
         platform.repair.side_effect = fail
-    monkeypatch.setattr("local.drill.run.Course", Mock(return_value=course))
-    monkeypatch.setattr("local.drill.run._stage", stage)
+    monkeypatch.setattr("tools.drills.run.Course", Mock(return_value=course))
+    monkeypatch.setattr("tools.drills.run._stage", stage)
     runner = Runner(platform, LOAD, tmp_path, lambda _words: None)
     [drill] = catalogue.chosen(["broker-killed"])
     result = runner.run(drill)

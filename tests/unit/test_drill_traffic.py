@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from local import processes
-from local.drill import crowd as crowds
-from local.drill import victims
-from local.drill.client import Client
-from local.drill.crowd import POSTERS, Crowd
-from local.drill.delay import delayed
-from local.drill.ledger import Ledger, Request, Verdict
-from local.drill.mix import Goods, Mix
-from local.drill.network import drops, redirection
-from local.drill.traffic import Traffic
-from local.waiting import wait_until
+from tools.drills.targets import process_lookup
+from tools.drills.targets.network import drops, redirection
+from tools.drills.workload import crowd as crowds
+from tools.drills.workload.client import Client
+from tools.drills.workload.crowd import POSTERS, Crowd
+from tools.drills.workload.delay import delayed
+from tools.drills.workload.history import Ledger, Request, Verdict
+from tools.drills.workload.request_generator import Goods, Mix
+from tools.drills.workload.traffic import Traffic
+from tools.stack import processes
+from tools.stack.waiting import wait_until
 
 GOODS = Goods("x", marker=1, plenty=2, scarce=3, customers=[1, 2])
 
@@ -205,12 +205,12 @@ def test_rules_name_both_ways_of_one_address_alone() -> None:
 def test_a_family_is_a_process_and_all_below_it() -> None:
     async def family() -> tuple[list[int], int]:
         child = await asyncio.create_subprocess_exec("sh", "-c", "sleep 60 & wait")
-        wait_until(lambda: len(victims.family(child.pid)) == 2, 10, "a grandchild")
-        found = victims.family(child.pid)
+        wait_until(lambda: len(process_lookup.family(child.pid)) == 2, 10, "a grandchild")
+        found = process_lookup.family(child.pid)
         processes.signal_all(found, signal.SIGKILL)
         await child.wait()
         return found, child.pid
 
     found, child = asyncio.run(family())
     assert found[0] == child
-    assert victims.family(0) == []
+    assert process_lookup.family(0) == []

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from local import ports, variables
-from local.drill import faults, machine_commands, machine_disk_commands, surroundings
-from local.drill.platform import Unsuitable
-from local.drill.scene import Scene
-from local.drill.vagrant import Vagrant
-from local.drill.vagrant_platform import VagrantPlatform
-from local.drill.vagrant_source import machine, service_of
-from local.errors import StackError
-from local.layout import CHECKOUT, PROCESSES, SERVICES
+from tools.drills import faults, infrastructure_faults
+from tools.drills.fault_context import Scene
+from tools.drills.targets import machine_commands, machine_disk_commands
+from tools.drills.targets.platform import Unsuitable
+from tools.drills.targets.vagrant import Vagrant
+from tools.drills.targets.vagrant_platform import VagrantPlatform
+from tools.drills.targets.vagrant_source import machine, service_of
+from tools.stack import ports, variables
+from tools.stack.errors import StackError
+from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES
 
 PROGRAM = """\
 #!/bin/bash
@@ -244,7 +245,7 @@ def test_a_machine_without_netem_is_skipped(platform: VagrantPlatform, answer: A
 def test_machines_are_halted_in_turn_and_started_again(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
-    surroundings.machines_halted(_quick(platform))
+    infrastructure_faults.machines_halted(_quick(platform))
     acts = [call[1:3] for call in calls.all() if call[0] == "vagrant"]
     assert sorted(acts) == sorted(
         [act, name] for act in ("halt", "up") for name in platform.machines()
@@ -380,7 +381,7 @@ def test_a_disk_that_was_filled_is_whole_again_afterwards(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
     with platform.full_disk("postgresql-billing") as disk:
-        surroundings.disk_filled(_quick(platform), disk)
+        infrastructure_faults.disk_filled(_quick(platform), disk)
     moved, filled, freed, whole = (command for _machine, command, _text in calls.on_machines())
     assert "/var/lib/postgresql" in moved
     assert "dd if=/dev/zero of=/var/lib/postgresql/filler" in filled

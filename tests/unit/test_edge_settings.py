@@ -6,7 +6,7 @@ import pytest
 
 from chassis.errors import SettingsError
 from chassis.settings import read
-from gateway.edge_settings import EdgeSettings
+from gateway.edge.settings import EdgeSettings
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.fields import BigInt, Count, Flag, LongText, Money, Reference, Slug, Title
+from chassis.schema.fields import (
+    BigInt,
+    Count,
+    Flag,
+    LongText,
+    Money,
+    Reference,
+    Slug,
+    Title,
+)
 
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)

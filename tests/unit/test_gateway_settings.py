@@ -6,7 +6,7 @@ import pytest
 
 from chassis.errors import SettingsError
 from chassis.settings import read
-from gateway.scopes import CLASSES
+from gateway.auth.scopes import CLASSES
 from gateway.settings import AuthSettings
 
 

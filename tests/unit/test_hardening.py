@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 from flask import Blueprint, Response
 
-from chassis import web
-from chassis.hardening import PAGE_POLICY
+from chassis.http import app as web
+from chassis.http.security_headers import PAGE_POLICY
 
 OWN = "default-src 'self'"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import InvalidError, MalformedJsonError
-from chassis.json_decoding import decode, decode_members
+from chassis.schema.decoding import decode, decode_members
 
 THEIRS = ("Expecting", "Unterminated", "Invalid", "Extra data", "char ", "codec")
 

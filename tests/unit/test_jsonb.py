@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis import jsonb
 from chassis.errors import InvalidError, MalformedJsonError
+from gateway import jsonb
 
 
 @given(st.binary() | st.text().map(str.encode))

@@ -9,14 +9,14 @@ from threading import Thread
 import pytest
 from click.testing import CliRunner
 
-from local import commands, status
-from local.drill import catalogue
-from local.drill import command as drills
-from local.drill.load import Load
-from local.errors import StackError
-from local.layout import PROCESSES
-from local.pm2 import Entry
-from local.stack import Stack
+from tools.drills import catalogue
+from tools.drills import command as drills
+from tools.drills.workload.load import Load
+from tools.stack import commands, status
+from tools.stack.errors import StackError
+from tools.stack.layout import PROCESSES
+from tools.stack.pm2 import Entry
+from tools.stack.stack import Stack
 
 GATEWAY = PROCESSES[0]
 LOAD = Load(1, 1, 1)

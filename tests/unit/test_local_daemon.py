@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from local import processes
-from local.daemon import Daemon
-from local.errors import StackError
-from local.waiting import wait_until
+from tools.stack import processes
+from tools.stack.errors import StackError
+from tools.stack.servers.daemon import Daemon
+from tools.stack.waiting import wait_until
 
 ENVIRONMENT = {"PATH": os.defpath}
 SECONDS = 30.0

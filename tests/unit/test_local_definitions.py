@@ -12,12 +12,12 @@ import pytest
 import billing.events
 import inventory.consumer
 import orders.consumer
-import orders.mail_worker
-from chassis.broker import Binding, Exchange, Queue, Topology
-from local.layout import CHECKOUT
+import orders.mail.worker
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
 from provisioning.rabbitmq.queues import dead_queues
+from tools.stack.layout import CHECKOUT
 
 CONSUMED = (
     *("billing_queue", "order_bills", "inventory_inbox", "orders_inbox", "billing_inbox"),
@@ -144,7 +144,7 @@ def bound(made: Definitions, queue: str) -> set[tuple[str, str]]:
         ("inventory_inbox", inventory.consumer.topology("inventory_inbox")),
         ("orders_inbox", orders.consumer.TOPOLOGY),
         ("billing_inbox", billing.events.INBOX_TOPOLOGY),
-        ("mail_inbox", orders.mail_worker.TOPOLOGY),
+        ("mail_inbox", orders.mail.worker.TOPOLOGY),
     ],
 )
 def test_there_is_all_that_a_consumer_declares_before_its_first_start(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pika import BasicProperties
 
-from local import events
+from tools.stack import events
 
 EVENT = {
     "specversion": "1.0",

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from chassis import VERSION
-from local import help as help_of
-from local.__main__ import ELSEWHERE, SECTIONS, program
-from local.layout import CHECKOUT
-from local.names import nearest
+from tools.stack import help as help_of
+from tools.stack.__main__ import ELSEWHERE, SECTIONS, program
+from tools.stack.layout import CHECKOUT
+from tools.stack.names import nearest
 
 NAMES = [name for names in SECTIONS.values() for name in names]
 Result = subprocess.CompletedProcess[str]
@@ -37,7 +37,7 @@ def stack(checkout: Path, *words: str, **environment: str) -> Result:
 
 
 def test_the_text_of_all_helps_is_fresh() -> None:
-    made_by = "python -m local.help > local/help.txt makes it anew"
+    made_by = "python -m tools.stack.help > local/help.txt makes it anew"
     assert help_of.FILE.read_text() == help_of.text(), made_by
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import commands, logs
-from local.stack import Stack
+from tools.stack import commands, logs
+from tools.stack.stack import Stack
 
 OUT = "billing-consumer-out.log"
 ERROR = "billing-consumer-error.log"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from local import plan, ports
-from local.errors import StackError
-from local.layout import CHECKOUT
-from local.variables import ADDRESSES, PORTS, Variables, read, resolve
-from local.waiting import wait_until
 from tests.side_by_side import own_ports
+from tools.stack import port_allocation, ports
+from tools.stack.errors import StackError
+from tools.stack.layout import CHECKOUT
+from tools.stack.variables import ADDRESSES, PORTS, Variables, read, resolve
+from tools.stack.waiting import wait_until
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -99,18 +99,18 @@ def test_the_first_free_port_passes_over_a_taken_one(server: socket.socket) -> N
 
 
 def test_ports_are_remembered(tmp_path: Path, values: Variables) -> None:
-    first = plan.choose(tmp_path, values, frozenset())
-    assert plan.choose(tmp_path, values, frozenset()) == first
+    first = port_allocation.choose(tmp_path, values, frozenset())
+    assert port_allocation.choose(tmp_path, values, frozenset()) == first
 
 
 def test_a_taken_amqp_port_is_passed_over_and_the_choice_remembered(
     tmp_path: Path, values: Variables, server: socket.socket
 ) -> None:
     taken = server.getsockname()[1]
-    chosen = plan.choose(tmp_path, values | {"RABBITMQ_PORT": str(taken)}, frozenset())
+    chosen = port_allocation.choose(tmp_path, values | {"RABBITMQ_PORT": str(taken)}, frozenset())
     assert chosen["RABBITMQ_PORT"] > taken
     server.close()
-    again = plan.choose(tmp_path, values | {"RABBITMQ_PORT": str(taken)}, frozenset())
+    again = port_allocation.choose(tmp_path, values | {"RABBITMQ_PORT": str(taken)}, frozenset())
     assert again == chosen
 
 
@@ -118,7 +118,7 @@ def test_a_port_that_this_stack_holds_is_kept(
     tmp_path: Path, values: Variables, server: socket.socket
 ) -> None:
     wanted = values | {"RABBITMQ_PORT": str(server.getsockname()[1])}
-    chosen = plan.choose(tmp_path, wanted, frozenset([os.getpid()]))
+    chosen = port_allocation.choose(tmp_path, wanted, frozenset([os.getpid()]))
     assert chosen["RABBITMQ_PORT"] == server.getsockname()[1]
 
 
@@ -129,8 +129,8 @@ def test_a_port_that_another_holds_is_refused_with_what_to_do(
     taken = free | {"GATEWAY_PORT": server.getsockname()[1]}
     resolved = resolve(values, ADDRESSES, taken, tmp_path)
     with pytest.raises(StackError, match=rf"\(pid {os.getpid()}\): end it, or set GATEWAY_PORT"):
-        plan.check(resolved, frozenset())
-    plan.check(resolved, frozenset([os.getpid()]))
+        port_allocation.check(resolved, frozenset())
+    port_allocation.check(resolved, frozenset([os.getpid()]))
 
 
 def test_all_ports_that_others_hold_are_named_at_once(
@@ -144,7 +144,7 @@ def test_all_ports_that_others_hold_are_named_at_once(
         resolved = resolve(values, ADDRESSES, taken, tmp_path)
         message = rf"^Port {numbers[0]} on 127.0.0.1 is taken .*; port {numbers[1]} on 127.0.0.12 "
         with pytest.raises(StackError, match=message + ".* end them, or set GATEWAY_PORT and BILL"):
-            plan.check(resolved, frozenset())
+            port_allocation.check(resolved, frozenset())
 
 
 def test_our_process_on_another_address_does_not_make_anothers_port_ours(
@@ -161,7 +161,7 @@ def test_our_process_on_another_address_does_not_make_anothers_port_ours(
             wait_until(lambda: ports.accepts(port), 30, "the other program to listen")
             message = rf"^Port {port} on 127.0.0.1 is taken by .* \(pid {foreign.pid}\)"
             with pytest.raises(StackError, match=message):
-                plan.check(resolved, frozenset([os.getpid()]))
+                port_allocation.check(resolved, frozenset([os.getpid()]))
             foreign.communicate(b"\n")
 
 
@@ -171,14 +171,14 @@ def test_two_variables_with_one_address_and_port_are_refused(
     same = {"GATEWAY_PORT": 8080, "GATEWAY_RELAY_PORT": 8080}
     message = "^GATEWAY_PORT and GATEWAY_RELAY_PORT are both 8080 on 127.0.0.1: "
     with pytest.raises(StackError, match=message):
-        plan.check(resolve(values, ADDRESSES, same, tmp_path), frozenset())
+        port_allocation.check(resolve(values, ADDRESSES, same, tmp_path), frozenset())
 
 
 def test_no_database_takes_a_port_that_is_named_for_another(
     tmp_path: Path, values: Variables
 ) -> None:
-    before = plan.choose(tmp_path, values, frozenset())["GATEWAY_DB_PORT"]
-    after = plan.choose(tmp_path, values | {"GATEWAY_PORT": str(before)}, frozenset())
+    before = port_allocation.choose(tmp_path, values, frozenset())["GATEWAY_DB_PORT"]
+    after = port_allocation.choose(tmp_path, values | {"GATEWAY_PORT": str(before)}, frozenset())
     assert before not in after.values()
 
 
@@ -187,4 +187,6 @@ def test_a_taken_amqp_port_is_not_moved_to_one_that_is_named_for_another(
 ) -> None:
     taken = server.getsockname()[1]
     named = {"RABBITMQ_PORT": str(taken), "RABBITMQ_MANAGEMENT_PORT": str(taken + 1)}
-    assert plan.choose(tmp_path, values | named, frozenset())["RABBITMQ_PORT"] > taken + 1
+    assert (
+        port_allocation.choose(tmp_path, values | named, frozenset())["RABBITMQ_PORT"] > taken + 1
+    )

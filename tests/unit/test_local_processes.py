@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from local import homes, processes
-from local.daemon import Daemon
-from local.errors import StackError
-from local.pm2 import Pm2
-from local.waiting import wait_until
+from tools.stack import processes
+from tools.stack.errors import StackError
+from tools.stack.pm2 import Pm2
+from tools.stack.servers import data_directories
+from tools.stack.servers.daemon import Daemon
+from tools.stack.waiting import wait_until
 
 SECONDS = 30.0
 
@@ -75,17 +76,17 @@ def test_this_process_takes_memory() -> None:
 def test_a_directory_below_a_closed_one_is_not_reachable(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    assert not homes.is_reachable(closed / "stack")
-    assert homes.is_reachable(Path("/usr/lib/stack"))
+    assert not data_directories.is_reachable(closed / "stack")
+    assert data_directories.is_reachable(Path("/usr/lib/stack"))
 
 
 def test_a_home_with_a_path_too_long_for_sockets_is_recognised() -> None:
-    assert homes.is_short(Path("/home/someone/crud-master/.stack/data"))
-    assert not homes.is_short(Path("/" + "x" * 70))
+    assert data_directories.is_short(Path("/home/someone/crud-master/.stack/data"))
+    assert not data_directories.is_short(Path("/" + "x" * 70))
 
 
 def test_a_private_home_is_open_to_servers_and_gone_afterwards() -> None:
-    with homes.private_home() as home:
+    with data_directories.private_home() as home:
         assert home.stat().st_mode & 0o777 == 0o711
     assert not home.exists()
 

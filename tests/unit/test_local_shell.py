@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT
 
 NOBODY = 65534
 COMMANDS = (
@@ -61,7 +61,7 @@ def test_a_file_to_import_is_looked_for_where_the_caller_is(
     here = tmp_path_factory.mktemp("somewhere else")
     command = [str(checkout / "stack"), "import", "--dry-run", "my orders.csv"]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    words = ["-m", "local", "run", "orders", "import", "--dry-run", f"{here}/my orders.csv"]
+    words = ["-m", "tools.stack", "run", "orders", "import", "--dry-run", f"{here}/my orders.csv"]
     assert done.stdout.splitlines() == [str(checkout), *words]
 
 
@@ -76,7 +76,7 @@ def test_a_report_is_written_where_the_caller_is(
     here = tmp_path_factory.mktemp("somewhere else")
     command = [str(checkout / "stack"), "drill", "broker-killed", *words]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
-    expected = ["-m", "local", "drill", "broker-killed", "--report", f"{here}/a b.html"]
+    expected = ["-m", "tools.stack", "drill", "broker-killed", "--report", f"{here}/a b.html"]
     assert done.stdout.splitlines() == expected
 
 

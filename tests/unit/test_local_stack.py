@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT
 
 PRIVATE = """
 from pathlib import Path
-from local.stack import Stack
+from tools.stack.stack import Stack
 variables = Stack.private(Path("home"), EVENTS_STRICT="true").variables
 print(variables["RATE_LIMIT_READS"], variables["EVENTS_STRICT"])
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local import trace
+from tools.stack import trace
 
 
 def _line(second: int, identifier: str) -> str:

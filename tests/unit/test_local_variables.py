@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from gateway.scopes import CLASSES
-from local import variables
-from local.errors import StackError
-from local.layout import CHECKOUT
+from gateway.auth.scopes import CLASSES
+from tools.stack import variables
+from tools.stack.errors import StackError
+from tools.stack.layout import CHECKOUT
 
 EXAMPLE = (CHECKOUT / ".env.example").read_text()
 

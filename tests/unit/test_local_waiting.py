@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 
-from local.errors import StackError
-from local.waiting import wait_for, wait_until
+from tools.stack.errors import StackError
+from tools.stack.waiting import wait_for, wait_until
 
 
 def test_what_the_condition_holds_of_is_returned_and_nothing_is_looked_at_after_it() -> None:

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from chassis.log_output import LIMIT_BYTES, Output
-from local.layout import CHECKOUT
-from local.waiting import wait_until
+from tools.stack.layout import CHECKOUT
+from tools.stack.waiting import wait_until
 
 SECONDS = 30.0
 LINE = "a line like those of requests, of some two hundred bytes " + "." * 150

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from local.layout import CHECKOUT, SERVICES
 from tests import messages
 from tests.messages import EVENTS, EVENTS_OF_OTHERS, Event
+from tools.stack.layout import CHECKOUT, SERVICES
 
 TYPE = re.compile(r'"((?:customer|movie|product|stock|order|bill)\.[a-z]+)"')
 LINKS = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")

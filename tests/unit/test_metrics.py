@@ -10,7 +10,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 from chassis import metrics
 from chassis.metric_files import DIRECTORY_VARIABLE
-from local.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT
 
 NOBODY = 2**22 + 1  # above the highest process id that Linux gives
 

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from chassis.moments import Moment, QueryMoment
+from chassis.schema.timestamps import Moment, QueryMoment
 
 MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 QUERY: TypeAdapter[datetime] = TypeAdapter(QueryMoment)

@@ -13,11 +13,11 @@ import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
-from chassis.batches import BatchProcessor
-from local import variables
-from local.layout import CHECKOUT, PROCESSES, SERVICES
+from chassis.messaging.batches import BatchProcessor
 from monitoring.targets import render
-from orders.mail_sender import MAILS, Sender
+from orders.mail.sender import MAILS, Sender
+from tools.stack import variables
+from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES
 
 HOME = CHECKOUT / "monitoring"
 EXAMPLE = variables.parse(CHECKOUT / ".env.example")

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
-from chassis.idempotency import Key, fingerprint
-from chassis.identity import ANONYMOUS, scope
-from chassis.publisher import Publisher
+from chassis.http.caller import ANONYMOUS, scope
+from chassis.http.idempotency import Key, fingerprint
+from chassis.messaging.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -28,14 +28,14 @@ from chassis.settings import (
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
-from gateway.edge_settings import EdgeSettings
-from gateway.scopes import CLASSES
+from gateway.auth.scopes import CLASSES
+from gateway.edge.settings import EdgeSettings
 from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
 from inventory.settings import Settings as InventorySettings
 from orders.app import create_app as create_orders
-from orders.mail_settings import MailSettings
+from orders.mail.settings import MailSettings
 from orders.settings import Settings as OrdersSettings
 from tests import openapi
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chassis.errors import InvalidError
-from chassis.json_decoding import decode
-from chassis.validation import validated
+from chassis.schema.decoding import decode
+from chassis.schema.validation import validated
 from customers.schemas import CustomerChange, NewCustomer
 from gateway.schemas import NewBill
 from inventory.schemas import MovieChange, NewMovie, NewProduct, ProductChange, StockChange

@@ -9,10 +9,10 @@ import yaml
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from chassis import web
-from gateway import scopes
-from gateway.docs import DOCUMENT, FILES, docs_routes
-from gateway.pages import page_routes
+from chassis.http import app as web
+from gateway.auth import scopes
+from gateway.pages.docs import DOCUMENT, FILES, docs_routes
+from gateway.pages.routes import page_routes
 from tests import openapi
 
 SUMMARY = {"name": "crud-master", "status": "up"}

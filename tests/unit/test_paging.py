@@ -8,9 +8,9 @@ import pytest
 from flask import Flask, Response
 from sqlalchemy import RowMapping
 
-from chassis import parsing
 from chassis.errors import InvalidError
-from chassis.paging import Page, page
+from chassis.http import request as parsing
+from chassis.http.paging import Page, page
 
 APP = Flask("test")
 

@@ -17,9 +17,9 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from chassis import parsing
 from chassis.errors import InvalidError, MalformedJsonError
-from chassis.fields import BigInt, Count, Money, Schema, Title
+from chassis.http import request as parsing
+from chassis.schema.fields import BigInt, Count, Money, Schema, Title
 
 APP = Flask("test")
 

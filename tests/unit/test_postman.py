@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from postman.__main__ import postman
-from postman.collection import FILE, collection, in_order, text
-from postman.document import operations, raw
 from tests import openapi
+from tools.postman.__main__ import postman
+from tools.postman.collection import FILE, collection, in_order, text
+from tools.postman.document import operations, raw
 
 COLLECTION = json.loads(FILE.read_text())
 OPERATIONS = {operation.id: operation for operation in operations()}

@@ -14,17 +14,20 @@ import pika
 import pytest
 from click.testing import CliRunner
 
-from chassis import cli, dead_letter_office
-from chassis.dead_letter_office import DeadLetter, DeadLetterOffice
+from chassis import cli
 from chassis.logs import Formatter
+from chassis.messaging import dlq_commands
+from chassis.messaging.dlq_commands import DeadLetter, DeadLetterOffice
 from chassis.printable import escaped
-from gateway import token_commands, tokens
-from local import console, events, trace
-from local.drill import command
-from local.layout import CHECKOUT, SERVICES
-from local.logs import recent
-from orders import importing, mail_commands
+from gateway.auth import commands as token_commands
+from gateway.auth import tokens
+from orders.imports import command as importing
+from orders.mail import commands as mail_commands
 from tests.service.mailing import EPOCH
+from tools.drills import command
+from tools.stack import console, events, trace
+from tools.stack.layout import CHECKOUT, SERVICES
+from tools.stack.logs import recent
 
 EVIL = "\x1b]0;owned\x07\x9b2J\u202e\u2066\u2028\x7f"
 SPELLED = escaped(EVIL)
@@ -32,12 +35,12 @@ PRINTS = re.compile(r"click\.echo\(|\bprint\(|sys\.std(out|err)\.write\(")
 # each of them with `escaped`, or with nothing but words of their own
 WITH_REASON = {
     "chassis/cli.py",
-    "local/console.py",
+    "tools/stack/console.py",
     "local/command_line.py",
     "local/commands.py",
     "local/help.py",
     "local/names.py",
-    "local/drill/command.py",
+    "tools/drills/command.py",
 }
 
 
@@ -67,7 +70,7 @@ def test_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     properties = pika.BasicProperties(message_id=EVIL, headers=headers)
     letter = DeadLetter(1, EVIL.encode(), properties)
     monkeypatch.setattr(DeadLetterOffice, "letters", lambda _self: [letter])
-    dlq = cli.group("billing", dlq=dead_letter_office.commands(lambda: Mock(queue="q")))
+    dlq = cli.group("billing", dlq=dlq_commands.commands(lambda: Mock(queue="q")))
     listed = CliRunner().invoke(dlq, ["dlq", "list"]).output
     harmless(listed)
     assert len(listed.splitlines()) == 1

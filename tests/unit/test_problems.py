@@ -12,7 +12,6 @@ from psycopg2.errors import LockNotAvailable, QueryCanceled
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from chassis import web
 from chassis.errors import (
     BrokerUnavailableError,
     ConflictError,
@@ -23,6 +22,7 @@ from chassis.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from chassis.http import app as web
 
 LOST = psycopg2.OperationalError("server closed the connection\nunexpectedly")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from local import processes
-from local.layout import CHECKOUT
-from local.waiting import wait_until
+from tools.stack import processes
+from tools.stack.layout import CHECKOUT
+from tools.stack.waiting import wait_until
 
 # as granian's master has it, its handler only notes the signal, and its workers inherit that
 MASTER = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.slow_looks import SlowLooks
+from chassis.outbox.poll_pause import SlowLooks
 
 
 def test_a_slow_look_asks_for_no_rest_unless_the_one_before_was_slow_too() -> None:

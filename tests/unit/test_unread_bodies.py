@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from werkzeug.test import create_environ
 
-from chassis import unread_bodies
-from chassis.unread_bodies import PLACES, READERS, UnreadBodies, has_body
+from chassis.http import unread_bodies
+from chassis.http.unread_bodies import PLACES, READERS, UnreadBodies, has_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

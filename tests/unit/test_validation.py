@@ -8,11 +8,12 @@ from pydantic import BaseModel, Field
 from pydantic_core import _pydantic_core, core_schema
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 
-from chassis import problems, validation
 from chassis.errors import FieldError, InvalidError
-from chassis.fields import Schema
-from chassis.sentences import SENTENCES, STATUSES
-from chassis.validation import Faults, path, validated
+from chassis.http import problems
+from chassis.schema import validation
+from chassis.schema.fields import Schema
+from chassis.schema.messages import SENTENCES, STATUSES
+from chassis.schema.validation import Faults, path, validated
 
 FINDINGS = {str(finding["type"]): finding for finding in _pydantic_core.list_all_errors()}
 # of which the limit is said, which depends on the request

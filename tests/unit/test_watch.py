@@ -9,21 +9,22 @@ from collections.abc import Iterator
 import pytest
 
 import gateway.settings
-from chassis import VERSION, web
-from chassis.breaker import FAILURES, CircuitBreaker
+from chassis import VERSION
+from chassis.http import app as web
+from chassis.http.circuit_breaker import FAILURES, CircuitBreaker
 from chassis.settings import BrokerSettings
-from gateway.watch import machines, ssh
-from gateway.watch.peer import AwayError
-from gateway.watch.platform import EVENTS_QUEUE, SERVICES, Machine, Platform, Process
-from gateway.watch.processes import Health
-from gateway.watch.rounds import Found, Rounds
-from gateway.watch.survey import NOTHING, watched_queues
-from gateway.watch.traffic import Traffic
-from local import variables
-from local.layout import CHECKOUT, PROCESSES
-from local.waiting import wait_until
+from gateway.status import machines, ssh
+from gateway.status.platform import EVENTS_QUEUE, SERVICES, Machine, Platform, Process
+from gateway.status.probe import AwayError
+from gateway.status.probes import Found, Rounds
+from gateway.status.processes import Health
+from gateway.status.snapshot import NOTHING, watched_queues
+from gateway.status.traffic import Traffic
 from provisioning.rabbitmq import definitions
 from tests import openapi
+from tools.stack import variables
+from tools.stack.layout import CHECKOUT, PROCESSES
+from tools.stack.waiting import wait_until
 
 
 @pytest.fixture

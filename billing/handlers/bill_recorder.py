@@ -1,0 +1,127 @@
+"""What billing does with bills, those of clients and those of orders: record and announce each."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, RowMapping
+
+from billing import bills
+from billing.events import bill_recorded, told_to_orders
+from billing.schemas import BillMessage
+from chassis import trace
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.messaging.amqp_tables import is_text
+from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.messaging.topology import Message
+from chassis.outbox import table as outbox
+from chassis.schema.decoding import decode
+from chassis.schema.validation import validated
+from chassis.storage import database
+from chassis.storage.database import Database
+from chassis.trace import Trace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReceivedBill:
+    """A bill that came in a message."""
+
+    message_id: str
+    bill: BillMessage
+    trace: Trace
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The bill as a row of its table."""
+        return {"message_id": self.message_id, **self.bill.model_dump()}
+
+
+class BillHandler:
+    """Records bills, and has billing-relay announce each."""
+
+    def __init__(self, database: Database, *, of_orders: bool = False) -> None:
+        """Prepare a handler.
+
+        Args:
+            database: where the bills are.
+            of_orders: whether orders has asked for the bills, and is told of each; again, if it
+                asks again, since it has not heard of it.
+        """
+        self._database = database
+        self._of_orders = of_orders
+
+    def parse(self, delivery: Delivery) -> ReceivedBill:
+        """Read a bill; a message that another client published without an id gets one.
+
+        Raises:
+            RejectedError: it is no bill.
+        """
+        try:
+            bill = validated(BillMessage, decode(delivery.body))
+        except MalformedJsonError as error:
+            raise RejectedError(f"The body {error}.") from None
+        except InvalidError as error:
+            raise RejectedError(str(error)) from None
+        message_id = delivery.message_id or str(uuid4())
+        if not is_text(message_id):
+            raise RejectedError("The message_id must be UTF-8 text without NUL.")
+        return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
+
+    def apply(self, items: Sequence[ReceivedBill]) -> None:
+        """Insert the bills that are not there yet, and their events, in one transaction."""
+        # of one that is in this batch twice, the first
+        first = {item.message_id: item for item in reversed(items)}
+        with self._database.unit_of_work() as connection:
+            recorded = bills.record(connection, [item.row for item in items])
+            events = [_event(first[bill["id"]], bill) for bill in recorded]
+            if self._of_orders:
+                missed = _recorded_before(connection, first.keys(), recorded)
+                answers = [*events, *(_event(first[bill["id"]], bill) for bill in missed)]
+                events += map(told_to_orders, answers)
+            outbox.add_all(connection, events)
+            connection.commit()
+        new = {bill["id"]: bill for bill in recorded}
+        for item in items:
+            _log(item, new.pop(item.message_id, None))
+
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        self._database.check()
+
+    def is_outage(self, error: Exception) -> bool:
+        """A database that is away, or not as it should be, is no message's fault."""
+        return database.is_outage(error)
+
+
+def _recorded_before(
+    connection: Connection, message_ids: Iterable[str], new: Sequence[RowMapping]
+) -> Sequence[RowMapping]:
+    recorded_now = {bill["id"] for bill in new}
+    earlier = [message_id for message_id in message_ids if message_id not in recorded_now]
+    return bills.recorded(connection, earlier) if earlier else []
+
+
+def _event(item: ReceivedBill, bill: RowMapping) -> Message:
+    with trace.within(item.trace):
+        return bill_recorded(bill)
+
+
+def _log(item: ReceivedBill, recorded: RowMapping | None) -> None:
+    extra = {
+        "message_id": item.message_id,
+        "user_id": item.bill.user_id,
+        "number_of_items": item.bill.number_of_items,
+        "total_amount": str(item.bill.total_amount),
+    }
+    with trace.within(item.trace):
+        logger.info(_outcome(recorded), extra=extra)
+
+
+def _outcome(recorded: RowMapping | None) -> str:
+    if recorded is None:
+        return "bill was recorded before"
+    return "bill recorded" if recorded["voided_at"] is None else "bill recorded as void"

@@ -1,0 +1,30 @@
+"""What billing does with the messages of billing_inbox: void the bill of a cancelled order."""
+
+import logging
+
+from sqlalchemy import Connection
+
+from billing import bills
+from billing.events import ORDER_CANCELLED, bill_voided
+from billing.schemas import CancelledOrder
+from chassis.messaging.event_handler import Reaction
+from chassis.outbox import table as outbox
+
+logger = logging.getLogger(__name__)
+
+
+def _void(connection: Connection, order: CancelledOrder, event_id: str) -> None:
+    """Void the bill and announce that.
+
+    Where there is no bill yet, there is nothing to announce: `bill.recorded` will say that it is
+    void. If orders asks again, it has missed the announcement, or waits for a bill that was lost.
+    """
+    message_id = str(order.uid)
+    void = bills.void(connection, message_id)
+    if void.is_recorded or not void.is_new:
+        outbox.add(connection, bill_voided(void))
+    what = "bill voided" if void.is_recorded else "bill is void when it comes"
+    logger.info(what, extra={"message_id": message_id, "event_id": event_id})
+
+
+REACTIONS = {ORDER_CANCELLED: Reaction(CancelledOrder, _void)}

@@ -1,0 +1,1 @@
+"""HTTP, on both sides: the server, requests, answers, and calls to other services."""

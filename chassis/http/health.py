@@ -1,0 +1,113 @@
+"""`/live`, `/ready` and `/metrics`, the same on every process."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from flask import Blueprint, Response, jsonify
+from prometheus_client import Gauge
+
+from chassis import metrics
+from chassis.errors import first_line
+from chassis.http import access_log
+
+READY = Gauge(
+    "process_ready",
+    "Whether what a process can't work without is up (1) or not (0), by its name in /ready",
+    ["check"],
+    multiprocess_mode="mostrecent",
+)
+Result = dict[str, Any]
+
+
+class Check(Protocol):
+    """What a process can't work without."""
+
+    name: str
+
+    def check(self) -> None:
+        """Raise what is wrong."""
+
+
+def _everybody() -> bool:
+    return True
+
+
+def routes(process: str, ready: Sequence[Check]) -> tuple[Blueprint, ...]:
+    """Return the routes by which a process is watched, open to everybody.
+
+    Args:
+        process: its PM2 name.
+        ready: what it can't work without; each is tried at each call of `/ready`.
+    """
+    return live_routes(process), ready_routes(process, ready), metrics_routes(ready)
+
+
+def live_routes(process: str) -> Blueprint:
+    """Return `/live`."""
+    blueprint = _quiet("live")
+
+    @blueprint.get("/live")
+    def live() -> Response:
+        return jsonify(status="live", process=process)
+
+    return blueprint
+
+
+def ready_routes(
+    process: str, ready: Sequence[Check], detailed: Callable[[], bool] = _everybody
+) -> Blueprint:
+    """Return `/ready`, which shows the checks to whom `detailed` says."""
+    blueprint = _quiet("ready")
+
+    @blueprint.get("/ready")
+    def is_ready() -> tuple[Response, int]:
+        found = report(ready)
+        status = found["status"]
+        checks = {"checks": found["checks"]} if detailed() else {}
+        answer = jsonify(status=status, process=process, **checks)
+        return answer, 200 if status == "ready" else 503
+
+    return blueprint
+
+
+def metrics_routes(ready: Sequence[Check]) -> Blueprint:
+    """Return `/metrics`, which tells of the checks, too: each is tried at each call."""
+    blueprint = _quiet("metrics")
+
+    @blueprint.get("/metrics")
+    def metrics_text() -> Response:
+        for name, found in report(ready)["checks"].items():
+            READY.labels(name).set(found["status"] == "up")
+        return Response(metrics.render(), content_type=metrics.CONTENT_TYPE)
+
+    return blueprint
+
+
+def _quiet(name: str) -> Blueprint:
+    blueprint = Blueprint(name, __name__)
+    blueprint.before_request(access_log.this_request)
+    return blueprint
+
+
+def report(ready: Sequence[Check]) -> dict[str, Any]:
+    """Try all of `ready`; return the `status` (ready or unready), and each of the `checks`."""
+    checks = {check.name: tried(check) for check in ready}
+    return {"status": verdict(checks), "checks": checks}
+
+
+def verdict(checks: Mapping[str, Result]) -> str:
+    """Return `ready` if all is up, `unready` otherwise."""
+    return "ready" if all(check["status"] == "up" for check in checks.values()) else "unready"
+
+
+def tried(check: Check) -> Result:
+    """Try something; return its `status`, how many `milliseconds` it took, and what is wrong."""
+    started = time.perf_counter()
+    try:
+        check.check()
+    except Exception as error:
+        found = {"status": "down", "detail": first_line(error)}
+    else:
+        found = {"status": "up"}
+    return {**found, "milliseconds": round((time.perf_counter() - started) * 1000, 2)}

@@ -1,0 +1,272 @@
+"""Idempotency-Key: a repeated POST gets the first answer and has no second effect.
+
+`chassis.http.keyed_posts` has every POST route of a service do so. An effect in the database of the keys
+counts once whatever dies: `keep` stores the answer in the effect's own transaction. An effect
+elsewhere counts once by its id, which is `message_id`.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from flask import Response, g, request
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql.dml import UpdateBase
+
+from chassis.errors import ConflictError, FieldError, InvalidError
+from chassis.http import problems
+from chassis.http.request import whole_body
+from chassis.storage.database import Database, is_outage
+from chassis.storage.retention import Expiry
+
+HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
+KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
+EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
+LONGEST = 512 * 1024
+"""Bytes of an answer's body that are kept; of a longer one only the status and the headers are."""
+# a comma is what the server puts between the lines of a repeated header
+_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
+# refusals for headers, size, rate or credentials: the same body may pass with others
+_NOT_KEPT = frozenset((400, 401, 403, 406, 408, 412, 413, 415, 428, 429))
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+_IN_PROGRESS = "A request with this Idempotency-Key is still in progress."
+logger = logging.getLogger(__name__)
+
+keys = Table(
+    "idempotency_keys",
+    MetaData(),
+    Column("caller", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("claim", Uuid, nullable=False),
+    Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("status", Integer),
+    Column("headers", JSONB(none_as_null=True)),
+    Column("body", LargeBinary),
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as its caller gave it; keys of two callers or routes never meet."""
+
+    caller: str
+    route: str
+    key: str
+    body_hash: bytes
+
+    @property
+    def message_id(self) -> UUID:
+        """The id of the message that this request causes, the same at each repetition.
+
+        The body is part of it, so that a key used again after a day names another message.
+        """
+        parts = (self.caller, self.route, self.key, self.body_hash.hex())
+        return uuid5(NAMESPACE_URL, "\n".join(parts))
+
+
+@dataclass
+class _Held:
+    """The claim of the request that is being answered, and whether its answer is kept already."""
+
+    key: Key
+    claim: UUID
+    kept: bool = False
+
+
+def message_id() -> UUID | None:
+    """Return the id of what this request causes, the same each time; None without a key."""
+    held = _held()
+    return held.key.message_id if held else None
+
+
+def keep(connection: Connection, response: Response) -> None:
+    """Keep the answer to this request's key, if it has one, in the transaction of the effect.
+
+    Called last before the commit: from the commit on, a repetition gets this answer.
+
+    Raises:
+        ConflictError: another request has taken over the claim, which was a minute old; the effect
+            is not to be committed.
+    """
+    held = _held()
+    if held is None:
+        return
+    mine = and_(_same(held.key), keys.c.claim == held.claim)
+    if connection.execute(update(keys).where(mine).values(_answered(response))).rowcount == 0:
+        raise ConflictError(_IN_PROGRESS)
+    held.kept = True
+
+
+def _held() -> _Held | None:
+    held = g.get("idempotency")
+    return held if isinstance(held, _Held) else None
+
+
+def requested(caller: str, route: str) -> Key | None:
+    """Return the request's key, None if it has none.
+
+    Args:
+        caller: whose key it is.
+        route: what the key is for, such as `POST /api/orders`.
+
+    Raises:
+        InvalidError: the header is not 1 to 255 visible ASCII characters without a comma.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        detail = "must be 1 to 255 visible ASCII characters, no comma"
+        raise InvalidError([FieldError(HEADER, detail)])
+    return Key(caller, route, key, fingerprint(whole_body()))
+
+
+def fingerprint(body: bytes) -> bytes:
+    """Return a hash that is the same for the same JSON, however it is laid out."""
+    try:
+        content = json.loads(body, parse_float=_written, parse_int=_written)
+        body = json.dumps(content, sort_keys=True).encode()
+    except (ValueError, RecursionError):
+        logger.debug("the body is no JSON, and is hashed as it is")
+    return hashlib.sha256(body).digest()
+
+
+def _written(number: str) -> list[str]:
+    return ["number", number]
+
+
+def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:
+    """Answer with `act`, or with what it answered to this key before.
+
+    A claim whose holder died is taken over after a minute. `act` then acts again, unless it has
+    kept its answer with its effect (see `keep`). Answers of 500 and above are not kept, nor are
+    refusals that do not depend on the body: the caller shall try again.
+
+    Raises:
+        ConflictError: a request with this key is still in progress.
+        InvalidError: the key came with another body before.
+    """
+    if key is None:
+        return act()
+    claim = uuid4()
+    earlier = _claim(database, key, claim)
+    if earlier is not None:
+        return earlier
+    g.idempotency = held = _Held(key, claim)
+    try:
+        response = act()
+    except Exception as error:
+        response = problems.translate(error).response()
+    else:
+        if held.kept:
+            return response
+    _keep(database, key, claim, response)
+    return response
+
+
+def _claim(database: Database, key: Key, claim: UUID) -> Response | None:
+    """Claim the key; return the earlier answer if there is one."""
+    now = func.now()
+    expired = keys.c.claimed_at < now - KEPT
+    abandoned = and_(
+        keys.c.status.is_(None),
+        keys.c.body_hash == key.body_hash,
+        keys.c.claimed_at < now - CLAIM,
+    )
+    fresh = {"body_hash": key.body_hash, "claim": claim}
+    names = {"caller": key.caller, "route": key.route, "key": key.key}
+    nothing = {"claimed_at": now, "status": None, "headers": None, "body": None}
+    statement = (
+        insert(keys)
+        .values(**names, **fresh)
+        .on_conflict_do_update(
+            index_elements=list(names), set_=fresh | nothing, where=or_(expired, abandoned)
+        )
+        .returning(keys.c.claim)
+    )
+    with database.read() as connection:
+        if connection.execute(statement).first() is not None:
+            return None
+        return _earlier(connection, key)
+
+
+def _earlier(connection: Connection, key: Key) -> Response:
+    row = connection.execute(select(keys).where(_same(key))).first()
+    if row is None or (row.status is None and row.body_hash == key.body_hash):
+        raise ConflictError(_IN_PROGRESS)
+    if row.body_hash != key.body_hash:
+        detail = "was used with another body; take a new key for a new request"
+        raise InvalidError([FieldError(HEADER, detail)])
+    response = Response(row.body, row.status, row.headers)
+    response.headers[REPLAYED] = "true"
+    return response
+
+
+def _keep(database: Database, key: Key, claim: UUID, response: Response) -> None:
+    """Keep an answer that depends on key and body alone; give the claim back for another."""
+    if response.status_code >= 500 or response.status_code in _NOT_KEPT:
+        _release(database, key, claim)
+        return
+    mine = and_(_same(key), keys.c.claim == claim)
+    _change(database, update(keys).where(mine).values(_answered(response)))
+
+
+def _answered(response: Response) -> dict[str, Any]:
+    body = response.get_data()
+    names = [name for name in _KEPT_HEADERS if name in response.headers]
+    if len(body) > LONGEST:
+        body, names = b"", [name for name in names if name != "Content-Type"]
+    headers = {name: response.headers[name] for name in names}
+    return {"status": response.status_code, "headers": headers, "body": body}
+
+
+def _release(database: Database, key: Key, claim: UUID) -> None:
+    """Give the claim back, so that the next try need not wait for its end.
+
+    Unless its answer is kept: a commit may have counted although nobody was told so.
+    """
+    mine = and_(_same(key), keys.c.claim == claim, keys.c.status.is_(None))
+    _change(database, delete(keys).where(mine))
+
+
+def _change(database: Database, statement: UpdateBase) -> None:
+    """Execute `statement`; if the database has gone meanwhile, the claim expires by itself."""
+    try:
+        with database.read() as connection:
+            connection.execute(statement)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        logger.warning("idempotency claim left to expire", extra={"error": str(error)})
+
+
+def _same(key: Key) -> ColumnElement[bool]:
+    return and_(keys.c.caller == key.caller, keys.c.route == key.route, keys.c.key == key.key)

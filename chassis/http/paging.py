@@ -1,0 +1,62 @@
+"""Keyset pages and their Link header (RFC 8288).
+
+A page ends at `limit` rows or at `MAX_BYTES`, whichever comes first, with at least one row.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+from flask import Response, request
+from sqlalchemy import RowMapping
+
+from chassis.json import encode
+from chassis.schema.fields import BigInt, Schema, whole_number
+from chassis.storage.page_size import MAX_BYTES
+
+Row = RowMapping | Mapping[str, Any]
+Limit = Annotated[int, whole_number(1, 1000)]
+
+
+class Page(Schema):
+    """Query parameters of a list: at most `limit` rows (1 to 1000), after the key `after`."""
+
+    limit: Limit = 100
+    after: BigInt | None = None
+
+
+def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
+    """Answer with the first of `rows`, and with a link to the next page if there are more.
+
+    Args:
+        rows: what a query with `LIMIT limit + 1` finds; none is taken that is not needed.
+        limit: how many to show at most.
+        key: the field that `after` refers to.
+    """
+    shown, last = _first(rows, limit)
+    response = Response(b"[%b]\n" % b",".join(shown), mimetype="application/json")
+    if last is not None:
+        parameters = {**request.args.to_dict(), "limit": limit, "after": last[key]}
+        response.headers["Link"] = f'<{quote(request.path)}?{urlencode(parameters)}>; rel="next"'
+    return response
+
+
+def following(link: str | None) -> str | None:
+    """Return where the next page is, by the Link header of a page as `page` writes it; or None."""
+    target, _, relation = (link or "").partition(">")
+    return target.removeprefix("<") if relation == '; rel="next"' else None
+
+
+def _first(rows: Iterable[Row], limit: int) -> tuple[list[bytes], Row | None]:
+    """Return the rows of the page as JSON, and the last of them if there are more behind it."""
+    shown: list[bytes] = []
+    last: Row | None = None
+    octets = len("[]\n")
+    for row in rows:
+        document = encode(dict(row))
+        octets += len(document) + len(",")
+        if shown and (len(shown) == limit or octets > MAX_BYTES):
+            return shown, last
+        shown.append(document)
+        last = row
+    return shown, None

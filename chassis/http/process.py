@@ -1,0 +1,119 @@
+"""A process without an API of its own: signals, and health and metrics on a port."""
+
+import errno
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from chassis.http import app as web
+from chassis.http import health, unread_answers
+from chassis.settings import PortSettings, ServerSettings
+
+_INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
+_MOVE_SECONDS = 1.0
+_FINISH_SECONDS = 15.0  # as long as PM2 waits
+Run = Callable[[], None]
+logger = logging.getLogger(__name__)
+
+
+def stop_event() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set: finish what is in hand, then end."""
+    event = threading.Event()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        logger.info("stopping", extra={"signal": signal.Signals(number).name})
+        event.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    return event
+
+
+def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
+    """Run `first` in this thread and each of the others in its own; when one ends, all shall.
+
+    Args:
+        stop: what each of them ends at; set when one has ended of itself.
+        first: returns when it has finished what was in hand, as the others do.
+
+    Raises:
+        Exception: what ended one of them unexpectedly.
+    """
+    failures: list[Exception] = []
+
+    def run(loop: Run) -> None:
+        try:
+            loop()
+        except Exception as error:
+            logger.exception("ended unexpectedly")
+            failures.append(error)
+        finally:
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in others]
+    for thread in threads:
+        thread.start()
+    run(first)
+    for thread in threads:
+        thread.join(_FINISH_SECONDS)
+    if failures:
+        raise failures[0]
+
+
+def serve_health(
+    process: str, ready: Sequence[health.Check], server: ServerSettings, port: PortSettings
+) -> None:
+    """Serve `/live`, `/ready` and `/metrics` in a thread.
+
+    A second instance of a process (`pm2 scale`) takes the next free port, and moves to the first
+    one when that becomes free.
+    """
+    app = web.create_app(process, ready=ready)
+    arguments = (app, server.bind, port.port)
+    threading.Thread(target=_serve, args=arguments, name="health", daemon=True).start()
+
+
+def _serve(app: Flask, host: str, first: int) -> None:
+    listener = _listen(host, range(first, first + _INSTANCES))
+    while True:
+        if listener is None:
+            logger.error("no port for health and metrics", extra={"first": first})
+            threading.Event().wait(_MOVE_SECONDS)
+            listener = _listen(host, range(first, first + _INSTANCES))
+        else:
+            listener = _serve_until_better(app, listener, first)
+
+
+def _serve_until_better(app: Flask, listener: socket.socket, first: int) -> socket.socket:
+    """Serve on `listener` until a port before it is free; return the one that listens there."""
+    host, port = listener.getsockname()
+    http = make_server(host, port, app, threaded=True, fd=listener.fileno())
+    thread = threading.Thread(target=http.serve_forever, name="health http", daemon=True)
+    thread.start()
+    better = None
+    while better is None:
+        thread.join(_MOVE_SECONDS)
+        better = _listen(host, range(first, port))
+    http.shutdown()
+    http.server_close()
+    listener.close()
+    return better
+
+
+def _listen(host: str, ports: Iterable[int]) -> socket.socket | None:
+    for port in ports:
+        try:
+            listener = socket.create_server((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            unread_answers.limit(listener)
+            return listener
+    return None

@@ -1,0 +1,153 @@
+"""What a request says, read once and checked against a schema."""
+
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+from uuid import UUID
+
+from flask import request
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from chassis.errors import FieldError, InvalidError, MalformedJsonError
+from chassis.http.problems import too_long
+from chassis.schema.decoding import decode, decode_members
+from chassis.schema.fields import BigInt
+from chassis.schema.validation import field_errors, path, validated
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
+IdT = TypeVar("IdT", int, str, UUID)
+# a thousand ids fit; white space around a value counts, since Link repeats it
+_LONGEST_VALUE = 25_000
+_TOO_LONG = f"must have at most {_LONGEST_VALUE:,} characters"
+BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
+UUID_KEY: TypeAdapter[UUID] = TypeAdapter(UUID)
+
+
+class UnsupportedCodingError(UnsupportedMediaType):
+    """The body has a Content-Encoding. Source: RFC 9110, sections 8.4 and 15.5.16."""
+
+    def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
+        """Add which coding is taken (RFC 9110, section 12.5.3)."""
+        return [*super().get_headers(*arguments, **named), ("Accept-Encoding", "identity")]
+
+
+def body(schema: type[SchemaT]) -> SchemaT:
+    """Read the request's JSON object.
+
+    Raises:
+        UnsupportedMediaType: another content type than JSON.
+        BadRequest: there is no body.
+        MalformedJsonError: it is not JSON.
+        InvalidError: JSON, but not what the schema asks for.
+    """
+    return validated(schema, decode(raw_body()))
+
+
+def raw_body(limit: int | None = None) -> bytes:
+    """Return the request's JSON as it was sent.
+
+    Args:
+        limit: bytes that this route takes, fewer than the application.
+
+    Raises:
+        UnsupportedMediaType: another content type than JSON.
+        BadRequest: there is no body.
+        RequestEntityTooLarge: it is longer than the route takes.
+    """
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json.")
+    data = whole_body() if limit is None else _limited_body(limit)
+    if not data:
+        raise BadRequest("The body is empty; send a JSON object.")
+    return data
+
+
+def _limited_body(limit: int) -> bytes:
+    # one byte more of a chunked body, of which werkzeug gives so many bytes and says nothing
+    chunked = request.content_length is None
+    request.max_content_length = limit + 1 if chunked else limit
+    try:
+        data = whole_body()
+    except RequestEntityTooLarge:
+        raise RequestEntityTooLarge(too_long(limit)) from None
+    if len(data) > limit:  # it was read before, for its Idempotency-Key
+        raise RequestEntityTooLarge(too_long(limit))
+    return data
+
+
+def whole_body() -> bytes:
+    """Return the request's body as it was sent, none of it missing.
+
+    The server gives what comes before a broken or a missing chunk, and then an end as of a whole
+    body. So chunks are taken for whole if they are JSON. No object, array or string begins with
+    another one, so what was cut is never taken for something else that was meant.
+
+    Raises:
+        UnsupportedMediaType: it is compressed, or in another coding.
+        RequestEntityTooLarge: it is longer than the application takes.
+        BadRequest: it ended before its Content-Length.
+        MalformedJsonError: it came in chunks, and is not the JSON that it should be.
+    """
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedCodingError(
+            "Send the body as it is, without a Content-Encoding such as gzip."
+        )
+    data = request.get_data()
+    if len(data) < (request.content_length or 0):
+        raise BadRequest("The body is shorter than its Content-Length.")
+    # of a chunked body werkzeug gives the first `max_content_length` bytes and says nothing
+    if request.content_length is None and len(data) == request.max_content_length:
+        raise RequestEntityTooLarge
+    if request.content_length is None and request.is_json and data:
+        _check_chunks(data)
+    return data
+
+
+def _check_chunks(data: bytes) -> None:
+    try:
+        decode_members(data)
+    except MalformedJsonError as error:
+        detail = f"{error}; it was sent in chunks, which may be broken, or end too early"
+        raise MalformedJsonError(detail) from None
+
+
+def query(schema: type[SchemaT]) -> SchemaT:
+    """Read the query string; each parameter at most once.
+
+    Raises:
+        BadRequest: a parameter is not encoded in UTF-8; naming it.
+        InvalidError: naming each parameter that is wrong.
+    """
+    _check_encoding(request.query_string)
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise InvalidError([FieldError(name, "must be given once") for name in repeated])
+    long = [name for name, value in request.args.items() if len(value) > _LONGEST_VALUE]
+    if long:
+        raise InvalidError([FieldError(name, _TOO_LONG) for name in long])
+    return validated(schema, request.args.to_dict())
+
+
+def _check_encoding(query_string: bytes) -> None:
+    # the framework replaces bytes that are no UTF-8, and so searches for something else
+    for parameter in query_string.split(b"&"):
+        try:
+            unquote_to_bytes(parameter).decode()
+        except UnicodeDecodeError:
+            name = unquote_to_bytes(parameter.partition(b"=")[0]).decode(errors="backslashreplace")
+            detail = f"The query parameter {path([name])} is not encoded in UTF-8."
+            raise BadRequest(detail) from None
+
+
+def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
+    """Read a key from a path as `kind`, e.g. `BIGINT`; `field` is the path's name for it.
+
+    Raises:
+        InvalidError: it is not one.
+    """
+    if len(text) > _LONGEST_VALUE:
+        raise InvalidError([FieldError(field, _TOO_LONG)])
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        raise InvalidError([FieldError(field, field_errors(error)[0].detail)]) from None

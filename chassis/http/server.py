@@ -1,0 +1,111 @@
+"""The HTTP server: granian in WSGI mode, run in place of the process that asks for it."""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import NoReturn
+
+from chassis import logs, metrics
+from chassis.http import unread_answers
+from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
+
+GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
+HEADER_SECONDS = 10  # longer than chassis.http.keepalive keeps one idle
+MASTER = Path(__file__).with_name("granian_master.py").absolute()
+_PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+def run(process: str, target: str, server: ServerSettings, port: PortSettings) -> NoReturn:
+    """Replace this process by granian serving `target`, so that its master holds no code of ours.
+
+    A SIGHUP then starts workers with the code that `CODE_DIR` leads to at that moment: they import
+    it from there alone, since the master has imported none and works in `/`.
+
+    Args:
+        process: the PM2 name, for logs and metrics.
+        target: the WSGI application, as `module:name`.
+        server: where to listen, how many workers and threads.
+        port: the TCP port.
+    """
+    place = read(ProcessSettings)
+    state = place.state_dir.absolute() / process
+    metrics.empty_directory(state / "metrics")
+    log_config = state / "logging.json"
+    log_config.write_text(json.dumps(logs.granian_config(process)))
+    options = [*options_of(server, port), "--log-config", str(log_config)]
+    options += ["--working-dir", str(place.code_dir.absolute())]
+    os.chdir("/")
+    # isolated: else the modules beside it would hide those of the standard library
+    command = [sys.executable, "-I", str(MASTER), process, *options, target]
+    os.execv(command[0], command)
+
+
+def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
+    """Return granian's options, of which the benchmark's own server has the same."""
+    options = {
+        "interface": "wsgi",
+        "http": "1",
+        "host": server.bind,
+        "port": port.port,
+        "workers": server.workers,
+        "blocking-threads": server.threads,
+        "backlog": 1024,
+        # connections of a worker, idle ones included; the others wait in the backlog
+        "backpressure": 512,
+        # for the headers of a request, and for the next request on a connection that is kept
+        "http1-header-read-timeout": HEADER_SECONDS * 1000,
+        # of a connection; headers of twice that are refused (431)
+        "http1-buffer-size": 64 * 1024,
+        "workers-kill-timeout": GRACE_SECONDS,
+        # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped
+        "respawn-interval": 6,
+    }
+    flags = ["--no-ws", "--respawn-failed-workers"]
+    return [f"--{name}={value}" for name, value in options.items()] + flags
+
+
+def become_worker(process: str) -> None:
+    """Prepare the process in which granian loads the application: a worker of `process`."""
+    die_with_parent()
+    logs.configure(process)
+    # a child of multiprocessing ends without what Python does at exit
+    Finalize(None, logs.flush, exitpriority=0)
+    unread_answers.close_unread()
+
+
+def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
+    """Have this worker end when its master is gone, even by kill -9 (prctl(2)).
+
+    Without it such a worker goes on accepting connections beside the new master's workers.
+
+    Args:
+        grace_seconds: for requests in flight; after it the worker is killed.
+    """
+    # forked, it has the master's handler, by which SIGTERM is lost until it has its own
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    master = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if master == 1 or os.getppid() != master:
+        logger.warning("the master ended while this worker started")
+        sys.exit(0)
+    watch = (master, grace_seconds)
+    threading.Thread(target=_outlive_no_master, args=watch, name="master", daemon=True).start()
+
+
+def _outlive_no_master(master: int, grace_seconds: float) -> None:
+    """Kill this worker if the kernel's SIGTERM came too early for it, before it served."""
+    while os.getppid() == master:
+        time.sleep(_LOOK_SECONDS)
+    time.sleep(grace_seconds)
+    os.kill(os.getpid(), signal.SIGKILL)

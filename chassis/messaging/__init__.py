@@ -1,0 +1,1 @@
+"""RabbitMQ: connections, publishing with confirms, consuming, and dead letters."""

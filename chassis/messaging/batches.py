@@ -1,0 +1,211 @@
+"""Batches: all that is good in one transaction, what fails one by one, what is poison aside."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Generic
+
+from prometheus_client import Counter, Histogram
+
+from chassis.backoff import Backoff
+from chassis.errors import first_line
+from chassis.messaging.amqp_tables import UNREADABLE
+from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.delivery import Delivery, Handler, ItemT, RejectedError
+from chassis.storage.database import is_doubtful, is_statement_timeout
+
+CONSUMED = Counter(
+    "messages_consumed_total", "Messages taken from a queue, by outcome", ["queue", "outcome"]
+)
+CONSUMED_BATCH = Histogram(
+    "consumed_batch_size",
+    "Messages handled in one transaction",
+    ["queue"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+)
+DEATHS = 20  # with one message alone in hand, which then is a dead letter
+TIMEOUTS = 5  # of one message alone, which then is at fault, unless all others fail, too
+_LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
+Refused = tuple[Delivery, str]  # and why
+logger = logging.getLogger(__name__)
+
+
+class BatchProcessor(Generic[ItemT]):
+    """Hands the messages of a queue to their handler, and sorts out the poison."""
+
+    def __init__(
+        self,
+        queue: str,
+        handler: Handler[ItemT],
+        stop: threading.Event,
+        suspects: Suspects,
+    ) -> None:
+        self._queue = queue
+        self._handler = handler
+        self._stop = stop
+        self._suspects = suspects
+        self._alone: Delivery | None = None
+        self._doubted: list[tuple[Delivery, ItemT]] = []
+        self.undecided: list[Delivery] = []
+        """Neither applied nor refused by the last call: they fail while no other succeeds."""
+        # from the start: for Prometheus a counter that begins with 1 has not increased
+        for outcome in ("applied", "refused"):
+            CONSUMED.labels(queue, outcome)
+
+    def can_begin(self) -> bool:
+        """Tell whether the handler can do its part; if not, it is not asked again at once."""
+        try:
+            self._handler.check()
+        except Exception as error:
+            if not self._handler.is_outage(error):
+                raise
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            self._stop.wait(_LONGEST_PAUSE)
+            return False
+        return True
+
+    def process(
+        self, deliveries: Sequence[Delivery], succeeds: bool = False
+    ) -> list[Refused] | None:
+        """Apply what is good and return what is not; None if told to stop before it is done.
+
+        What may be at fault itself, or the database, is left `undecided` until another succeeds, or
+        if one has just done so (`succeeds`) is at fault.
+        """
+        good, refused = self._sort(deliveries)
+        self._doubted = []
+        failed = self._apply(good)
+        if failed is None:
+            return None
+        if succeeds or len(good) > len(failed) + len(self._doubted):
+            # the database does its part for others
+            failed += self._fail_again()
+        self.undecided = [delivery for delivery, _item in self._doubted]
+        refused += failed
+        CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
+        applied = len(deliveries) - len(refused) - len(self.undecided)
+        CONSUMED.labels(self._queue, "applied").inc(applied)
+        CONSUMED.labels(self._queue, "refused").inc(len(refused))
+        return refused
+
+    def process_alone(self, delivery: Delivery, succeeds: bool = False) -> list[Refused] | None:
+        """Do as `process` with a message that may be what this process dies of.
+
+        It is refused once a process has died so often with nothing but this message in hand.
+        """
+        deaths = self._suspects.deaths(delivery)
+        if deaths >= DEATHS:
+            CONSUMED.labels(self._queue, "refused").inc()
+            return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
+        self._suspects.take(delivery)
+        self._alone = delivery
+        refused = self.process([delivery], succeeds)
+        self._alone = None
+        if refused is None:
+            self._suspects.put_down(delivery)
+        else:
+            self._suspects.forget(delivery)
+        return refused
+
+    def _sort(
+        self, deliveries: Sequence[Delivery]
+    ) -> tuple[list[tuple[Delivery, ItemT]], list[Refused]]:
+        good: list[tuple[Delivery, ItemT]] = []
+        refused: list[Refused] = []
+        for delivery in deliveries:
+            try:
+                _check_readable(delivery)
+                good.append((delivery, self._handler.parse(delivery)))
+            except RejectedError as error:
+                refused.append((delivery, str(error)))
+            except Exception as error:
+                logger.exception("message can't be read")
+                refused.append((delivery, _named(error)))
+        return good, refused
+
+    def _apply(self, good: Sequence[tuple[Delivery, ItemT]]) -> list[Refused] | None:
+        """Apply a batch; if it fails, one by one. Returns what failed alone, None if stopped."""
+        try:
+            done = not good or self._apply_waiting([item for _delivery, item in good])
+            return [] if done else None
+        except Exception as error:
+            if len(good) == 1:
+                return self._failed_alone(good[0], error)
+        failed: list[Refused] = []
+        for pair in good:
+            alone = self._apply([pair])
+            if alone is None:
+                return None
+            failed += alone
+        return failed
+
+    def _failed_alone(self, pair: tuple[Delivery, ItemT], error: Exception) -> list[Refused]:
+        if _may_be_its_own(error):
+            logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            self._doubted.append(pair)
+            return []
+        return [_refused(pair[0], error)]
+
+    def _fail_again(self) -> list[Refused]:
+        """Try once more what is doubted: the database may not have done its part until now."""
+        doubted, self._doubted = self._doubted, []
+        failed: list[Refused] = []
+        for delivery, item in doubted:
+            try:
+                self._handler.apply([item])
+            except Exception as error:
+                if _may_be_its_own(error) or not self._handler.is_outage(error):
+                    failed.append(_refused(delivery, error))
+                else:
+                    self._doubted.append((delivery, item))
+        return failed
+
+    def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
+        """Apply `items`, waiting for the database as long as it takes; False if told to stop.
+
+        Raises:
+            Exception: what is wrong with the items; also that together, or one alone each time,
+                they take the database longer than a statement may.
+        """
+        backoff = Backoff(longest=_LONGEST_PAUSE)
+        timeouts = 0
+        while True:
+            try:
+                self._handler.apply(items)
+                return True
+            except Exception as error:
+                timeouts += is_statement_timeout(error)
+                is_own_fault = timeouts == TIMEOUTS or (timeouts and len(items) > 1)
+                if is_own_fault or not self._handler.is_outage(error) or is_doubtful(error):
+                    raise
+                logger.warning("waiting for the database", extra={"reason": first_line(error)})
+            if self._stopped_within(backoff.next()):
+                return False
+
+    def _stopped_within(self, seconds: float) -> bool:
+        """Wait while the database is unavailable, of which no message is guilty."""
+        if self._alone is None:
+            return self._stop.wait(seconds)
+        self._suspects.put_down(self._alone)
+        stopped = self._stop.wait(seconds)
+        self._suspects.take(self._alone)
+        return stopped
+
+
+def _check_readable(delivery: Delivery) -> None:
+    if UNREADABLE in delivery.headers:
+        raise RejectedError("The properties of the message can't be read.")
+
+
+def _refused(delivery: Delivery, error: Exception) -> Refused:
+    logger.error("message can't be processed", exc_info=error)
+    return delivery, _named(error)
+
+
+def _may_be_its_own(error: Exception) -> bool:
+    """Tell whether the fault may be the message's or the database's: others tell which."""
+    return is_doubtful(error) or is_statement_timeout(error)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,108 @@
+"""Publisher confirms: which messages of a channel the broker has not answered for yet.
+
+Source: https://www.rabbitmq.com/docs/confirms. All of it is used on the connection's thread.
+"""
+
+import time
+from collections import OrderedDict, defaultdict
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from prometheus_client import Counter
+
+from chassis.errors import BrokerUnavailableError, ConnectionLostError
+from chassis.messaging.refusals import Refusals
+from chassis.messaging.topology import Message
+
+PUBLISHED = Counter(
+    "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]
+)
+Pending = Future[None]
+
+
+class _Unanswered(NamedTuple):
+    message_id: str
+    destination: str
+    since: float
+    future: Pending
+
+
+class Confirms:
+    """The unanswered messages of one channel, in the order of their delivery tags."""
+
+    def __init__(self) -> None:
+        self.refusals = Refusals()
+        self._pending: OrderedDict[int, _Unanswered] = OrderedDict()
+        # a message may be published anew while an earlier attempt is unanswered
+        self._tags: defaultdict[str, set[int]] = defaultdict(set)
+        self._tag = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, message: Message, future: Pending) -> None:
+        """Note a message that was just published; tags count from 1 on a channel."""
+        self._tag += 1
+        self._pending[self._tag] = _Unanswered(
+            message.id, message.destination, time.monotonic(), future
+        )
+        self._tags[message.id].add(self._tag)
+
+    def overdue(self, since: float) -> str | None:
+        """Return the destination of a message from before `since` (monotonic clock), if any."""
+        oldest = next(iter(self._pending.values()), None)
+        return oldest.destination if oldest is not None and oldest.since < since else None
+
+    def settle(self, tag: int, multiple: bool, acknowledged: bool) -> None:
+        """The broker has answered for `tag`, or for all up to it."""
+        for settled in self._up_to(tag) if multiple else [tag]:
+            answered = self._pop(settled)
+            if not acknowledged:
+                self.refusals.note(answered.destination)
+                fail(answered.future, "RabbitMQ refused the message (nack)")
+                continue
+            self.refusals.forget(answered.destination)
+            if not answered.future.done():
+                PUBLISHED.labels("confirmed").inc()
+                answered.future.set_result(None)
+
+    def _pop(self, tag: int) -> _Unanswered:
+        answered = self._pending.pop(tag)
+        tags = self._tags[answered.message_id]
+        tags.discard(tag)
+        if not tags:
+            del self._tags[answered.message_id]
+        return answered
+
+    def _up_to(self, tag: int) -> list[int]:
+        tags = []
+        for pending in self._pending:
+            if pending > tag:
+                break
+            tags.append(pending)
+        return tags
+
+    def returned(self, message_id: str) -> None:
+        """No queue took this message; the broker says so before it confirms."""
+        for tag in self._tags.get(message_id, ()):
+            fail(self._pending[tag].future, "no queue took the message")
+
+    def fail_all(self, reason: str) -> None:
+        """The channel is gone, and with it every answer."""
+        pending = list(self._pending.values())
+        self._pending.clear()
+        self._tags.clear()
+        self._tag = 0
+        for unanswered in pending:
+            _fail(unanswered.future, ConnectionLostError(reason))
+
+
+def fail(future: Pending, reason: str) -> None:
+    """End a future whose message nobody has taken responsibility for."""
+    _fail(future, BrokerUnavailableError(reason))
+
+
+def _fail(future: Pending, error: BrokerUnavailableError) -> None:
+    if not future.done():
+        PUBLISHED.labels("failed").inc()
+        future.set_exception(error)

@@ -1,0 +1,192 @@
+"""A connection to RabbitMQ in a thread of its own, made again whenever it is lost."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pika import SelectConnection
+from pika.channel import Channel
+
+from chassis.backoff import Backoff
+from chassis.errors import BrokerUnavailableError
+from chassis.messaging import topology as broker
+from chassis.settings import BrokerSettings
+
+_LONGEST_PAUSE = 2.0  # seconds between attempts
+logger = logging.getLogger(__name__)
+
+
+class User(Protocol):
+    """What uses a connection; all of it is called on the connection's thread."""
+
+    def opened(self, channel: Channel) -> None:
+        """A channel is open, and what the user needs is declared."""
+
+    def lost(self, reason: str) -> None:
+        """Channel and connection are gone; called once for each attempt that ends."""
+
+    def blocked(self, reason: str | None) -> None:
+        """The broker takes nothing for now (`reason`), or takes messages again (None)."""
+
+
+class Connection:
+    """Keeps one connection with one channel, until it is closed.
+
+    To be started after the process has forked, never before.
+    """
+
+    def __init__(
+        self, settings: BrokerSettings, name: str, topology: broker.Topology, user: User
+    ) -> None:
+        self._parameters = broker.parameters(settings, name)
+        self._name = name
+        self._topology = list(topology)
+        self._user = user
+        self._closing = threading.Event()
+        self._backoff = Backoff(longest=_LONGEST_PAUSE)
+        self._connection: SelectConnection | None = None
+        self._reason = "not connected yet"
+        self._channel_reason = ""
+        self._said = ""
+        self._ready_at: float | None = None  # on the monotonic clock
+        self._failed = False
+        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def has_failed(self) -> bool:
+        """Tell, once, whether an error in this process has ended a connection."""
+        failed, self._failed = self._failed, False
+        return failed
+
+    def call(self, action: Callable[[], None]) -> None:
+        """Run `action` on the connection's thread, from any thread.
+
+        Raises:
+            BrokerUnavailableError: there is no connection at this moment.
+        """
+        connection = self._connection
+        if connection is None:
+            raise BrokerUnavailableError(f"RabbitMQ is away: {self._reason}")
+        connection.ioloop.add_callback_threadsafe(action)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Run `action` after a while; to be called on the connection's thread."""
+        if self._connection is not None:
+            self._connection.ioloop.call_later(seconds, action)
+
+    def end(self, reason: str) -> None:
+        """End this connection, so that a new one is made; to be called on its own thread."""
+        connection = self._connection
+        if connection is not None and connection.is_open:
+            self._channel_reason = reason
+            connection.close(reply_text=reason[:200])
+
+    def close(self, timeout: float = 5) -> None:
+        """Close the connection after what was asked of it before, and end the thread."""
+        self._closing.set()
+        connection = self._connection
+        if connection is not None:
+            connection.ioloop.add_callback_threadsafe(lambda: _close(connection))
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            self._ready_at = None
+            self._connect_once()
+            self._user.lost(self._reason)
+            # after one that does not last the next is not made at once
+            if self._ready_at is not None and time.monotonic() - self._ready_at > _LONGEST_PAUSE:
+                self._backoff.reset()
+            self._closing.wait(self._backoff.next())
+
+    def _connect_once(self) -> None:
+        self._channel_reason = ""
+        connection = None
+        try:
+            self._connection = connection = self._new()
+            if self._closing.is_set():
+                # too late for `close` to have seen it
+                _close(connection)
+            connection.ioloop.start()
+        except Exception as error:
+            self._note_failure()
+            logger.exception("broker connection failed unexpectedly")
+            self._reason = str(error) or type(error).__name__
+        finally:
+            self._connection = None
+            if connection is not None:
+                connection.ioloop.close()
+
+    def _new(self) -> SelectConnection:
+        connection = _Reading(
+            self._parameters,
+            on_failure=self._note_failure,
+            on_open_callback=self._opened,
+            on_open_error_callback=self._ended,
+            on_close_callback=self._ended,
+        )
+        connection.add_on_connection_blocked_callback(lambda _c, frame: self._blocked(frame))
+        connection.add_on_connection_unblocked_callback(lambda _c, _frame: self._user.blocked(None))
+        return connection
+
+    def _note_failure(self) -> None:
+        self._failed = True
+
+    def _opened(self, connection: SelectConnection) -> None:
+        connection.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._channel_closed)
+        broker.declare(self._topology, channel, lambda: self._ready(channel))
+
+    def _ready(self, channel: Channel) -> None:
+        self._ready_at = time.monotonic()
+        self._said = ""
+        logger.info("connected to the broker", extra={"connection": self._name})
+        self._user.opened(channel)
+
+    def _blocked(self, frame: Any) -> None:
+        reason = frame.method.reason
+        logger.warning("broker blocks publishers", extra={"reason": reason})
+        self._user.blocked(reason)
+
+    def _channel_closed(self, channel: Channel, reason: Exception) -> None:
+        if channel.connection.is_open:
+            self.end(str(reason))
+
+    def _ended(self, connection: SelectConnection, reason: object) -> None:
+        self._reason = self._channel_reason or broker.reason(reason)
+        if not self._closing.is_set() and self._said != self._reason:
+            self._said = self._reason
+            extra = {"connection": self._name, "reason": self._reason}
+            logger.warning("broker connection lost", extra=extra)
+        connection.ioloop.stop()
+
+
+class _Reading(SelectConnection):
+    """A connection that says when it fails at what it has read; pika itself calls that lost."""
+
+    def __init__(self, *arguments: Any, on_failure: Callable[[], None], **options: Any) -> None:
+        self._on_failure = on_failure
+        super().__init__(*arguments, **options)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        try:
+            super()._on_data_available(data_in)
+        except Exception:
+            self._on_failure()
+            raise
+
+
+def _close(connection: SelectConnection) -> None:
+    if connection.is_closing or connection.is_closed:
+        connection.ioloop.stop()
+    else:
+        # one that is opening, too, so that its socket is closed
+        connection.close()

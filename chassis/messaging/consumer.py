@@ -1,0 +1,181 @@
+"""Adaptive batches: take what is waiting, apply it in one transaction, acknowledge it at once.
+
+One thread keeps the connection (and its heartbeats, while the database is away); the caller's
+thread works. What a batch can't do is tried message by message, so that a poison message stops no
+other. See https://www.rabbitmq.com/docs/confirms and https://www.rabbitmq.com/docs/quorum-queues.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Generic
+from urllib.parse import quote
+
+from pika.channel import Channel
+
+from chassis.messaging import topology as broker
+from chassis.messaging.batches import BatchProcessor
+from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.dead_letters import DeadLetters
+from chassis.messaging.delivery import Delivery, Handler, ItemT
+from chassis.messaging.pending_dead_letters import Aside, is_much
+from chassis.settings import BrokerSettings, ProcessSettings, read
+from chassis.subscription import Subscription
+from chassis.window import PREFETCH
+
+ALONE_ABOVE = 20  # deliveries of one message
+_BATCH_OCTETS = 8_000_000  # at which a batch takes no further message
+_UNDECIDED_SECONDS = 2.0  # between attempts
+_MOST_UNDECIDED = 1000  # each is tried by itself each time
+
+
+class Consumer(Generic[ItemT]):
+    """Consumes one queue until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        name: str,
+        topology: broker.Topology,
+        handler: Handler[ItemT],
+        stop: threading.Event,
+    ) -> None:
+        """Prepare a consumer of `settings.queue`; nothing is connected before `run`."""
+        self.name = "rabbitmq"
+        self._stop = stop
+        self._dead_letters = DeadLetters(settings, name, topology)
+        self._aside = Aside(settings.queue, self._dead_letters)
+        notes = read(ProcessSettings).state_dir / "suspects"
+        self._suspects = Suspects(notes / f"queue-{quote(settings.queue, safe='')}")
+        self._batches = BatchProcessor(settings.queue, handler, stop, self._suspects)
+        self._subscription = Subscription(settings, name, topology)
+        self._consuming: Channel | None = None
+        self._one_by_one = 0  # so many messages yet
+        self._room_made_at = 0  # with so many messages held
+        self._undecided: list[Delivery] = []
+        self._undecided_at = 0.0
+
+    def run(self) -> None:
+        """Consume until the stop event is set; then finish what is in hand."""
+        self._subscription.start()
+        self._dead_letters.start()
+        done = True
+        while not self._stop.is_set():
+            self._begin()
+            done = self._take_and_process(wait=0.2)
+        self._subscription.stop()
+        # an ack of all up to a later message would take with it what could not be done
+        if done:
+            self._take_and_process(wait=0)
+        self._subscription.close()
+        self._dead_letters.close()
+
+    def check(self) -> None:
+        """Raise what is wrong if no message can arrive now."""
+        self._subscription.check()
+
+    def watch_former(self, queues: Sequence[str]) -> None:
+        """Measure what waits in `queues`, which this consumer's queue was called before."""
+        self._subscription.watch_former(queues)
+
+    def _begin(self) -> None:
+        """Ask a new channel for messages, once they can be applied.
+
+        A broker counts each message that it delivers and gets back, and counted too often it is
+        handled alone: during an outage no restart and no lost connection must count. Where a
+        process has died of a suspect, messages come one by one, so that no other is counted.
+        """
+        channel = self._subscription.channel
+        if channel is None or channel is self._consuming or not self._batches.can_begin():
+            return
+        self._consuming = channel
+        self._one_by_one = self._messages_to_take_alone()
+        self._subscription.begin(channel, one_by_one=self._one_by_one > 0)
+
+    def _messages_to_take_alone(self) -> int:
+        """Return how many, so that what ends a process or a connection is alone when it does."""
+        if self._subscription.has_failed():
+            return PREFETCH
+        return 1 if self._suspects.any() else 0
+
+    def _take_and_process(self, wait: float) -> bool:
+        """Work through what is waiting; False if something was left undone."""
+        # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
+        arrived = list(self._waiting(wait))
+        deliveries = [d for d in [*self._undecided_due(arrived), *arrived] if d.channel.is_open]
+        often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
+        others = [d for d in deliveries if d not in often]
+        groups = [others, *([d] for d in often)]
+        succeeds = False
+        for group in filter(None, groups):
+            alone = group is not others
+            batches = self._batches
+            refused = batches.process_alone(group[0], succeeds) if alone else batches.process(group)
+            if refused is None:
+                return False
+            succeeds |= len(group) > len(refused) + len(batches.undecided)
+            self._aside.add(refused)
+            self._undecided += batches.undecided
+            held = self._held()
+            done = [delivery for delivery in group if delivery not in held]
+            self._subscription.acknowledge(done, everything=not (often or held))
+        self._aside.publish(self._dead_lettered)
+        if others:
+            self._end_one_by_one(others)
+        self._make_room()
+        return True
+
+    def _undecided_due(self, arrived: Sequence[Delivery]) -> list[Delivery]:
+        """Take what is undecided: others that have arrived decide it, else it is tried again."""
+        now = time.monotonic()
+        if not (arrived or now >= self._undecided_at):
+            return []
+        self._undecided_at = now + _UNDECIDED_SECONDS
+        due, self._undecided = self._undecided, []
+        return due
+
+    def _make_room(self) -> None:
+        """Have more delivered, where much of what may be in hand is put aside, or is undecided.
+
+        A new subscription may have as many in hand as the one before it, which keeps its own.
+        """
+        channel, held = self._consuming, self._held()
+        is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_much(held)
+        self._subscription.hold(len(held), is_enough)
+        self._room_made_at = min(self._room_made_at, len(held))
+        much = max(1, self._subscription.prefetch // 2)
+        if len(held) - self._room_made_at < much or is_enough:
+            return
+        self._room_made_at = len(held)
+        if channel is not None:
+            self._subscription.renew(channel, one_by_one=self._one_by_one > 0)
+
+    def _held(self) -> set[Delivery]:
+        """Return the messages that are in hand for longer than a batch takes."""
+        return {d for d in (*self._undecided, *self._aside.deliveries()) if d.channel.is_open}
+
+    def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
+        """Take many messages at once again: what a broker delivers again comes before the rest."""
+        if not self._one_by_one:
+            return
+        self._one_by_one = max(0, self._one_by_one - len(handled))
+        if not self._one_by_one:
+            self._subscription.renew(handled[0].channel)
+
+    def _dead_lettered(self, delivery: Delivery) -> None:
+        self._subscription.acknowledge([delivery], everything=False)
+        self._suspects.forget(delivery)
+
+    def _waiting(self, wait: float) -> Iterator[Delivery]:
+        """Take what is waiting, as much as a batch may hold."""
+        octets = 0
+        for number in range(PREFETCH):
+            try:
+                delivery = self._subscription.arrived.get(number == 0 and wait > 0, wait or None)
+            except queue.Empty:
+                return
+            yield delivery
+            octets += len(delivery.body)
+            if octets >= _BATCH_OCTETS:
+                return

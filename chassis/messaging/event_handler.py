@@ -1,0 +1,143 @@
+"""Events from a queue, each applied once, with what it changes, in one transaction a batch."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from sqlalchemy import Connection
+
+from chassis import trace
+from chassis.errors import InvalidError, MalformedJsonError
+from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.schema.decoding import decode
+from chassis.schema.fields import NO_NUL
+from chassis.schema.validation import validated
+from chassis.storage import database, inbox
+from chassis.storage.database import Database
+from chassis.trace import Trace
+
+logger = logging.getLogger(__name__)
+DataT = TypeVar("DataT", bound=BaseModel)
+
+
+class EventData(BaseModel):
+    """What a service reads of an event's `data`; it passes over what it does not know."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Envelope(EventData):
+    """What is read of a CloudEvent's attributes."""
+
+    # one that no index could hold would stop all that come behind it
+    id: Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
+    type: str
+    time: Any = None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reaction(Generic[DataT]):
+    """What a service does about one type of event.
+
+    Attributes:
+        data: the schema of the event's `data`.
+        act: called in the transaction, with the event's id; a message published meanwhile belongs
+            into the outbox.
+    """
+
+    data: type[DataT]
+    act: Callable[[Connection, DataT, str], object]
+
+    def read(self, envelope: Envelope) -> DataT:
+        """Return what the reaction needs to know of an event.
+
+        Raises:
+            InvalidError: the data are not what the type asks for.
+        """
+        return validated(self.data, envelope.data)
+
+
+@dataclass(frozen=True)
+class ReceivedEvent:
+    """An event as it came; `reaction` is None for one that concerns others."""
+
+    id: str
+    type: str
+    data: BaseModel
+    reaction: Reaction[Any] | None
+    trace: Trace
+
+
+Lock = Callable[[Connection, Sequence[ReceivedEvent]], object]
+
+
+class EventHandler:
+    """Applies events by their type."""
+
+    def __init__(
+        self,
+        database: Database,
+        consumer: str,
+        reactions: Mapping[str, Reaction[Any]],
+        lock: Lock = lambda connection, events: None,
+    ) -> None:
+        """Prepare a handler.
+
+        Args:
+            database: where the inbox is, and what the reactions change.
+            consumer: the process that applies the events, by whose name the inbox marks them.
+            reactions: what to do, by the events' `type`; others are passed over.
+            lock: called first in each transaction, to lock what it will change in one order.
+        """
+        self._database = database
+        self._consumer = consumer
+        self._reactions = reactions
+        self._lock = lock
+
+    def parse(self, delivery: Delivery) -> ReceivedEvent:
+        """Read a CloudEvent.
+
+        Raises:
+            RejectedError: it is none, or its data are not what its type asks for.
+        """
+        try:
+            envelope = validated(Envelope, decode(delivery.body))
+            reaction = self._reactions.get(envelope.type)
+            data = reaction.read(envelope) if reaction else EventData()
+        except MalformedJsonError as error:
+            raise RejectedError(f"The body {error}.") from None
+        except InvalidError as error:
+            raise RejectedError(str(error)) from None
+        current = trace.continued(delivery.headers)
+        return ReceivedEvent(envelope.id, envelope.type, data, reaction, current)
+
+    def apply(self, items: Sequence[ReceivedEvent]) -> None:
+        """Apply the events that were not applied before, in their order, in one transaction."""
+        with self._database.unit_of_work() as connection:
+            new = inbox.note(connection, self._consumer, [item.id for item in items])
+            # of one that is in this batch twice, the first
+            first = {item.id: item for item in reversed(items)}
+            fresh = [item for item in items if item.id in new and item is first[item.id]]
+            self._lock(connection, fresh)
+            for item in fresh:
+                _react(connection, item)
+            connection.commit()
+
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        self._database.check()
+
+    def is_outage(self, error: Exception) -> bool:
+        """A database that is away, or not as it should be, is no message's fault."""
+        return database.is_outage(error)
+
+
+def _react(connection: Connection, item: ReceivedEvent) -> None:
+    if item.reaction is None:
+        return
+    with trace.within(item.trace):
+        item.reaction.act(connection, item.data, item.id)
+        logger.info("event applied", extra={"event_id": item.id, "event_type": item.type})

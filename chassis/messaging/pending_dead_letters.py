@@ -1,0 +1,93 @@
+"""Messages that were refused, until the dead-letter queue has them: none waits for another."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from prometheus_client import Gauge
+
+from chassis.errors import BrokerUnavailableError
+from chassis.messaging.dead_letters import DeadLetters
+from chassis.messaging.delivery import Delivery
+
+HELD = Gauge(
+    "dead_letters_held",
+    "Refused messages that stay unacknowledged, as the dead-letter queue has not confirmed them",
+    ["queue"],
+)
+_FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 60.0
+# three quarters of what may be in hand at all, see chassis.window
+_MOST, _MOST_OCTETS = 5000, 48_000_000
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Waiting:
+    delivery: Delivery
+    reason: str
+    failures: int = 0
+    next_at: float = 0.0
+
+    def put_off(self) -> None:
+        pause = min(_FIRST_SECONDS * 2 ** min(self.failures, 16), _LONGEST_SECONDS)
+        self.failures += 1
+        self.next_at = time.monotonic() + pause
+
+
+class Aside:
+    """Holds refused messages, unacknowledged, while they can't be published as dead letters."""
+
+    def __init__(self, queue: str, dead_letters: DeadLetters) -> None:
+        """Prepare to hold messages of `queue`."""
+        self._dead_letters = dead_letters
+        self._waiting: dict[Delivery, _Waiting] = {}
+        self._held = HELD.labels(queue)
+
+    def deliveries(self) -> Collection[Delivery]:
+        """Return the messages."""
+        return self._waiting.keys()
+
+    def add(self, refused: Iterable[tuple[Delivery, str]]) -> None:
+        """Take messages, each with the reason why it was refused."""
+        for delivery, reason in refused:
+            self._waiting[delivery] = _Waiting(delivery, reason)
+
+    def publish(self, done: Callable[[Delivery], None]) -> None:
+        """Publish what is due, and call `done` for each that is confirmed.
+
+        One that can't be published is tried again later, and later each time; the others pass it.
+        """
+        # of a lost channel nothing can be acknowledged: the broker delivers it again
+        self._waiting = {
+            delivery: waiting
+            for delivery, waiting in self._waiting.items()
+            if delivery.channel.is_open
+        }
+        self._publish_due(done)
+        self._held.set(len(self._waiting))
+
+    def _publish_due(self, done: Callable[[Delivery], None]) -> None:
+        now = time.monotonic()
+        for waiting in [one for one in self._waiting.values() if one.next_at <= now]:
+            if not self._dead_letters.ready():
+                return
+            if self._put(waiting):
+                done(waiting.delivery)
+                del self._waiting[waiting.delivery]
+
+    def _put(self, waiting: _Waiting) -> bool:
+        delivery = waiting.delivery
+        try:
+            self._dead_letters.put(delivery.body, delivery.properties, waiting.reason)
+        except BrokerUnavailableError as error:
+            waiting.put_off()
+            extra = {"message_id": delivery.message_id, "reason": str(error)}
+            logger.warning("dead letter not confirmed", extra=extra)
+            return False
+        return True
+
+
+def is_much(held: Collection[Delivery]) -> bool:
+    """Tell whether no more messages than these should be held."""
+    return len(held) >= _MOST or sum(len(delivery.body) for delivery in held) >= _MOST_OCTETS

@@ -1,0 +1,314 @@
+"""The grouped publisher: one confirmed channel for all threads of a process.
+
+Threads hand over messages and wait; the connection's thread publishes all that wait and resolves
+them as confirms come. See https://www.rabbitmq.com/docs/confirms.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from enum import Enum
+
+import pika
+from pika.channel import Channel
+
+from chassis.errors import BrokerUnavailableError
+from chassis.messaging import amqp_tables
+from chassis.messaging import topology as broker
+from chassis.messaging.confirms import PUBLISHED, Confirms, Pending, fail
+from chassis.messaging.connection import Connection
+from chassis.messaging.topology import Message
+from chassis.messaging.unknown_exchanges import MissingExchanges
+from chassis.settings import BrokerSettings
+
+Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
+OVERDUE_SECONDS = 20.0
+"""After so long without an answer the connection is ended: a dead queue gives none on it."""
+_LOOK_SECONDS = 1.0
+_PROBE_SECONDS = 0.5
+_OPEN_SECONDS = 2.0
+_FRAME_OVERHEAD = 20  # bytes: a frame's own, and class, weight and size of the body
+logger = logging.getLogger(__name__)
+
+
+class State(Enum):
+    """Whether a message handed over now has a good chance to be confirmed soon."""
+
+    DOWN = "down"
+    READY = "ready"
+    BLOCKED = "blocked"
+    SUSPECT = "suspect"  # a confirm is overdue; a probe goes first
+
+
+class Publisher:
+    """Publishes persistent messages; a message counts once the broker has confirmed it."""
+
+    def __init__(
+        self, settings: BrokerSettings, name: str, topology: broker.Topology, timeout: float = 0.5
+    ) -> None:
+        """Prepare a publisher; nothing is connected before `start`.
+
+        Args:
+            settings: the broker's address.
+            name: what the management UI calls the connection.
+            topology: what is declared on each new connection.
+            timeout: how long `publish` waits for a confirm, in seconds.
+        """
+        self.name = "rabbitmq"
+        self._timeout = timeout
+        self._topology = list(topology)
+        self._waiting: deque[tuple[Message, Pending]] = deque()
+        self._confirms = Confirms()
+        self._missing = MissingExchanges(
+            part.name for part in self._topology if isinstance(part, broker.Exchange)
+        )
+        self._lock = threading.Lock()
+        self._flush_asked = False
+        self._changed = threading.Condition()
+        self._state = State.DOWN
+        self._settings = settings
+        self._reason = "not connected yet"
+        self._read_since = 0.0  # since when the broker reads what is sent (monotonic clock)
+        self._channel: Channel | None = None
+        self._probing = False
+        self._declaring = False
+        self._declare_at = 0.0
+        self._connection = Connection(settings, name, self._topology, self)
+
+    def start(self) -> None:
+        """Connect, in a thread; to be called after the process has forked."""
+        self._connection.start()
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        self._connection.close()
+
+    def check(self) -> None:
+        """Raise what is wrong if a message would not be taken now, as far as is known."""
+        self._check_state()
+        if refused := self._confirms.refusals.lasting():
+            detail = f"RabbitMQ takes no message for {refused}: the queue is full, or dead"
+            raise BrokerUnavailableError(detail)
+
+    def _check_state(self) -> None:
+        if self._state is State.DOWN:
+            raise BrokerUnavailableError(broker.why_down(self._reason, self._settings))
+        if not self.is_ready():
+            raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
+
+    def is_ready(self) -> bool:
+        """Tell whether a message handed over now is likely to be confirmed soon."""
+        return self._state is State.READY
+
+    def wait_until_ready(self, seconds: float = _OPEN_SECONDS) -> bool:
+        """Wait until messages can be handed over, `seconds` at most."""
+        with self._changed:
+            return self._changed.wait_for(self.is_ready, seconds)
+
+    def publish(self, message: Message) -> None:
+        """Publish and wait for the confirm.
+
+        Raises:
+            BrokerUnavailableError: not confirmed in time; the broker may have it all the same.
+        """
+        future = self.submit(message)
+        try:
+            future.result(self._timeout)
+        except FutureTimeoutError:
+            self._suspect()
+            PUBLISHED.labels("timeout").inc()
+            detail = f"RabbitMQ has not confirmed within {self._timeout} s"
+            raise BrokerUnavailableError(detail, "broker_timeout") from None
+
+    def submit(self, message: Message) -> Pending:
+        """Hand a message over; the future ends when it is confirmed or failed.
+
+        Raises:
+            BrokerUnavailableError: the broker is known to be away, blocked or slow, or not to have
+                the exchange.
+        """
+        self._check_state()
+        self._missing.check(message.exchange)
+        future: Pending = Future()
+        with self._lock:
+            self._waiting.append((message, future))
+            first, self._flush_asked = not self._flush_asked, True
+        if first:
+            self._ask_for_flush()
+        return future
+
+    def _ask_for_flush(self) -> None:
+        try:
+            self._connection.call(self._flush)
+        except BrokerUnavailableError as error:
+            self._fail_waiting(str(error))
+
+    def _fail_waiting(self, reason: str) -> None:
+        for _message, future in self._take_waiting():
+            fail(future, reason)
+
+    # What follows runs on the connection's thread.
+
+    def opened(self, channel: Channel) -> None:
+        """Turn confirms on."""
+        self._channel = channel
+        self._declaring = False
+        self._read_since = time.monotonic()
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        self._connection.later(_LOOK_SECONDS, self._look)
+        channel.add_on_return_callback(self._returned)
+        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
+
+    def lost(self, reason: str) -> None:
+        """Fail all that is not confirmed: whoever waits decides what becomes of it."""
+        self._channel = None
+        self._reason = reason
+        self._missing.note(reason)
+        self._set(State.DOWN)
+        self._fail_waiting(f"RabbitMQ is away: {reason}")
+        self._confirms.fail_all(f"RabbitMQ is away: {reason}")
+
+    def blocked(self, reason: str | None) -> None:
+        """The broker has stopped reading what we send, or reads again."""
+        if reason is not None:
+            self._set(State.BLOCKED)
+        elif self._state is State.BLOCKED:
+            self._read_since = time.monotonic()
+            self._set(State.SUSPECT)
+            self._probe()
+
+    def _look(self) -> None:
+        """End a connection on which an answer is overdue, or on which a queue takes nothing."""
+        self._connection.later(_LOOK_SECONDS, self._look)
+        if self._state is State.BLOCKED:
+            return
+        before = time.monotonic() - OVERDUE_SECONDS
+        overdue = self._confirms.overdue(before) if self._read_since < before else None
+        if overdue is not None:
+            self._confirms.refusals.note(overdue)
+            self._connection.end(f"{overdue} has not confirmed within {OVERDUE_SECONDS:g} s")
+        elif self._confirms.refusals.wants_new_connection():
+            self._connection.end(f"{self._confirms.refusals.lasting()} takes no message")
+        elif time.monotonic() > self._declare_at:
+            self._declare()
+
+    def _declare(self) -> None:
+        """Have queues, exchanges and bindings there again, whoever has removed them."""
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        if self._channel is not None and self._channel.is_open and not self._declaring:
+            self._declaring = True
+            broker.declare(self._topology, self._channel, self._declared)
+
+    def _set(self, state: State) -> None:
+        with self._changed:
+            self._state = state
+            self._changed.notify_all()
+
+    def _take_waiting(self) -> list[tuple[Message, Pending]]:
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+            self._flush_asked = False
+        return taken
+
+    def _flush(self) -> None:
+        for message, future in self._take_waiting():
+            if self._channel is None or not self._channel.is_open:
+                fail(future, "RabbitMQ is away: the channel was lost")
+            else:
+                self._send(self._channel, message, future)
+
+    def _send(self, channel: Channel, message: Message, future: Pending) -> None:
+        """Publish; what can't be put into AMQP's frames is not sent, has no tag, and fails alone.
+
+        pika makes all frames of a message before it hands over the first.
+        """
+        try:
+            properties = _properties(message)
+            _check_size(message, properties, channel.connection.params.frame_max)
+            channel.basic_publish(
+                message.exchange,
+                message.routing_key,
+                message.body,
+                properties,
+                message.mandatory,
+            )
+        except Exception as error:
+            logger.warning("publishing failed", extra={"reason": repr(error)})
+            fail(future, f"the message can't be published: {error!r}")
+        else:
+            self._confirms.add(message, future)
+
+    def _confirmed(self, frame: Answer) -> None:
+        method = frame.method
+        acknowledged = isinstance(method, pika.spec.Basic.Ack)
+        self._confirms.settle(method.delivery_tag, method.multiple, acknowledged)
+
+    def _returned(
+        self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
+    ) -> None:
+        """A mandatory message that no queue took: fail it, and have the queues there again."""
+        self._confirms.returned(amqp_tables.as_text(properties.message_id or ""))
+        self._declare()
+
+    def _declared(self) -> None:
+        self._declaring = False
+
+    def _suspect(self) -> None:
+        """After an overdue confirm nothing is handed over until a probe is confirmed."""
+        if self._state is State.READY:
+            self._set(State.SUSPECT)
+            logger.warning("broker is slow to confirm")
+            try:
+                self._connection.call(self._probe)
+            except BrokerUnavailableError:
+                logger.info("broker connection is already gone")
+
+    def _probe(self) -> None:
+        if self._state is not State.SUSPECT or self._channel is None or self._probing:
+            return
+        self._probing = True
+        answer: Pending = Future()
+        answer.add_done_callback(self._probed)
+        # no queue has this name: the broker confirms at once that it has nowhere to put it
+        self._send(self._channel, Message(b"", "publisher-probe", mandatory=False), answer)
+
+    def _probed(self, answer: Pending) -> None:
+        self._probing = False
+        if answer.exception() is not None or self._state is not State.SUSPECT:
+            return
+        if self._confirms:
+            self._connection.later(_PROBE_SECONDS, self._probe)
+        else:
+            logger.info("broker confirms again")
+            self._set(State.READY)
+
+
+def _check_size(message: Message, properties: pika.BasicProperties, frame_max: int) -> None:
+    """Refuse headers that don't fit into one frame: the broker would close the connection.
+
+    Raises:
+        ValueError: they don't.
+    """
+    # at most four bytes a character; encoding them all twice would cost each message
+    if all(isinstance(value, str) for value in message.headers.values()):
+        characters = sum(len(name) + len(value) for name, value in message.headers.items())
+        if 4 * characters < frame_max // 2:
+            return
+    size = sum(map(len, properties.encode())) + _FRAME_OVERHEAD
+    if size > frame_max:
+        raise ValueError(f"its headers take {size:,} bytes, and a frame {frame_max:,}")
+
+
+def _properties(message: Message) -> pika.BasicProperties:
+    ours = {
+        "content_type": message.content_type,
+        "delivery_mode": pika.DeliveryMode.Persistent,
+        "message_id": amqp_tables.as_sent(message.id),
+        "timestamp": broker.now(),
+        "headers": dict(message.headers),
+    }
+    return pika.BasicProperties(**{**ours, **message.properties})

@@ -1,0 +1,202 @@
+"""Looks after the queue of a consumer: whether it is alive, and bound as it should be.
+
+A dead quorum queue (its processes ended, as after a full disk) looks well: it can be declared, and
+whoever consumes from it hears nothing. But it does not count its consumers any more.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from pika.channel import Channel
+from prometheus_client import Gauge
+
+from chassis.errors import BrokerUnavailableError
+from chassis.messaging import topology as broker
+from chassis.messaging.connection import Connection
+from chassis.queue_depths import QueueDepths
+from chassis.settings import BrokerSettings
+
+WAITING = Gauge(
+    "messages_waiting",
+    "Messages that wait in a queue, not delivered yet, by its consumer; NaN while it can't tell",
+    ["queue"],
+)
+DEAD_LETTERS = Gauge(
+    "dead_letters_waiting",
+    "Messages in the dead-letter queue of a queue, by its consumer; NaN while it can't tell",
+    ["queue"],
+)
+STRANDED = Gauge(
+    "messages_stranded",
+    "Messages in a former queue and its dead-letter queue, which no process consumes any more",
+    ["queue"],
+)
+LOOK_SECONDS = 5.0
+_SILENT_SECONDS = 15.0
+# a queue that is slow to answer is declared as one without consumers, too
+_LOOKS_IN_VAIN = 3
+logger = logging.getLogger(__name__)
+
+
+class _Consuming(Enum):
+    NOT_YET = 1
+    ASKED_FOR = 2
+    BEGUN = 3
+
+
+class QueueGuard:
+    """Asks on a channel of its own; all but `check` is called on the connection's thread."""
+
+    def __init__(
+        self, settings: BrokerSettings, topology: broker.Topology, connection: Connection
+    ) -> None:
+        """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
+        self._settings = settings
+        self._queue = settings.queue
+        self._waiting = WAITING.labels(settings.queue)
+        self._dead_letters = DEAD_LETTERS.labels(settings.queue)
+        self._former: list[str] = []
+        self._others = QueueDepths([broker.dead_letter_queue(settings.queue)], self._note_others)
+        self._topology = list(topology)
+        self._connection = connection
+        self._is_open = False
+        self._consuming = _Consuming.NOT_YET
+        self._fault = ""
+        self._reason = ""
+        self._in_vain = 0
+        self._asked_at: float | None = None
+        self._declare_at = 0.0
+        self._beside: Channel | None = None
+
+    def check(self) -> None:
+        """Raise what is wrong if no message can arrive now."""
+        asked_at = self._asked_at
+        if self._fault:
+            raise BrokerUnavailableError(self._fault)
+        if not self._is_open:
+            raise BrokerUnavailableError(broker.why_down(self._reason, self._settings))
+        if asked_at is not None and time.monotonic() - asked_at > _SILENT_SECONDS:
+            detail = f"{self._queue} has not answered for {time.monotonic() - asked_at:.0f} s"
+            raise BrokerUnavailableError(detail)
+
+    def watch_former(self, queues: Sequence[str]) -> None:
+        """Count what waits in former queues, too; may be called on any thread."""
+        self._former = list(queues)
+        wanted = [self._queue, *queues]
+        dead = [broker.dead_letter_queue(queue) for queue in wanted]
+        self._others.watch([*dead, *queues])
+
+    def opened(self, channel: Channel) -> None:
+        """There is a connection; its topology has just been declared."""
+        self._is_open = True
+        self._consuming = _Consuming.NOT_YET
+        self._in_vain = 0
+        self._asked_at = None
+        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+
+    def asked(self) -> None:
+        """The broker was asked to deliver."""
+        self._consuming = _Consuming.ASKED_FOR
+
+    def begun(self) -> None:
+        """The broker has agreed to deliver."""
+        self._consuming = _Consuming.BEGUN
+        self._fault = ""
+
+    def paused(self) -> None:
+        """The broker is to deliver nothing until it is asked again."""
+        self._consuming = _Consuming.NOT_YET
+
+    def delivered(self) -> None:
+        """A message has come, so the queue is alive."""
+        self._in_vain = 0
+
+    def lost(self, reason: str) -> None:
+        """There is no connection any more."""
+        # RabbitMQ ends the connection of whoever wants messages of a dead queue
+        if self._consuming is _Consuming.ASKED_FOR:
+            self._fault = f"RabbitMQ delivers nothing from {self._queue}: {reason}"
+        self._is_open = False
+        self._consuming = _Consuming.NOT_YET
+        self._reason = reason
+        self._beside = None
+        self._asked_at = None
+        self._others.lost()
+        self._forget_depths()
+
+    def _look(self, channel: Channel) -> None:
+        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+        if self._consuming is _Consuming.NOT_YET:
+            # the consumer waits for its database; of the queue nothing is known
+            self._fault = ""
+        if self._asked_at is None and channel.is_open:
+            self._asked_at = time.monotonic()
+            self._on_channel_beside(channel, self._ask)
+        if channel.is_open:
+            self._others.look(channel)
+
+    def _on_channel_beside(self, channel: Channel, act: Callable[[Channel], None]) -> None:
+        """Act on a channel that may be closed by an error without harm to the consumer's."""
+        if self._beside is not None and self._beside.is_open:
+            act(self._beside)
+            return
+
+        def opened(beside: Channel) -> None:
+            self._beside = beside
+            beside.add_on_close_callback(self._closed)
+            act(beside)
+
+        channel.connection.channel(on_open_callback=opened)
+
+    def _closed(self, beside: Channel, reason: Exception) -> None:
+        """The queue is not there, or what is declared contradicts what is there."""
+        if beside is self._beside and beside.connection.is_open:
+            self._asked_at = None
+            extra = {"queue": self._queue, "reason": str(reason)}
+            logger.warning("queue or bindings could not be declared", extra=extra)
+
+    def _ask(self, beside: Channel) -> None:
+        if time.monotonic() < self._declare_at:
+            self._count_consumers(beside)
+        else:
+            self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+            broker.declare(self._topology, beside, lambda: self._count_consumers(beside))
+
+    def _count_consumers(self, beside: Channel) -> None:
+        beside.queue_declare(self._queue, passive=True, callback=self._counted)
+
+    def _counted(self, frame: Any) -> None:
+        self._asked_at = None
+        waiting, consumers = frame.method.message_count, frame.method.consumer_count
+        # a dead queue is declared as one that is empty and has no consumers
+        self._waiting.set(waiting if waiting or consumers else math.nan)
+        if consumers or self._consuming is not _Consuming.BEGUN:
+            self._in_vain = 0
+            return
+        self._in_vain += 1
+        if self._in_vain >= _LOOKS_IN_VAIN:
+            self._fault = f"{self._queue} is dead: it knows no consumer, though this one consumes"
+            self._connection.end(self._fault)
+
+    def _note_others(self, depths: Mapping[str, int]) -> None:
+        if self._in_vain or self._fault:
+            # what is declared of a dead queue's dead letters is not true, either
+            return
+        self._dead_letters.set(depths.get(broker.dead_letter_queue(self._queue), math.nan))
+        for queue in self._former:
+            STRANDED.labels(queue).set(_total(depths, queue))
+
+    def _forget_depths(self) -> None:
+        """Show no number where none is known: it would look like an empty queue, or an old one."""
+        self._waiting.set(math.nan)
+        self._dead_letters.set(math.nan)
+
+
+def _total(depths: Mapping[str, int], queue: str) -> int:
+    """Return how many messages a queue and its dead letters have; none if it does not exist."""
+    return depths.get(queue, 0) + depths.get(broker.dead_letter_queue(queue), 0)

@@ -1,0 +1,1 @@
+"""The transactional outbox: messages committed with a change, relayed to RabbitMQ later."""

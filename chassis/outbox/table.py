@@ -1,0 +1,277 @@
+"""The outbox: messages that are committed with the change they tell of, and delivered later.
+
+Source: https://microservices.io/patterns/data/transactional-outbox.html
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal_column,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.types import TypeEngine
+
+from chassis.messaging.topology import Message
+from chassis.settings import RetentionSettings
+from chassis.storage.retention import Expiry
+
+CHANNEL = "outbox"
+"""The NOTIFY channel that each insert wakes the relay on (a trigger does)."""
+
+outbox = Table(
+    "outbox",
+    MetaData(),
+    Column("id", BIGINT, Identity(), primary_key=True),
+    Column("message_id", Text, nullable=False),
+    Column("exchange", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("mandatory", Boolean, nullable=False),
+    Column("urgent", Boolean, nullable=False, server_default=false()),
+    Column("headers", JSONB, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("aggregate", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("sent_at", DateTime(timezone=True)),
+)
+
+# Spelled and ordered as the indexes are, of which no other gives that order: what the planner
+# believes of a table that fills and empties is often wrong, and a wrong index costs minutes. See
+# chassis.storage.migrations.tables, and the relay's own session, which does not sort.
+_HAS_FAILED = outbox.c.attempts > literal_column("0")
+_UNSENT = (
+    select(outbox)
+    .where(outbox.c.sent_at.is_(None))
+    .order_by(_HAS_FAILED, outbox.c.urgent, outbox.c.id)
+)
+_TRIED = _UNSENT.where(_HAS_FAILED.is_(True))
+_failed = outbox.alias("failed")
+_held_by = (
+    select(_failed.c.id)
+    .where(
+        _failed.c.sent_at.is_(None),
+        _failed.c.attempts > 0,
+        _failed.c.aggregate == outbox.c.aggregate,
+    )
+    .order_by(_failed.c.attempts)
+    .limit(1)
+    .scalar_subquery()
+)
+_UNTRIED = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
+# a version before knew nothing of urgent messages: those that it has left go first
+_earlier = outbox.alias("earlier")
+_left_before = (
+    select(_earlier.c.id)
+    .where(
+        _earlier.c.sent_at.is_(None),
+        _earlier.c.aggregate == outbox.c.aggregate,
+        _earlier.c.urgent.is_(False),
+        _earlier.c.id < outbox.c.id,
+    )
+    .order_by(_earlier.c.attempts)
+    .limit(1)
+    .scalar_subquery()
+)
+
+_ADDED = (
+    *("message_id", "exchange", "routing_key", "content_type", "mandatory", "urgent"),
+    *("headers", "body", "aggregate"),
+)
+# a row of values for each message would be another statement for each number of them
+_ADD_ALL = outbox.insert().from_select(
+    _ADDED, select(*(func.unnest(bindparam(n, type_=ARRAY(outbox.c[n].type))) for n in _ADDED))
+)
+
+Announce = Callable[[Connection, Message, str | None], None]
+"""How a service tells of a change in the change's own transaction: `add`, or `strict.Strict`."""
+
+
+def add(connection: Connection, message: Message, aggregate: str | None = None) -> None:
+    """Put a message into the outbox, in the caller's transaction.
+
+    Args:
+        connection: in the transaction of the change that the message tells of.
+        message: what is to be delivered.
+        aggregate: what changed, such as `customer/42`: its messages keep their order, if they are
+            all urgent or none is. It has to be locked by then, as a row is that was just written.
+    """
+    connection.execute(outbox.insert(), _row(message, aggregate))
+
+
+def add_all(
+    connection: Connection, messages: Sequence[Message], aggregates: Sequence[str] | None = None
+) -> None:
+    """Put messages into the outbox by one statement, in the caller's transaction.
+
+    Args:
+        connection: in the transaction of the changes that the messages tell of.
+        messages: what is to be delivered; may be empty.
+        aggregates: what changed, one for each message and no two the same: which of two rows comes
+            first is not said. Without it, the messages have none.
+    """
+    of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
+    rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]
+    if rows:
+        connection.execute(_ADD_ALL, {name: [row[name] for row in rows] for name in _ADDED})
+
+
+def _row(message: Message, aggregate: str | None) -> dict[str, Any]:
+    return {
+        "message_id": message.id,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "content_type": message.content_type,
+        "mandatory": message.mandatory,
+        "urgent": message.urgent,
+        "headers": dict(message.headers),
+        "body": message.body,
+        "aggregate": aggregate,
+    }
+
+
+class Waiting(NamedTuple):
+    """A row that the broker has not confirmed yet."""
+
+    id: int
+    aggregate: str | None
+    attempts: int
+    message: Message
+
+
+class Page(NamedTuple):
+    """How much to take at once: `rows` at most, and no more when `octets` of bodies are reached."""
+
+    rows: int
+    octets: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more has room."""
+        return self.rows <= 0 or self.octets <= 0
+
+    def less(self, taken: Sequence[Waiting]) -> "Page":
+        """Return what is left when these are in it."""
+        octets = sum(len(row.message.body) for row in taken)
+        return Page(self.rows - len(taken), self.octets - octets)
+
+
+def untried(
+    connection: Connection,
+    page: Page,
+    urgent: bool,
+    ids: Collection[int] = (),
+    aggregates: Collection[str] = (),
+) -> list[Waiting]:
+    """Return the oldest messages that have not been tried and may be, in order: urgent or others.
+
+    Left out are `ids`, `aggregates`, and aggregates of which one has failed: what comes after it
+    has to wait. It is one statement, and so one state of the table: in it stands each message that
+    was committed before a later one of its aggregate.
+    """
+    rows = _UNTRIED.where(outbox.c.urgent.is_(urgent))
+    if urgent:
+        rows = rows.where(_left_before.is_(None))
+    if ids:
+        rows = rows.where(outbox.c.id.not_in(select(func.unnest(_array(ids, BIGINT)))))
+    if aggregates:
+        listed = outbox.c.aggregate.in_(select(func.unnest(_array(aggregates, Text))))
+        rows = rows.where(listed.is_not(true()))
+    return _waiting(connection, rows, page)
+
+
+def tried(connection: Connection, page: Page, urgent: bool, after: int) -> list[Waiting]:
+    """Return the oldest messages that have failed, behind row `after`: one of an aggregate."""
+    rows = _TRIED.where(outbox.c.urgent.is_(urgent), outbox.c.id > after)
+    return _waiting(connection, rows, page)
+
+
+def _waiting(connection: Connection, query: Select[Any], page: Page) -> list[Waiting]:
+    rows = query.limit(page.rows).subquery()
+    size = func.octet_length(rows.c.body)
+    before = func.sum(size).over(order_by=rows.c.id) - size
+    sized = select(rows, before.label("before")).subquery()
+    few = select(sized).where(sized.c.before < page.octets).order_by(sized.c.id)
+    found = connection.execute(few)
+    return [Waiting(row.id, row.aggregate, row.attempts, _message(row)) for row in found]
+
+
+def _message(row: Row[Any]) -> Message:
+    return Message(
+        bytes(row.body),
+        row.routing_key,
+        row.exchange,
+        row.message_id,
+        row.headers,
+        row.content_type,
+        row.mandatory,
+        row.urgent,
+    )
+
+
+def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
+    """Note that the broker has confirmed these rows, and count the attempt."""
+    _mark(connection, ids, sent_at=func.coalesce(outbox.c.sent_at, func.now()))
+
+
+def mark_failed(connection: Connection, ids: Sequence[int]) -> None:
+    """Count an attempt that has failed."""
+    _mark(connection, ids)
+
+
+def _mark(connection: Connection, ids: Sequence[int], **values: Any) -> None:
+    rows = update(outbox).where(outbox.c.id == any_(_array(ids, BIGINT)))
+    connection.execute(rows.values(attempts=outbox.c.attempts + 1, **values))
+
+
+def _array(values: Collection[Any], kind: type[TypeEngine[Any]]) -> ColumnElement[Any]:
+    return cast(list(values), ARRAY(kind))
+
+
+def waits(connection: Connection, aggregate: str) -> bool:
+    """Tell whether messages of an aggregate wait to be delivered."""
+    waiting = select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.aggregate == aggregate)
+    return connection.execute(select(waiting.exists())).scalar_one()
+
+
+def backlog(connection: Connection) -> tuple[int, float]:
+    """Return how many messages wait, and the age of the oldest in seconds."""
+    age = func.extract("epoch", func.now() - func.min(outbox.c.created_at))
+    row = connection.execute(
+        select(func.count(), func.coalesce(age, 0)).where(outbox.c.sent_at.is_(None))
+    ).one()
+    return int(row[0]), float(row[1])
+
+
+def expiry(settings: RetentionSettings) -> Expiry:
+    """Return which rows are sent and need no longer be kept; what is unsent always is."""
+    return Expiry(
+        "outbox",
+        "sent_at",
+        timedelta(hours=settings.outbox_kept_hours),
+        "sent_at IS NOT NULL",
+        settings.outbox_kept_rows,
+    )

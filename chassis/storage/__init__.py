@@ -1,0 +1,1 @@
+"""PostgreSQL: the database, migrations, the inbox, and retention."""

@@ -1,0 +1,197 @@
+"""A service's own PostgreSQL: engine, reads, units of work, and whether it answers."""
+
+import select
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg2.errors import ProgramLimitExceeded, QueryCanceled
+from sqlalchemy import Connection, RowMapping, create_engine, event, text
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import NullPool
+
+from chassis.settings import DatabaseSettings
+from chassis.storage.answer_limit import limited
+
+CONNECT_TIMEOUT = 2  # seconds
+STATEMENT_TIMEOUT = 10_000  # milliseconds
+ANSWER_SECONDS = 15.0
+"""Of one statement; longer than a server that is well takes to cancel it."""
+# below it: who waits for another's lock is told from who takes long
+LOCK_TIMEOUT = 9_000
+# connection, transaction, login, catalog, conflict, resources, state, operator, system, settings
+_OWN_CLASSES = frozenset(["08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0"])
+# schema, privilege, column, function and table that are not there
+_OWN_CODES = frozenset(["3F000", "42501", "42703", "42883", "42P01"])
+_OPTIONS = {
+    "timezone": "UTC",
+    "statement_timeout": STATEMENT_TIMEOUT,
+    "lock_timeout": LOCK_TIMEOUT,
+    # most of what a cursor finds is wanted, not the first tenth, for which PostgreSQL would plan
+    "cursor_tuple_fraction": 1,
+}
+
+
+def connect_args(place: Mapping[str, str], options: Mapping[str, object]) -> dict[str, Any]:
+    """Return how psycopg2 makes every connection of ours, with these settings of the session.
+
+    `place` is what `DatabaseSettings.place` is: where libpq connects to.
+
+    A server that vanishes without a word (halted, cut off) is noticed within some ten seconds: by
+    keepalives while an answer is waited for, by `tcp_user_timeout` while something is sent.
+
+    Source: PostgreSQL's manual, libpq, "Parameter Key Words".
+    """
+    return {
+        **place,
+        # whatever PGCLIENTENCODING, the role or the database say
+        "client_encoding": "UTF8",
+        "connect_timeout": CONNECT_TIMEOUT,
+        "keepalives_idle": 3,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+
+
+class Probe:
+    """Asks a database over a connection of its own each time.
+
+    On a kept connection a server that hangs would be waited for without an end; connecting has a
+    time limit.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._engine = create_engine(
+            settings.url,
+            poolclass=NullPool,
+            connect_args=connect_args(settings.place, _OPTIONS) | limited(CONNECT_TIMEOUT),
+        )
+
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        with self._engine.connect() as connection, _autocommit(connection):
+            connection.execute(text("SELECT 1"))
+
+
+class Database:
+    """A pool of connections to one database.
+
+    A connection that its server has closed is replaced when it is taken from the pool, so that a
+    restarted PostgreSQL costs no request its answer.
+    """
+
+    def __init__(self, settings: DatabaseSettings, connections: int = 16) -> None:
+        self.name = settings.name
+        self._engine = create_engine(
+            settings.url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT,
+            connect_args=connect_args(settings.place, _OPTIONS) | limited(ANSWER_SECONDS),
+        )
+        event.listen(self._engine, "checkout", _check_open)
+        self._probe = Probe(settings)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection for single statements: no transaction, so no round trip for one."""
+        with self._engine.connect() as connection, _autocommit(connection):
+            yield connection
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Connection]:
+        """Lend a connection in a transaction that is rolled back unless the caller commits."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Raise what is wrong if the database does not answer."""
+        self._probe.check()
+
+    def close(self) -> None:
+        """Close the pool's connections."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """Have each statement be a transaction; SQLAlchemy's own way costs a round trip to undo."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+@contextmanager
+def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[Iterator[RowMapping]]:
+    """Lend the rows of a query as they are taken: who stops early fetches no more.
+
+    Args:
+        connection: in a transaction, which a cursor in the database needs.
+        query: a `Select` of any columns.
+        at_once: how many rows are fetched at a time.
+    """
+    with connection.execute(query, execution_options={"yield_per": at_once}) as rows:
+        yield iter(rows.mappings())
+
+
+def _check_open(driver: Any, *_pool: object) -> None:
+    """Have a connection replaced that its server has closed.
+
+    Of such a one there is the end to read. The kernel knows, without a round trip to the server.
+
+    Raises:
+        DisconnectionError: it is closed.
+    """
+    if driver.closed or _has_something_to_read(driver.fileno()):
+        raise DisconnectionError
+
+
+def _has_something_to_read(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def is_statement_timeout(error: Exception) -> bool:
+    """Tell whether the database has stopped a statement that took too long by itself.
+
+    To an API or a relay that is an outage like others. A message of which that happens again and
+    again, while it is alone and others succeed, is at fault itself. A wait for a lock ends earlier
+    (`LOCK_TIMEOUT`), and is no message's fault.
+    """
+    return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
+
+
+def is_outage(error: Exception) -> bool:
+    """Tell whether the database can't do its part, whatever the data: to wait for, not to give up.
+
+    Away, read-only, without a table or a right; but not what it refuses because of the data.
+    """
+    if isinstance(error, DataError | IntegrityError):
+        return False
+    if isinstance(error, DBAPIError) and isinstance(error.orig, ProgramLimitExceeded):
+        return False
+    return isinstance(error, DBAPIError | PoolTimeoutError)
+
+
+def is_doubtful(error: Exception) -> bool:
+    """Tell whether an outage may be the fault of one statement's data, as `is_outage` can't know.
+
+    A trigger that raises, or a value of another type than its column, is the fault of all
+    statements or of one: of one, if others succeed. The codes that name the database's own state
+    are never doubtful.
+
+    Source: PostgreSQL's manual, appendix A, "PostgreSQL Error Codes".
+    """
+    if not (is_outage(error) and isinstance(error, DBAPIError)) or error.connection_invalidated:
+        return False
+    code = getattr(error.orig, "pgcode", None)
+    return code is not None and code[:2] not in _OWN_CLASSES and code not in _OWN_CODES

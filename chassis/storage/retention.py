@@ -1,0 +1,223 @@
+"""Retention: what has served its time is deleted in small pieces, until none of it is left.
+
+The relay process of a service does it, beside the relay and on a connection of its own. It rests as
+long as it works, and waits for no lock, so that it holds nobody up. A task that fails delays no
+other one: each has its turn in every round.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import Connection, text
+
+from chassis.errors import first_line
+from chassis.settings import DatabaseSettings
+from chassis.storage.database import Database, is_outage
+
+TABLE_BYTES = Gauge("table_bytes", "Size of a table with its indexes", ["table"])
+TABLE_ROWS = Gauge("table_rows", "Rows of a table, as PostgreSQL estimates them", ["table"])
+PURGED = Counter("rows_purged_total", "Rows deleted because they have served their time", ["table"])
+PIECE = 1000
+"""How many rows one statement deletes: few enough to hold nobody up."""
+FAILURES = Counter("retention_failures_total", "Tasks of retention that have failed", ["task"])
+_ROUND_SECONDS = 60.0
+_BEFORE_ALL = "-infinity"
+_SESSION = (
+    # what a crash brings back is deleted again
+    "SET LOCAL synchronous_commit = off",
+    # by its index, always: the planner believes of a table that fills and empties what it was
+    *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "sort")),
+)
+_SIZES = text(
+    "SELECT relname, pg_total_relation_size(relid), n_live_tup FROM pg_stat_user_tables "
+    "WHERE schemaname = current_schema()"
+)
+logger = logging.getLogger(__name__)
+
+
+class Task(Protocol):
+    """What is done once a round; its name tells it apart."""
+
+    __qualname__: str
+
+    def __call__(self, connection: Connection, /) -> object:
+        """Do it, in transactions of its own."""
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """Which rows of a table have served their time; its parts are SQL of ours.
+
+    Attributes:
+        table: the table's name.
+        column: the time by which a row ages. An index begins with it.
+        kept: for how long.
+        condition: what else is true of those rows, as that index says it if it is a partial one.
+        newest: how many of them are kept at most, however young they are; all if None.
+    """
+
+    table: str
+    column: str
+    kept: timedelta
+    condition: str = "true"
+    newest: int | None = None
+
+
+def purge_all(connection: Connection, expiry: Expiry) -> int:
+    """Delete what has served its time, without a rest; return how many rows."""
+    return _purge(connection, expiry, lambda seconds: True)
+
+
+def _purge(connection: Connection, expiry: Expiry, rest: Callable[[float], bool]) -> int:
+    """Delete piece by piece, each in a transaction of its own.
+
+    Args:
+        connection: outside of a transaction.
+        expiry: what to delete.
+        rest: called after a piece with the seconds that it took; False ends it.
+
+    Returns:
+        How many rows were deleted.
+    """
+    end = _end(connection, expiry)
+    start: datetime | str = _BEFORE_ALL
+    deleted = 0
+    while True:
+        began = time.monotonic()
+        count, last = _piece(connection, expiry, start, end)
+        deleted += count
+        PURGED.labels(expiry.table).inc(count)
+        if count < PIECE or not rest(time.monotonic() - began):
+            return deleted
+        # behind what is deleted: its entries stay in the index until a vacuum
+        start = last
+
+
+def _end(connection: Connection, expiry: Expiry) -> datetime:
+    """Return the time before which rows are to go."""
+    oldest = "SELECT now() - :kept"
+    if expiry.newest is not None:
+        oldest = f"SELECT greatest(now() - :kept, ({_surplus(expiry)}))"
+    for setting in _SESSION:
+        connection.execute(text(setting))
+    parameters = {"kept": expiry.kept, "newest": expiry.newest}
+    end: datetime = connection.execute(text(oldest), parameters).scalar_one()
+    connection.rollback()
+    return end
+
+
+def _surplus(expiry: Expiry) -> str:
+    """Return the query of the time of the oldest row to keep: so many are newer."""
+    return (
+        f"SELECT {expiry.column} FROM {expiry.table} WHERE {expiry.condition} "
+        f"ORDER BY {expiry.column} DESC OFFSET :newest LIMIT 1"
+    )
+
+
+def _piece(
+    connection: Connection, expiry: Expiry, start: datetime | str, end: datetime
+) -> tuple[int, datetime]:
+    for setting in _SESSION:
+        connection.execute(text(setting))
+    parameters = {"start": start, "end": end, "piece": PIECE}
+    count, last = connection.execute(text(_statement(expiry)), parameters).one()
+    connection.commit()
+    return count, last
+
+
+def _statement(expiry: Expiry) -> str:
+    table, column = expiry.table, expiry.column
+    return (
+        f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY("
+        f"SELECT ctid FROM {table} WHERE {column} >= CAST(:start AS timestamptz) "
+        f"AND {column} < :end AND {expiry.condition} ORDER BY {column} LIMIT :piece "
+        f"FOR UPDATE OF {table} SKIP LOCKED)) RETURNING {column} AS at) "
+        "SELECT count(*), max(at) FROM gone"
+    )
+
+
+def measure(connection: Connection) -> None:
+    """Set the gauges of the tables' sizes."""
+    for table, octets, rows in connection.execute(_SIZES):
+        TABLE_BYTES.labels(table).set(octets)
+        TABLE_ROWS.labels(table).set(rows)
+    connection.rollback()
+
+
+class Retention:
+    """Purges the tables of one database once a minute, until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        expiries: Sequence[Expiry],
+        stop: threading.Event,
+        tasks: Sequence[Task] = (),
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            settings: the database.
+            expiries: what to delete of it.
+            stop: set when it shall end.
+            tasks: what else to do in each round, in transactions of its own.
+        """
+        self._database = Database(settings, connections=1)
+        purges = [(expiry.table, partial(self._expire, expiry)) for expiry in expiries]
+        others = [(task.__qualname__, task) for task in tasks]
+        sizes = ("table sizes", measure)
+        self._tasks: list[tuple[str, Callable[[Connection], object]]]
+        self._tasks = [sizes, *others, *purges, sizes]
+        for name, _task in self._tasks:
+            # from the start: for Prometheus a counter that begins with 1 has not increased
+            FAILURES.labels(name)
+        self._stop = stop
+
+    def run(self) -> None:
+        """Purge and measure until the stop event is set; wait out an unavailable database."""
+        while not self._stop.is_set():
+            try:
+                self._round()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                logger.warning("purge postponed", extra={"reason": first_line(error)})
+            self._stop.wait(_ROUND_SECONDS)
+        self._database.close()
+
+    def _round(self) -> None:
+        """Give each task its turn.
+
+        Raises:
+            DBAPIError: the database is unavailable, for all of them.
+        """
+        self._database.check()
+        for name, task in self._tasks:
+            if not self._stop.is_set():
+                self._do(name, task)
+
+    def _do(self, name: str, task: Task) -> None:
+        try:
+            with self._database.unit_of_work() as connection:
+                task(connection)
+        except Exception as error:
+            FAILURES.labels(name).inc()
+            extra = {"task": name, "reason": first_line(error)}
+            # of an error that is no outage the cause is in our code: its traceback is wanted
+            logger.warning("retention task failed", extra=extra, exc_info=not is_outage(error))
+
+    def _expire(self, expiry: Expiry, connection: Connection) -> None:
+        deleted = _purge(connection, expiry, self._rest)
+        if deleted:
+            logger.info("rows purged", extra={"table": expiry.table, "rows": deleted})
+
+    def _rest(self, seconds: float) -> bool:
+        """Rest as long as the piece took; False if this shall end."""
+        return not self._stop.wait(seconds)

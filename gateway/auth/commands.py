@@ -1,0 +1,120 @@
+"""The commands `token create`, `token list` and `token revoke`."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import click
+from sqlalchemy import Connection, RowMapping
+
+from chassis.cli import echo
+from chassis.columns import aligned
+from chassis.errors import ConflictError, InvalidError, NotFoundError
+from chassis.printable import escaped_line
+from chassis.storage.database import Database
+from gateway.auth import scopes, tokens
+from gateway.settings import load
+
+_LIFETIME = re.compile(r"([0-9]{1,6})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST = timedelta(days=36_500)
+_HEADINGS = ("NAME", "SCOPES", "CREATED", "EXPIRES", "STATE")
+
+
+class Scopes(click.ParamType[list[str]]):
+    """A comma-separated list of scopes."""
+
+    name = "CLASS:read|write,…"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """Read the list."""
+        try:
+            return scopes.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Lifetime(click.ParamType[timedelta]):
+    """A time from now: a number and m, h, d or w."""
+
+    name = "LIFETIME"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read the number and its unit."""
+        found = _LIFETIME.fullmatch(value.strip().lower())
+        lifetime = found and timedelta(**{_UNITS[found[2]]: int(found[1])})
+        if not lifetime or lifetime > _LONGEST:
+            detail = "is no time such as 90m, 12h, 30d or 4w, up to 100 years"
+            self.fail(f"'{value}' {detail}", param, ctx)
+        return lifetime
+
+
+@click.group()
+def token() -> None:
+    """Make, list and revoke the tokens by which callers are known."""
+
+
+@token.command()
+@click.option("--name", required=True, help="Whom it stands for, as the services are told.")
+@click.option(
+    "--scope",
+    "scope",
+    type=Scopes(),
+    required=True,
+    help=f"What it allows; classes are {', '.join(scopes.CLASSES)}, and all for each of them.",
+)
+@click.option("--expires", type=Lifetime(), help="After which time: 90m, 12h, 30d, 4w; else never.")
+def create(name: str, scope: list[str], expires: timedelta | None) -> None:
+    """Make a token and print it, this once: only its hash is kept."""
+    with _transaction() as connection:
+        made = tokens.create(connection, name, scope, expires)
+        connection.commit()
+    echo(made)
+    echo(f"token {name}: {', '.join(scope)}; shown only now, so keep it safe", err=True)
+
+
+@token.command("list")
+def list_() -> None:
+    """One line for each token: name, scopes, when made, when it expires, state."""
+    with _transaction() as connection:
+        lines = [_HEADINGS, *map(_line, tokens.find_all(connection))]
+    echo(aligned([[escaped_line(cell) for cell in line] for line in lines]))
+
+
+@token.command()
+@click.argument("name")
+def revoke(name: str) -> None:
+    """End a token at once."""
+    with _transaction() as connection:
+        tokens.revoke(connection, name)
+        connection.commit()
+    echo(f"revoked {name}")
+
+
+@contextmanager
+def _transaction() -> Iterator[Connection]:
+    """Lend a connection; say in a sentence what can't be done."""
+    database = Database(load().database, connections=1)
+    try:
+        with database.unit_of_work() as connection:
+            yield connection
+    except InvalidError as error:
+        raise click.UsageError(str(error)) from None
+    except (ConflictError, NotFoundError) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        database.close()
+
+
+def _line(row: RowMapping) -> tuple[str, ...]:
+    expires = _time(row["expires_at"]) if row["expires_at"] else "never"
+    return row["name"], ",".join(row["scopes"]), _time(row["created_at"]), expires, row["state"]
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,139 @@
+"""Tokens: made once, kept as hashes, and looked up at each request that needs one.
+
+Knows neither HTTP nor the broker.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+from psycopg2.errors import UniqueViolation
+from pydantic import SecretStr
+from sqlalchemy import Connection, RowMapping, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from chassis.http.caller import ANONYMOUS, WATCH
+from chassis.storage.database import Database
+from gateway.auth.scopes import EVERY_SCOPE
+from gateway.models import Token
+
+BOOTSTRAP = "bootstrap"
+RESERVED = (ANONYMOUS, BOOTSTRAP, WATCH)
+PREFIX = "crud_"  # by which scanners for leaked secrets know one
+_RANDOM_BYTES = 32
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STATE = case(
+    (Token.revoked_at.is_not(None), "revoked"),
+    (Token.expires_at <= func.now(), "expired"),
+    else_="active",
+)
+
+
+class Holder(NamedTuple):
+    """Whom a token stands for, and what it allows."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+class Tokens:
+    """The tokens of `gateway_db`, and the bootstrap token beside them."""
+
+    def __init__(self, database: Database, bootstrap: SecretStr | None) -> None:
+        """Take `API_TOKEN`, of which only the hash is kept; None if there is no such token."""
+        self._database = database
+        self._bootstrap = _digest(bootstrap.get_secret_value()) if bootstrap else None
+
+    def holder(self, token: str) -> Holder | None:
+        """Return whom a token stands for; None if it is unknown, expired or revoked.
+
+        Nothing is remembered: a token that is revoked stops working at once.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the database is away; the bootstrap token needs none.
+        """
+        digest = _digest(token)
+        if self._bootstrap is not None and hmac.compare_digest(digest, self._bootstrap):
+            return Holder(BOOTSTRAP, frozenset(EVERY_SCOPE))
+        with self._database.read() as connection:
+            return _find(connection, digest)
+
+
+def _digest(token: str) -> bytes:
+    # A slow, salted hash protects words that can be guessed. A token is 256 random bits, which
+    # nobody tries through, however fast the hash.
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _find(connection: Connection, digest: bytes) -> Holder | None:
+    # How long the index takes tells at most how a digest begins, and no caller can choose a token
+    # by its digest. The comparison that decides takes the same time whatever differs.
+    query = select(Token.name, Token.scopes, Token.hash).where(
+        Token.hash == digest,
+        Token.revoked_at.is_(None),
+        or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+    )
+    row = connection.execute(query).first()
+    if row is None or not hmac.compare_digest(digest, row.hash):
+        return None
+    return Holder(row.name, frozenset(row.scopes))
+
+
+def create(
+    connection: Connection, name: str, scopes: Sequence[str], lifetime: timedelta | None
+) -> str:
+    """Make a token and return it, the one time that it can be seen; the caller commits.
+
+    Args:
+        connection: to `gateway_db`, in a transaction.
+        name: whom it stands for, as the services are told.
+        scopes: what it allows, e.g. `orders:read`.
+        lifetime: after which it expires; None for never.
+
+    Raises:
+        InvalidError: the name is malformed, or means something else already.
+        ConflictError: a token that is not revoked has this name.
+    """
+    _check_name(name)
+    token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    expires_at = None if lifetime is None else func.now() + lifetime
+    values = {"name": name, "hash": _digest(token), "scopes": scopes, "expires_at": expires_at}
+    try:
+        connection.execute(insert(Token).values(**values))
+    except IntegrityError as error:
+        if not isinstance(error.orig, UniqueViolation):
+            raise
+        detail = f"There is a token {name} already; revoke it first, or take another name."
+        raise ConflictError(detail) from None
+    return token
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        detail = "must be 1 to 64 of a-z A-Z 0-9 . _ - and begin with a letter or digit"
+        raise InvalidError([FieldError("name", detail)])
+    if name.lower() in RESERVED:
+        raise InvalidError([FieldError("name", f"must not be {' or '.join(RESERVED)}")])
+
+
+def find_all(connection: Connection) -> Sequence[RowMapping]:
+    """Return all tokens, oldest first, with their state: `active`, `expired` or `revoked`."""
+    columns = (Token.name, Token.scopes, Token.created_at, Token.expires_at)
+    query = select(*columns, _STATE.label("state")).order_by(Token.id)
+    return connection.execute(query).mappings().all()
+
+
+def revoke(connection: Connection, name: str) -> None:
+    """End a token, from the commit on, which is the caller's.
+
+    Raises:
+        NotFoundError: no token that is not revoked has this name.
+    """
+    living = update(Token).where(Token.name == name, Token.revoked_at.is_(None))
+    if not connection.execute(living.values(revoked_at=func.now())).rowcount:
+        raise NotFoundError(f"There is no token {name} to revoke.")

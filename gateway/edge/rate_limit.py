@@ -1,0 +1,135 @@
+"""How many requests a client may send, per class of resources, reads and writes apart.
+
+Source for the headers: draft-ietf-httpapi-ratelimit-headers-10, "RateLimit header fields for HTTP".
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_network
+from pathlib import Path
+
+from flask import Blueprint, Response, g, request
+from limits import RateLimitItem
+from limits.strategies import FixedWindowRateLimiter
+
+from chassis.errors import TooManyRequestsError
+from gateway.edge import shared_counters
+from gateway.edge.shared_counters import SharedCounters
+
+_READING = ("GET", "HEAD", "OPTIONS")
+RETRY_SECONDS = 1.0
+_NETWORK_BITS = 64  # of an IPv6 address; who has one of a network has all of them
+Limits = Mapping[str, RateLimitItem | None]
+logger = logging.getLogger(__name__)
+
+
+def prepare(counters: Path | None, workers: int) -> None:
+    """Make the file that the workers share anew, before they start; say so if that fails."""
+    try:
+        if counters is not None:
+            shared_counters.prepare(counters, workers)
+    except OSError as error:
+        _say_unlimited(error)
+
+
+class Limiter:
+    """Stands before routes and counts; what it can't count, it lets pass."""
+
+    def __init__(
+        self, reads: RateLimitItem | None, writes: RateLimitItem | None, counters: Path | None
+    ) -> None:
+        """Prepare to count.
+
+        Args:
+            reads: how many GET, HEAD and OPTIONS; None for any number.
+            writes: how many of all other methods; None for any number.
+            counters: the file that the workers share; None to count in this process alone.
+        """
+        self._limits: Limits = {"reads": reads, "writes": writes}
+        self._counters = LateCounters(counters)
+
+    def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
+        """Return `routes`, limited; to be called before whatever else stands before them."""
+        routes.before_request(lambda: self._admit(resource_class))
+        routes.after_request(_tell)
+        return routes
+
+    def _admit(self, resource_class: str) -> None:
+        """Count the request.
+
+        Raises:
+            TooManyRequestsError: the client has sent too many.
+        """
+        action = "reads" if request.method in _READING else "writes"
+        limit = self._limits[action]
+        if limit is None or (counter := self._counters.get()) is None:
+            return
+        period, client = limit.get_expiry(), _client()
+        name = f"{resource_class}-{action}"
+        admitted = counter.hit(limit, client, name)
+        end, left = counter.get_window_stats(limit, client, name)
+        wait = max(1, round(end - time.time()))
+        g.rate_limit = {
+            "RateLimit-Policy": f'"{name}";q={limit.amount};w={period}',
+            "RateLimit": f'"{name}";r={left};t={wait}',
+        }
+        if not admitted:
+            detail = f"More than {limit.amount} {action} of {resource_class} in {period} s."
+            raise TooManyRequestsError(detail, retry_after=wait)
+
+
+class LateCounters:
+    """The counters of this process, tried again until there are some.
+
+    All lanes of the file are taken while workers of three generations live, as after two quick
+    deployments; the disk may be full.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._counter: FixedWindowRateLimiter | None = None
+        self._failed = False
+        self._try_at = 0.0
+        self._try()
+
+    def get(self) -> FixedWindowRateLimiter | None:
+        """Return what counts; None while nothing does."""
+        if self._counter is None and time.monotonic() >= self._try_at:
+            with self._lock:
+                self._try()
+        return self._counter
+
+    def _try(self) -> None:
+        if self._counter is not None or time.monotonic() < self._try_at:
+            return
+        try:
+            self._counter = FixedWindowRateLimiter(SharedCounters(self._path))
+        except OSError as error:
+            self._try_at = time.monotonic() + RETRY_SECONDS
+            if not self._failed:
+                _say_unlimited(error)
+            self._failed = True
+        else:
+            if self._failed:
+                logger.info("requests are limited again")
+
+
+def _say_unlimited(error: OSError) -> None:
+    logger.error("requests are not limited", extra={"error": str(error)})
+
+
+def _tell(response: Response) -> Response:
+    response.headers.update(g.get("rate_limit", {}))
+    return response
+
+
+def _client() -> str:
+    """Return whom to count for: an IPv4 address, or the network of an IPv6 address."""
+    address = request.remote_addr or "unknown"
+    if ":" not in address:
+        return address
+    network = ip_network((IPv6Address(address), _NETWORK_BITS), strict=False)
+    return str(network.network_address)

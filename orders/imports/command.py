@@ -1,0 +1,111 @@
+"""`import`: orders of another system, all of a file or none.
+
+An import is of what has happened already: the history of each order says `import`, and no event
+tells of it, since that would write to each customer. What happens to an order from then on is told
+as usual.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from sqlalchemy import Connection, insert, literal, select
+from sqlalchemy.dialects import postgresql
+
+from chassis.cli import echo
+from chassis.printable import escaped_line
+from chassis.storage.database import Database
+from orders.imports.files import ImportedOrder, check
+from orders.imports.record import FileError
+from orders.models import Order, OrderChange
+
+BATCH = 1000
+
+
+class Loaded(NamedTuple):
+    """How many orders were loaded, and how many passed over because they were there."""
+
+    loaded: int
+    skipped: int
+
+
+def load(
+    connection: Connection,
+    orders: Sequence[ImportedOrder],
+    progress: Callable[[int], object] = lambda count: None,
+) -> Loaded:
+    """Insert the orders that are not there yet, in the caller's transaction.
+
+    Args:
+        connection: in a transaction, which the caller commits.
+        orders: each with another `order_id`.
+        progress: called after each batch with the number of its orders.
+    """
+    now = datetime.now(timezone.utc)
+    loaded = 0
+    for start in range(0, len(orders), BATCH):
+        batch = orders[start : start + BATCH]
+        loaded += _load_batch(connection, batch, now)
+        progress(len(batch))
+    return Loaded(loaded, len(orders) - loaded)
+
+
+def _load_batch(connection: Connection, batch: Sequence[ImportedOrder], now: datetime) -> int:
+    rows = [
+        {
+            "order_id": order.order_id,
+            "customer_id": order.customer_id,
+            "total_amount": order.total_amount,
+            "status": order.status,
+            "created_at": order.created_at or now,
+            "updated_at": order.created_at or now,
+        }
+        for order in batch
+    ]
+    statement = postgresql.insert(Order).on_conflict_do_nothing(index_elements=[Order.order_id])
+    new = connection.execute(statement.returning(Order.id), rows).scalars().all()
+    states = select(Order.id, Order.status, literal(now), literal("import"))
+    columns = ["order_pk", "to_status", "at", "cause"]
+    history = insert(OrderChange).from_select(columns, states.where(Order.id.in_(new)))
+    connection.execute(history)
+    return len(new)
+
+
+@click.command("import")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Do all of it, and then undo it.")
+def import_(path: Path, dry_run: bool) -> None:
+    """Load orders from FILE.csv or FILE.json: all, or none if one is wrong.
+
+    CSV begins with the line order_id,customer_id,total_amount,status (and created_at, if you like);
+    JSON is an array of objects with these names. Orders that are there already are skipped. No
+    events are published, and so no mail is sent.
+    """
+    from orders.settings import load as settings
+
+    orders = _checked(path)
+    database = Database(settings().database, connections=1)
+    with (
+        database.unit_of_work() as connection,
+        click.progressbar(length=len(orders), label="loading") as bar,
+    ):
+        done = load(connection, orders, bar.update)
+        if not dry_run:
+            connection.commit()
+    database.close()
+    would = "would be " if dry_run else ""
+    echo(f"orders {would}loaded: {done.loaded}; skipped, since they exist: {done.skipped}")
+
+
+def _checked(path: Path) -> Sequence[ImportedOrder]:
+    try:
+        orders, faults = check(path)
+    except FileError as error:
+        raise click.ClickException(f"{path}: {error}") from None
+    for fault in faults:
+        echo(escaped_line(str(fault)), err=True)
+    if faults:
+        raise click.ClickException(f"{path}: {len(faults)} of its orders are wrong; none is loaded")
+    return orders

@@ -1,0 +1,148 @@
+"""What the mails say: one plain text for each step of an order (RFC 5322)."""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from email.header import Header
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from typing import Literal, get_args
+from uuid import UUID
+
+import idna
+from pydantic import ConfigDict
+
+from chassis.messaging.event_handler import EventData
+from chassis.schema.fields import Money
+
+Step = Literal["created", "completed", "cancelled"]
+STEPS: tuple[Step, ...] = get_args(Step)
+_ADDRESS = re.compile(r"([^@\s<>()\[\],;:\"\x00-\x1f\x7f]+)@([^@\s<>()\[\],;:\"\x00-\x1f\x7f]+)")
+_SUBJECTS = {
+    "created": "Order {}: thank you, we have it",
+    "completed": "Order {}: it is complete",
+    "cancelled": "Order {}: it has been cancelled",
+}
+_OPENINGS = {
+    "created": "thank you for your order {}.",
+    "completed": "your order {} is complete.",
+    "cancelled": "your order {} has been cancelled.",
+}
+_CLOSINGS = {
+    "created": "We write again as soon as there is news.",
+    "completed": "Thank you for ordering with us.",
+    "cancelled": "Nothing will be charged for it.",
+}
+
+
+class Line(EventData):
+    """So many of a product; what is not read is kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class OrderData(EventData):
+    """What is read of an order's events; what is not read is kept, too, for a dead letter."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    uid: UUID
+    order_id: str
+    customer_id: str
+    email: str | None = None
+    total: Money
+    lines: tuple[Line, ...] = ()
+    reason: str | None = None
+
+
+def name_of(uid: UUID, step: str) -> str:
+    """Return what a mail is known by: the order and the step, so that there is one of each."""
+    return f"{uid}.{step}"
+
+
+def compose(
+    order: OrderData, step: Step, sender: str, recipient: str, time: datetime
+) -> EmailMessage:
+    """Write the mail for a step of an order; the same arguments make the same mail.
+
+    Args:
+        order: the order as it was at this step.
+        step: what has happened.
+        sender: for the From header, with or without a name.
+        recipient: the address only.
+        time: when the mail was decided upon.
+
+    Raises:
+        ValueError: `recipient` is no address that mail can be sent to.
+    """
+    address = sendable(recipient)
+    message = EmailMessage(policy=SMTP.clone(utf8=not address.isascii()))
+    message["From"] = sender
+    message["To"] = address
+    if [found.addr_spec for found in message["To"].addresses] != [address]:
+        raise ValueError("the address of the recipient can't be written into a header")
+    set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
+    message["Date"] = format_datetime(time)
+    domain = parseaddr(sender)[1].rpartition("@")[2]
+    message["Message-ID"] = f"<{name_of(order.uid, step)}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    set_text(message, "X-Order-ID", _one_line(order.order_id))
+    # a server need not take lines of eight bits or of more than 998 characters
+    message.set_content(_text(order, step), cte="quoted-printable")
+    return message
+
+
+def set_text(message: EmailMessage, name: str, text: str) -> None:
+    """Set a header to `text`, in which what looks like an encoded word is none (RFC 2047).
+
+    A header made from text would be decoded, and written as what it then says: control characters.
+    """
+    if "=?" in text:
+        message.set_raw(name, Header(text, "utf-8", header_name=name).encode(linesep="\r\n"))
+    else:
+        message[name] = text
+
+
+def sendable(address: str) -> str:
+    """Return an address with its domain in ASCII (RFC 5891), as any mail server knows it.
+
+    Raises:
+        ValueError: it is no address; quoted parts and lists are none.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise ValueError("the address of the recipient is none")
+    local, domain = match.groups()
+    if "=?" in local:
+        # mail programs decode it, and then mean another mailbox
+        raise ValueError("the address of the recipient looks like an encoded word (RFC 2047)")
+    return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
+
+
+def _text(order: OrderData, step: Step) -> str:
+    parts = ["Hello,", _OPENINGS[step].format(_one_line(order.order_id))]
+    if step == "cancelled" and order.reason:
+        parts.append(f"Reason: {_one_line(order.reason)}")
+    if order.lines:
+        parts.append("\n".join(_line(line) for line in order.lines))
+    parts += [f"Total: {_amount(order.total)}", _CLOSINGS[step]]
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(line: Line) -> str:
+    amount = _amount(line.quantity * line.unit_price)
+    return f"{line.quantity:>4} x {_one_line(line.name)}, {_amount(line.unit_price)} each: {amount}"
+
+
+def _amount(value: Decimal) -> str:
+    return f"{value:,.2f}"
+
+
+def _one_line(text: str) -> str:
+    """Return `text` as a header and a line can hold it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

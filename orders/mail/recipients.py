@@ -1,0 +1,86 @@
+"""Where a mail goes to, if its event does not say: the copy knows, or the customers API."""
+
+import logging
+import threading
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from chassis import trace
+from chassis.errors import UnavailableError, UpstreamError
+from chassis.http.client import ServiceClient
+from chassis.storage.database import Database
+from orders.customer_replica import api as directory_api
+from orders.customer_replica import table as directory
+from orders.customer_replica.table import CustomerData
+from orders.mail import claims as mail_claims
+from orders.mail.claims import Mail
+from orders.mail.loop import pause
+
+LEASE = timedelta(seconds=15)
+"""Longer than a call of the customers API and the two transactions around it."""
+logger = logging.getLogger(__name__)
+
+
+class Addressing:
+    """Finds the addresses of mails that have none."""
+
+    def __init__(self, database: Database, client: ServiceClient, wake: threading.Event) -> None:
+        """Prepare it.
+
+        Args:
+            database: where the mails are, and the copy of the customers.
+            client: of the customers API.
+            wake: set when a mail can be sent.
+        """
+        self._database = database
+        self._client = client
+        self._wake = wake
+
+    def work(self) -> bool:
+        """Claim a mail and find its address, or put it off; False if there is none to claim.
+
+        No transaction is open while the customers API is asked.
+        """
+        with self._database.unit_of_work() as connection:
+            mail = mail_claims.claim(connection, LEASE, "unaddressed")
+            known = None if mail is None else directory.find(connection, mail.customer_id)
+            connection.commit()
+        if mail is None:
+            return False
+        with trace.within(trace.continued(mail.headers)):
+            self._settle(mail, is_known=known is not None)
+        self._wake.set()
+        return True
+
+    def _settle(self, mail: Mail, is_known: bool) -> None:
+        try:
+            answer = None if is_known else directory_api.ask(self._client, mail.customer_id)
+        except (UnavailableError, UpstreamError) as error:
+            with self._database.read() as connection:
+                mail_claims.put_off(connection, mail, str(error), pause(mail.attempts))
+            logger.warning("the address is asked for later", extra=_extra(mail, str(error)))
+            return
+        with self._database.unit_of_work() as connection:
+            self._note(connection, mail, answer)
+            connection.commit()
+
+    def _note(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
+        """Write down what was found; what events have told meanwhile is newer."""
+        # first the customer, then the order: as the deletion of a customer does, or each of the two
+        # would wait for the other
+        if answer is not None:
+            directory.learn(connection, answer)
+        if not mail_claims.lock(connection, mail):
+            logger.info("another worker has taken the mail", extra=_extra(mail))
+            return
+        recipient = directory.email_of(connection, mail.customer_id)
+        if recipient is not None:
+            mail_claims.address(connection, mail, recipient)
+        elif mail_claims.mark_unknown(connection, mail):
+            logger.warning("no mail: there is no such customer", extra=_extra(mail))
+
+
+def _extra(mail: Mail, reason: str | None = None) -> dict[str, str]:
+    extra = {"order_id": mail.order_id, "customer_id": mail.customer_id}
+    return extra if reason is None else extra | {"reason": reason}

@@ -1,0 +1,235 @@
+"""The table of mails: what is to be sent, and what became of it.
+
+A mail begins as `waiting`, or as `unaddressed` if no address is known here; it ends as `sent`,
+`refused` (for good, by a mail server), or `unknown` (there is no such customer). Whoever works on
+one claims it first: see `mail_claims`.
+
+The mails of an order go one after the other, its confirmation first. Only the one whose turn it is
+is `in_turn`: claiming need not look at those behind it, however many there are after an outage.
+
+An address is kept while it is needed: it goes with the mail that was sent, and with the customer.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import (
+    BIGINT,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    case,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from chassis import trace
+from chassis.json import encode
+from chassis.schema.decoding import decode
+from chassis.storage.retention import Expiry
+from orders.customer_replica.table import find
+from orders.mail.message import OrderData, Step
+from orders.settings import Retention
+
+mails = Table(
+    "mails",
+    MetaData(),
+    Column("id", BIGINT, Identity(always=True), primary_key=True),
+    Column("order_uid", Uuid, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False),
+    Column("recipient", Text),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("claim", Uuid),
+    Column("claimed_at", DateTime(timezone=True)),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("error", Text),
+    Column("dead_letter", Text),
+    Column("in_turn", Boolean, nullable=False, server_default=true()),
+    Column("doubted", Uuid),
+)
+"""`dead_letter` is the id of the message by which a refused mail can be asked for again.
+
+`doubted` is a claim that was found stale, and may yet be renewed.
+"""
+
+State = Literal["unaddressed", "waiting"]
+"""Of a mail that is open: whether its address or its transport comes next."""
+OPEN: tuple[State, ...] = ("unaddressed", "waiting")
+DELETED = "the customer was deleted"
+_HELD_BACK = timedelta(seconds=30)  # for the confirmation, which another consumer may have in hand
+_ORDERS = 7308  # the space of the advisory locks of orders
+_DELETIONS = 7308044651  # the advisory lock between new mails and deletions of customers
+
+
+def lock_to_record(connection: Connection, uids: Iterable[UUID]) -> None:
+    """Lock what `record` needs, until the commit: no customer is deleted meanwhile.
+
+    Taken first in a transaction, and in this order, or it and a deletion would wait for each other.
+
+    Args:
+        connection: in the transaction.
+        uids: the orders.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _DELETIONS})
+    lock_orders(connection, uids)
+
+
+def lock_to_forget(connection: Connection) -> None:
+    """Lock what `forget` needs, until the commit: no mail is recorded meanwhile.
+
+    Taken first in a transaction, before any customer is locked.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _DELETIONS})
+
+
+def lock_orders(connection: Connection, uids: Iterable[UUID]) -> None:
+    """Lock orders for what changes whose turn it is, all in one order, until the commit."""
+    names = [str(uid) for uid in uids]
+    if names:
+        keys = "SELECT DISTINCT hashtext(name) AS key FROM unnest(:names) AS name ORDER BY key"
+        statement = text(f"SELECT pg_advisory_xact_lock({_ORDERS}, key) FROM ({keys}) AS keys")
+        connection.execute(statement, {"names": names})
+
+
+def record(connection: Connection, step: Step, order: OrderData, event_id: str) -> None:
+    """Note that a mail is to be sent, once for each order and step, in the caller's transaction.
+
+    `lock_to_record` was called before. A mail that was refused is tried again if the event is its
+    own dead letter, sent back. A deleted customer's address is not taken.
+    """
+    known = find(connection, order.customer_id)
+    if known is not None and known.forgotten:
+        order = order.model_copy(update={"email": None})
+    recipient = order.email or (known.email if known else None)
+    current = trace.current()
+    state = "waiting" if recipient else "unaddressed"
+    in_turn, due = _turn(connection, step, order.uid)
+    statement = insert(mails).values(
+        order_uid=order.uid,
+        step=step,
+        order_id=order.order_id,
+        customer_id=order.customer_id,
+        data=encode(order.model_dump()),
+        headers=current.headers if current else {},
+        state=state,
+        recipient=recipient,
+        in_turn=in_turn,
+        next_attempt_at=due,
+    )
+    again: dict[str, Any] = {"state": state, "recipient": recipient, "attempts": 0}
+    again |= {"recorded_at": func.now(), "next_attempt_at": func.now(), "error": None}
+    again |= {
+        "dead_letter": None,
+        "in_turn": in_turn,
+        "data": statement.excluded.data,
+        "claim": None,
+    }
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[mails.c.order_uid, mails.c.step],
+            set_=again,
+            where=(mails.c.state == "refused") & (mails.c.dead_letter == event_id),
+        )
+    )
+
+
+def _turn(connection: Connection, step: Step, uid: UUID) -> tuple[bool, ColumnElement[datetime]]:
+    """Tell whether it is a new mail's turn, and from when on it is due.
+
+    Of an order whose confirmation is not noted yet, the other mails are held back for a while.
+    """
+    others = mails.c.order_uid == uid, mails.c.step != step
+    if step == "created":
+        later = update(mails).where(*others, mails.c.state.in_(OPEN), mails.c.claim.is_(None))
+        connection.execute(later.values(in_turn=False, next_attempt_at=func.now()))
+        return True, func.now()
+    found = connection.execute(select(mails.c.step, mails.c.state).where(*others)).all()
+    if any(row.state in OPEN for row in found):
+        return False, func.now()
+    if any(row.step == "created" for row in found):
+        return True, func.now()
+    return True, func.now() + _HELD_BACK
+
+
+def give_turn(connection: Connection, uid: UUID) -> None:
+    """Let the next open mail of an order, locked, have its turn."""
+    first = (
+        select(mails.c.id)
+        .where(mails.c.order_uid == uid, mails.c.state.in_(OPEN))
+        .order_by(mails.c.step != "created", mails.c.id)
+        .limit(1)
+        .correlate(None)
+    )
+    behind = update(mails).where(mails.c.id == first.scalar_subquery(), ~mails.c.in_turn)
+    connection.execute(behind.values(in_turn=True))
+
+
+def forget(connection: Connection, customer_ids: Collection[int]) -> None:
+    """Send deleted customers nothing more, and keep no address of theirs.
+
+    `lock_to_forget` was called before.
+    """
+    names = [str(id) for id in customer_ids]
+    if not names:
+        return
+    theirs = mails.c.customer_id.in_(names)
+    addressed = theirs & (mails.c.recipient.is_not(None) | mails.c.state.in_(OPEN))
+    uids = connection.execute(select(mails.c.order_uid).where(addressed)).scalars()
+    lock_orders(connection, set(uids))
+    rows = select(mails.c.id, mails.c.data).where(addressed).order_by(mails.c.id).with_for_update()
+    for row in connection.execute(rows).all():
+        values = {"recipient": None, "data": without_address(bytes(row.data)), "error": DELETED}
+        state = case((mails.c.state.in_(OPEN), "unknown"), else_=mails.c.state)
+        own = update(mails).where(mails.c.id == row.id)
+        connection.execute(own.values(values | {"state": state, "claim": None}))
+
+
+def without_address(data: bytes) -> bytes:
+    """Return the data of a mail without the address in them; nothing of data that are no object."""
+    try:
+        read = decode(data)
+    except ValueError:
+        read = None
+    return encode({**read, "email": None} if isinstance(read, dict) else {})
+
+
+def expiry(settings: Retention) -> Expiry:
+    """Return which mails are settled and need no longer be known.
+
+    Those of an order that has not ended stay: its events may come again.
+    """
+    ended = (
+        "NOT EXISTS (SELECT FROM orders WHERE orders.uid = mails.order_uid "
+        "AND orders.status NOT IN ('completed', 'cancelled'))"
+    )
+    condition = f"state NOT IN ('unaddressed', 'waiting') AND {ended}"
+    return Expiry("mails", "recorded_at", timedelta(days=settings.mails_kept_days), condition)
+
+
+def waiting(connection: Connection) -> dict[str, int]:
+    """Return how many mails are open, by their state."""
+    counted = select(mails.c.state, func.count()).where(mails.c.state.in_(OPEN))
+    rows = connection.execute(counted.group_by(mails.c.state)).all()
+    return dict.fromkeys(OPEN, 0) | {row[0]: row[1] for row in rows}

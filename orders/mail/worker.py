@@ -1,0 +1,110 @@
+"""mail-worker: writes to the customers at each step of their orders.
+
+Its consumer notes in a table that a mail is due, in one transaction with the inbox; nothing that
+happens to a mail holds up the queue. Its senders send what the table says.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from sqlalchemy import Connection
+
+from chassis.http import process as worker
+from chassis.http.client import ServiceClient
+from chassis.http.health import Check
+from chassis.messaging.consumer import Consumer
+from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_letter_queue
+from chassis.storage.database import Database
+from orders.mail import table as mails
+from orders.mail.loop import repeat, woken
+from orders.mail.maildir import Maildir
+from orders.mail.message import STEPS, OrderData, Step
+from orders.mail.recipients import Addressing
+from orders.mail.sender import Sender
+from orders.mail.settings import MailSettings
+from orders.mail.smtp import Smtp
+from orders.settings import Settings
+
+PROCESS, QUEUE = "mail-worker", "mail_inbox"
+TOPOLOGY: Topology = (
+    Queue(QUEUE),
+    Queue(dead_letter_queue(QUEUE)),
+    Exchange("order_events", "topic"),
+    Binding(QUEUE, "order_events", "order.*"),
+)
+_SENDERS = 4
+_KEEP_SECONDS = 5.0  # far below a lease
+_STOP_SECONDS = 10.0  # below PM2's kill_timeout
+
+
+def _record(step: Step, connection: Connection, order: OrderData, event_id: str) -> None:
+    mails.record(connection, step, order, event_id)
+
+
+REACTIONS = {f"order.{step}": Reaction(OrderData, partial(_record, step)) for step in STEPS}
+
+
+def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    orders = (event.data for event in events if isinstance(event.data, OrderData))
+    mails.lock_to_record(connection, [order.uid for order in orders])
+
+
+class MailHandler(EventHandler):
+    """Notes the mails that events lead to, and wakes who sends them."""
+
+    def __init__(self, database: Database, wake: Sequence[threading.Event] = ()) -> None:
+        super().__init__(database, PROCESS, REACTIONS, _lock)
+        self._wake = wake
+
+    def apply(self, items: Sequence[ReceivedEvent]) -> None:
+        """Apply the events that were not applied before, in one transaction."""
+        super().apply(items)
+        for event in self._wake:
+            event.set()
+
+
+def transport(settings: MailSettings) -> Maildir | Smtp:
+    """Return the way that mails go."""
+    return Smtp(settings) if settings.smtp_host else Maildir(settings.mail_dir)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Consume the events of orders, and send mails, until `stop` is set."""
+    database = Database(settings.database, connections=_SENDERS + 3)
+    way = transport(settings.mail)
+    to_send, to_address = threading.Event(), threading.Event()
+    sender = Sender(database, way, settings.mail.mail_from, dead_letter_queue(QUEUE), stop)
+    addressing = Addressing(database, ServiceClient(settings.customers), to_send)
+    threads = [
+        *(_thread(f"sender {n}", sender.work, woken(to_send), stop) for n in range(_SENDERS)),
+        _thread("addressing", addressing.work, woken(to_address), stop),
+        _thread("keeper", sender.keep, lambda: stop.wait(_KEEP_SECONDS), stop),
+    ]
+    handler = MailHandler(database, [to_send, to_address])
+    consumer = Consumer(settings.broker.for_queue(QUEUE), PROCESS, TOPOLOGY, handler, stop)
+    ready = Database(settings.database, connections=1)
+    checks: list[Check] = [ready, consumer]
+    if isinstance(way, Maildir):
+        checks.append(way)
+    worker.serve_health(PROCESS, checks, settings.server, settings.mail_port)
+    consumer.run()
+    _join(threads)
+    database.close()
+
+
+def _thread(
+    name: str, work: Callable[[], bool], idle: Callable[[], object], stop: threading.Event
+) -> threading.Thread:
+    thread = threading.Thread(target=repeat, args=(work, idle, stop), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    """Let the threads finish what is in hand, as long as there is time."""
+    end = time.monotonic() + _STOP_SECONDS
+    for thread in threads:
+        thread.join(max(0, end - time.monotonic()))

@@ -1,0 +1,69 @@
+"""Databases of many movies, each with an inventory-api of its own before it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from tools.bench.environment import Stage
+from tools.bench.programs import Program
+from tools.stack import ports
+from tools.stack.layout import CHECKOUT, LOOPBACK
+
+RARE, COMMON = "zugzwang", "night"
+RARE_MOVIES = 10
+WORDS = (
+    "night city garden river winter summer train island mother brother stranger silence mirror "
+    "shadow letter ocean mountain desert kingdom dream window stone golden broken hidden quiet "
+    "distant burning frozen paper silver crimson velvet wooden lonely endless ancient hollow "
+    "restless gentle bitter electric midnight harbor station orchard lantern compass voyage"
+)
+# titles of three words, every word as often as any other; a rare one in ten movies of all
+FILL = """
+INSERT INTO movies (title, description)
+SELECT initcap(w[1 + a] || ' ' || w[1 + b] || ' ' || w[1 + c])
+       || CASE WHEN n %% (%(movies)s / %(rare)s) = 0 THEN ' ' || %(word)s ELSE '' END || ' ' || n,
+       'What it is about, in a sentence or two: ' || md5(n::text)
+FROM (SELECT n, w, abs(hashint4(n)) %% cardinality(w) a,
+             abs(hashint4(n + 1000000007)) %% cardinality(w) b,
+             abs(hashint4(n + 1100000003)) %% cardinality(w) c
+      FROM generate_series(1, %(movies)s) n, string_to_array(%(words)s, ' ') w) numbered
+"""
+
+
+def database(movies: int) -> str:
+    """The name of a database with so many movies."""
+    return f"bench_{movies}_movies"
+
+
+def make(stage: Stage, movies: int) -> None:
+    """Make a database with so many movies, as the service's migrations make it."""
+    name, (_host, _port, _name, user, password) = database(movies), stage.database("inventory")
+    stage.stack.postgres["inventory"].create_database(name, user, password)
+    stage.run("-m", "inventory", "migrate", INVENTORY_DB_NAME=name)
+    values = {"movies": movies, "rare": RARE_MOVIES, "word": RARE, "words": WORDS}
+    with closing(stage.connect("inventory", name)) as connection, connection.cursor() as cursor:
+        cursor.execute("SET maintenance_work_mem = '512MB'")
+        # an index is made faster at once than row by row
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'movies_title_trigrams'")
+        [definition] = cursor.fetchone() or [""]
+        cursor.execute("DROP INDEX movies_title_trigrams")
+        cursor.execute(FILL, values)
+        cursor.execute(definition)
+        cursor.execute("VACUUM ANALYZE movies")
+
+
+@contextmanager
+def served(stage: Stage, movies: int) -> Iterator[str]:
+    """Run an inventory-api on such a database; lends its address."""
+    port = ports.free_port()
+    variables = {
+        "INVENTORY_DB_NAME": database(movies),
+        "INVENTORY_API_PORT": str(port),
+        "INVENTORY_BIND": LOOPBACK,
+        "STATE_DIR": str(stage.stack.home / f"state-{movies}"),
+        "CODE_DIR": str(CHECKOUT),
+    }
+    command = [sys.executable, "-m", "inventory", "serve"]
+    program = Program(stage, f"inventory-api with {movies:,}")
+    with program.serving(command, port, **variables) as address:
+        yield address

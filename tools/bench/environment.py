@@ -1,0 +1,103 @@
+"""Where the benchmark takes place: a private stack, its databases, and programs beside it."""
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import Any
+from urllib.parse import quote
+
+from tools.bench.sizes import Sizes
+from tools.stack import backlog, variables
+from tools.stack.console import Report
+from tools.stack.layout import CHECKOUT, PROCESSES
+from tools.stack.servers import databases
+from tools.stack.servers.amqp import connect
+from tools.stack.stack import Stack
+from tools.stack.waiting import wait_until
+
+# set where the platform knows them: a load generator is one client, and would be limited
+UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
+SETTLE_SECONDS = 300.0
+
+
+def overrides() -> dict[str, str]:
+    """The variables in which the benchmark's stack differs from `.env.example`."""
+    known = variables.parse(CHECKOUT / ".env.example")
+    return {name: value for name, value in UNLIMITED.items() if name in known}
+
+
+class Stage:
+    """A stack that runs, how much to measure on it, and whom to tell."""
+
+    def __init__(self, stack: Stack, sizes: Sizes, report: Report) -> None:
+        self.stack = stack
+        self.sizes = sizes
+        self.report = report
+        self.times: dict[str, float] = {}
+        self.idle: dict[str, int] = {}
+
+    @property
+    def upstream(self) -> str:
+        """The address of inventory-api."""
+        return self.stack.address(next(p for p in PROCESSES if p.name == "inventory-api"))
+
+    @property
+    def broker_url(self) -> str:
+        """RabbitMQ's address, with the password, for what reads it from its environment."""
+        broker = self.stack.rabbitmq
+        user, password, vhost = (quote(t, safe="") for t in (*broker.credentials, broker.vhost))
+        return f"amqp://{user}:{password}@{broker.host}:{broker.port}/{vhost}"
+
+    def connect(self, service: str, database: str | None = None) -> Any:
+        """Connect to a service's database, or to another one of its PostgreSQL."""
+        connection = databases.connect(self.stack, service, database)
+        connection.autocommit = True
+        return connection
+
+    def database(self, service: str) -> list[str]:
+        """Host, port, name, user and password of a service's database."""
+        fields = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
+        return [self.stack.variables[f"{service.upper()}_DB_{field}"] for field in fields]
+
+    def query(self, service: str, statement: str, *values: object) -> list[Any]:
+        """Ask a service's database."""
+        with closing(self.connect(service)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def settle(self) -> None:
+        """Wait until nothing is under way any more: no message waits, in outbox or queue."""
+        wait_until(
+            lambda: backlog.is_empty(self.stack), SETTLE_SECONDS, "messages to be delivered", 0.2
+        )
+
+    def discard_bills(self) -> None:
+        """Forget all bills, and the events of them that nobody waits for; then settle."""
+        self.query("billing", "TRUNCATE orders, outbox")
+        with closing(connect(self.stack.rabbitmq)) as connection:
+            connection.channel().queue_purge("orders_inbox")
+        self.settle()
+
+    def waiting(self, queue: str) -> int:
+        """How many messages are ready in a queue."""
+        with closing(connect(self.stack.rabbitmq)) as connection:
+            declared = connection.channel().queue_declare(queue, passive=True)
+            return int(declared.method.message_count)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What programs of the benchmark get to see: the stack's variables by ENV_FILE."""
+        own = self.stack.process_manager.environment()
+        kept = {name: own[name] for name in ("PATH", "HOME", "LANG", "ENV_FILE", "PM2_HOME")}
+        queue = {"RABBITMQ_URL": self.broker_url, "RABBITMQ_QUEUE": self.stack.rabbitmq.queue}
+        return kept | queue | {"PYTHONPATH": str(CHECKOUT)} | more
+
+    def run(self, *words: str, **environment: str) -> str:
+        """Run a Python program to its end and return what it says.
+
+        Raises subprocess.CalledProcessError if it fails.
+        """
+        command, own = [sys.executable, *words], self.environment(**environment)
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=own, check=True, capture_output=True, text=True
+        )
+        return done.stdout

@@ -1,0 +1,105 @@
+"""What was measured: samples of rivals, their medians, and ratios with what they were aimed at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+from tools.bench.usage import Usage
+
+
+class Sample(NamedTuple):
+    """One turn of one rival: rates per second, times in milliseconds.
+
+    `done` is the rate until what was accepted had its effect, for what has one later.
+    """
+
+    rate: float
+    p50: float | None = None
+    p99: float | None = None
+    longest: float | None = None
+    failed: int = 0
+    done: float | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """All turns of one rival.
+
+    Attributes:
+        rival: its name, short.
+        what: what was run.
+        samples: one a turn, in their order.
+        usage: what the processes used in all turns together.
+    """
+
+    rival: str
+    what: str
+    samples: Sequence[Sample]
+    usage: Usage
+
+    def median(self, name: str) -> float | None:
+        """The median of a field of the samples; None where there is none."""
+        values = [value for s in self.samples if (value := getattr(s, name)) is not None]
+        return float(median(values)) if values else None
+
+    @property
+    def rate(self) -> float:
+        """The median of the rates per second."""
+        return self.median("rate") or 0.0
+
+    @property
+    def failed(self) -> int:
+        """How many requests failed, in all turns together."""
+        return sum(sample.failed for sample in self.samples)
+
+
+class Ratio(NamedTuple):
+    """A ratio of two medians, and the bound that it was aimed at, if any."""
+
+    text: str
+    value: float
+    aim: str = ""
+    met: bool | None = None
+
+
+def ratio(text: str, over: float | None, under: float | None) -> Ratio:
+    """A ratio without an aim; what is not there counts as zero, and a ratio to zero as zero."""
+    return Ratio(text, _divided(over, under))
+
+
+def at_least(bound: float, text: str, over: float | None, under: float | None) -> Ratio:
+    """A ratio that should be `bound` or more."""
+    value = _divided(over, under)
+    return Ratio(text, value, f"≥ {bound:g}", value >= bound)
+
+
+def at_most(bound: float, text: str, over: float | None, under: float | None) -> Ratio:
+    """A ratio that should be `bound` or less; one that could not be measured is not."""
+    value = _divided(over, under)
+    return Ratio(text, value, f"≤ {bound:g}", 0 < value <= bound)
+
+
+def _divided(over: float | None, under: float | None) -> float:
+    return (over or 0.0) / under if under else 0.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the benchmark.
+
+    Attributes:
+        name: what `./stack bench NAME` calls it.
+        title: what is measured.
+        figures: of each rival; the first is what the others are compared with.
+        ratios: what follows from them.
+        facts: what else was measured, by name, in words.
+        load: the machine's load average over a minute when the row began.
+    """
+
+    name: str
+    title: str
+    figures: Sequence[Figure] = ()
+    ratios: Sequence[Ratio] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    load: float = 0.0

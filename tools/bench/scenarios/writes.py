@@ -1,0 +1,91 @@
+"""Posting movies, customers and orders."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import requests
+
+from tools.bench import wrk
+from tools.bench.environment import Stage
+from tools.bench.figures import Row, Sample, ratio
+from tools.bench.measure import Rival, interleaved
+from tools.stack.waiting import wait_until
+
+TITLE = "POST /api/movies, /api/customers, /api/orders"
+CLIENTS = 16
+MOVIES, CUSTOMERS, ORDERS = "movies", "customers", "orders"
+LINES, STOCK = 3, 1_000_000_000
+WORDS = {
+    MOVIES: "POST /api/movies, with outbox and event",
+    CUSTOMERS: "POST /api/customers, each with an email of its own, with outbox and event",
+    ORDERS: f"POST /api/orders with {LINES} lines of the same products; done when completed, "
+    "after stock.reserved and bill.recorded",
+}
+
+
+def measure(stage: Stage) -> Row:
+    """Measure the three of them through the gateway."""
+    turns: dict[str, Callable[[], Sample]] = {
+        MOVIES: lambda: _post(stage, wrk.Request("/api/movies", body=_movie())).sample(),
+        CUSTOMERS: lambda: _post(stage, wrk.Request("/api/customers", body=_customer())).sample(),
+        ORDERS: _orders(stage),
+    }
+    rivals = [
+        Rival(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, stage))
+        for n, run in turns.items()
+    ]
+    figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
+    rate = {figure.rival: figure.rate for figure in figures}
+    found = [ratio(f"{n} : {MOVIES}", rate[n], rate[MOVIES]) for n in (CUSTOMERS, ORDERS)]
+    return Row("writes", TITLE, figures, found)
+
+
+@contextmanager
+def _settled(stage: Stage) -> Iterator[None]:
+    """Begin when what the turn before has left to do is done."""
+    stage.settle()
+    yield
+
+
+def _post(stage: Stage, request: wrk.Request) -> wrk.Answers:
+    return wrk.load(stage.stack.url, request, CLIENTS, stage.sizes.seconds)
+
+
+def _movie() -> str:
+    return json.dumps({"title": "The Matrix {u}", "description": "What is it?"})
+
+
+def _customer() -> str:
+    return json.dumps({"name": "Benjamin", "email": "b{u}@kawa.fr", "company": "Kawa Corp"})
+
+
+def _orders(stage: Stage) -> Callable[[], Sample]:
+    items = [{"product_id": _product(stage, n), "quantity": 1} for n in range(LINES)]
+    body = json.dumps({"customer_id": 1, "items": items})
+    request = wrk.Request("/api/orders", body=body, token=stage.stack.variables["API_TOKEN"])
+
+    def run() -> Sample:
+        before, began = _completed(stage), time.monotonic()
+        answers = _post(stage, request)
+        wait_until(
+            lambda: _completed(stage) >= before + answers.accepted, 300, "the orders to complete"
+        )
+        return answers.sample(done=answers.accepted / (time.monotonic() - began))
+
+    return run
+
+
+def _product(stage: Stage, number: int) -> int:
+    body = {"name": f"product {number}", "price": 9.99, "stock": STOCK}
+    answer = requests.post(f"{stage.stack.url}/api/products", json=body, timeout=10)
+    answer.raise_for_status()
+    made: int = answer.json()["id"]
+    return made
+
+
+def _completed(stage: Stage) -> int:
+    query = "SELECT count(*) FROM orders WHERE status = 'completed'"
+    return int(stage.query("orders", query)[0][0])

@@ -1,0 +1,94 @@
+"""What processes use: CPU time and memory, by the names that people know them by."""
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.stack import processes
+from tools.stack.stack import Stack
+
+GENERATOR = "load generator"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Usage(NamedTuple):
+    """What was used during something.
+
+    Attributes:
+        cpu: CPU seconds by process.
+        memory: proportional set sizes in bytes by process, at the end.
+        others: how many cores, on average, programs that are no part of the benchmark took.
+    """
+
+    cpu: Mapping[str, float]
+    memory: Mapping[str, int]
+    others: float
+
+
+class Meter:
+    """Measures from its making on what the processes of a stack use."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._cpu = cpu_seconds(stack)
+        self._began, self._busy = time.monotonic(), _busy_seconds()
+
+    def read(self) -> Usage:
+        """What was used since."""
+        seconds, busy = time.monotonic() - self._began, _busy_seconds() - self._busy
+        now = cpu_seconds(self._stack)
+        # of a process that has ended, nothing is left to be read
+        cpu = {name: max(used - self._cpu.get(name, 0.0), 0.0) for name, used in now.items()}
+        others = max(busy - sum(cpu.values()), 0.0) / seconds if seconds else 0.0
+        return Usage(cpu, memory(self._stack), others)
+
+
+def added(usages: list[Usage]) -> Usage:
+    """Several usages as one: CPU times added up, the largest memory, the mean of the others."""
+    cpu: defaultdict[str, float] = defaultdict(float)
+    sizes: defaultdict[str, int] = defaultdict(int)
+    for usage in usages:
+        for name, seconds in usage.cpu.items():
+            cpu[name] += seconds
+        for name, size in usage.memory.items():
+            sizes[name] = max(sizes[name], size)
+    return Usage(dict(cpu), dict(sizes), sum(u.others for u in usages) / max(len(usages), 1))
+
+
+def cpu_seconds(stack: Stack) -> dict[str, float]:
+    """The CPU seconds that a stack's processes, and the benchmark itself, have used so far."""
+    used: defaultdict[str, float] = defaultdict(float)
+    for pid, name in names(stack).items():
+        used[name] += processes.cpu_seconds(pid)
+    own = os.times()
+    used[GENERATOR] = own.user + own.system + own.children_user + own.children_system
+    return dict(used)
+
+
+def memory(stack: Stack) -> dict[str, int]:
+    """The proportional set sizes of a stack's processes, in bytes."""
+    sizes: defaultdict[str, int] = defaultdict(int)
+    for pid, name in names(stack).items():
+        sizes[name] += processes.pss(pid)
+    return dict(sizes)
+
+
+def names(stack: Stack) -> dict[int, str]:
+    """What each process of a stack is called: as PM2, a server or a rival."""
+    servers = {pid: name for name, server in stack.servers().items() for pid in server.pids()}
+    return {pid: servers.get(pid) or _name(pid) for pid in stack.pids()}
+
+
+def _name(pid: int) -> str:
+    # in the environment stands what PM2, or the benchmark, started it as
+    return processes.environment(pid).get("name") or processes.name(pid).split(" ")[0]
+
+
+def _busy_seconds() -> float:
+    """How long all cores together have been busy; see proc_stat(5)."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    user, nice, system, _idle, _waiting, hard, soft, _stolen = map(int, fields)
+    return (user + nice + system + hard + soft) / _TICKS

@@ -1,0 +1,1 @@
+"""Whether what was promised is there."""

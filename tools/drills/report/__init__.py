@@ -1,0 +1,1 @@
+"""What is left of a drill: tables, charts, pages, artifacts."""

@@ -1,0 +1,81 @@
+"""A stack of its own, one server of which is at home on a file system that can be filled.
+
+Nobody's own data are ever on it: what is on a tmpfs is gone with it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.drills.targets.network import require_root, run
+from tools.drills.targets.platform import FullDisk, Platform, Unsuitable
+from tools.stack.errors import StackError
+from tools.stack.servers.data_directories import private_home
+from tools.stack.stack import Stack
+
+# room for a new PostgreSQL cluster or RabbitMQ, and for the traffic before it is filled
+SIZE = "320m"
+PIECE = bytes(1 << 20)
+
+
+class SmallDisk:
+    """The stack, and the small file system at `mounted`."""
+
+    def __init__(self, platform: Platform, stack: Stack, server: str, mounted: Path) -> None:
+        self.platform = platform
+        self._server = stack.servers()[server]
+        self._filler = mounted / "filler"
+
+    def fill(self) -> None:
+        """Leave no byte of it."""
+        try:
+            with self._filler.open("wb", buffering=0) as file:
+                while file.write(PIECE):
+                    pass
+        except OSError:
+            # that is what was wanted
+            return
+
+    def free(self) -> None:
+        """Undo that, and have the server run."""
+        self._filler.unlink(missing_ok=True)
+        if not self._serves():
+            self._server.stop()
+        self._server.start()
+
+    def _serves(self) -> bool:
+        try:
+            return self._server.running() and self._server.is_ready()
+        except StackError:
+            return False
+
+
+@contextmanager
+def stack_with_small_disk(server: str) -> Iterator[FullDisk]:
+    """Start a stack with `server` on a small tmpfs; it is gone afterwards. Raises Unsuitable."""
+    from tools.drills.targets.stack_platform import StackPlatform
+
+    require_root("mount", "umount")
+    with private_home() as home:
+        stack = Stack.private(home)
+        mounted = stack.servers()[server].home
+        with _tmpfs(mounted):
+            try:
+                stack.up()
+                yield SmallDisk(StackPlatform(stack), stack, server, mounted)
+            finally:
+                stack.down()
+
+
+@contextmanager
+def _tmpfs(place: Path) -> Iterator[None]:
+    place.mkdir(parents=True)
+    options = f"size={SIZE},mode=0711"
+    try:
+        run("mount", "-t", "tmpfs", "-o", options, "crud-master-drill", str(place))
+    except StackError as error:
+        raise Unsuitable(f"needs to mount a tmpfs: {error}") from None
+    try:
+        yield
+    finally:
+        run("umount", str(place))

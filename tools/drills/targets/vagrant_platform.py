@@ -1,0 +1,181 @@
+"""The platform of `vagrant up`, to be broken: over SSH, and by halting machines."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from tools.drills.messages import Message, publish
+from tools.drills.targets import machine_commands as commands
+from tools.drills.targets.machine_disk import machine_with_small_disk
+from tools.drills.targets.platform import MAINTENANCE, FullDisk, Unsuitable, disconnect, read_only
+from tools.drills.targets.vagrant import CommandError, Vagrant
+from tools.drills.targets.vagrant_source import VagrantSource, machine, service_of
+from tools.stack import variables
+from tools.stack.errors import StackError
+from tools.stack.layout import LOOPBACK, PROCESSES, SERVICES
+from tools.stack.waiting import wait_until
+
+# as provisioning/rabbitmq/rabbitmq.conf has it; more than any disk has
+LIMIT, NEVER_MET = "512MB", "1000000000000000"
+BROKER = "billing-vm"
+# what tc says of a kernel without it
+NO_NETEM = "qdisc kind is unknown"
+WHOLE_SECONDS = 120
+
+
+class VagrantPlatform(VagrantSource):
+    """Acts on the machines of the checkout."""
+
+    def __init__(self, vagrant: Vagrant, values: Mapping[str, str]) -> None:
+        self.url = f"http://{LOOPBACK}:{values['GATEWAY_FORWARDED_PORT']}"
+        self.token = values["API_TOKEN"]
+        super().__init__(vagrant, values)
+
+    @classmethod
+    def of_checkout(cls) -> "VagrantPlatform":
+        """The machines of this checkout. Raises StackError when its variables are not usable."""
+        return cls(Vagrant(), variables.read())
+
+    def check(self) -> None:
+        """Raise StackError if the machines are not whole."""
+        if not self.is_whole():
+            raise StackError("The machines are not up, or not whole: vagrant up, vagrant status.")
+
+    def stop_process(self, name: str) -> None:
+        """Have PM2 stop a process."""
+        self._on(name, commands.process("stop", name))
+
+    def start_process(self, name: str) -> None:
+        """Have PM2 start a process that was stopped."""
+        self._on(name, commands.process("start", name))
+
+    def kill_process(self, name: str) -> None:
+        """Kill -9 a process, if it runs just now."""
+        self._on(name, commands.kill(name))
+
+    def freeze_process(self, name: str) -> None:
+        """SIGSTOP a process and its children."""
+        self._on(name, commands.freeze(name))
+
+    def thaw_process(self, name: str) -> None:
+        """SIGCONT what was frozen."""
+        self._on(name, commands.thaw(name))
+
+    def freeze_pm2(self) -> None:
+        """SIGSTOP PM2 itself, on every machine; its processes run on."""
+        self._on_each(lambda _service: commands.freeze_pm2())
+
+    def thaw_pm2(self) -> None:
+        """SIGCONT PM2."""
+        self._on_each(lambda _service: commands.thaw_pm2())
+
+    def act_on_server(self, action: str, name: str) -> None:
+        """Stop, start, restart or kill (-9) a server."""
+        self._on(name, commands.server(action, name))
+
+    def disconnect_database(self, service: str) -> None:
+        """Terminate all connections to a service's database."""
+        self.rows(service, disconnect())
+
+    def set_read_only(self, service: str, on: bool) -> None:
+        """Have a service's database take no changes, or take them again; its sessions end."""
+        statement = read_only(self._values[f"{service.upper()}_DB_NAME"], on)
+        self._vagrant.ssh(machine(service), commands.query(MAINTENANCE), statement)
+        self.disconnect_database(service)
+
+    def disconnect_broker(self) -> None:
+        """Close all AMQP connections, over the management API."""
+        self._management.close_connections()
+
+    def alarm_broker(self, on: bool) -> None:
+        """Have RabbitMQ believe that its disk is full, or not any more."""
+        self._vagrant.ssh(BROKER, commands.disk_limit(NEVER_MET if on else LIMIT))
+
+    def stop_queues(self) -> None:
+        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        self._vagrant.ssh(BROKER, commands.stop_queues())
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish messages into their queues, past the gateway. Raises StackError."""
+        with self._vagrant.tunnel(BROKER, self.port("rabbitmq")) as port:
+            vhost, credentials = self._values["RABBITMQ_VHOST"], self.credentials
+            publish((LOOPBACK, port), vhost, credentials, messages)
+
+    def delete_exchange(self, exchange: str) -> None:
+        """Delete an exchange with its bindings, over the management API."""
+        self._management.delete_exchange(exchange)
+
+    def purge(self, queue: str) -> None:
+        """Throw away what waits in a queue."""
+        self._management.purge(queue)
+
+    def command(self, service: str, *words: str) -> str:
+        """What a command of a service says. Raises StackError."""
+        return self._vagrant.ssh(machine(service), " ".join(["crud-master", service, *words]))
+
+    @contextmanager
+    def disturb(self, effect: str, target: str) -> Iterator[None]:
+        """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
+        address = self._values[f"{service_of(target).upper()}_VM_IP"]
+        try:
+            self._on(target, commands.disturbing(effect, address, self.port(target)))
+        except CommandError as error:
+            if NO_NETEM not in str(error):
+                raise
+            raise Unsuitable(f"the machine can't do that: {error}") from None
+        try:
+            yield
+        finally:
+            self._on(target, commands.calming(address))
+
+    def restart_all(self) -> None:
+        """Restart every server and every process at once."""
+        self._on_each(lambda service: commands.restarting(machine(service) == BROKER))
+
+    def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
+        """These machines, with a server's data on a small file system. Raises Unsuitable."""
+        return machine_with_small_disk(self, self._vagrant, machine(service_of(server)), server)
+
+    def machines(self) -> Sequence[str]:
+        """The machines, by their names."""
+        return [machine(service) for service in SERVICES]
+
+    def halt(self, machine: str) -> None:
+        """Halt a machine."""
+        self._vagrant.run("halt", machine)
+
+    def boot(self, machine: str) -> None:
+        """Start a machine, and return when it is up."""
+        self._vagrant.run("up", machine)
+
+    def repair(self) -> None:
+        """Undo whatever an interrupted drill may have left, and wait until all is ready."""
+        self._vagrant.run("up")
+        self._on_each(self._repairing)
+        for service in SERVICES:
+            self.set_read_only(service, False)
+        wait_until(self.is_whole, WHOLE_SECONDS, "the machines to be whole again", poll=1)
+
+    def keep_logs(self, directory: Path, began: float, ended: float) -> None:
+        """Write what all logs say since the beginning of a window into `directory`."""
+        for service in SERVICES:
+            text = self._vagrant.ssh(machine(service), commands.logs(began))
+            (directory / f"{machine(service)}.log").write_text(text)
+
+    def _repairing(self, service: str) -> str:
+        names = [process.name for process in PROCESSES if process.service == service]
+        # first, since PM2 answers nothing while it is frozen
+        steps = [commands.thaw_pm2(), commands.calming(self._values[f"{service.upper()}_VM_IP"])]
+        steps += [f"({commands.thaw(name)} || true)" for name in names]
+        steps += [commands.server("start", f"postgresql-{service}")]
+        if machine(service) == BROKER:
+            steps += [commands.server("start", "rabbitmq"), commands.disk_limit(LIMIT)]
+        return "; ".join([*steps, *(commands.process("start", name) for name in names)])
+
+    def _on(self, target: str, command: str) -> None:
+        self._vagrant.ssh(machine(service_of(target)), command)
+
+    def _on_each(self, command: Callable[[str], str]) -> None:
+        with ThreadPoolExecutor(len(SERVICES)) as pool:
+            list(pool.map(lambda s: self._vagrant.ssh(machine(s), command(s)), SERVICES))

@@ -1,0 +1,84 @@
+"""Where the judge looks on machines: databases, the Maildir, queues, processes, over SSH."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tools.drills.targets import machine_commands as commands
+from tools.drills.targets.management import Management
+from tools.drills.targets.platform import Row, as_json
+from tools.drills.targets.vagrant import Vagrant
+from tools.stack.errors import StackError
+from tools.stack.layout import LOOPBACK, PROCESSES, SERVICES
+
+
+class VagrantSource:
+    """What the machines of a project show; `values` are its variables."""
+
+    def __init__(self, vagrant: Vagrant, values: Mapping[str, str]) -> None:
+        self._vagrant = vagrant
+        self._values = values
+        self.credentials = values["RABBITMQ_USER"], values["RABBITMQ_PASSWORD"]
+        self._management = Management(
+            f"http://{LOOPBACK}:{values['RABBITMQ_FORWARDED_PORT']}",
+            self.credentials,
+            values["RABBITMQ_VHOST"],
+        )
+
+    def is_whole(self) -> bool:
+        """Whether all processes of all machines are up."""
+        with ThreadPoolExecutor(len(SERVICES)) as pool:
+            return all(pool.map(self._runs, SERVICES))
+
+    def strays(self) -> list[str]:
+        """Processes of the services' account that have outlived their parents."""
+        found = [self._vagrant.ssh(machine(service), commands.orphans()) for service in SERVICES]
+        return [line for answer in found for line in answer.splitlines() if " PM2" not in line]
+
+    def rows(self, service: str, select: str) -> list[Row]:
+        """What a service's database answers. Raises StackError."""
+        database = self._values[f"{service.upper()}_DB_NAME"]
+        answer = self._vagrant.ssh(machine(service), commands.query(database), as_json(select))
+        rows: list[Row] = json.loads(answer)
+        return rows
+
+    def mails(self) -> Counter[str]:
+        """The names of the mails in the Maildir of orders-vm."""
+        names = self._vagrant.ssh("orders-vm", commands.mails()).splitlines()
+        return Counter(name.partition(":")[0] for name in names)
+
+    def depths(self) -> Mapping[str, int]:
+        """How many messages wait in each queue, by figures that are up to 5 s old."""
+        return self._management.depths()
+
+    def port(self, target: str) -> int:
+        """The port of a process or of rabbitmq."""
+        if target == "rabbitmq":
+            return int(self._values["RABBITMQ_PORT"])
+        found = next(process for process in PROCESSES if process.name == target)
+        return int(self._values[found.port_variable])
+
+    def _runs(self, service: str) -> bool:
+        try:
+            answer = self._vagrant.ssh(machine(service), "pm2 jlist")
+            entries: list[dict[str, Any]] = json.loads(answer[answer.index("[") :])
+        except (StackError, ValueError):
+            return False
+        online = {e["name"] for e in entries if e["pm2_env"]["status"] == "online"}
+        return online == {process.name for process in PROCESSES if process.service == service}
+
+
+def machine(service: str) -> str:
+    """The machine that a service runs on."""
+    return f"{service}-vm"
+
+
+def service_of(target: str) -> str:
+    """The service that a process or server belongs to."""
+    if target == "rabbitmq":
+        return "billing"
+    if target.startswith("postgresql-"):
+        return target.removeprefix("postgresql-")
+    return next(process.service for process in PROCESSES if process.name == target)

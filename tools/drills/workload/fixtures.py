@@ -1,0 +1,42 @@
+"""The drill's own products and customers, made over the API before it begins."""
+
+from collections.abc import Mapping
+
+from tools.drills.workload.client import Client
+from tools.drills.workload.history import Request, Verdict
+from tools.drills.workload.request_generator import Goods
+from tools.stack.errors import StackError
+
+MARKED, PLENTY, SCARCE = 2_000_000_000, 1_000_000, 25
+CUSTOMERS = 3
+
+
+def make(client: Client, run: str) -> tuple[Goods, Mapping[int, int]]:
+    """Make them; returns them, and how many there are of each product.
+
+    Raises StackError when the platform does not take them.
+    """
+    marker = _product(client, run, "marker", "0.01", MARKED)
+    plenty = _product(client, run, "plenty", "9.99", PLENTY)
+    scarce = _product(client, run, "scarce", "19.99", SCARCE)
+    customers = [_customer(client, run, number) for number in range(CUSTOMERS)]
+    stock = {marker: MARKED, plenty: PLENTY, scarce: SCARCE}
+    return Goods(run, marker, plenty, scarce, customers), stock
+
+
+def _product(client: Client, run: str, what: str, price: str, stock: int) -> int:
+    body = {"name": f"drill-{run}-{what}", "price": price, "stock": stock}
+    return _make(client, "/api/products", body)
+
+
+def _customer(client: Client, run: str, number: int) -> int:
+    name = f"drill-{run}-own-{number}"
+    return _make(client, "/api/customers", {"name": name, "email": f"{name}@kawa.fr"})
+
+
+def _make(client: Client, path: str, body: object) -> int:
+    # of a product's answer the id, too, is what counts
+    answer = client.send(Request("customer", "", "POST", path, body))
+    if answer.verdict is not Verdict.ACCEPTED or answer.id is None:
+        raise StackError(f"POST {path} was answered with {answer.status}: {answer.detail}")
+    return int(answer.id)

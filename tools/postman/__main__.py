@@ -1,0 +1,26 @@
+"""`./stack postman`: writes postman_collection.json anew."""
+
+import sys
+
+import click
+
+from tools.postman.collection import FILE, text
+from tools.postman.document import operations, raw
+from tools.stack.command_line import Documented
+from tools.stack.console import say
+from tools.stack.errors import StackError
+
+
+@click.command(cls=Documented, example="./stack postman")
+def postman() -> None:
+    """Write postman_collection.json anew, from openapi.yaml."""
+    try:
+        collection = text(raw(), operations())
+    except LookupError as error:
+        raise StackError(str(error.args[0])) from None
+    FILE.write_text(collection, encoding="utf-8")
+    say(f"{FILE.name} is made anew from openapi.yaml.")
+
+
+if __name__ == "__main__":
+    postman.main(sys.argv[1:], prog_name="./stack postman")

@@ -1,0 +1,118 @@
+"""How a stack comes up: what can be done at the same time is, and what is up is left alone."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from tools.stack import logs, port_allocation, variables
+from tools.stack.console import Report, step
+from tools.stack.errors import StackError
+from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES, Process
+from tools.stack.release import fingerprint
+from tools.stack.stack import Server, Stack
+from tools.stack.waiting import wait_until
+
+READY_SECONDS = 60.0
+
+
+class Startup:
+    """One start of `stack`, told to `report`."""
+
+    def __init__(self, stack: Stack, report: Report) -> None:
+        self._stack = stack
+        self._report = report
+        self._text = variables.render(stack.variables)
+        self._release = fingerprint(self._text)
+        self._stamp = stack.home / "release"
+        self._is_new = not self._stamp.exists() or self._stamp.read_text() != self._release
+
+    def run(self) -> None:
+        """Start everything and wait until it is ready. Raises StackError."""
+        self._prepare()
+        with ThreadPoolExecutor() as pool:
+            broker = pool.submit(self._start, "rabbitmq", self._stack.rabbitmq)
+            list(pool.map(self._start_database, SERVICES))
+            self._start_processes()
+            broker.result()
+        with step("waiting until ready", self._report) as outcome:
+            list(map(self._wait_ready, PROCESSES))
+            outcome.text = "ready"
+        self._stamp.write_text(self._release)
+
+    def _prepare(self) -> None:
+        stack = self._stack
+        stack.home.mkdir(parents=True, exist_ok=True)
+        # first of all: a start that is refused changes nothing
+        port_allocation.check(stack.variables, frozenset(stack.pids()))
+        stack.process_manager.end_unreachable()
+        # an interrupted start must not pass for a finished one
+        if self._is_new:
+            self._stamp.unlink(missing_ok=True)
+        stack.env_file.touch(mode=0o600)
+        stack.env_file.write_text(self._text)
+
+    def _start(self, name: str, server: Server) -> None:
+        with step(name, self._report) as outcome:
+            was_running = server.running()
+            if was_running and serves(server):
+                return
+            server.stop()
+            server.start()
+            outcome.text = "restarted" if was_running else "started"
+
+    def _start_database(self, service: str) -> None:
+        postgres = self._stack.postgres[service]
+        self._start(f"postgresql-{service}", postgres)
+        if not self._is_new:
+            return
+        with step(f"database of {service}", self._report) as outcome:
+            fields = (f"{service.upper()}_DB_{field}" for field in ("NAME", "USER", "PASSWORD"))
+            postgres.create_database(*(self._stack.variables[field] for field in fields))
+            self._migrate(service)
+            outcome.text = "migrated"
+
+    def _migrate(self, service: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", service, "migrate"],
+            cwd=CHECKOUT,
+            env=self._stack.process_manager.environment(),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
+            raise StackError(f"The migration of {service}'s database failed: {last}")
+
+    def _start_processes(self) -> None:
+        pm2 = self._stack.process_manager
+        with step("PM2 processes", self._report) as outcome:
+            entries = pm2.entries()
+            known = {entry.name for entry in entries}
+            # what crashed, PM2 starts again by itself
+            stopped = {entry.name for entry in entries if entry.status in ("stopped", "errored")}
+            wanted = {process.name for process in PROCESSES}
+            if self._is_new or not wanted <= known:
+                pm2.start()
+                outcome.text = "started"
+            elif stopped & wanted:
+                pm2.call("restart", *sorted(stopped & wanted))
+                outcome.text = "restarted " + ", ".join(sorted(stopped & wanted))
+
+    def _wait_ready(self, process: Process) -> None:
+        try:
+            wait_until(lambda: self._stack.is_ready(process), READY_SECONDS, process.name)
+        except StackError as error:
+            last = logs.last_line(self._stack.process_manager.logs, process.name)
+            more = f"More: ./stack logs {process.name}"
+            raise StackError(f"{error} Its log ends with: {last} {more}") from None
+
+
+def serves(server: Server) -> bool:
+    """Whether a running server does what it is wanted for: not one that ends just now.
+
+    Nor a RabbitMQ whose queues are dead, or whose vhost is gone: its start mends both.
+    """
+    try:
+        return server.is_current() and server.is_ready()
+    except StackError:
+        return False

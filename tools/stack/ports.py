@@ -1,0 +1,141 @@
+"""TCP ports: a free one, whether one is free, and who holds it."""
+
+import itertools
+import os
+import random
+import socket
+import sys
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+
+from tools.stack import processes
+from tools.stack.errors import StackError
+
+FREE_PORTS = "FREE_PORTS"
+"""Variable that says where free ports are looked for, so that runs side by side share none."""
+# below the range that outgoing connections take their ports from
+DEFAULT = "15000-31999"
+LISTEN = "0A"
+# ::ffff:0:0/96 in words of the machine's byte order
+MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
+
+
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on `host`:`port` now.
+
+    Asks without SO_REUSEPORT, so that a port shared by such servers counts as taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of `host` that nobody listens on. Raises StackError if there is none.
+
+    Whoever got one may listen there much later: this process gets it again after all others only.
+    Its neighbours are left alone: further instances of a process take the next ports.
+    """
+    first, last = _limits()
+    for port in itertools.islice(_turns(first, last), last + 1 - first):
+        if is_free(port, host):
+            return port
+    raise StackError(f"No free port on {host} between {first} and {last}.")
+
+
+def _limits() -> tuple[int, int]:
+    first, last = os.environ.get(FREE_PORTS, DEFAULT).split("-")
+    return int(first), int(last)
+
+
+@cache
+def _turns(first: int, last: int) -> Iterator[int]:
+    """The ports in an order of chance, over and over."""
+    places = list(range(first, last + 1))
+    random.shuffle(places)
+    return itertools.cycle(places)
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """`count` different free ports of `host`."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port(host))
+    return list(found)
+
+
+def first_free(
+    start: int, host: str = "127.0.0.1", avoid: Collection[int] = frozenset[int]()
+) -> int:
+    """The first free port of `host` from `start` upwards that is none of `avoid`.
+
+    Raises StackError if there is none.
+    """
+    for port in range(start, start + 100):
+        if port not in avoid and is_free(port, host):
+            return port
+    raise StackError(f"The ports {start} to {start + 99} on {host} are all taken.")
+
+
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def holders(port: int, host: str = "127.0.0.1") -> list[int]:
+    """The process ids that listen on `host`:`port`, as far as this user may see them.
+
+    One that listens on all addresses is among them; one on another address of the machine is not.
+    """
+    inodes = set(listening_inodes(_tables(), port, host))
+    return [pid for pid in processes.pids() if inodes & set(_sockets(pid))]
+
+
+def holder(port: int, host: str = "127.0.0.1") -> str:
+    """Who listens on `host`:`port`, in words: its name and process id where they can be seen."""
+    found = holders(port, host)
+    return f"{processes.name(found[0])} (pid {found[0]})" if found else "another process"
+
+
+def _tables() -> str:
+    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+    return "".join(table.read_text() for table in tables if table.exists())
+
+
+def listening_inodes(table: str, port: int, host: str) -> Iterator[str]:
+    """The socket inodes that listen on `host`:`port`, in the format of /proc/net/tcp and tcp6."""
+    places = {f"{address}:{port:04X}" for address in _addresses(host)}
+    for fields in map(str.split, table.splitlines()):
+        if len(fields) > 9 and fields[3] == LISTEN and fields[1] in places:
+            yield fields[9]
+
+
+def _addresses(host: str) -> list[str]:
+    """How the kernel writes `host`, the same address as IPv6, and all addresses."""
+    own = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
+    return [own, MAPPED + own, "0" * 8, "0" * 32]
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    try:
+        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
+    except OSError:
+        return
+    for descriptor in descriptors:
+        target = _target(descriptor.path)
+        if target.startswith("socket:["):
+            yield target[8:-1]
+
+
+def _target(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

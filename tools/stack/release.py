@@ -1,0 +1,25 @@
+"""What the services run from: a fingerprint that changes with their code, packages or variables."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.stack.layout import CHECKOUT, SERVICES
+
+PACKAGES = ("chassis", *SERVICES)
+ENDINGS = (".py", ".js", ".mako", ".sql")
+
+
+def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
+    """A digest of the services' sources, the lock file, openapi.yaml and the variables' text."""
+    digest = hashlib.sha256(variables.encode())
+    for path in _sources(checkout):
+        digest.update(str(path.relative_to(checkout)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(checkout: Path) -> Iterator[Path]:
+    yield from (checkout / "requirements.lock", checkout / "openapi.yaml")
+    for package in PACKAGES:
+        yield from sorted(p for p in (checkout / package).rglob("*") if p.suffix in ENDINGS)

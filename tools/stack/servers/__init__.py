@@ -1,0 +1,1 @@
+"""PostgreSQL and RabbitMQ of one checkout, run without root."""

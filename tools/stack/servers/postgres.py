@@ -1,0 +1,169 @@
+"""A private PostgreSQL cluster, by Debian's binaries, owned by nobody but its home directory."""
+
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.stack import processes
+from tools.stack.errors import StackError
+from tools.stack.servers.daemon import Daemon
+from tools.stack.servers.data_directories import make_private, postgres_account
+from tools.stack.servers.sql import database_script
+from tools.stack.waiting import wait_until
+
+INSTALLED = Path("/usr/lib/postgresql")
+START_SECONDS = 60.0
+SUPERUSER = "postgres"
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+ACCESS = "local all all trust\nhost all all 127.0.0.0/8 scram-sha-256\n"
+INITDB_OPTIONS = ("--no-sync", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust")
+SETTINGS = {
+    "shared_buffers": "16MB",
+    "max_connections": "200",
+    "max_wal_size": "256MB",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "jit": "off",
+    "unix_socket_permissions": "0700",
+}
+UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+def binary(name: str) -> str:
+    """The path of a program of the newest PostgreSQL installed. Raises StackError if none is."""
+    found = [p for p in INSTALLED.glob(f"*/bin/{name}") if p.parts[-3].isdigit()]
+    if not found:
+        raise StackError("PostgreSQL is not installed: run ./stack up, which installs it.")
+    return str(max(found, key=lambda path: int(path.parts[-3])))
+
+
+class Postgres:
+    """One cluster below `home`, listening on `host`:`port` and on a socket for its owner alone.
+
+    With `fsync=False` a crash of the machine may lose data: for tests. `options` are settings of
+    the server that differ from ours.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        host: str,
+        port: int,
+        fsync: bool = True,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.home = home
+        self.host = host
+        self.port = port
+        self.socket = home / "socket"
+        self._data = home / "data"
+        self._options = SETTINGS | ({} if fsync else UNSAFE) | dict(options or {})
+        self._account = postgres_account()
+        self._daemon = Daemon(
+            f"PostgreSQL on port {port}", self._data, home / "server.pid", home / "server.log"
+        )
+
+    def start(self) -> None:
+        """Start the server, making its data first if there are none; fine if it runs already.
+
+        Raises StackError when it does not accept connections in time.
+        """
+        if not self.running():
+            self._initialize()
+            self._remove_stale_locks()
+            self._daemon.start(self._command(), ENVIRONMENT, self._account)
+        wait_until(self.is_ready, START_SECONDS, f"{self._daemon.name} to accept connections")
+
+    def stop(self) -> None:
+        """Stop the server, cutting sessions off but losing nothing committed."""
+        self._daemon.end(signal.SIGINT)
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """End it as a power cut would (SIGKILL), and wait until its children have noticed."""
+        self._daemon.end(signal.SIGKILL)
+
+    def running(self) -> bool:
+        """Whether the server process runs."""
+        return self._daemon.running()
+
+    def is_current(self) -> bool:
+        """Whether it was started as it would be started now."""
+        pid = self._daemon.pid()
+        return pid is not None and processes.command(pid) == " ".join(self._command())
+
+    def pids(self) -> list[int]:
+        """The server and all its backends."""
+        return self._daemon.family()
+
+    def create_database(self, name: str, user: str, password: str) -> None:
+        """Make sure that `user` logs in with `password` and owns database `name`, alone.
+
+        Raises StackError with psql's message.
+        """
+        command = [binary("psql"), "-qXv", "ON_ERROR_STOP=1"]
+        command += self.connection(SUPERUSER, "postgres")
+        self._run(command, database_script(name, user, password))
+
+    def connection(self, user: str, database: str) -> list[str]:
+        """psql's arguments for the owner's socket, which asks for no password."""
+        return ["-h", str(self.socket), "-p", str(self.port), "-U", user, "-d", database]
+
+    def _command(self) -> list[str]:
+        options = self._options | {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            "unix_socket_directories": str(self.socket),
+        }
+        pairs = (("-c", f"{name}={value}") for name, value in options.items())
+        return [binary("postgres"), "-D", str(self._data), *(word for p in pairs for word in p)]
+
+    def _initialize(self) -> None:
+        for directory in (self.home, self._data, self.socket):
+            make_private(directory, self._account)
+        if (self._data / "PG_VERSION").exists():
+            return
+        self._fill()
+
+    def _fill(self) -> None:
+        """Make the data, in a directory that is empty."""
+        self._run([binary("initdb"), "-D", str(self._data), "-U", SUPERUSER, *INITDB_OPTIONS])
+        (self._data / "pg_hba.conf").write_text(ACCESS)
+
+    def _remove_stale_locks(self) -> None:
+        """After a crash they name a process id that may be another's, and stop a start."""
+        wait_until(
+            lambda: not self.pids(), START_SECONDS, f"the rest of {self._daemon.name} to end"
+        )
+        for lock in ((self._data / "postmaster.pid"), *self.socket.iterdir()):
+            lock.unlink(missing_ok=True)
+
+    def is_ready(self) -> bool:
+        """Whether it accepts connections. Raises StackError if it has ended."""
+        self._daemon.check()
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[7].strip() in ("ready", "standby")
+
+    def _run(self, command: list[str], text: str = "") -> None:
+        done = subprocess.run(
+            command,
+            input=text,
+            text=True,
+            capture_output=True,
+            cwd=self.home,
+            env=ENVIRONMENT,
+            user=self._account,
+            group=self._account,
+            extra_groups=[] if self._account else None,
+        )
+        if done.returncode:
+            raise StackError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")

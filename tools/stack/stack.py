@@ -1,0 +1,128 @@
+"""The stack over one home directory: its servers, its processes, and what belongs to it."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import requests
+
+from tools.stack import port_allocation, processes, variables
+from tools.stack.console import Report, silent, step
+from tools.stack.layout import CHECKOUT, LOOPBACK, SERVICES, Process
+from tools.stack.pm2 import Pm2, Result
+from tools.stack.servers import data_directories
+from tools.stack.servers.postgres import Postgres
+from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.waiting import wait_until
+
+ENV_FILE = "services.env"
+Server = Postgres | RabbitMQ
+
+
+class Stack:
+    """Everything that runs for one home directory; `variables` are resolved ones."""
+
+    def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
+        self.home = home
+        self.variables = dict(variables)
+        self.url = f"http://{variables['GATEWAY_BIND']}:{variables['GATEWAY_PORT']}"
+        self.postgres = {service: self._postgres(service) for service in SERVICES}
+        self.rabbitmq = self._rabbitmq()
+        self.env_file = home / ENV_FILE
+        self.process_manager = Pm2(home / "pm2", self.env_file)
+
+    @classmethod
+    def private(cls, home: Path, **overrides: str) -> "Stack":
+        """A stack of its own on free ports of 127.0.0.1, by .env.example and `overrides`."""
+        values, ports = variables.example(), port_allocation.choose_private()
+        resolved = variables.resolve(values, variables.PRIVATE_ADDRESSES, ports, home / "state")
+        return cls(home, resolved | overrides)
+
+    @classmethod
+    def of_checkout(cls) -> "Stack":
+        """The checkout's own stack. Raises StackError when its variables are not usable."""
+        values, home = variables.read(), data_directories.of_checkout(CHECKOUT)
+        ours = frozenset(pids_of(home))
+        ports = port_allocation.choose(home, values, ours)
+        return cls(home, variables.resolve(values, variables.ADDRESSES, ports, home / "state"))
+
+    @classmethod
+    def as_started(cls) -> "Stack":
+        """The checkout's own stack as it was last started, whatever .env says by now."""
+        home = data_directories.of_checkout(CHECKOUT)
+        file = home / ENV_FILE
+        return cls(home, variables.parse(file)) if file.exists() else cls.of_checkout()
+
+    def pm2(self, *arguments: str) -> Result:
+        """Call PM2 as ./stack pm2 does; a failure is in the result's `returncode`."""
+        return self.process_manager.run(*arguments)
+
+    def up(self, report: Report = silent) -> None:
+        """Start or restart what needs it, and wait until every process is ready.
+
+        Raises StackError.
+        """
+        from tools.stack.lifecycle import Startup
+
+        Startup(self, report).run()
+
+    def down(self, purge: bool = False, report: Report = silent) -> None:
+        """Stop all of it; `purge` removes its data, too. Raises StackError if something remains."""
+        with step("PM2 and its processes", report) as outcome:
+            outcome.text = "stopped" if self.process_manager.pids() else "not running"
+            self.process_manager.stop()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda item: _stop(item[0], item[1], report), self.servers().items()))
+        wait_until(lambda: not self.pids(), 10, f"what runs in {self.home} to end")
+        if purge:
+            with step("data", report) as outcome:
+                data_directories.purge(self.home)
+                outcome.text = "removed"
+
+    def servers(self) -> dict[str, Server]:
+        """The servers by the names that reports use."""
+        named: dict[str, Server] = {f"postgresql-{s}": p for s, p in self.postgres.items()}
+        return {**named, "rabbitmq": self.rabbitmq}
+
+    def pids(self) -> list[int]:
+        """All processes of the stack."""
+        return pids_of(self.home)
+
+    def address(self, process: Process) -> str:
+        """The HTTP address of a process."""
+        host, port = self.variables[process.bind_variable], self.variables[process.port_variable]
+        return f"http://{host}:{port}"
+
+    def is_ready(self, process: Process) -> bool:
+        """Whether a process of that name answers that it is ready."""
+        try:
+            answer = requests.get(f"{self.address(process)}/ready", timeout=5)
+            body = answer.json() if answer.status_code == 200 else None
+        except requests.RequestException:
+            return False
+        return isinstance(body, dict) and body.get("process") == process.name
+
+    def _postgres(self, service: str) -> Postgres:
+        port = int(self.variables[f"{service.upper()}_DB_PORT"])
+        return Postgres(self.home / "postgresql" / service, host=LOOPBACK, port=port)
+
+    def _rabbitmq(self) -> RabbitMQ:
+        names = ("user", "password", "vhost", "queue")
+        return RabbitMQ(
+            self.home / "rabbitmq",
+            host=self.variables["RABBITMQ_HOST"],
+            port=int(self.variables["RABBITMQ_PORT"]),
+            management_port=int(self.variables["RABBITMQ_MANAGEMENT_PORT"]),
+            **{name: self.variables[f"RABBITMQ_{name.upper()}"] for name in names},
+        )
+
+
+def pids_of(home: Path) -> list[int]:
+    """The processes that work in `home` or were started by the PM2 that is at home there."""
+    return sorted({*processes.within(home.resolve()), *processes.started_by_pm2(home / "pm2")})
+
+
+def _stop(name: str, server: Server, report: Report) -> None:
+    with step(name, report) as outcome:
+        outcome.text = "stopped" if server.running() else "not running"
+        server.stop()

@@ -1,0 +1,246 @@
+"""The variables: from .env (or .env.example), and what they come to on one machine."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from io import StringIO
+from ipaddress import ip_network
+from pathlib import Path
+
+from dotenv.parser import Binding, parse_stream
+
+from tools.stack.errors import StackError
+from tools.stack.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES, SWAGGER_UI
+
+# every service on an address of its own, as on machines; the gateway where people look for it
+ADDRESSES = {
+    "gateway": LOOPBACK,
+    "inventory": "127.0.0.11",
+    "billing": "127.0.0.12",
+    "customers": "127.0.0.13",
+    "orders": "127.0.0.14",
+}
+PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
+PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
+# what the services' own settings take at most
+MOST = {"WORKERS": 64, "THREADS": 256}
+SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
+# likewise
+KEPT = {
+    "OUTBOX_KEPT_HOURS": 8760,
+    "OUTBOX_KEPT_ROWS": 10_000_000,
+    "INBOX_KEPT_DAYS": 3650,
+    "EVENTS_KEPT_DAYS": 3650,
+    "EVENTS_KEPT_ROWS": 10_000_000,
+    "MAILS_KEPT_DAYS": 3650,
+    "RESERVATIONS_KEPT_DAYS": 3650,
+    "CANCELLATIONS_KEPT_DAYS": 3650,
+}
+SWITCHES = ("EVENTS_STRICT",)
+SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30, "ORDERS_RESEND_AFTER_SECONDS": 86400}
+PROTECTED = ("movies", "products", "billing", "customers", "orders", "events", "platform")
+ENCRYPTIONS = ("none", "starttls", "tls")
+# without a default, but from the environment, too
+OPTIONAL = (
+    *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD"),
+    *("TRUSTED_PROXIES", "CORS_ORIGINS", "ALLOWED_HOSTS"),
+)
+LIMITS = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES")
+ORIGIN = r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?"
+HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+Variables = dict[str, str]
+
+
+def source(checkout: Path = CHECKOUT) -> Path:
+    """The file that the variables come from: .env, or .env.example where there is none."""
+    own = checkout / ".env"
+    return own if own.exists() else checkout / ".env.example"
+
+
+def exposure(checkout: Path = CHECKOUT) -> str | None:
+    """A warning if .env exists and its group or all users can read it; None otherwise."""
+    own = checkout / ".env"
+    if not own.exists() or not own.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        return None
+    return f"{own} holds passwords, and other users of this machine can read it: chmod 600 {own}"
+
+
+def example(checkout: Path = CHECKOUT) -> Variables:
+    """What .env.example says, whatever the user's own .env does. Raises StackError."""
+    return parse(checkout / ".env.example")
+
+
+def read(checkout: Path = CHECKOUT, environment: Mapping[str, str] = os.environ) -> Variables:
+    """What the file says, and .env.example where it lacks a line.
+
+    A variable of the same name in the environment wins. Raises StackError naming what is unknown,
+    empty or malformed.
+    """
+    file, example = source(checkout), checkout / ".env.example"
+    written = parse(file)
+    _check_known(written, example.read_text(), file.name)
+    values = parse(example) | written
+    names = [*values, *OPTIONAL]
+    values |= {name: environment[name] for name in names if name in environment}
+    _check(values)
+    return values
+
+
+def parse(path: Path) -> Variables:
+    """What a dotenv file says. Raises StackError naming the first line that says nothing."""
+    try:
+        bindings = list(parse_stream(StringIO(path.read_text(encoding="utf-8-sig"))))
+    except UnicodeDecodeError:
+        raise StackError(f"{path.name} is not UTF-8: save it as that.") from None
+    except OSError as error:
+        raise StackError(f"{path.name} can't be read: {error.strerror}.") from None
+    for binding in bindings:
+        if binding.error or (binding.key and binding.value is None):
+            raise StackError(f"{path.name}, line {_line(binding)}: not NAME=value.")
+    return {b.key: b.value or "" for b in bindings if b.key}
+
+
+def _line(binding: Binding) -> int:
+    """The number of the line itself: a binding begins with the empty lines above it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
+def _check_known(written: Variables, example: str, file: str) -> None:
+    known = re.findall(r"^(?:# )?([A-Z][A-Z_]*)=", example, re.MULTILINE)
+    if unknown := sorted(written.keys() - set(known)):
+        names = ", ".join(unknown)
+        raise StackError(f"{file} sets {names}, which .env.example does not know: mistyped?")
+
+
+def _check(values: Variables) -> None:
+    if empty := sorted(name for name, value in values.items() if not value):
+        verb = "is" if len(empty) == 1 else "are"
+        raise StackError(f"{', '.join(empty)} {verb} empty: give a value, or remove the line.")
+    for name in (*PORTS, "RABBITMQ_PORT"):
+        if not _is_whole(values[name], 65535):
+            raise StackError(f"{name} has to be a port, 1 to 65535, and is {values[name]!r}.")
+    for name, most in {**SIZES, **KEPT}.items():
+        if not _is_whole(values[name], most):
+            raise StackError(
+                f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
+            )
+    _check_events(values)
+    _check_tokens(values)
+    _check_edge(values)
+    _check_mail(values)
+    _check_lines(values)
+
+
+def _check_events(values: Variables) -> None:
+    for name in SWITCHES:
+        if values[name] not in ("true", "false"):
+            raise StackError(f"{name} has to be true or false, and is {values[name]!r}.")
+    for name, most in SECONDS.items():
+        if not _is_duration(values[name], most):
+            raise StackError(
+                f"{name} has to be a number above 0, {most} at most, and is {values[name]!r}."
+            )
+
+
+def _check_tokens(values: Variables) -> None:
+    words = [word.strip().lower() for word in values["AUTH_PROTECTED"].split(",")]
+    if words not in (["all"], ["none"]) and not set(words) <= set(PROTECTED):
+        raise StackError(
+            f"AUTH_PROTECTED has to be all, none, or a list of {','.join(PROTECTED)},"
+            f" and is {values['AUTH_PROTECTED']!r}."
+        )
+    # what it is, nobody else should read
+    if not re.fullmatch(r"[\x21-\x7e]{8,512}", values["API_TOKEN"]):
+        raise StackError("API_TOKEN has to be 8 to 512 visible ASCII characters, without a blank.")
+
+
+def _check_edge(values: Variables) -> None:
+    for name in LIMITS:
+        limit = r"\s*(none|[1-9][0-9]{0,8}/(second|minute|hour|day))\s*"
+        if not re.fullmatch(limit, values[name], re.ASCII | re.IGNORECASE):
+            raise StackError(
+                f"{name} has to be none, or NUMBER/second, /minute, /hour or /day,"
+                f" and is {values[name]!r}."
+            )
+    proxies, origins = values.get("TRUSTED_PROXIES"), values.get("CORS_ORIGINS")
+    if proxies and not all(_is_network(word.strip()) for word in proxies.split(",")):
+        raise StackError(
+            f"TRUSTED_PROXIES has to be a list of addresses and networks, and is {proxies!r}."
+        )
+    if origins and origins.strip() != "*" and not all(map(_is_origin, origins.split(","))):
+        raise StackError(f"CORS_ORIGINS has to be * or a list of origins, and is {origins!r}.")
+    hosts = values.get("ALLOWED_HOSTS")
+    if hosts and not all(map(_is_host, hosts.split(","))):
+        raise StackError(
+            f"ALLOWED_HOSTS has to be a list of host names without ports, and is {hosts!r}."
+        )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(ip_network(text))
+    except ValueError:
+        return False
+
+
+def _is_origin(text: str) -> bool:
+    return bool(re.fullmatch(ORIGIN, text.strip(), re.ASCII | re.IGNORECASE))
+
+
+def _is_host(text: str) -> bool:
+    return bool(re.fullmatch(HOST, text.strip(), re.ASCII | re.IGNORECASE))
+
+
+def _check_mail(values: Variables) -> None:
+    if not _is_whole(values.get("SMTP_PORT", "25"), 65535):
+        raise StackError(f"SMTP_PORT has to be a port, 1 to 65535, and is {values['SMTP_PORT']!r}.")
+    encryption = values.get("SMTP_TLS", "none")
+    if encryption not in ENCRYPTIONS:
+        raise StackError(f"SMTP_TLS has to be none, starttls or tls, and is {encryption!r}.")
+    if ("SMTP_USER" in values) != ("SMTP_PASSWORD" in values):
+        raise StackError("SMTP_USER and SMTP_PASSWORD: give both, or none.")
+    if "SMTP_USER" in values and encryption == "none":
+        raise StackError("SMTP_TLS has to be starttls or tls where there is an SMTP_PASSWORD.")
+
+
+def _is_duration(text: str, most: int) -> bool:
+    return bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)) and 0 < float(text) <= most
+
+
+def _is_whole(text: str, most: int) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) <= most
+
+
+def _check_lines(values: Variables) -> None:
+    for name, value in values.items():
+        if any(part in value for part in ("'", "\\", "\n", "${")):
+            raise StackError(f"{name} may not hold a single quote, a backslash, a line end or ${{.")
+
+
+def resolve(
+    values: Mapping[str, str], addresses: Mapping[str, str], ports: Mapping[str, int], state: Path
+) -> Variables:
+    """All variables of a stack on one machine.
+
+    `addresses` has the address of each service, `ports` each port that differs from `values`, by
+    variable; `state` is where processes keep what they share.
+    """
+    machine = {"RABBITMQ_HOST": LOOPBACK, "STATE_DIR": str(state)}
+    machine["SWAGGER_UI_DIR"] = str(SWAGGER_UI)
+    for service, address in addresses.items():
+        prefix = service.upper()
+        machine |= {f"{prefix}_VM_IP": address, f"{prefix}_BIND": address}
+        machine[f"{prefix}_DB_HOST"] = LOOPBACK
+    return {**values, **machine, **{name: str(port) for name, port in ports.items()}}
+
+
+def render(variables: Mapping[str, str]) -> str:
+    """The text of a dotenv file; `_check_lines` has kept out what single quotes can't hold."""
+    return "".join(f"{name}='{value}'\n" for name, value in sorted(variables.items()))
+
+
+def database_ports() -> list[str]:
+    """The variables that hold the ports of the services' PostgreSQL clusters."""
+    return [f"{service.upper()}_DB_PORT" for service in SERVICES]
