@@ -76,7 +76,7 @@ def configure(process: str) -> None:
     logging.getLogger("_granian").handlers = [handler]
     for noisy in ("urllib3", "werkzeug", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # pika logs each failed attempt with a traceback; chassis.messaging.connection says it in one line
+    # pika logs each failed attempt with a traceback; messaging.connection logs it in one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 

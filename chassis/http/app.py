@@ -62,7 +62,7 @@ def create_app(
         process: the PM2 name of the process, for logs and health.
         ready: what it can't work without.
         routes: the service's own routes.
-        health_routes: what takes the place of `chassis.http.health.routes`, which are open to everybody.
+        health_routes: replace those of `chassis.http.health`, which are open to everybody.
         keys: where Idempotency-Keys are kept; needed for a service with POST routes under `/api`.
 
     Raises:

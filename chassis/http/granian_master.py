@@ -12,6 +12,6 @@ from pathlib import Path
 
 if __name__ == "__main__":
     process = sys.argv.pop(1)
-    output = runpy.run_path(str(Path(__file__).with_name("log_output.py")))["Output"]
+    output = runpy.run_path(str(Path(__file__).parents[1] / "log_output.py"))["Output"]
     sys.stdout = output(1, process)
     runpy.run_module("granian", run_name="__main__", alter_sys=True)

@@ -1,8 +1,8 @@
 """Idempotency-Key: a repeated POST gets the first answer and has no second effect.
 
-`chassis.http.keyed_posts` has every POST route of a service do so. An effect in the database of the keys
-counts once whatever dies: `keep` stores the answer in the effect's own transaction. An effect
-elsewhere counts once by its id, which is `message_id`.
+`chassis.http.keyed_posts` adds it to every POST route of a service. An effect in the keys' own
+database counts once, whatever crashes: `keep` stores the answer in the effect's transaction. An
+effect elsewhere counts once by its id, which is `message_id`.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """

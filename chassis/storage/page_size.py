@@ -13,7 +13,7 @@ def bounded(columns: Iterable[Any], order_by: Any) -> tuple[Any, ...]:
     """Return `columns` for a list, with texts only where the rows before them leave room.
 
     Where texts of `MAX_BYTES` go before a row and its predecessor, its own texts are NULL and not
-    read. `chassis.http.paging.page` shows no such row: it ends where the answer has `MAX_BYTES`, and an
+    read. `http.paging.page` shows no such row: it ends where the answer has `MAX_BYTES`, and an
     answer is longer than its texts.
 
     Args:

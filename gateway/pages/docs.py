@@ -13,7 +13,7 @@ from chassis.errors import UnavailableError
 from gateway.auth.guard import PLATFORM
 from gateway.pages import files
 
-DOCUMENT = Path(__file__).parent.parent / "openapi.yaml"
+DOCUMENT = Path(__file__).parents[2] / "openapi.yaml"
 FILES = ("swagger-ui.css", "swagger-ui-bundle.js")
 METHODS = {"get", "put", "post", "delete", "patch"}
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -64,8 +64,8 @@ revision() {
 runtime() {
   stamp_of "$source_root/requirements.lock" | sed 's, .*,,'
   sha256sum "$(variables_file)" "$configuration/pm2.env" /etc/systemd/system/crud-master.service \
-    "$provisioning/pm2/package-lock.json" "$current/chassis/server.py" "$current/$role/__main__.py" \
-    "$current/chassis/granian_master.py" "$current/chassis/log_output.py" \
+    "$provisioning/pm2/package-lock.json" "$current/chassis/http/server.py" "$current/$role/__main__.py" \
+    "$current/chassis/http/granian_master.py" "$current/chassis/log_output.py" \
     "$current/chassis/ecosystem.js" "$current/$role/ecosystem.config.js" | sed 's, .*,,'
 }
 

@@ -32,7 +32,7 @@ def test_a_second_provision_changes_nothing(platform: Platform) -> None:
 
 
 def test_a_changed_source_file_is_deployed_without_an_error(platform: Platform) -> None:
-    source = platform.vagrant.home / "chassis" / "health.py"
+    source = platform.vagrant.home / "chassis" / "http" / "health.py"
     text = source.read_text()
     assert ANSWER in text
     order = platform.place_order()

@@ -17,7 +17,7 @@ print(variables["RATE_LIMIT_READS"], variables["EVENTS_STRICT"])
 
 
 def test_a_private_stack_is_not_what_the_users_env_file_says(tmp_path: Path) -> None:
-    shutil.copytree(CHECKOUT / "local", tmp_path / "local")
+    shutil.copytree(CHECKOUT / "tools", tmp_path / "tools")
     shutil.copy(CHECKOUT / ".env.example", tmp_path)
     (tmp_path / ".env").write_text("RATE_LIMIT_READS=5/minute\nGATEWAY_PORT=nothing\n")
     said = subprocess.check_output(

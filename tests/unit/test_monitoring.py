@@ -42,9 +42,10 @@ def rules() -> list[dict[str, Any]]:
 
 def metrics() -> dict[str, tuple[str, ...]]:
     """Kind and labels of each metric of the code, by its name."""
-    files = (file for part in ("chassis", *SERVICES) for file in (CHECKOUT / part).glob("*.py"))
+    files = (file for part in ("chassis", *SERVICES) for file in (CHECKOUT / part).rglob("*.py"))
     makers = (file for file in files if "from prometheus_client" in file.read_text())
-    modules = (import_module(f"{file.parent.name}.{file.stem}") for file in makers)
+    names = (".".join(file.relative_to(CHECKOUT).with_suffix("").parts) for file in makers)
+    modules = map(import_module, names)
     made = (thing for module in modules for thing in vars(module).values())
     return dict(map(_described, filter(lambda thing: isinstance(thing, MetricWrapperBase), made)))
 

@@ -134,7 +134,7 @@ def test_what_the_document_lacks_is_said_in_a_sentence() -> None:
 
 def test_the_command_writes_the_file(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "postman_collection.json"
-    monkeypatch.setattr("postman.__main__.FILE", file)
+    monkeypatch.setattr("tools.postman.__main__.FILE", file)
     done = CliRunner().invoke(postman)
     assert done.exit_code == 0
     assert file.read_text() == FILE.read_text()
@@ -146,8 +146,8 @@ def test_the_command_says_what_the_document_lacks_and_writes_nothing(
 ) -> None:
     file = tmp_path / "postman_collection.json"
     odd = replace(OPERATIONS["createMovie"], responses={})
-    monkeypatch.setattr("postman.__main__.FILE", file)
-    monkeypatch.setattr("postman.__main__.operations", lambda: [odd])
+    monkeypatch.setattr("tools.postman.__main__.FILE", file)
+    monkeypatch.setattr("tools.postman.__main__.operations", lambda: [odd])
     done = CliRunner().invoke(postman)
     assert done.exit_code == 1
     assert not file.exists()

@@ -46,7 +46,7 @@ WITH_REASON = {
 
 def modules() -> Iterator[Path]:
     """All modules of the services, the chassis and ./stack."""
-    for name in ("chassis", "local", *SERVICES):
+    for name in ("chassis", "tools/stack", "tools/drills", *SERVICES):
         yield from (CHECKOUT / name).rglob("*.py")
 
 

@@ -10,7 +10,7 @@ from tools.postman.document import Operation
 from tools.postman.drill import drill
 from tools.postman.requests import Item, item
 
-FILE = Path(__file__).parent.parent / "postman_collection.json"
+FILE = Path(__file__).parents[2] / "postman_collection.json"
 FORMAT = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 OWN = {
     "base_url": ("http://localhost:8080", "Where the gateway is."),

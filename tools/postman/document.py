@@ -8,7 +8,7 @@ from typing import Any
 
 from openapi_spec_validator.readers import read_from_filename
 
-FILE = Path(__file__).parent.parent / "openapi.yaml"
+FILE = Path(__file__).parents[2] / "openapi.yaml"
 METHODS = ("get", "put", "post", "delete", "patch")
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 INSTALLED = CHECKOUT / ".stack"
 SWAGGER_UI = INSTALLED / "swagger-ui" / "node_modules" / "swagger-ui-dist"
 SERVICES = ("gateway", "inventory", "billing", "customers", "orders")

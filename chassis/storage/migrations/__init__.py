@@ -21,7 +21,7 @@ def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") ->
         sqlalchemy.exc.OperationalError: the database does not answer.
     """
     config = Config()
-    config.set_main_option("script_location", str(files("chassis") / "migrations"))
+    config.set_main_option("script_location", str(files("chassis.storage") / "migrations"))
     config.set_main_option("version_locations", str(files(service) / "migrations"))
     config.set_main_option("path_separator", "newline")
     engine = create_engine(settings.url, connect_args=connect_args(settings.place, {}))
