@@ -22,7 +22,7 @@ Result = subprocess.CompletedProcess[str]
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A checkout as it was cloned, in which nothing is installed."""
-    for name in ("stack", "local", "chassis", "provisioning"):
+    for name in ("stack", "tools", "chassis", "provisioning"):
         source = CHECKOUT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     return tmp_path
@@ -37,7 +37,7 @@ def stack(checkout: Path, *words: str, **environment: str) -> Result:
 
 
 def test_the_text_of_all_helps_is_fresh() -> None:
-    made_by = "python -m tools.stack.help > local/help.txt makes it anew"
+    made_by = "python -m tools.stack.help > tools/stack/help.txt makes it anew"
     assert help_of.FILE.read_text() == help_of.text(), made_by
 
 

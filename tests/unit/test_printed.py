@@ -36,10 +36,10 @@ PRINTS = re.compile(r"click\.echo\(|\bprint\(|sys\.std(out|err)\.write\(")
 WITH_REASON = {
     "chassis/cli.py",
     "tools/stack/console.py",
-    "local/command_line.py",
-    "local/commands.py",
-    "local/help.py",
-    "local/names.py",
+    "tools/stack/command_line.py",
+    "tools/stack/commands.py",
+    "tools/stack/help.py",
+    "tools/stack/names.py",
     "tools/drills/command.py",
 }
 

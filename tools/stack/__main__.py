@@ -27,8 +27,8 @@ SECTIONS = {
 # what is not declared here; by name, since nothing of ./stack imports the benchmark
 ELSEWHERE = {
     "drill": "tools.drills.command:drill",
-    "bench": "bench.__main__:bench",
-    "postman": "postman.__main__:postman",
+    "bench": "tools.bench.__main__:bench",
+    "postman": "tools.postman.__main__:postman",
 }
 SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
 PM2_CALLS = ("list", "stop", "start", "restart", "scale", "logs", "monit", "describe")

@@ -1,6 +1,6 @@
 """The help of all commands as one text, which the shell script shows before anything is installed.
 
-    python -m tools.stack.help > local/help.txt
+    python -m tools.stack.help > tools/stack/help.txt
 
 Each command's help stands below a line `== NAME`, that of ./stack itself below `==`.
 """
@@ -13,7 +13,7 @@ import click
 from tools.stack.__main__ import program
 from tools.stack.layout import CHECKOUT
 
-FILE = CHECKOUT / "local" / "help.txt"
+FILE = CHECKOUT / "tools" / "stack" / "help.txt"
 WIDTH = 88
 
 
