@@ -1,5 +1,6 @@
 """Exponential back-off with jitter: how long to wait before each next try.
 
+Own code: tenacity retries a function in its thread; our loops wait for events and need a number.
 Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 """
 

@@ -1,5 +1,6 @@
 """One id that finds a request on all machines: X-Request-ID and W3C Trace Context.
 
+Own code: OpenTelemetry's SDK brings a tracer and exporters, where two headers are read and written.
 Source: https://www.w3.org/TR/trace-context/ (version 00).
 """
 

@@ -1,5 +1,6 @@
 """Requests passed on to an upstream, over connections that are kept.
 
+Own code: werkzeug's ProxyMiddleware is for development: it makes a connection for each request.
 Source for what is not passed on: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 

@@ -4,6 +4,7 @@ Who finds no permit is refused at once, unless the bulkhead has patience: then c
 as the upstream answers others. So a burst for an upstream that is well is answered, and an upstream
 that hangs keeps nobody waiting for longer than the patience.
 
+Own code: a semaphore waits for a fixed time, whether or not the upstream answers others.
 Source: M. Nygard, Release It!, "Bulkheads".
 """
 

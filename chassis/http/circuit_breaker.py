@@ -4,8 +4,7 @@ Closed, it lets all calls through. After `FAILURES` failures in a row it opens, 
 call at once. When its time is over it is half-open: one call goes through as a probe, the others
 are still refused. The probe closes it, or opens it for twice as long.
 
-Own code, since the known library, pybreaker, holds a lock during the call that it guards: one
-thread at a time would talk to an upstream.
+Own code: pybreaker holds a lock during the call, so one thread at a time would use an upstream.
 
 Source: M. Nygard, Release It!, "Circuit Breaker".
 """

@@ -1,5 +1,6 @@
 """Who the client is: the peer, or whoever a trusted proxy says it answers for.
 
+Own code: werkzeug's ProxyFix counts proxies instead of knowing their addresses.
 Source: RFC 7239, section 8.1 (integrity of forwarding information).
 """
 

@@ -3,7 +3,10 @@
 Each worker counts in a lane of its own, so that none waits for another, and adds up all lanes. A
 lane is a table of fixed size in which a key has two places (a count-min sketch): where two keys
 meet in one place, the other place tells. Each number holds the end of its window and its count, so
-that one write changes both. Source of the interface: `limits`, "Custom storage backends".
+that one write changes both.
+
+Own code: each storage of `limits` that processes share needs a server, such as Redis.
+Source of the interface: `limits`, "Custom storage backends".
 """
 
 import fcntl

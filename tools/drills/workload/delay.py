@@ -1,4 +1,8 @@
-"""A relay for TCP connections that holds back each piece for a while, each way."""
+"""A relay for TCP connections that holds back each piece for a while, each way.
+
+Own code: netem (`tc qdisc add dev lo root netem delay`) is a module that kernels of containers and
+small virtual machines lack. On the loopback interface it concerns every program of the host.
+"""
 
 import asyncio
 import socket
