@@ -21,7 +21,7 @@ from tools.stack.waiting import wait_for, wait_until
 
 FIRE_SECONDS, END_SECONDS = 180.0, 300.0
 HEALTHY_SECONDS = 60.0
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 1.0
 Row = tuple[str, str, str, str]
 
 
@@ -29,7 +29,7 @@ Row = tuple[str, str, str, str]
 def stack() -> Iterator[Stack]:
     """A stack that soon sends again what an order waits for."""
     with private_home() as home:
-        stack = Stack.private(home, ORDERS_RESEND_AFTER_SECONDS="5")
+        stack = Stack.private(home, ORDERS_RESEND_AFTER_SECONDS="20")
         try:
             stack.up()
             yield stack
