@@ -28,6 +28,11 @@ class CancelledOrder(EventData):
 
     uid: UUID
 
+    @property
+    def aggregate(self) -> UUID:
+        """The order."""
+        return self.uid
+
 
 class BillQuery(Schema):
     """Which bills to list, newest first; `after` is the id of the last bill seen."""

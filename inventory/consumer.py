@@ -39,6 +39,11 @@ class Order(EventData):
     lines: list[OrderLine]
 
     @property
+    def aggregate(self) -> UUID:
+        """The order."""
+        return self.uid
+
+    @property
     def asked(self) -> Mapping[int, int]:
         """How many of each product, by its id."""
         asked: Counter[int] = Counter()

@@ -40,6 +40,11 @@ class StockReserved(EventData):
         """The order."""
         return self.uid
 
+    @property
+    def aggregate(self) -> UUID:
+        """The order."""
+        return self.uid
+
 
 class StockRejected(StockReserved):
     """Something that an order needs is short; nothing is put aside."""
@@ -57,6 +62,11 @@ class BillRecorded(EventData):
     def order_uid(self) -> UUID | None:
         """The order, None if the id can't be one's."""
         return UUID(self.id) if _UID.fullmatch(self.id) else None
+
+    @property
+    def aggregate(self) -> UUID | None:
+        """The order."""
+        return self.order_uid
 
 
 SagaData = StockReserved | BillRecorded

@@ -71,11 +71,15 @@ class BillHandler:
             raise RejectedError("The message_id must be UTF-8 text without NUL.")
         return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
 
-    def apply(self, items: Sequence[ReceivedBill]) -> None:
+    def aggregate(self, item: ReceivedBill) -> str:
+        """Return what a bill is about: itself."""
+        return item.message_id
+
+    def apply(self, items: Sequence[ReceivedBill], lock_seconds: float | None = None) -> None:
         """Insert the bills that are not there yet, and their events, in one transaction."""
         # of one that is in this batch twice, the first
         first = {item.message_id: item for item in reversed(items)}
-        with self._database.unit_of_work() as connection:
+        with self._database.unit_of_work(lock_seconds) as connection:
             recorded = bills.record(connection, [item.row for item in items])
             events = [_event(first[bill["id"]], bill) for bill in recorded]
             if self._of_orders:

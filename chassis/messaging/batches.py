@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Generic
 
 from prometheus_client import Counter, Histogram
@@ -12,7 +12,8 @@ from chassis.errors import first_line
 from chassis.messaging.amqp_tables import UNREADABLE
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.delivery import Delivery, Handler, ItemT, RejectedError
-from chassis.storage.database import is_doubtful, is_statement_timeout
+from chassis.messaging.lock_waits import LockWaits
+from chassis.storage.database import is_doubtful, is_lock_timeout, is_statement_timeout
 
 CONSUMED = Counter(
     "messages_consumed_total", "Messages taken from a queue, by outcome", ["queue", "outcome"]
@@ -26,6 +27,10 @@ CONSUMED_BATCH = Histogram(
 DEATHS = 20  # with one message alone in hand, which then is a dead letter
 TIMEOUTS = 5  # of one message alone, which then is at fault, unless all others fail, too
 _LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
+LOCK_SECONDS = 0.5
+"""How long a batch may wait for a lock."""
+_SHORT_LOCK_SECONDS = 0.05  # of one message of a batch that has failed
+_MOST_LOCKED = 40  # that are waited for, one after the other, in a batch
 Refused = tuple[Delivery, str]  # and why
 logger = logging.getLogger(__name__)
 
@@ -46,8 +51,15 @@ class BatchProcessor(Generic[ItemT]):
         self._suspects = suspects
         self._alone: Delivery | None = None
         self._doubted: list[tuple[Delivery, ItemT]] = []
+        self._locked: list[tuple[Delivery, ItemT]] = []
+        self._untried: list[tuple[Delivery, ItemT]] = []
+        self._lock_timeouts = 0
+        self.lock_waits = LockWaits()
+        """What needs a row that somebody has locked; it is neither applied nor refused."""
         self.undecided: list[Delivery] = []
         """Neither applied nor refused by the last call: they fail while no other succeeds."""
+        self.applied = 0
+        """How many the last call has applied."""
         # from the start: for Prometheus a counter that begins with 1 has not increased
         for outcome in ("applied", "refused"):
             CONSUMED.labels(queue, outcome)
@@ -70,23 +82,48 @@ class BatchProcessor(Generic[ItemT]):
         """Apply what is good and return what is not; None if told to stop before it is done.
 
         What may be at fault itself, or the database, is left `undecided` until another succeeds, or
-        if one has just done so (`succeeds`) is at fault.
+        if one has just done so (`succeeds`) is at fault. What needs a row that somebody has locked
+        joins the `lock_waits`, with all that comes behind it of the same aggregate.
         """
-        good, refused = self._sort(deliveries)
-        self._doubted = []
+        self._begin()
+        sorted_, refused = self._sort(deliveries)
+        self._locked = [pair for pair in sorted_ if self._waits_behind(pair)]
+        good = [pair for pair in sorted_ if not self._waits_behind(pair)]
         failed = self._apply(good)
         if failed is None:
             return None
-        if succeeds or len(good) > len(failed) + len(self._doubted):
+        if succeeds or self._succeeded(sorted_, failed):
             # the database does its part for others
             failed += self._fail_again()
+        self.applied = self._succeeded(sorted_, failed)
         self.undecided = [delivery for delivery, _item in self._doubted]
+        self._wait_for_locks()
         refused += failed
         CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
-        applied = len(deliveries) - len(refused) - len(self.undecided)
-        CONSUMED.labels(self._queue, "applied").inc(applied)
+        CONSUMED.labels(self._queue, "applied").inc(self.applied)
         CONSUMED.labels(self._queue, "refused").inc(len(refused))
         return refused
+
+    def _wait_for_locks(self) -> None:
+        # who was not tried comes first the next time
+        wait = (*self._untried, *self._locked)
+        for delivery, item in wait:
+            self.lock_waits.add(self._handler.aggregate(item), delivery)
+        if self._lock_timeouts:
+            extra = {"queue": self._queue, "messages": len(wait)}
+            logger.warning("waiting for rows that are locked; others go on", extra=extra)
+
+    def _begin(self) -> None:
+        self._doubted, self._locked, self._untried = [], [], []
+        self._lock_timeouts = self.applied = 0
+        self.undecided = []
+
+    def _succeeded(self, tried: Sequence[object], failed: Sequence[object]) -> int:
+        open_ = (self._doubted, self._locked, self._untried)
+        return len(tried) - len(failed) - sum(map(len, open_))
+
+    def _waits_behind(self, pair: tuple[Delivery, ItemT]) -> bool:
+        return self.lock_waits.holds(self._handler.aggregate(pair[1]))
 
     def process_alone(self, delivery: Delivery, succeeds: bool = False) -> list[Refused] | None:
         """Do as `process` with a message that may be what this process dies of.
@@ -95,13 +132,14 @@ class BatchProcessor(Generic[ItemT]):
         """
         deaths = self._suspects.deaths(delivery)
         if deaths >= DEATHS:
+            self._begin()
             CONSUMED.labels(self._queue, "refused").inc()
             return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
         self._suspects.take(delivery)
         self._alone = delivery
         refused = self.process([delivery], succeeds)
         self._alone = None
-        if refused is None:
+        if refused is None or self._locked:
             self._suspects.put_down(delivery)
         else:
             self._suspects.forget(delivery)
@@ -125,21 +163,46 @@ class BatchProcessor(Generic[ItemT]):
 
     def _apply(self, good: Sequence[tuple[Delivery, ItemT]]) -> list[Refused] | None:
         """Apply a batch; if it fails, one by one. Returns what failed alone, None if stopped."""
+        # what is locked now is hardly free in a moment
+        lock_seconds = _SHORT_LOCK_SECONDS if self.lock_waits else LOCK_SECONDS
         try:
-            done = not good or self._apply_waiting([item for _delivery, item in good])
+            done = not good or self._apply_waiting([item for _, item in good], lock_seconds)
             return [] if done else None
         except Exception as error:
             if len(good) == 1:
                 return self._failed_alone(good[0], error)
+        return self._apply_one_by_one(good)
+
+    def _apply_one_by_one(self, good: Sequence[tuple[Delivery, ItemT]]) -> list[Refused] | None:
         failed: list[Refused] = []
         for pair in good:
-            alone = self._apply([pair])
+            aggregate = self._handler.aggregate(pair[1])
+            if aggregate is not None and aggregate in self._locked_aggregates():
+                self._locked.append(pair)
+                continue
+            if self._lock_timeouts >= _MOST_LOCKED:
+                self._untried.append(pair)
+                continue
+            alone = self._apply_alone(pair)
             if alone is None:
                 return None
             failed += alone
         return failed
 
+    def _apply_alone(self, pair: tuple[Delivery, ItemT]) -> list[Refused] | None:
+        try:
+            return [] if self._apply_waiting([pair[1]], _SHORT_LOCK_SECONDS) else None
+        except Exception as error:
+            return self._failed_alone(pair, error)
+
+    def _locked_aggregates(self) -> set[Hashable]:
+        return {self._handler.aggregate(item) for _delivery, item in self._locked}
+
     def _failed_alone(self, pair: tuple[Delivery, ItemT], error: Exception) -> list[Refused]:
+        if is_lock_timeout(error):
+            self._lock_timeouts += 1
+            self._locked.append(pair)
+            return []
         if _may_be_its_own(error):
             logger.warning("waiting for the database", extra={"reason": first_line(error)})
             self._doubted.append(pair)
@@ -152,7 +215,7 @@ class BatchProcessor(Generic[ItemT]):
         failed: list[Refused] = []
         for delivery, item in doubted:
             try:
-                self._handler.apply([item])
+                self._handler.apply([item], _SHORT_LOCK_SECONDS)
             except Exception as error:
                 if _may_be_its_own(error) or not self._handler.is_outage(error):
                     failed.append(_refused(delivery, error))
@@ -160,23 +223,24 @@ class BatchProcessor(Generic[ItemT]):
                     self._doubted.append((delivery, item))
         return failed
 
-    def _apply_waiting(self, items: Sequence[ItemT]) -> bool:
+    def _apply_waiting(self, items: Sequence[ItemT], lock_seconds: float) -> bool:
         """Apply `items`, waiting for the database as long as it takes; False if told to stop.
 
         Raises:
             Exception: what is wrong with the items; also that together, or one alone each time,
-                they take the database longer than a statement may.
+                they take the database longer than a statement may, or that a lock is held.
         """
         backoff = Backoff(longest=_LONGEST_PAUSE)
         timeouts = 0
         while True:
             try:
-                self._handler.apply(items)
+                self._handler.apply(items, lock_seconds)
                 return True
             except Exception as error:
                 timeouts += is_statement_timeout(error)
                 is_own_fault = timeouts == TIMEOUTS or (timeouts and len(items) > 1)
-                if is_own_fault or not self._handler.is_outage(error) or is_doubtful(error):
+                is_known = is_lock_timeout(error) or is_doubtful(error)
+                if is_own_fault or is_known or not self._handler.is_outage(error):
                     raise
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
             if self._stopped_within(backoff.next()):

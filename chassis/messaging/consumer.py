@@ -104,22 +104,26 @@ class Consumer(Generic[ItemT]):
         # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
         arrived = list(self._waiting(wait))
         deliveries = [d for d in [*self._undecided_due(arrived), *arrived] if d.channel.is_open]
-        often = [d for d in deliveries if d.earlier_deliveries > ALONE_ABOVE]
-        others = [d for d in deliveries if d not in often]
-        groups = [others, *([d] for d in often)]
+        lock_waits = self._batches.lock_waits
+        due = lock_waits.due()
+        often = [d for d in (*due, *deliveries) if d.earlier_deliveries > ALONE_ABOVE]
+        locked, others = ([d for d in group if d not in often] for group in (due, deliveries))
+        groups = [locked, others, *([d] for d in often)]
         succeeds = False
         for group in filter(None, groups):
-            alone = group is not others
+            alone = group is not others and group is not locked
             batches = self._batches
             refused = batches.process_alone(group[0], succeeds) if alone else batches.process(group)
             if refused is None:
                 return False
-            succeeds |= len(group) > len(refused) + len(batches.undecided)
+            succeeds |= batches.applied > 0
             self._aside.add(refused)
             self._undecided += batches.undecided
             held = self._held()
             done = [delivery for delivery in group if delivery not in held]
-            self._subscription.acknowledge(done, everything=not (often or held))
+            self._subscription.acknowledge(done, everything=not (due or often or held))
+        if not set(due).isdisjoint(lock_waits.deliveries()):
+            lock_waits.rest()
         self._aside.publish(self._dead_lettered)
         if others:
             self._end_one_by_one(others)
@@ -153,7 +157,9 @@ class Consumer(Generic[ItemT]):
 
     def _held(self) -> set[Delivery]:
         """Return the messages that are in hand for longer than a batch takes."""
-        return {d for d in (*self._undecided, *self._aside.deliveries()) if d.channel.is_open}
+        lock_waits = self._batches.lock_waits.deliveries()
+        held = (*self._undecided, *self._aside.deliveries(), *lock_waits)
+        return {delivery for delivery in held if delivery.channel.is_open}
 
     def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
         """Take many messages at once again: what a broker delivers again comes before the rest."""

@@ -1,6 +1,6 @@
 """A message as a service's handler sees it, and what a handler is."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -63,8 +63,16 @@ class Handler(Protocol[ItemT]):
             RejectedError: it can't be processed, and why.
         """
 
-    def apply(self, items: Sequence[ItemT]) -> None:
-        """Apply all of `items` in one transaction, and commit it; what was applied before, not."""
+    def aggregate(self, item: ItemT) -> Hashable | None:
+        """Return what an item is about: items about the same keep their order. None: nothing."""
+
+    def apply(self, items: Sequence[ItemT], lock_seconds: float | None = None) -> None:
+        """Apply all of `items` in one transaction, and commit it; what was applied before, not.
+
+        Args:
+            items: what `parse` has returned.
+            lock_seconds: how long a statement may wait for a lock.
+        """
 
     def check(self) -> None:
         """Raise what is wrong if no message can be applied now, whatever it is."""

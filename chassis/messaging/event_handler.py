@@ -1,7 +1,7 @@
 """Events from a queue, each applied once, with what it changes, in one transaction a batch."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -19,13 +19,18 @@ from chassis.storage.database import Database
 from chassis.trace import Trace
 
 logger = logging.getLogger(__name__)
-DataT = TypeVar("DataT", bound=BaseModel)
+DataT = TypeVar("DataT", bound="EventData")
 
 
 class EventData(BaseModel):
     """What a service reads of an event's `data`; it passes over what it does not know."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @property
+    def aggregate(self) -> Hashable | None:
+        """What the event is about: events about the same keep their order. None: nothing."""
+        return None
 
 
 class Envelope(EventData):
@@ -66,7 +71,7 @@ class ReceivedEvent:
 
     id: str
     type: str
-    data: BaseModel
+    data: EventData
     reaction: Reaction[Any] | None
     trace: Trace
 
@@ -114,9 +119,13 @@ class EventHandler:
         current = trace.continued(delivery.headers)
         return ReceivedEvent(envelope.id, envelope.type, data, reaction, current)
 
-    def apply(self, items: Sequence[ReceivedEvent]) -> None:
+    def aggregate(self, item: ReceivedEvent) -> Hashable | None:
+        """Return what an event is about."""
+        return item.data.aggregate
+
+    def apply(self, items: Sequence[ReceivedEvent], lock_seconds: float | None = None) -> None:
         """Apply the events that were not applied before, in their order, in one transaction."""
-        with self._database.unit_of_work() as connection:
+        with self._database.unit_of_work(lock_seconds) as connection:
             new = inbox.note(connection, self._consumer, [item.id for item in items])
             # of one that is in this batch twice, the first
             first = {item.id: item for item in reversed(items)}

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from psycopg2.errors import ProgramLimitExceeded, QueryCanceled
+from psycopg2.errors import LockNotAvailable, ProgramLimitExceeded, QueryCanceled
 from sqlalchemy import Connection, RowMapping, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -102,9 +102,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[Connection]:
-        """Lend a connection in a transaction that is rolled back unless the caller commits."""
+    def unit_of_work(self, lock_seconds: float | None = None) -> Iterator[Connection]:
+        """Lend a connection in a transaction that is rolled back unless the caller commits.
+
+        Args:
+            lock_seconds: how long a statement may wait for a lock, `LOCK_TIMEOUT` if not given.
+        """
         with self._engine.connect() as connection:
+            if lock_seconds is not None:
+                milliseconds = round(1000 * lock_seconds)
+                connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
             yield connection
 
     def check(self) -> None:
@@ -168,6 +175,11 @@ def is_statement_timeout(error: Exception) -> bool:
     (`LOCK_TIMEOUT`), and is no message's fault.
     """
     return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """Tell whether another transaction has held a lock for longer than one may wait for it."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable)
 
 
 def is_outage(error: Exception) -> bool:

@@ -95,6 +95,11 @@ class CustomerGone(EventData):
     time: Moment = Field(default_factory=_now)
     version: BigInt | None = None
 
+    @property
+    def aggregate(self) -> int:
+        """The customer."""
+        return self.id
+
 
 class CustomerData(CustomerGone):
     """What is read of customer.created and customer.updated, and of the API's answers."""

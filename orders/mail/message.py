@@ -59,6 +59,11 @@ class OrderData(EventData):
     lines: tuple[Line, ...] = ()
     reason: str | None = None
 
+    @property
+    def aggregate(self) -> UUID:
+        """The order."""
+        return self.uid
+
 
 def name_of(uid: UUID, step: str) -> str:
     """Return what a mail is known by: the order and the step, so that there is one of each."""

@@ -59,9 +59,9 @@ class MailHandler(EventHandler):
         super().__init__(database, PROCESS, REACTIONS, _lock)
         self._wake = wake
 
-    def apply(self, items: Sequence[ReceivedEvent]) -> None:
+    def apply(self, items: Sequence[ReceivedEvent], lock_seconds: float | None = None) -> None:
         """Apply the events that were not applied before, in one transaction."""
-        super().apply(items)
+        super().apply(items, lock_seconds)
         for event in self._wake:
             event.set()
 

@@ -38,11 +38,11 @@ SECONDS = 90.0
 class Crashing(BillHandler):
     """Records bills, and dies of some."""
 
-    def apply(self, items: Any) -> None:
+    def apply(self, items: Any, lock_seconds: float | None = None) -> None:
         """Record bills, or take the process away without a word."""
         if any(item.bill.user_id == "crash" for item in items):
             os.kill(os.getpid(), signal.SIGKILL)
-        super().apply(items)
+        super().apply(items, lock_seconds)
 
 
 def main() -> None:

@@ -56,7 +56,10 @@ class Noting:
             raise RejectedError("It is poison.")
         return delivery.body
 
-    def apply(self, items: Sequence[bytes]) -> None:
+    def aggregate(self, item: bytes) -> None:
+        """Nothing has an order."""
+
+    def apply(self, items: Sequence[bytes], lock_seconds: float | None = None) -> None:
         """Note them."""
         self.bodies.extend(items)
 

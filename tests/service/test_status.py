@@ -380,7 +380,10 @@ class Held:
         """Take anything."""
         return delivery.body
 
-    def apply(self, items: Sequence[bytes]) -> None:
+    def aggregate(self, item: bytes) -> None:
+        """Nothing has an order."""
+
+    def apply(self, items: Sequence[bytes], lock_seconds: float | None = None) -> None:
         """Wait."""
         self.go.wait()
 

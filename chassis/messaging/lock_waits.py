@@ -1,0 +1,53 @@
+"""Messages that need a row that another transaction has locked: they wait, and others pass them.
+
+A lock may be held for long, as by a session in psql that somebody has left open. Messages of one
+aggregate keep their order: those that come after one that waits, wait behind it.
+"""
+
+import time
+from collections.abc import Hashable
+
+from chassis.messaging.delivery import Delivery
+from chassis.window import PREFETCH
+
+_SHORTEST_PAUSE = 1.0  # seconds between attempts
+_SHARE = 4  # so many times as long as an attempt takes
+
+
+class LockWaits:
+    """The messages, unacknowledged, in a line for each aggregate."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, list[Delivery]] = {}
+        self._began_at = self._next_at = 0.0
+
+    def __bool__(self) -> bool:
+        """Tell whether any message waits."""
+        return bool(self._lines)
+
+    def deliveries(self) -> list[Delivery]:
+        """Return all messages."""
+        return [delivery for line in self._lines.values() for delivery in line]
+
+    def holds(self, aggregate: Hashable | None) -> bool:
+        """Tell whether a message of this aggregate waits."""
+        return aggregate is not None and aggregate in self._lines
+
+    def add(self, aggregate: Hashable | None, delivery: Delivery) -> None:
+        """Have a message wait, behind those of its aggregate; without one it waits by itself."""
+        key = delivery if aggregate is None else aggregate
+        self._lines.setdefault(key, []).append(delivery)
+
+    def due(self) -> list[Delivery]:
+        """Take the messages that are to be tried now: whole lines, in turn."""
+        self._began_at = time.monotonic()
+        taken: list[Delivery] = []
+        while self._lines and len(taken) < PREFETCH and self._began_at >= self._next_at:
+            line = self._lines.pop(next(iter(self._lines)))
+            taken += [delivery for delivery in line if delivery.channel.is_open]
+        return taken
+
+    def rest(self) -> None:
+        """Have the next attempt after a pause: most of the time belongs to other messages."""
+        now = time.monotonic()
+        self._next_at = now + max(_SHORTEST_PAUSE, _SHARE * (now - self._began_at))
