@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chassis import VERSION
-from tools.stack import help as help_of
+from tools.stack import generated
 from tools.stack.__main__ import ELSEWHERE, SECTIONS, program
 from tools.stack.layout import CHECKOUT
 from tools.stack.names import nearest
@@ -36,9 +36,9 @@ def stack(checkout: Path, *words: str, **environment: str) -> Result:
     return done
 
 
-def test_the_text_of_all_helps_is_fresh() -> None:
-    made_by = "python -m tools.stack.help > tools/stack/help.txt makes it anew"
-    assert help_of.FILE.read_text() == help_of.text(), made_by
+def test_what_is_made_beforehand_is_fresh() -> None:
+    for file, text in generated.texts().items():
+        assert file.read_text() == text, "python -m tools.stack.generated makes it anew"
 
 
 def test_every_command_has_a_section_a_help_and_an_example() -> None:

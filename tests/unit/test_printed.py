@@ -38,7 +38,6 @@ WITH_REASON = {
     "tools/stack/console.py",
     "tools/stack/command_line.py",
     "tools/stack/commands.py",
-    "tools/stack/help.py",
     "tools/stack/names.py",
     "tools/drills/command.py",
 }

@@ -2,17 +2,17 @@
 
 import itertools
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tools.stack import ports
+from tools.stack import first_look, ports
 from tools.stack.errors import StackError
-from tools.stack.layout import LOOPBACK, PROCESSES
+from tools.stack.first_look import Place
+from tools.stack.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES
 from tools.stack.variables import PORTS, database_ports
 
 WANTED = "wanted for RABBITMQ_PORT"
 Pids = frozenset[int]
-Place = tuple[int, str]
 
 
 def choose(home: Path, values: Mapping[str, str], ours: Pids) -> dict[str, int]:
@@ -47,39 +47,30 @@ def choose_private() -> dict[str, int]:
 
 def check(variables: Mapping[str, str], ours: Pids) -> None:
     """Raise StackError if two variables name one port, or another process holds one of them."""
-    places = _places(variables)
-    _check_distinct(places)
-    taken = {name: place for name, place in places.items() if not _usable(*place, ours)}
-    taken.pop("RABBITMQ_PORT", None)
+    binds = {service: variables[f"{service.upper()}_BIND"] for service in SERVICES}
+    places = [Place(name, int(variables[name]), host) for name, host in hosts(binds).items()]
+    amqp = Place("RABBITMQ_PORT", int(variables["RABBITMQ_PORT"]), LOOPBACK)
+    _check_distinct([*places, amqp])
+    taken = [place for place in places if not _usable(place.port, place.host, ours)]
     if taken:
-        raise StackError(_sentence(taken))
+        offset = int(variables.get(first_look.OFFSET, 0))
+        others = [stack for stack in first_look.running() if stack.checkout != CHECKOUT]
+        raise StackError(first_look.sentence(taken, places, offset, others, ports.holder))
 
 
-def _places(variables: Mapping[str, str]) -> dict[str, Place]:
-    hosts = {process.port_variable: variables[process.bind_variable] for process in PROCESSES}
-    hosts |= dict.fromkeys(("RABBITMQ_PORT", "RABBITMQ_MANAGEMENT_PORT"), LOOPBACK)
-    return {name: (int(variables[name]), host) for name, host in hosts.items()}
+def hosts(addresses: Mapping[str, str]) -> dict[str, str]:
+    """The variable of each port that must be free, and where it is to be; AMQP's may move."""
+    found = {process.port_variable: addresses[process.service] for process in PROCESSES}
+    return found | {"RABBITMQ_MANAGEMENT_PORT": LOOPBACK}
 
 
-def _check_distinct(places: Mapping[str, Place]) -> None:
-    for (one, place), (other, same) in itertools.combinations(places.items(), 2):
-        if place == same:
-            port, host = place
+def _check_distinct(places: Sequence[Place]) -> None:
+    for one, other in itertools.combinations(places, 2):
+        if (one.port, one.host) == (other.port, other.host):
             raise StackError(
-                f"{one} and {other} are both {port} on {host}: set one of them to another port."
+                f"{one.variable} and {other.variable} are both {one.port} on {one.host}: "
+                "set one of them to another port."
             )
-
-
-def _sentence(taken: Mapping[str, Place]) -> str:
-    holders = (
-        f"port {port} on {host} is taken by {ports.holder(port, host)}"
-        for port, host in taken.values()
-    )
-    them, others = ("it", "another port") if len(taken) == 1 else ("them", "other ports")
-    return (
-        f"P{'; '.join(holders)[1:]}: end {them}, or set {' and '.join(taken)} to {others}"
-        " in .env (cp .env.example .env, if there is none yet)."
-    )
 
 
 def _usable(port: int, host: str, ours: Pids) -> bool:

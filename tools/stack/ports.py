@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.stack import processes
 from tools.stack.errors import StackError
+from tools.stack.first_look import is_free
 
 FREE_PORTS = "FREE_PORTS"
 """Variable that says where free ports are looked for, so that runs side by side share none."""
@@ -19,20 +20,6 @@ DEFAULT = "15000-31999"
 LISTEN = "0A"
 # ::ffff:0:0/96 in words of the machine's byte order
 MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
-
-
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `host`:`port` now.
-
-    Asks without SO_REUSEPORT, so that a port shared by such servers counts as taken.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 def free_port(host: str = "127.0.0.1") -> int:

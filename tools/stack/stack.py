@@ -41,7 +41,7 @@ class Stack:
     @classmethod
     def of_checkout(cls) -> "Stack":
         """The checkout's own stack. Raises StackError when its variables are not usable."""
-        values, home = variables.read(), data_directories.of_checkout(CHECKOUT)
+        values, home = variables.moved(variables.read()), data_directories.of_checkout(CHECKOUT)
         ours = frozenset(pids_of(home))
         ports = port_allocation.choose(home, values, ours)
         return cls(home, variables.resolve(values, variables.ADDRESSES, ports, home / "state"))

@@ -45,6 +45,7 @@ ENCRYPTIONS = ("none", "starttls", "tls")
 OPTIONAL = (
     *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD"),
     *("TRUSTED_PROXIES", "CORS_ORIGINS", "ALLOWED_HOSTS"),
+    "PORT_OFFSET",
 )
 LIMITS = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES")
 ORIGIN = r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?"
@@ -126,6 +127,8 @@ def _check(values: Variables) -> None:
             raise StackError(
                 f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
             )
+    if not re.fullmatch("[0-9]{1,5}", offset := values.get("PORT_OFFSET", "0"), re.ASCII):
+        raise StackError(f"PORT_OFFSET has to be a whole number, 0 or more, and is {offset!r}.")
     _check_events(values)
     _check_tokens(values)
     _check_edge(values)
@@ -217,6 +220,21 @@ def _check_lines(values: Variables) -> None:
     for name, value in values.items():
         if any(part in value for part in ("'", "\\", "\n", "${")):
             raise StackError(f"{name} may not hold a single quote, a backslash, a line end or ${{.")
+
+
+def moved(values: Mapping[str, str]) -> Variables:
+    """The variables with all ports of this machine moved by PORT_OFFSET, if it is set.
+
+    Raises StackError if a port would be none any more.
+    """
+    offset = int(values.get("PORT_OFFSET", "0"))
+    ports = {name: int(values[name]) + offset for name in (*PORTS, "RABBITMQ_PORT")}
+    for name, port in ports.items():
+        if port > 65535:
+            raise StackError(
+                f"PORT_OFFSET={offset} makes {name} {port}: 65535 is the highest port."
+            )
+    return {**values, **{name: str(port) for name, port in ports.items()}}
 
 
 def resolve(
