@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 
-def plain(cell: str, _column: int) -> str:
+def plain(cell: str, _row: int) -> str:
     """A cell as it is."""
     return cell
 
@@ -18,16 +18,18 @@ def aligned(
     Args:
         rows: the cells, top to bottom.
         indent: what each line begins with.
-        paint: given a cell and its column, adds what takes no room, such as colours.
+        paint: given a cell and the number of its row, adds what takes no room, such as colours.
     """
     columns = max((len(row) for row in rows), default=0)
     widths = [max(len(row[i]) for row in rows if len(row) > i) for i in range(columns)]
-    return "\n".join((indent + _line(row, widths, paint)).rstrip() for row in rows)
+    lines = ("  ".join(_cells(row, n, widths, paint)) for n, row in enumerate(rows))
+    return "\n".join((indent + line).rstrip() for line in lines)
 
 
-def _line(row: Sequence[str], widths: Sequence[int], paint: Callable[[str, int], str]) -> str:
-    filled = max((i + 1 for i, cell in enumerate(row) if cell), default=0)
-    gaps = [" " * (width - len(cell)) for cell, width in zip(row, widths, strict=False)]
-    painted = [paint(cell, i) for i, cell in enumerate(row[:filled])]
-    cells = [cell + gap for cell, gap in zip(painted[:-1], gaps, strict=False)]
-    return "  ".join([*cells, *painted[-1:]])
+def _cells(
+    row: Sequence[str], number: int, widths: Sequence[int], paint: Callable[[str, int], str]
+) -> list[str]:
+    return [
+        paint(cell, number) + " " * (width - len(cell))
+        for cell, width in zip(row, widths, strict=False)
+    ]

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Steps that say what they did and how long it took. Sourced, by scripts with `set -euo pipefail`.
 #
+#   show_progress=yes         for a person who waits: say what goes on, and for how long
 #   begin_steps LOG           where the output of all steps goes
 #   step TITLE COMMAND...     runs it
 #   changed_to OUTCOME        what the step that runs has changed; without it: "unchanged"
@@ -10,6 +11,7 @@
 step_log=/dev/null
 step_title=
 outcome=unchanged
+progress_pid=
 
 begin_steps() {
   step_log=$1
@@ -23,8 +25,10 @@ step() {
   step_title=$1
   outcome=unchanged
   shift
+  start_progress "$step_title"
   # plainly, not in a condition: there bash would ignore errors inside the function
   "$@" >>"$step_log" 2>&1
+  end_progress
   report_step "$step_title" "$outcome" "$started"
   step_title=
 }
@@ -36,8 +40,46 @@ report_step() {
   printf '  %-28s %-24s %4d.%d s\n' "$1" "$2" $((micros / 1000000)) $((micros / 100000 % 10)) >&3
 }
 
+# a line that is written over on a terminal, and one every ten seconds elsewhere
+start_progress() {
+  [[ -n ${show_progress:-} ]] || return 0
+  if is_terminal; then spin "$1" & else tell "$1" & fi
+  progress_pid=$!
+}
+
+end_progress() {
+  [[ -n $progress_pid ]] || return 0
+  kill "$progress_pid" 2>/dev/null || true
+  wait "$progress_pid" 2>/dev/null || true
+  progress_pid=
+  ! is_terminal || printf '\r\033[K' >&3
+}
+
+is_terminal() { [[ -t 3 && ${TERM:-dumb} != dumb ]]; }
+
+# what waits here must not hold the log or the terminal open when it is ended
+pause() { sleep "$1" >/dev/null 2>&1 3>&-; }
+
+spin() {
+  local frames="|/-\\" turn began=$SECONDS
+  for ((turn = 0; ; turn++)); do
+    printf '\r  %s %s  %d s\033[K' "${frames:turn % 4:1}" "$1" $((SECONDS - began)) >&3
+    pause 0.2
+  done
+}
+
+tell() {
+  local began=$SECONDS said=0
+  while pause 1; do
+    ((SECONDS - began < said + 10)) && continue
+    said=$((SECONDS - began))
+    printf '  still: %s  %d s\n' "$1" "$said" >&3
+  done
+}
+
 end_steps() {
   local status=$1
+  end_progress
   undo_service_policy
   if [[ -n $step_title && $status != 0 ]]; then
     printf 'The step "%s" failed. The last lines of %s:\n' "$step_title" "$step_log" >&3

@@ -16,6 +16,6 @@ def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_blanks()
 
 def test_what_is_painted_takes_no_room() -> None:
     painted = aligned(
-        [("a", "b"), ("cc", "d")], paint=lambda cell, column: cell if column else f"<{cell}>"
+        [("a", "b"), ("cc", "d")], paint=lambda cell, row: f"<{cell}>" if row else cell
     )
-    assert painted.split("\n") == ["<a>   b", "<cc>  d"]
+    assert painted.split("\n") == ["a   b", "<cc>  <d>"]

@@ -26,10 +26,8 @@ def bare(tmp_path: Path) -> Path:
     for name in ("stack", "tools", "chassis", "provisioning", ".env.example", "requirements.lock"):
         source = CHECKOUT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    names = [
-        line.split()[0]
-        for line in (tmp_path / "tools" / "stack" / "ports.txt").read_text().splitlines()
-    ]
+    lines = (tmp_path / "tools" / "stack" / "ports.txt").read_text().splitlines()
+    names = [line.split()[0] for line in lines]
     free = dict(zip(names, ports.free_ports(len(names)), strict=True))
     (tmp_path / ".env").write_text("".join(f"{name}='{port}'\n" for name, port in free.items()))
     return tmp_path

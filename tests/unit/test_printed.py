@@ -39,6 +39,7 @@ WITH_REASON = {
     "tools/stack/command_line.py",
     "tools/stack/commands.py",
     "tools/stack/names.py",
+    "tools/stack/progress.py",
     "tools/drills/command.py",
 }
 

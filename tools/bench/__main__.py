@@ -19,8 +19,9 @@ from tools.bench.scenarios import ROWS
 from tools.bench.scenarios.memory import FIRST
 from tools.bench.sizes import FULL, QUICK, Sizes
 from tools.stack.command_line import Documented, Known
-from tools.stack.console import say, table
+from tools.stack.console import say, step, table
 from tools.stack.layout import INSTALLED
+from tools.stack.progress import PROGRESS
 from tools.stack.servers.data_directories import private_home
 from tools.stack.stack import Stack
 
@@ -36,13 +37,16 @@ def opened(sizes: Sizes) -> Iterator[Stage]:
         stage = Stage(stack, sizes, say)
         began = time.monotonic()
         try:
-            stack.up()
+            with step("stack of its own", say) as outcome:
+                stack.up()
+                outcome.text = "started"
             stage.times[FIRST] = time.monotonic() - began
             stage.settle()
             stage.idle = usage.memory(stack)
             yield stage
         finally:
-            stack.down()
+            with PROGRESS.of("ending the stack of its own"):
+                stack.down()
 
 
 def run(sizes: Sizes, names: Sequence[str]) -> Run:
@@ -59,8 +63,9 @@ def run(sizes: Sizes, names: Sequence[str]) -> Run:
 
 def _measured(stage: Stage, name: str) -> Row:
     load = machine.load()
-    row = replace(ROWS[name](stage), load=load)
-    stage.settle()
+    with PROGRESS.of(name):
+        row = replace(ROWS[name](stage), load=load)
+        stage.settle()
     say(f"\n{report.text(row)}")
     return row
 

@@ -20,7 +20,7 @@ from tools.drills.targets.platform import Platform
 from tools.drills.targets.stack_platform import StackPlatform
 from tools.drills.workload.load import Load
 from tools.stack.command_line import Documented, Words
-from tools.stack.console import say
+from tools.stack.console import say, show
 from tools.stack.errors import StackError
 from tools.stack.layout import INSTALLED
 from tools.stack.lock import alone
@@ -98,7 +98,7 @@ def run(
         results = _run_all(chosen, _platform(stack, vagrant), load)
     traffic = f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second"
     say(f"{traffic}, --seed {load.seed}")
-    say(table.describe(results))
+    show(table.describe(results))
     if report:
         report.write_text(page.render(results, load))
         say(f"The report is in {report}")

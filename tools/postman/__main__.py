@@ -9,13 +9,15 @@ from tools.postman.document import operations, raw
 from tools.stack.command_line import Documented
 from tools.stack.console import say
 from tools.stack.errors import StackError
+from tools.stack.progress import PROGRESS
 
 
 @click.command(cls=Documented, example="./stack postman")
 def postman() -> None:
     """Write postman_collection.json anew, from openapi.yaml."""
     try:
-        collection = text(raw(), operations())
+        with PROGRESS.of("reading openapi.yaml"):
+            collection = text(raw(), operations())
     except LookupError as error:
         raise StackError(str(error.args[0])) from None
     FILE.write_text(collection, encoding="utf-8")

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.stack import memory, status, trace, variables
-from tools.stack.console import say
+from tools.stack.console import say, show
 from tools.stack.errors import StackError
 from tools.stack.events import Output, follow
 from tools.stack.layout import CHECKOUT, PROCESSES
 from tools.stack.logs import files as log_files
 from tools.stack.logs import recent
 from tools.stack.names import unknown
+from tools.stack.progress import PROGRESS
 from tools.stack.servers.postgres import binary
 from tools.stack.stack import Stack
-from tools.stack.summary import summary
+from tools.stack.summary import first_page, summary
 
 SEED = CHECKOUT / "sample-data" / "seed.py"
 ACTIONS = {"stop": "stopped", "start": "started", "restart": "restarted", "kill": "killed"}
@@ -30,6 +31,7 @@ def up(stack: Stack) -> int:
         say(f"\n{warning}")
     for sentence in status.stranded(stack.rabbitmq):
         say(f"\n{sentence}")
+    show("\n" + first_page(stack))
     return 0
 
 
@@ -41,14 +43,17 @@ def down(stack: Stack, purge: bool) -> int:
 
 def show_status(stack: Stack) -> int:
     """Say what runs; 1 if something does not."""
-    text, up = status.describe(stack)
-    say(text)
+    with PROGRESS.of("asking processes and servers"):
+        text, up = status.describe(stack)
+    show(text)
     return 0 if up else 1
 
 
 def show_memory(stack: Stack) -> int:
     """Say how much memory each process takes."""
-    say(memory.describe(stack))
+    with PROGRESS.of("measuring"):
+        text = memory.describe(stack)
+    say(text)
     return 0
 
 
@@ -151,12 +156,24 @@ def seed(stack: Stack) -> int:
     orders = str(stack.home / "sample-orders.csv")
     # the token not in the command line, which everybody can see
     own = {"GATEWAY_URL": stack.url, "API_TOKEN": stack.variables["API_TOKEN"]}
-    for command in ([str(SEED), "--orders", orders], ["-m", "orders", "import", orders]):
-        environment = stack.process_manager.environment() | own
-        done = subprocess.run([sys.executable, *command], cwd=CHECKOUT, env=environment)
-        if done.returncode:
-            return done.returncode
+    environment = stack.process_manager.environment() | own
+    with PROGRESS.of("loading the sample data"):
+        for words in ([str(SEED), "--orders", orders], ["-m", "orders", "import", orders]):
+            if failed := _said(words, environment):
+                return failed
     return 0
+
+
+def _said(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a Python program, say what it says, and return its exit status."""
+    command = [sys.executable, *words]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, env=dict(environment), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            say(line.rstrip("\n"))
+    return process.returncode
 
 
 def server(stack: Stack, action: str, name: str) -> int:
@@ -165,7 +182,8 @@ def server(stack: Stack, action: str, name: str) -> int:
     if chosen is None:
         raise StackError(unknown("server", name, list(stack.servers())))
     was_running = chosen.running()
-    getattr(chosen, action)()
+    with PROGRESS.of(f"{name}: {action}"):
+        getattr(chosen, action)()
     say(f"{name} {outcome(action, was_running)}")
     return 0
 

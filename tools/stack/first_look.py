@@ -3,8 +3,7 @@
     python3 -m tools.stack.first_look
 
 Nothing but the standard library: the shell script `stack` runs this by the system's own Python.
-What it needs to know of the stack stands in tools/stack/ports.txt, which `python -m tools.stack.generated`
-makes.
+What it needs to know of the stack stands in ports.txt, which `python -m tools.stack.generated` makes.
 """
 
 import os
@@ -146,7 +145,7 @@ def _of_others(left: Sequence[Place], holder: Callable[[int, str], str]) -> str:
 
 
 def places(text: str, values: Mapping[str, int]) -> Iterator[Place]:
-    """The places that tools/stack/ports.txt, whose `text` this is, names, with the ports of `values`."""
+    """The places that ports.txt, whose `text` this is, names, with the ports of `values`."""
     for line in text.splitlines():
         variable, host = line.split()
         if variable in values:

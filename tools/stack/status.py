@@ -9,7 +9,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE, consumed_queues
 from provisioning.rabbitmq.former_queues import former_queues, warnings
 from provisioning.rabbitmq.queues import listing_path
-from tools.stack.console import duration, megabytes, table
+from tools.stack.console import duration, megabytes, state, table
 from tools.stack.layout import PROCESSES
 from tools.stack.pm2 import Entry
 from tools.stack.servers.amqp import connect
@@ -22,13 +22,13 @@ HEADINGS = ("process", "state", "pid", "restarts", "memory", "up", "address", "r
 
 
 def describe(stack: Stack) -> tuple[str, bool]:
-    """The text of ./stack status, and whether all is up."""
+    """The text of ./stack status, for `show`, and whether all is up."""
     rows, ready = _process_rows(stack)
     servers = [_server_row(stack, name) for name in stack.servers()]
     up = ready and all(row[1] == "up" for row in servers)
     queues = _queue_rows(stack.rabbitmq)
-    parts = [table([HEADINGS, *rows]), table([("server", "state", "address"), *servers])]
-    parts.append(table([("queue", "waiting"), *queues]))
+    tables = ([HEADINGS, *rows], [("server", "state", "address"), *servers])
+    parts = [table(one, state) for one in (*tables, [("queue", "waiting"), *queues])]
     return "\n\n".join(parts), up
 
 

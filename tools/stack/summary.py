@@ -1,6 +1,6 @@
 """What ./stack up says at its end: where things are, and what to try next."""
 
-from tools.stack.console import table
+from tools.stack.console import coloured, table
 from tools.stack.stack import Stack
 
 NEXT = """\
@@ -21,6 +21,12 @@ Try:
   ./stack status
   ./stack logs billing-consumer
   ./stack down"""
+
+
+def first_page(stack: Stack) -> str:
+    """Which page to open first, with its address where it is seen."""
+    url = coloured(f"http://localhost:{stack.variables['GATEWAY_PORT']}", "cyan")
+    return f"Open {url} first: all of it on one page, live. To try the API out: {url}/docs"
 
 
 def summary(stack: Stack) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from chassis.printable import escaped
 from tools.drills.report.result import LIMIT_SECONDS, Result
-from tools.stack.console import table
+from tools.stack.console import state, table
 
 HEADINGS = (
     "drill",
@@ -22,11 +23,11 @@ SHOWN = 10
 
 
 def describe(results: Sequence[Result]) -> str:
-    """A row for each drill, and below it what was wrong."""
+    """A row for each drill, and below it what was wrong; for `show`."""
     rows = [HEADINGS, *(row(result) for result in results if not result.skipped)]
     skipped = [f"  {line(result)}" for result in results if result.skipped]
     wrong = [words for result in results for words in _wrong(result)]
-    return "\n".join([table(rows), *skipped, *wrong])
+    return "\n".join([table(rows, state), *map(escaped, [*skipped, *wrong])])
 
 
 def line(result: Result) -> str:
