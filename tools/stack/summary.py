@@ -25,8 +25,9 @@ Try:
 
 def first_page(stack: Stack) -> str:
     """Which page to open first, with its address where it is seen."""
-    url = coloured(f"http://localhost:{stack.variables['GATEWAY_PORT']}", "cyan")
-    return f"Open {url} first: all of it on one page, live. To try the API out: {url}/docs"
+    url = f"http://localhost:{stack.variables['GATEWAY_PORT']}"
+    page, docs = coloured(url, "cyan"), coloured(f"{url}/docs", "cyan")
+    return f"Open {page} first: all of it on one page, live. To try the API out: {docs}"
 
 
 def summary(stack: Stack) -> str:
