@@ -3,7 +3,7 @@
     python3 -m tools.stack.first_look
 
 Nothing but the standard library: the shell script `stack` runs this by the system's own Python.
-What it needs to know of the stack stands in ports.txt, which `python -m tools.stack.generated` makes.
+What it needs to know of the stack stands in ports.txt; `python -m tools.stack.generated` makes it.
 """
 
 import os
