@@ -26,7 +26,7 @@ step long work "$1"
 """
 TWO_STEPS = """
 import threading, time
-from local import console
+from tools.stack import console
 def one(title, seconds):
     with console.step(title, console.say) as outcome:
         time.sleep(seconds)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.stack import processes
 from tools.stack.errors import StackError
-from tools.stack.first_look import is_free
+from tools.stack.first_look import is_free as is_free
 
 FREE_PORTS = "FREE_PORTS"
 """Variable that says where free ports are looked for, so that runs side by side share none."""
