@@ -169,7 +169,7 @@ class StackPlatform(StackSource):
         if self.stack.rabbitmq.running():
             self.alarm_broker(False)
         for service, server in self.stack.postgres.items():
-            if server.running() and self._is_read_only(service):
+            if server.running() and server.is_ready() and self._is_read_only(service):
                 self.set_read_only(service, False)
 
     def _is_read_only(self, service: str) -> bool:
