@@ -71,12 +71,12 @@ warn_of_former_queues() {
 
 # the exit status of provisioning/rabbitmq/queues.py, and in the log the names of dead queues
 queues_state() {
-  local state=0
+  local status=0
   (cd "$source_root" &&
     RABBITMQ_USER=$RABBITMQ_USER RABBITMQ_PASSWORD=$RABBITMQ_PASSWORD \
       RABBITMQ_VHOST=$RABBITMQ_VHOST RABBITMQ_MANAGEMENT_PORT=$RABBITMQ_MANAGEMENT_PORT \
-      "$python" -B -m provisioning.rabbitmq.queues >&2) || state=$?
-  printf '%s' "$state"
+      "$python" -B -m provisioning.rabbitmq.queues >&2) || status=$?
+  printf '%s' "$status"
 }
 
 # ours, under a name that RABBITMQ_USER had before
