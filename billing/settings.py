@@ -11,6 +11,7 @@ from chassis.settings import (
     ServerSettings,
     read,
     read_broker,
+    read_port,
 )
 
 
@@ -46,9 +47,9 @@ def load() -> Settings:
     """
     return Settings(
         server=read(ServerSettings, "BILLING_"),
-        port=read(PortSettings, "BILLING_API_"),
-        consumer_port=read(PortSettings, "BILLING_CONSUMER_"),
-        relay_port=read(PortSettings, "BILLING_RELAY_"),
+        port=read_port("billing-api"),
+        consumer_port=read_port("billing-consumer"),
+        relay_port=read_port("billing-relay"),
         database=read(DatabaseSettings, "BILLING_DB_"),
         broker=read_broker(),
         retention=read(Retention),

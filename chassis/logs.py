@@ -12,6 +12,7 @@ from pythonjsonlogger.json import JsonEncoder
 from chassis import trace
 from chassis.log_output import Output
 from chassis.printable import escaped
+from chassis.settings import own_name
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
@@ -70,7 +71,7 @@ class Handler(logging.Handler):
 
 def configure(process: str) -> None:
     """Log this process's records, and those of its libraries from warning on, as JSON lines."""
-    handler = Handler(process)
+    handler = Handler(own_name(process))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # in a worker of granian's: its lines keep their order among ours
     logging.getLogger("_granian").handlers = [handler]

@@ -18,6 +18,8 @@ from sqlalchemy import URL
 
 from chassis.errors import SettingsError
 from chassis.schema.validation import field_errors
+from chassis.topology import RABBITMQ, Machine
+from chassis.topology_file import read_topology
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -140,8 +142,16 @@ class RetentionSettings(Group):
 
 
 class ProcessSettings(Group):
-    """What belongs to the process and not to its service."""
+    """What belongs to the process and not to its service.
 
+    Attributes:
+        process_name: its PM2 name; None if PM2 has not started it.
+        machine_name: the machine that it runs on, by its name in topology.yml; None if that is not
+            one of several machines.
+    """
+
+    process_name: str | None = None
+    machine_name: str | None = None
     state_dir: Path = Path(tempfile.gettempdir()) / "crud-master"
     # on a machine a link, which a deployment switches; so it must not be resolved
     code_dir: Path = Field(default_factory=Path.cwd)
@@ -149,11 +159,16 @@ class ProcessSettings(Group):
 
 @dataclass(frozen=True)
 class Upstream:
-    """A service that this one calls over HTTP."""
+    """A service that this one calls over HTTP.
+
+    Attributes:
+        further_hosts: the other machines that serve it, if there are several.
+    """
 
     name: str
     host: str
     port: int
+    further_hosts: tuple[str, ...] = ()
 
 
 GroupT = TypeVar("GroupT", bound=Group)
@@ -177,18 +192,65 @@ def read(group: type[GroupT], prefix: str = "", **given: object) -> GroupT:
         raise SettingsError(_sentence(prefix, error)) from None
 
 
-def read_upstream(service: str) -> Upstream:
-    """Read where another service's API is, from its `*_VM_IP` and `*_API_PORT`."""
-    prefix = f"{service.upper()}_"
-    address = read(AddressSettings, prefix).vm_ip
-    return Upstream(f"{service}-api", address, read(PortSettings, f"{prefix}API_").port)
+def own_name(process: str) -> str:
+    """Return the PM2 name of this process: `process`, or another one that runs the same command."""
+    name = read(ProcessSettings).process_name
+    known = {known.name: (known.service, known.runs) for known in read_topology().processes}
+    return name if name in known and known[name] == known.get(process) else process
+
+
+def read_port(process: str) -> PortSettings:
+    """Read the port of a process, or of this one if it runs the same command.
+
+    Raises:
+        SettingsError: it is no port.
+    """
+    known = read_topology().process(own_name(process))
+    is_given = known.port.name in os.environ or _in_file(known.port.name) is not None
+    default = {} if is_given else {"port": int(known.port.default)}
+    return read(PortSettings, known.prefix, **default)
+
+
+def read_addresses(role: str) -> dict[Machine, str]:
+    """Read the addresses of the machines of a role, of which the first has to be there.
+
+    Of the others those are left out that have no address, as where everything runs on one machine.
+
+    Raises:
+        SettingsError: the first is missing.
+    """
+    first, *others = read_topology().machines_of(role)
+    there = [first, *(machine for machine in others if _is_set(machine.address.name))]
+    return {machine: read(AddressSettings, machine.prefix).vm_ip for machine in there}
+
+
+def read_own_address(role: str) -> str:
+    """Read the address of this machine, which has the role. Raises SettingsError."""
+    name, addresses = read(ProcessSettings).machine_name, read_addresses(role)
+    own = (address for machine, address in addresses.items() if machine.name == name)
+    return next(own, next(iter(addresses.values())))
+
+
+def read_upstream(role: str) -> Upstream:
+    """Read where the API of a role is. Raises SettingsError."""
+    server = read_topology().role(role).server
+    if server is None:
+        raise SettingsError(f"topology.yml has no process that serves the API of {role}")
+    host, *others = read_addresses(role).values()
+    return Upstream(server.name, host, read_port(server.name).port, tuple(others))
 
 
 def read_broker() -> BrokerSettings:
-    """Read RabbitMQ's settings; it runs on billing-vm unless `RABBITMQ_HOST` says otherwise."""
-    if os.environ.get("RABBITMQ_HOST") or _in_file("RABBITMQ_HOST"):
+    """Read RabbitMQ's settings; it runs where topology.yml says, or on `RABBITMQ_HOST`."""
+    if _is_set("RABBITMQ_HOST"):
         return read(BrokerSettings, "RABBITMQ_")
-    return read(BrokerSettings, "RABBITMQ_", host=read(AddressSettings, "BILLING_").vm_ip)
+    machine = read_topology().machines_with(RABBITMQ)[0]
+    host = read(AddressSettings, machine.prefix).vm_ip
+    return read(BrokerSettings, "RABBITMQ_", host=host)
+
+
+def _is_set(variable: str) -> bool:
+    return bool(os.environ.get(variable) or _in_file(variable))
 
 
 def _in_file(name: str) -> str | None:

@@ -11,6 +11,7 @@ from chassis.settings import (
     ServerSettings,
     read,
     read_broker,
+    read_port,
 )
 
 
@@ -35,8 +36,8 @@ def load() -> Settings:
     """
     return Settings(
         server=read(ServerSettings, "CUSTOMERS_"),
-        port=read(PortSettings, "CUSTOMERS_API_"),
-        relay_port=read(PortSettings, "CUSTOMERS_RELAY_"),
+        port=read_port("customers-api"),
+        relay_port=read_port("customers-relay"),
         database=read(DatabaseSettings, "CUSTOMERS_DB_"),
         broker=read_broker(),
         events=read(EventSettings),

@@ -1,4 +1,4 @@
-"""The gateway's commands: serve, relay, migrate, token."""
+"""The gateway's commands: serve, relay, migrate, token, targets."""
 
 from chassis import cli, logs
 from chassis.http import process as worker
@@ -32,5 +32,12 @@ def migrate() -> None:
     migrations.upgrade("gateway", load().database)
 
 
+def targets() -> None:
+    """Print what Prometheus has to watch, as a file for its file_sd_configs."""
+    from gateway.status import targets
+
+    cli.echo(targets.render(load().platform))
+
+
 if __name__ == "__main__":
-    cli.group("gateway", serve=serve, relay=relay, migrate=migrate, token=token)()
+    cli.group("gateway", serve=serve, relay=relay, migrate=migrate, token=token, targets=targets)()

@@ -1,6 +1,7 @@
 """Which variables the gateway reads."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +11,8 @@ from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
+from chassis import topology
 from chassis.settings import (
-    AddressSettings,
     BrokerSettings,
     DatabaseSettings,
     Days,
@@ -23,13 +24,18 @@ from chassis.settings import (
     ServerSettings,
     Upstream,
     read,
+    read_addresses,
     read_broker,
+    read_own_address,
+    read_port,
     read_upstream,
 )
+from chassis.topology_file import read_topology
 from gateway.auth.scopes import CLASSES, EVERY_CLASS, words
 from gateway.edge.settings import EdgeSettings
-from gateway.status.platform import SERVICES, Machine, Platform, Process, queues_of
+from gateway.status.platform import Machine, Platform, Process
 
+PROCESS = "gateway"
 COUNTERS = "gateway/requests.counters"  # below STATE_DIR
 NO_CLASS = "none"
 _API_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
@@ -134,11 +140,11 @@ def load() -> Settings:
     Raises:
         SettingsError: a variable is missing or malformed.
     """
-    broker = read_broker()
+    broker, address = read_broker(), read_own_address("gateway")
     return Settings(
         server=read(GatewayServerSettings, "GATEWAY_"),
-        port=read(PortSettings, "GATEWAY_"),
-        relay_port=read(PortSettings, "GATEWAY_RELAY_"),
+        port=read_port("gateway"),
+        relay_port=read_port("gateway-relay"),
         database=read(DatabaseSettings, "GATEWAY_DB_"),
         broker=broker,
         inventory=read_upstream("inventory"),
@@ -147,22 +153,39 @@ def load() -> Settings:
         orders=read_upstream("orders"),
         auth=read(AuthSettings),
         edge=read(EdgeSettings),
-        address=read(AddressSettings, "GATEWAY_").vm_ip,
+        address=address,
         counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
         docs=read(DocsSettings),
         retention=read(Retention),
-        platform=Platform(tuple(_machine(service, broker.queue) for service in SERVICES)),
+        platform=_platform(broker, address),
     )
 
 
-def _machine(service: str, bills: str) -> Machine:
-    prefix = f"{service.upper()}_"
-    address = read(AddressSettings, prefix).vm_ip
-    processes = (_process(name, address, bills) for name in SERVICES[service])
-    database = read(DatabaseName, f"{prefix}DB_").name
-    return Machine(f"{service}-vm", address, database, tuple(processes))
+def _platform(broker: BrokerSettings, own_address: str) -> Platform:
+    topology, queues = read_topology(), {"RABBITMQ_QUEUE": broker.queue}
+    addresses = {m: at for role in topology.roles for m, at in read_addresses(role.name).items()}
+    there = [machine for machine in topology.machines if machine in addresses]
+    machines = tuple(_machine(machine, addresses[machine], queues) for machine in there)
+    others = (queue for queue in topology.queues if queue not in topology.consumed)
+    own = (
+        process.key
+        for machine in machines
+        for process in machine.processes
+        if (machine.address, process.name) == (own_address, PROCESS)
+    )
+    return Platform(machines, tuple(q.named(queues) for q in others), next(own, None))
 
 
-def _process(name: str, address: str, bills: str) -> Process:
-    port = read(PortSettings, f"{name.upper().replace('-', '_')}_").port
-    return Process(name, address, port, queues_of(name, bills))
+def _machine(machine: topology.Machine, address: str, queues: Mapping[str, str]) -> Machine:
+    role = machine.role
+    database = read(DatabaseName, role.database_prefix).name if role.database else None
+    processes = tuple(_process(process, address, queues) for process in role.processes)
+    return Machine(
+        machine.name, address, database, processes, role.name, role.servers, role.entrance
+    )
+
+
+def _process(process: topology.Process, address: str, queues: Mapping[str, str]) -> Process:
+    consumed = (read_topology().queue(name).named(queues) for name in process.consumes)
+    port = read_port(process.name).port
+    return Process(process.name, address, port, tuple(consumed), process.kind)

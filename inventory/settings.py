@@ -11,6 +11,7 @@ from chassis.settings import (
     ServerSettings,
     read,
     read_broker,
+    read_port,
 )
 
 QUEUE = "inventory_inbox"
@@ -50,9 +51,9 @@ def load() -> Settings:
     """
     return Settings(
         server=read(ServerSettings, "INVENTORY_"),
-        port=read(PortSettings, "INVENTORY_API_"),
-        relay_port=read(PortSettings, "INVENTORY_RELAY_"),
-        consumer_port=read(PortSettings, "INVENTORY_CONSUMER_"),
+        port=read_port("inventory-api"),
+        relay_port=read_port("inventory-relay"),
+        consumer_port=read_port("inventory-consumer"),
         database=read(DatabaseSettings, "INVENTORY_DB_"),
         broker=read_broker().for_queue(QUEUE),
         retention=read(Retention),

@@ -16,6 +16,7 @@ from chassis.settings import (
     Upstream,
     read,
     read_broker,
+    read_port,
     read_upstream,
 )
 from orders.mail import settings as mail_settings
@@ -68,10 +69,10 @@ def load() -> Settings:
     """
     return Settings(
         server=read(ServerSettings, "ORDERS_"),
-        port=read(PortSettings, "ORDERS_API_"),
-        consumer_port=read(PortSettings, "ORDERS_CONSUMER_"),
-        relay_port=read(PortSettings, "ORDERS_RELAY_"),
-        mail_port=read(PortSettings, "MAIL_WORKER_"),
+        port=read_port("orders-api"),
+        consumer_port=read_port("orders-consumer"),
+        relay_port=read_port("orders-relay"),
+        mail_port=read_port("mail-worker"),
         database=read(DatabaseSettings, "ORDERS_DB_"),
         broker=read_broker(),
         inventory=read_upstream("inventory"),

@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from chassis.http import app as web
 from chassis.http import health, unread_answers
-from chassis.settings import PortSettings, ServerSettings
+from chassis.settings import PortSettings, ServerSettings, own_name
 
 _INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
 _MOVE_SECONDS = 1.0
@@ -74,7 +74,7 @@ def serve_health(
     A second instance of a process (`pm2 scale`) takes the next free port, and moves to the first
     one when that becomes free.
     """
-    app = web.create_app(process, ready=ready)
+    app = web.create_app(own_name(process), ready=ready)
     arguments = (app, server.bind, port.port)
     threading.Thread(target=_serve, args=arguments, name="health", daemon=True).start()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from chassis import VERSION
 from gateway.status import machines, messages
-from gateway.status.platform import EVENTS_QUEUE, Platform
+from gateway.status.platform import Platform
 from gateway.status.snapshot import Survey
 from gateway.status.traffic import Rate
 
@@ -20,13 +20,13 @@ def document(platform: Platform, survey: Survey) -> Document:
     shown = {
         "machines": [machines.shown(machine, survey) for machine in platform.machines],
         "gateway": _gateway(survey),
-        "rabbitmq": messages.rabbitmq(survey),
+        "rabbitmq": messages.rabbitmq(platform, survey),
         "queues": list(messages.queues(platform, survey)),
         "outboxes": list(messages.outboxes(platform, survey)),
         "orders": survey.orders.value,
         "bills": survey.bills.value,
     }
-    unavailable = sorted(_unavailable(shown))
+    unavailable = sorted(_unavailable(shown, platform))
     status = "degraded" if unavailable or not all(_wells(shown)) else "up"
     about = {"name": NAME, "version": VERSION, "at": _now(), "platform": platform.kind}
     return {**about, "status": status, **shown, "unavailable": unavailable, "protected": []}
@@ -43,18 +43,18 @@ def _gateway(survey: Survey) -> Document:
     return dict(rate._asdict())
 
 
-def _unavailable(shown: Document) -> Iterator[str]:
+def _unavailable(shown: Document, platform: Platform) -> Iterator[str]:
     for name in ("orders", "bills"):
         if shown[name] is None:
             yield name
     for name in ("queues", "outboxes"):
-        if any(None in _figures(part).values() for part in shown[name]):
+        if any(None in _figures(part, platform).values() for part in shown[name]):
             yield name
 
 
-def _figures(part: Document) -> Document:
-    """What we can know of a queue or an outbox; of the events' queue no more than its length."""
-    if part.get("name") == EVENTS_QUEUE:
+def _figures(part: Document, platform: Platform) -> Document:
+    """What we can know of a queue or an outbox; of a queue that others consume, its length."""
+    if part.get("name") in platform.others:
         return {"ready": part["ready"]}
     return {name: value for name, value in part.items() if name != "detail"}
 
@@ -62,7 +62,7 @@ def _figures(part: Document) -> Document:
 def _wells(shown: Document) -> Iterator[bool]:
     yield shown["rabbitmq"]["status"] == "up"
     for machine in shown["machines"]:
-        yield machine["database"]["status"] == "up"
+        yield machine["database"] is None or machine["database"]["status"] == "up"
         for process in machine["processes"]:
             yield process["status"] == "ready"
 

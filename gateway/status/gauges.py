@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.status.platform import Process
+from gateway.status.platform import Consumers
 from gateway.status.probe import AwayError, Peer
 from gateway.status.queues import Depth
 
@@ -35,12 +35,11 @@ def outbox(peer: Peer) -> Outbox:
 
 
 class InFlight:
-    """What the instances of a consumer have in hand, by queue."""
+    """What all instances of consumers of the same queues have in hand, by queue."""
 
-    def __init__(self, process: Process) -> None:
-        self._queues = process.queues
-        ports = range(process.port, min(process.port + INSTANCES, 65536))
-        self._peers = [Peer(process.address, port) for port in ports]
+    def __init__(self, consumers: Consumers) -> None:
+        self._queues = consumers.queues
+        self._peers = [(at, Peer(at, port)) for at, port in _places(consumers)]
 
     def count(self, depths: Mapping[str, Depth | None]) -> dict[str, int]:
         """Add up over as many instances as the broker has consumers, or one if that is not known.
@@ -51,10 +50,17 @@ class InFlight:
         known = [depth.consumers for queue in self._queues if (depth := depths.get(queue))]
         wanted = max(known, default=1)
         counted: Counter[str] = Counter(dict.fromkeys(self._queues, 0))
-        for peer in self._peers:
+        unreachable: set[str] = set()
+        for address, peer in self._peers:
             if wanted <= 0:
                 break
-            found = self._of_instance(peer)
+            if address in unreachable:
+                continue
+            try:
+                found = self._of_instance(peer)
+            except AwayError:
+                unreachable.add(address)
+                continue
             counted.update(found)
             wanted -= bool(found)
         if wanted > 0:
@@ -63,11 +69,15 @@ class InFlight:
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        for peer in self._peers:
+        for _address, peer in self._peers:
             peer.close()
 
     def _of_instance(self, peer: Peer) -> dict[str, int]:
-        """What one has in hand; nothing if there is none, or it is another process."""
+        """What one has in hand; nothing if there is none, or it is another process.
+
+        Raises:
+            AwayError: its machine does not answer.
+        """
         try:
             gauges = list(_gauges(peer, IN_FLIGHT))
         except AwayError as error:
@@ -76,6 +86,14 @@ class InFlight:
             return {}
         found = {labels["queue"]: int(value) for _name, labels, value in gauges}
         return {queue: count for queue, count in found.items() if queue in self._queues}
+
+
+def _places(consumers: Consumers) -> Iterator[tuple[str, int]]:
+    """Return where instances may be: first those that there surely are, each place once."""
+    ports = [
+        (p.address, p.port + further) for further in range(INSTANCES) for p in consumers.processes
+    ]
+    yield from dict.fromkeys((address, port) for address, port in ports if port < 65536)
 
 
 def _gauges(peer: Peer, *names: str) -> Iterator[Gauge]:

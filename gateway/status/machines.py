@@ -16,16 +16,18 @@ def shown(machine: Machine, survey: Survey) -> dict[str, Any]:
     is_up = machine.is_this or answers or survey.ssh.get(machine.name, UNKNOWN).value
     return {
         "name": machine.name,
+        "role": machine.role,
+        "entrance": machine.is_entrance,
         "address": machine.address,
         "status": "up" if is_up else "down",
-        "database": {"name": machine.database, "status": _database(machine, survey)},
+        "database": _database(machine, survey),
         "processes": [_process(process, health) for process, health in healths],
     }
 
 
 def health(process: Process, survey: Survey) -> Health:
     """Return how a process is."""
-    found = survey.health.get(process.name, UNKNOWN)
+    found = survey.health.get(process.key, UNKNOWN)
     if isinstance(found.value, Health):
         return found.value
     return Health("down", detail=found.failure)
@@ -34,6 +36,7 @@ def health(process: Process, survey: Survey) -> Health:
 def _process(process: Process, health: Health) -> dict[str, Any]:
     return {
         "name": process.name,
+        "kind": process.kind,
         "port": process.port,
         "status": health.status,
         "milliseconds": health.milliseconds,
@@ -42,7 +45,13 @@ def _process(process: Process, health: Health) -> dict[str, Any]:
     }
 
 
-def _database(machine: Machine, survey: Survey) -> str:
+def _database(machine: Machine, survey: Survey) -> dict[str, str] | None:
+    if machine.database is None:
+        return None
+    return {"name": machine.database, "status": _database_status(machine, survey)}
+
+
+def _database_status(machine: Machine, survey: Survey) -> str:
     """`down` if a process misses it, `up` if all that answer have it, `unknown` if none does.
 
     A relay has it as long as its connection is open, which it is to a frozen one, too.
@@ -53,6 +62,6 @@ def _database(machine: Machine, survey: Survey) -> str:
 
 def _seen(machine: Machine, survey: Survey) -> Iterator[str]:
     for process in machine.processes:
-        check = health(process, survey).checks.get(machine.database)
+        check = health(process, survey).checks.get(machine.database or "")
         if check:
             yield check["status"]

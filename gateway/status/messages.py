@@ -5,36 +5,38 @@ from typing import Any
 
 from chassis.messaging.topology import dead_letter_queue
 from gateway.status import machines
-from gateway.status.platform import EVENTS_QUEUE, Machine, Platform, Process
+from gateway.status.platform import Consumers, Machine, Platform, Process
 from gateway.status.probes import UNKNOWN
 from gateway.status.queues import NO_LIFE, Depth
 from gateway.status.snapshot import Survey
 
 
-def rabbitmq(survey: Survey) -> dict[str, Any]:
+def rabbitmq(platform: Platform, survey: Survey) -> dict[str, Any]:
     """Describe the broker; the time is that of one look at all queues."""
     depths, failure = survey.queues
     milliseconds = depths.milliseconds if depths else None
-    return {"status": "up" if depths else "down", "milliseconds": milliseconds, "detail": failure}
+    status = {"machine": platform.broker_machine, "status": "up" if depths else "down"}
+    return {**status, "milliseconds": milliseconds, "detail": failure}
 
 
 def queues(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
     """Describe the queues; what is not known of one is None."""
     if survey.queues.value is None:
-        names = [*platform.consumed_queues(), EVENTS_QUEUE]
+        names = [*platform.consumed_queues(), *platform.others]
         yield from (_queue(name, "unknown", survey.queues.failure) for name in names)
         return
     depths = survey.queues.value.queues
     faults = queue_faults(platform, survey, depths)
-    for process in platform.consumers():
-        for name in process.queues:
-            in_flight = _in_flight(process, name, depths.get(name), survey)
+    for consumers in platform.consumers():
+        for name in consumers.queues:
+            in_flight = _in_flight(consumers, name, depths.get(name), survey)
             dead = depths.get(dead_letter_queue(name))
             yield _described(name, depths.get(name), faults, in_flight, dead)
-    events = depths.get(EVENTS_QUEUE)
-    # whoever consumes them is not ours to ask
-    in_flight = None if events is None or events.consumers else 0
-    yield _described(EVENTS_QUEUE, events, faults, in_flight)
+    for name in platform.others:
+        depth = depths.get(name)
+        # whoever consumes it is not ours to ask
+        in_flight = None if depth is None or depth.consumers else 0
+        yield _described(name, depth, faults, in_flight)
 
 
 def queue_faults(
@@ -49,8 +51,9 @@ def queue_faults(
     silent = {name for name, depth in depths.items() if depth == NO_LIFE}
     words = {
         name: check
-        for process in platform.consumers()
-        for name in silent.intersection(process.queues)
+        for consumers in platform.consumers()
+        for process in consumers.processes
+        for name in silent.intersection(consumers.queues)
         if (check := _check(process, name, survey))
     }
     dead = {name: check["detail"] for name, check in words.items() if check["status"] == "down"}
@@ -63,8 +66,9 @@ def outboxes(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
     """Describe the outboxes; what is not known of one is None."""
     for machine in platform.machines:
         for process in machine.processes:
-            if process.is_relay:
-                yield {"process": process.name, **_outbox(machine, process, survey)}
+            if process.kind == "relay":
+                where = {"process": process.name, "machine": machine.name}
+                yield {**where, **_outbox(machine, process, survey)}
 
 
 def _described(
@@ -107,17 +111,17 @@ def _check(process: Process, queue: str, survey: Survey) -> Mapping[str, Any] | 
     return found
 
 
-def _in_flight(process: Process, queue: str, depth: Depth | None, survey: Survey) -> int | None:
+def _in_flight(consumers: Consumers, queue: str, depth: Depth | None, survey: Survey) -> int | None:
     if depth is None:
         return None
-    counted: Mapping[str, int] = survey.in_flight.get(process.name, UNKNOWN).value or {}
+    counted: Mapping[str, int] = survey.in_flight.get(consumers.key, UNKNOWN).value or {}
     # what an ended consumer had in hand is ready again
     return counted.get(queue) if depth.consumers else 0
 
 
 def _outbox(machine: Machine, relay: Process, survey: Survey) -> dict[str, Any]:
-    found = survey.outboxes.get(relay.name, UNKNOWN).value
-    check = machines.health(relay, survey).checks.get(machine.database, {})
+    found = survey.outboxes.get(relay.key, UNKNOWN).value
+    check = machines.health(relay, survey).checks.get(machine.database or "", {})
     # without its database a relay goes on showing what it saw last
     if found is None or check.get("status") != "up":
         return {"backlog": None, "lag_seconds": None}

@@ -3,55 +3,44 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-BILLS = "BILLS"  # stands for the queue that RABBITMQ_QUEUE names
-EVENTS_QUEUE = "events_queue"
-OWN = "gateway"  # the process that watches
-# the services and their PM2 processes, in the order of the picture; the first serves the API
-SERVICES = {
-    "gateway": ("gateway", "gateway-relay"),
-    "inventory": ("inventory-api", "inventory-consumer", "inventory-relay"),
-    "customers": ("customers-api", "customers-relay"),
-    "orders": ("orders-api", "orders-consumer", "orders-relay", "mail-worker"),
-    "billing": ("billing-api", "billing-consumer", "billing-relay"),
-}
-CONSUMED = {
-    "inventory-consumer": ("inventory_inbox",),
-    "orders-consumer": ("orders_inbox",),
-    "mail-worker": ("mail_inbox",),
-    "billing-consumer": (BILLS, "order_bills", "billing_inbox"),
-}
+from chassis.topology import RABBITMQ
 
 
 @dataclass(frozen=True)
 class Process:
-    """A PM2 process.
+    """A PM2 process on one machine.
 
     Attributes:
         name: as PM2 and the process itself have it.
         address: of its machine.
         port: where it answers `/ready` and `/metrics`; further instances take the next ports.
         queues: what it consumes.
+        kind: `server`, `relay`, `consumer` or `worker`.
     """
 
     name: str
     address: str
     port: int
     queues: tuple[str, ...] = ()
+    kind: str = "server"
 
     @property
-    def is_relay(self) -> bool:
-        """Whether it empties an outbox."""
-        return self.name.endswith("-relay")
+    def key(self) -> str:
+        """What tells it from all others: several machines may have a process of its name."""
+        return f"{self.name} at {self.address}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine with its one database."""
+    """A machine with its database, if it has one."""
 
     name: str
     address: str
-    database: str
+    database: str | None
     processes: tuple[Process, ...]
+    role: str = ""
+    servers: tuple[str, ...] = ()
+    is_entrance: bool = False
 
     @property
     def is_this(self) -> bool:
@@ -60,15 +49,41 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Consumers:
+    """The processes that consume the same queues; what they have in hand is counted together."""
+
+    queues: tuple[str, ...]
+    processes: tuple[Process, ...]
+
+    @property
+    def key(self) -> str:
+        """What tells them from all others."""
+        return " ".join(self.queues)
+
+
+@dataclass(frozen=True)
 class Platform:
-    """All machines."""
+    """All machines.
+
+    Attributes:
+        others: the queues that none of our processes consumes.
+        own: the key of the process that watches, which does not ask itself over HTTP.
+    """
 
     machines: tuple[Machine, ...] = ()
+    others: tuple[str, ...] = ()
+    own: str | None = None
 
     @property
     def kind(self) -> str:
         """`stack`, all of it on this machine, or `machines`."""
         return "stack" if all(machine.is_this for machine in self.machines) else "machines"
+
+    @property
+    def broker_machine(self) -> str | None:
+        """The name of the machine that runs RabbitMQ, if one does."""
+        names = (machine.name for machine in self.machines if RABBITMQ in machine.servers)
+        return next(names, None)
 
     def processes(self) -> Iterator[Process]:
         """All processes."""
@@ -77,17 +92,16 @@ class Platform:
 
     def relays(self) -> list[Process]:
         """Those that empty an outbox."""
-        return [process for process in self.processes() if process.is_relay]
+        return [process for process in self.processes() if process.kind == "relay"]
 
-    def consumers(self) -> list[Process]:
-        """Those that consume queues."""
-        return [process for process in self.processes() if process.queues]
+    def consumers(self) -> list[Consumers]:
+        """Those that consume queues, and together the same."""
+        together: dict[tuple[str, ...], list[Process]] = {}
+        for process in self.processes():
+            if process.queues:
+                together.setdefault(process.queues, []).append(process)
+        return [Consumers(queues, tuple(each)) for queues, each in together.items()]
 
     def consumed_queues(self) -> list[str]:
         """The queues that have consumers, and dead letters."""
-        return [queue for process in self.consumers() for queue in process.queues]
-
-
-def queues_of(process: str, bills: str) -> tuple[str, ...]:
-    """Return what a process consumes; `bills` is the queue of the bills."""
-    return tuple(bills if queue == BILLS else queue for queue in CONSUMED.get(process, ()))
+        return [queue for consumers in self.consumers() for queue in consumers.queues]

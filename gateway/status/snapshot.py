@@ -9,7 +9,7 @@ from chassis.messaging.topology import dead_letter_queue
 from chassis.settings import BrokerSettings, Upstream
 from gateway.status import gauges, records, ssh
 from gateway.status.gauges import InFlight
-from gateway.status.platform import EVENTS_QUEUE, OWN, Platform
+from gateway.status.platform import Platform
 from gateway.status.probe import Peer
 from gateway.status.probes import UNKNOWN, Found, Rounds, Task
 from gateway.status.processes import health
@@ -21,7 +21,7 @@ Part = Mapping[str, Found]
 
 
 class Survey(NamedTuple):
-    """What was found; of the parts with many pieces, each by the name of its process."""
+    """What was found; of the parts with many pieces, each by the key of its process."""
 
     health: Part
     outboxes: Part
@@ -52,9 +52,11 @@ class Surveyor:
     def __init__(self, places: Places) -> None:
         """Connect to the broker; to the others when they are asked."""
         platform = places.platform
-        self._peers = {p.name: Peer(p.address, p.port) for p in platform.processes()}
-        self._relays = {p.name: Peer(p.address, p.port) for p in platform.relays()}
-        self._consumers = {p.name: InFlight(p) for p in platform.consumers()}
+        self._peers = {p.key: Peer(p.address, p.port) for p in platform.processes()}
+        self._processes = {p.key: p.name for p in platform.processes()}
+        self._own_key = platform.own
+        self._relays = {p.key: Peer(p.address, p.port) for p in platform.relays()}
+        self._consumers = {c.key: InFlight(c) for c in platform.consumers()}
         self._machines = {m.name: m.address for m in platform.machines if not m.is_this}
         self._own = Own(places.ready)
         self._orders = Peer(places.orders.host, places.orders.port)
@@ -86,9 +88,9 @@ class Surveyor:
             consumer.close()
 
     def _tasks(self) -> Iterator[tuple[str, Task]]:
-        for name, peer in self._peers.items():
-            ask = self._own.health if name == OWN else partial(health, name, peer)
-            yield f"health {name}", ask
+        for key, peer in self._peers.items():
+            ask = partial(health, self._processes[key], peer)
+            yield f"health {key}", self._own.health if key == self._own_key else ask
         for name, peer in self._relays.items():
             yield f"outbox {name}", partial(gauges.outbox, peer)
         for name, consumer in self._consumers.items():
@@ -105,6 +107,6 @@ class Surveyor:
 
 
 def watched_queues(platform: Platform) -> list[str]:
-    """Return the names of all queues: those that are consumed, their dead letters, the events'."""
+    """Return the names of all queues: those that are consumed, their dead letters, the others."""
     consumed = platform.consumed_queues()
-    return [*consumed, *map(dead_letter_queue, consumed), EVENTS_QUEUE]
+    return [*consumed, *map(dead_letter_queue, consumed), *platform.others]

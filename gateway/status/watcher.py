@@ -3,11 +3,12 @@
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from chassis.topology_file import read_topology
 from gateway.status.document import Document, document
-from gateway.status.platform import SERVICES
 from gateway.status.snapshot import NOTHING, Places, Surveyor
 
 INTERVAL_SECONDS = 1.0
@@ -42,12 +43,14 @@ class Watch:
     def summary(self, detailed: bool = True) -> dict[str, Any]:
         """Return name, version, how the services are (if `detailed`), and where to read on."""
         status = self.status()
-        found = {
-            process["name"]: process["status"]
-            for machine in status["machines"]
-            for process in machine["processes"]
+        processes = [p for machine in status["machines"] for p in machine["processes"]]
+        services = {
+            role.server.name: _best(
+                [p["status"] for p in processes if p["name"] == role.server.name]
+            )
+            for role in read_topology().roles
+            if role.server
         }
-        services = {names[0]: found.get(names[0], "down") for names in SERVICES.values()}
         return {
             "name": status["name"],
             "version": status["version"],
@@ -102,3 +105,8 @@ class Watch:
     def _end(self) -> None:
         with self._changed:
             self._thread = self._newest = None
+
+
+def _best(statuses: Sequence[str]) -> str:
+    """Return how a service is that several machines may serve: one of them is enough."""
+    return "ready" if "ready" in statuses else next(iter(statuses), "down")

@@ -1,10 +1,11 @@
-"""RabbitMQ's definitions file: vhost, user, policies, queues and exchanges, from the variables.
+"""RabbitMQ's definitions file: by topology.yml and the variables.
 
-    python3 provisioning/rabbitmq/definitions.py VERSION > definitions.json
+    python3 -m provisioning.rabbitmq.definitions VERSION > definitions.json
 
-with the RABBITMQ_* variables in the environment. Uses the standard library alone, since it also
-runs on a machine that has nothing but the system's Python. The same input gives the same output,
-so that a second run changes nothing. https://www.rabbitmq.com/docs/definitions
+from the directory above, with the RABBITMQ_* variables in the environment. Services declare the
+same, but what is published before their first start must not be lost. Runs by the system's Python,
+with PyYAML. The same input gives the same output, so that a second run changes nothing.
+https://www.rabbitmq.com/docs/definitions
 """
 
 import base64
@@ -13,35 +14,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chassis.topology import Queue
+from chassis.topology_file import read_topology
+
 Definitions = dict[str, Any]
-DEAD_LETTERS = ".dlq"
-EXCHANGES = {
-    "customer_events": "fanout",
-    "order_events": "topic",
-    "inventory_events": "topic",
-    "billing_events": "topic",
-    "events": "topic",
-}
-# what a service's consumer gets of which exchange, besides what is put straight into the queue, as
-# the bills of orders are; it declares the same itself, but what is told before its first start must
-# not be lost
-INBOXES: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "order_bills": {},
-    "inventory_inbox": {"order_events": ("order.created", "order.cancelled", "order.completed")},
-    "orders_inbox": {
-        "inventory_events": ("stock.*",),
-        "billing_events": ("bill.voided",),
-        "customer_events": ("#",),
-    },
-    "billing_inbox": {"order_events": ("order.cancelled",)},
-    "mail_inbox": {"order_events": ("order.*",)},
-}
-# what the events API takes, for whoever connects later; the oldest go when nobody does. An event is
-# up to 256 KiB: by number alone the queue would fill any disk
-EVENTS, EVENTS_QUEUE, EVENTS_KEPT, EVENTS_BYTES_KEPT = "events", "events_queue", 1_000_000, 2**30
+DEAD_LETTERS, BILLS = ".dlq", "RABBITMQ_QUEUE"
 # by it a user that was ours is told from one that an administrator has added
 OUR_TAG = "crud-master"
 # the first version whose vhosts have a default queue type, and that limits deliveries by default
@@ -57,21 +37,29 @@ def definitions(variables: Mapping[str, str], version: str) -> Definitions:
     user, vhost = variables["RABBITMQ_USER"], variables["RABBITMQ_VHOST"]
     release = _release(version)
     consumed = consumed_queues(variables["RABBITMQ_QUEUE"])
-    queues = [*(name + end for name in consumed for end in ("", DEAD_LETTERS)), EVENTS_QUEUE]
+    topology = read_topology()
+    others = (queue.named(variables) for queue in unconsumed())
+    queues = [*(name + end for name in consumed for end in ("", DEAD_LETTERS)), *others]
     return {
         "users": [_user(user, variables["RABBITMQ_PASSWORD"])],
         "vhosts": [_vhost(vhost, release)],
         "permissions": [_permission(user, vhost)],
-        "policies": _policies(vhost, consumed, release),
+        "policies": _policies(vhost, variables, release),
         "queues": [_queue(vhost, name) for name in queues],
-        "exchanges": [_exchange(vhost, name, kind) for name, kind in EXCHANGES.items()],
-        "bindings": [_binding(vhost, *binding) for binding in _bindings()],
+        "exchanges": [_exchange(vhost, name, kind) for name, kind in topology.exchanges.items()],
+        "bindings": [_binding(vhost, *binding) for binding in _bindings(variables)],
     }
 
 
 def consumed_queues(queue: str) -> list[str]:
     """The queues that services consume, each with dead letters; `queue` is of clients' bills."""
-    return [queue, *INBOXES]
+    return [known.named({BILLS: queue}) for known in read_topology().consumed]
+
+
+def unconsumed() -> list[Queue]:
+    """The queues that no service consumes."""
+    topology = read_topology()
+    return [queue for queue in topology.queues if queue not in topology.consumed]
 
 
 def password_hash(user: str, password: str) -> str:
@@ -109,22 +97,37 @@ def _permission(user: str, vhost: str) -> Definitions:
     return {"user": user, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
 
 
-def _policies(vhost: str, consumed: Sequence[str], release: tuple[int, ...]) -> list[Definitions]:
+def _policies(
+    vhost: str, variables: Mapping[str, str], release: tuple[int, ...]
+) -> list[Definitions]:
     """One policy applies to a queue, that of the highest priority: each has all that it needs."""
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
-    bounds = {"max-length": EVENTS_KEPT, "max-length-bytes": EVENTS_BYTES_KEPT}
-    bounded = {**bounds, "overflow": "drop-head"}
-    chosen = [_dead_letters(vhost, queue, unlimited) for queue in consumed]
-    chosen.append(_policy(vhost, "newest-events", f"^{EVENTS_QUEUE}$", 10, bounded | unlimited))
+    consumed = read_topology().consumed
+    chosen = [_dead_letters(vhost, queue, variables, unlimited) for queue in consumed]
+    chosen += [_newest(vhost, queue, variables, unlimited) for queue in unconsumed() if queue.kept]
     if unlimited:
         chosen.append(_policy(vhost, "no-delivery-limit", ".*", 0, unlimited))
     return chosen
 
 
-def _dead_letters(vhost: str, queue: str, unlimited: Mapping[str, int]) -> Definitions:
-    name = f"dead-letters-of-{queue}" if queue in INBOXES else "dead-letters"
-    target = {"dead-letter-exchange": "", "dead-letter-routing-key": queue + DEAD_LETTERS}
-    return _policy(vhost, name, f"^{re.escape(queue)}$", 10, {**target, **unlimited})
+def _dead_letters(
+    vhost: str, queue: Queue, variables: Mapping[str, str], unlimited: Mapping[str, int]
+) -> Definitions:
+    called = queue.named(variables)
+    # a name that a variable can change must not leave a policy of the former name behind
+    name = "dead-letters" if queue.variable else f"dead-letters-of-{called}"
+    target = {"dead-letter-exchange": "", "dead-letter-routing-key": called + DEAD_LETTERS}
+    return _policy(vhost, name, f"^{re.escape(called)}$", 10, {**target, **unlimited})
+
+
+def _newest(
+    vhost: str, queue: Queue, variables: Mapping[str, str], unlimited: Mapping[str, int]
+) -> Definitions:
+    called, kept = queue.named(variables), queue.kept
+    bounds = {"max-length": kept.messages, "max-length-bytes": kept.bytes} if kept else {}
+    definition = {**bounds, "overflow": "drop-head", **unlimited}
+    name = f"newest-{queue.name.removesuffix('_queue')}"
+    return _policy(vhost, name, f"^{re.escape(called)}$", 10, definition)
 
 
 def _policy(
@@ -162,12 +165,11 @@ def _exchange(vhost: str, name: str, kind: str) -> Definitions:
     }
 
 
-def _bindings() -> Iterator[tuple[str, str, str]]:
+def _bindings(variables: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Exchange, queue and routing key of each binding."""
-    yield EVENTS, EVENTS_QUEUE, "#"
-    for queue, sources in INBOXES.items():
-        for exchange, keys in sources.items():
-            yield from ((exchange, queue, key) for key in keys)
+    for queue in read_topology().queues:
+        for exchange, key in queue.bindings:
+            yield exchange, queue.named(variables), key
 
 
 def _binding(vhost: str, exchange: str, queue: str, routing_key: str) -> Definitions:

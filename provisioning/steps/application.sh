@@ -19,7 +19,7 @@ write_variables() {
 
 release_files() {
   (cd "$source_root" &&
-    find chassis "$role" requirements.lock "${documents[@]}" -type f ! -path '*/__pycache__/*' | LC_ALL=C sort)
+    find chassis "$role" requirements.lock topology.yml "${documents[@]}" -type f ! -path '*/__pycache__/*' | LC_ALL=C sort)
 }
 
 # a release is named after its content

@@ -2,7 +2,7 @@
 # The distribution's packages: those of every role, and those that the role names.
 
 readonly packages_of_all=(
-  ca-certificates iproute2 logrotate nftables procps python3 python3-venv sudo
+  ca-certificates iproute2 logrotate nftables procps python3 python3-venv python3-yaml sudo
 )
 
 install_packages() {

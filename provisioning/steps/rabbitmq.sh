@@ -31,7 +31,7 @@ configure_rabbitmq() {
   printf '[rabbitmq_management].\n' | put_file "$rabbitmq/enabled_plugins" 644 root root
   sed "s/@RABBITMQ_PORT@/$RABBITMQ_PORT/; s/@RABBITMQ_MANAGEMENT_PORT@/$RABBITMQ_MANAGEMENT_PORT/" \
     "$provisioning/rabbitmq/rabbitmq.conf" | put_file "$rabbitmq/rabbitmq.conf" 644 root root
-  "$python" "$provisioning/rabbitmq/definitions.py" "$(rabbitmq_version)" |
+  (cd "$source_root" && "$python" -B -m provisioning.rabbitmq.definitions "$(rabbitmq_version)") |
     put_file "$rabbitmq/definitions.json" 640 root rabbitmq
 }
 

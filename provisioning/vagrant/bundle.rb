@@ -23,7 +23,7 @@ module CrudMaster
     found = Dir.glob("{chassis,#{role},provisioning}/**/*", base: root).sort
     found = found.select { |name| File.file?(File.join(root, name)) }
     found = found.reject { |name| name.match?(%r{/__pycache__/|\.pyc\z|\.tmp\z}) }
-    found + ["requirements.lock", *DOCUMENTS[role]]
+    found + ["requirements.lock", "topology.yml", *DOCUMENTS[role]]
   end
 
   def self.archive(root, names)

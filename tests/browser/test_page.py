@@ -95,7 +95,7 @@ def test_without_rabbitmq_it_lives_on_and_says_what_is_unknown(page: Page, stack
         page.wait_for(f'{BROKER} [data-part="status"]', "down")
         page.wait_for(f'{BILLS} [data-part="ready"]', "unknown")
         post_bill(stack)
-        page.wait_for('#outboxes [data-key="gateway-relay"] [data-part="backlog"]', "1")
+        page.wait_for('#outboxes [data-key$=" gateway-relay"] [data-part="backlog"]', "1")
     page.wait_for(f'{BILLS} [data-part="ready"]', "0", 60)
     page.wait_for("#summary", "Everything is up", 60)
 

@@ -16,6 +16,7 @@ MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "orders-vm", "gateway-
 COPIED = (
     "Vagrantfile",
     "requirements.lock",
+    "topology.yml",
     ".env.example",
     "openapi.yaml",
     "provisioning",

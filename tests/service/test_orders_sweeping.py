@@ -21,6 +21,7 @@ from billing.handlers.order_cancelled import REACTIONS as VOIDING
 from chassis.messaging.delivery import Delivery, Handler
 from chassis.messaging.event_handler import EventHandler
 from chassis.storage.database import Database
+from chassis.topology_file import read_topology
 from inventory import consumer as inventory_consumer
 from orders import consumer, earlier_sales, needs, sweeping
 from orders.__main__ import COMMANDS
@@ -33,7 +34,6 @@ from orders.queries import FoundOrder
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 from orders.transitions import Cause
-from provisioning.rabbitmq.definitions import INBOXES
 from tests.service.orders_api import ORDERS, create
 from tests.service.process import environment
 from tests.service.reservations import states, stocks
@@ -144,9 +144,9 @@ class Shop:
     def _queues_of(self, row: Any) -> list[str]:
         if not row.exchange:
             return [row.routing_key]
-        bound = {queue: sources.get(row.exchange, ()) for queue, sources in INBOXES.items()}
-        names = (row.routing_key, row.routing_key.partition(".")[0] + ".*", "#")
-        queues = [queue for queue, keys in bound.items() if set(names) & set(keys)]
+        keys = (row.routing_key, row.routing_key.partition(".")[0] + ".*", "#")
+        wanted = {(row.exchange, key) for key in keys}
+        queues = [q.name for q in read_topology().queues if wanted & set(q.bindings)]
         assert queues or not row.mandatory
         return queues
 

@@ -33,7 +33,7 @@ from gateway.auth import scopes, tokens
 from gateway.settings import AuthSettings, Settings
 from gateway.status import document, probe, probes
 from gateway.status import watcher as watch_module
-from gateway.status.platform import EVENTS_QUEUE, Machine, Process
+from gateway.status.platform import Machine, Process
 from gateway.status.queues import QueueWatch
 from gateway.status.watcher import Watch
 from orders.app import create_app as create_orders
@@ -124,7 +124,7 @@ def test_a_database_that_one_process_can_not_use_is_down(plant: Plant) -> None:
     )
     processes = (
         Process("orders-api", "127.0.0.1", lacking.port),
-        Process("orders-relay", "127.0.0.1", having.port),
+        Process("orders-relay", "127.0.0.1", having.port, kind="relay"),
     )
     plant.more = [Machine("orders-vm", "127.0.0.1", "a_db", processes)]
     shown = plant.machine("orders-vm")
@@ -248,6 +248,7 @@ def test_the_gateways_own_frozen_database_is_down_and_is_tried_once(
     monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 0.1)
     frozen = Frozen()
     plant.own, plant.more = [frozen], [machine("gateway-vm", "gateway", free_port())]
+    plant.own_key = plant.more[0].processes[0].key
     looks: set[str] = set()
 
     def is_down_four_times() -> bool:
@@ -482,7 +483,7 @@ def test_a_dead_queue_is_down_and_has_no_figures(
             )
             assert figures(with_broker) == (None, None, None, None)
             # nobody of ours consumes it, and so nobody knows better
-            assert status_of(with_broker, EVENTS_QUEUE)[0] == "down"
+            assert status_of(with_broker, "events_queue")[0] == "down"
             status = with_broker.watch.status()
             assert "queues" in status["unavailable"]
             assert status["rabbitmq"]["status"] == "up"
@@ -536,7 +537,8 @@ def test_a_frozen_broker_is_down_until_it_is_back(
 def test_an_outbox_is_what_its_relay_says_of_it_while_it_sees_its_database(plant: Plant) -> None:
     OUTBOX_BACKLOG.set(7)
     OUTBOX_LAG.set(1.5)
-    shown = {"process": "inventory-relay", "backlog": 7, "lag_seconds": 1.5}
+    place = {"process": "inventory-relay", "machine": "inventory-vm"}
+    shown = {**place, "backlog": 7, "lag_seconds": 1.5}
     assert plant.watch.status()["outboxes"] == [shown]
     plant.database.failure = "refused"
     unknown = shown | {"backlog": None, "lag_seconds": None}

@@ -67,13 +67,14 @@ class Plant:
         self.relay = Server(web.create_app("inventory-relay", ready=[self.database]))
         self.more: list[Machine] = []
         self.own: list[Check] = []
+        self.own_key: str | None = None
         self._watch: Watch | None = None
 
     @property
     def watch(self) -> Watch:
         """The watch, made when it is first wanted, over all machines of that moment."""
         if self._watch is None:
-            platform = Platform((self._machine(), *self.more))
+            platform = Platform((self._machine(), *self.more), ("events_queue",), self.own_key)
             places = Places(platform, self.broker, self.orders, self.billing, self.own)
             self._watch = Watch(places)
         return self._watch
@@ -109,7 +110,7 @@ class Plant:
     def _machine(self) -> Machine:
         processes = (
             Process("inventory-api", "127.0.0.1", self.api.port),
-            Process("inventory-relay", "127.0.0.1", self.relay.port),
+            Process("inventory-relay", "127.0.0.1", self.relay.port, kind="relay"),
         )
         return Machine("inventory-vm", "127.0.0.1", "movies_db", processes)
 
@@ -121,7 +122,8 @@ def nobody(name: str) -> Upstream:
 
 def machine(name: str, process: str, port: int, queues: tuple[str, ...] = ()) -> Machine:
     """A machine with one process."""
-    return Machine(name, "127.0.0.1", "a_db", (Process(process, "127.0.0.1", port, queues),))
+    kind = "consumer" if queues else "relay" if process.endswith("-relay") else "server"
+    return Machine(name, "127.0.0.1", "a_db", (Process(process, "127.0.0.1", port, queues, kind),))
 
 
 def watching() -> list[str]:

@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 import billing.events
 import inventory.consumer
@@ -171,12 +173,22 @@ def test_of_users_only_those_of_ours_that_are_no_longer_named_are_former_ones() 
     assert former_users(json.dumps(listing), "rabbitmq_user") == ["old name"]
 
 
-def test_the_script_for_former_users_runs_on_a_bare_python() -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> tuple[list[str], dict[str, str]]:
+    """How to run a module as on a machine: Python and PyYAML, and the variables for that."""
+    (tmp_path / "yaml").symlink_to(Path(yaml.__file__).parent)
+    return [sys.executable, "-B", "-S", "-m"], {"PYTHONPATH": str(tmp_path)}
+
+
+def test_the_script_for_former_users_runs_on_a_bare_python(
+    bare: tuple[list[str], dict[str, str]],
+) -> None:
+    python, environment = bare
     listing = json.dumps(definitions(VARIABLES, "4.0.5")["users"]).replace('"name"', '"user"')
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "provisioning.rabbitmq.former_users"],
+        [*python, "provisioning.rabbitmq.former_users"],
         cwd=CHECKOUT,
-        env={"RABBITMQ_USER": "new_user"},
+        env={**environment, "RABBITMQ_USER": "new_user"},
         input=listing,
         capture_output=True,
         text=True,
@@ -200,8 +212,14 @@ def test_a_missing_variable_is_named() -> None:
         definitions({k: v for k, v in VARIABLES.items() if k != "RABBITMQ_VHOST"}, "4.0.5")
 
 
-def test_the_script_runs_on_a_bare_python() -> None:
-    script = CHECKOUT / "provisioning" / "rabbitmq" / "definitions.py"
-    command = [sys.executable, "-I", "-S", str(script), "4.0.5"]
-    done = subprocess.run(command, env=VARIABLES, capture_output=True, text=True, check=True)
+def test_the_script_runs_on_a_bare_python(bare: tuple[list[str], dict[str, str]]) -> None:
+    python, environment = bare
+    done = subprocess.run(
+        [*python, "provisioning.rabbitmq.definitions", "4.0.5"],
+        cwd=CHECKOUT,
+        env=environment | VARIABLES,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert json.loads(done.stdout) == definitions(VARIABLES, "4.0.5")

@@ -13,8 +13,9 @@ import yaml
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
+import gateway.settings
 from chassis.messaging.batches import BatchProcessor
-from monitoring.targets import render
+from gateway.status.targets import render
 from orders.mail.sender import MAILS, Sender
 from tools.stack import variables
 from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES
@@ -56,17 +57,26 @@ def _described(metric: MetricWrapperBase) -> tuple[str, tuple[str, ...]]:
     return name, (said.type, *metric._labelnames)
 
 
+def found(monkeypatch: pytest.MonkeyPatch, place: str, **others: str) -> dict[str, str]:
+    """The targets by the processes' names, by the variables of a place and by others."""
+    for name, value in (PLACES[place] | others).items():
+        monkeypatch.setenv(name, value)
+    targets = json.loads(render(gateway.settings.load().platform))
+    return {target["labels"]["process"]: target["targets"][0] for target in targets}
+
+
 @pytest.mark.parametrize("place", PLACES)
-def test_the_targets_are_the_processes_at_their_addresses(place: str) -> None:
-    text = (HOME / f"{place}.json").read_text()
-    assert text == render(PLACES[place])
-    found = [target["labels"]["process"] for target in json.loads(text)]
-    assert found == [process.name for process in PROCESSES]
+def test_the_targets_are_the_processes_at_their_addresses(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    values = PLACES[place]
+    addresses = {p.name: values[f"{p.service.upper()}_VM_IP"] for p in PROCESSES}
+    wanted = {p.name: f"{addresses[p.name]}:{values[p.port_variable]}" for p in PROCESSES}
+    assert found(monkeypatch, place) == wanted
 
 
-def test_another_port_is_another_target() -> None:
-    first = json.loads(render(EXAMPLE | {"GATEWAY_PORT": "9000"}))[0]
-    assert first["targets"] == ["192.168.56.10:9000"]
+def test_another_port_is_another_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(monkeypatch, "machines", GATEWAY_PORT="9000")["gateway"] == "192.168.56.10:9000"
 
 
 def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:

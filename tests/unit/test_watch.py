@@ -14,7 +14,7 @@ from chassis.http import app as web
 from chassis.http.circuit_breaker import FAILURES, CircuitBreaker
 from chassis.settings import BrokerSettings
 from gateway.status import machines, ssh
-from gateway.status.platform import EVENTS_QUEUE, SERVICES, Machine, Platform, Process
+from gateway.status.platform import Machine, Platform, Process
 from gateway.status.probe import AwayError
 from gateway.status.probes import Found, Rounds
 from gateway.status.processes import Health
@@ -65,7 +65,7 @@ def test_every_machine_is_watched_with_its_database(settings: gateway.settings.S
 
 def test_every_queue_is_watched(settings: gateway.settings.Settings) -> None:
     assert set(watched_queues(settings.platform)) == queues(settings.broker)
-    assert EVENTS_QUEUE in queues(settings.broker)
+    assert settings.platform.others == ("events_queue",)
 
 
 def test_the_queue_of_the_bills_is_called_as_the_variable_says(
@@ -77,7 +77,7 @@ def test_the_queue_of_the_bills_is_called_as_the_variable_says(
 
 def test_on_loopback_addresses_it_is_a_stack(settings: gateway.settings.Settings) -> None:
     assert settings.platform.kind == "machines"
-    here = Platform(tuple(Machine(name, "127.0.0.14", "db", ()) for name in SERVICES))
+    here = Platform(tuple(Machine(name, "127.0.0.14", "db", ()) for name in ("one", "two")))
     assert here.kind == "stack"
 
 
@@ -172,7 +172,8 @@ def test_a_machine_is_up_if_its_ssh_server_or_a_process_answers(
 ) -> None:
     process = Process("orders-api", address, 8080)
     machine = Machine("orders-vm", address, "orders_db", (process,))
-    survey = NOTHING._replace(health=healths, ssh={"orders-vm": ssh_answers})
+    found = {process.key: healths["orders-api"]} if healths else {}
+    survey = NOTHING._replace(health=found, ssh={"orders-vm": ssh_answers})
     assert machines.shown(machine, survey)["status"] == status
 
 

@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from provisioning.rabbitmq.definitions import EXCHANGES
 from tools.drills.fault_context import Scene
-from tools.stack.layout import PROCESSES, SERVICES
+from tools.stack.layout import PROCESSES, SERVICES, TOPOLOGY
 
 Fault = Callable[[Scene], None]
 NAMES = tuple(process.name for process in PROCESSES)
@@ -103,7 +102,7 @@ def queues_dead(scene: Scene) -> None:
 
 def bindings_removed(scene: Scene) -> None:
     """Exchanges are deleted with all their bindings, again and again; relays make them anew."""
-    for exchange in itertools.cycle(scene.shuffled(tuple(EXCHANGES))):
+    for exchange in itertools.cycle(scene.shuffled(tuple(TOPOLOGY.exchanges))):
         scene.platform.delete_exchange(exchange)
         scene.note(f"{exchange} is deleted, with its bindings")
         if not scene.pause(0.2, 1):

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 import click
 
 from chassis import VERSION
-from provisioning.rabbitmq.definitions import EXCHANGES
 from tools.stack import commands
 from tools.stack.command_line import PASSED_ON, Documented, Known, Program, Words
-from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES
+from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES, TOPOLOGY
 from tools.stack.lock import alone
 from tools.stack.servers import data_directories
 from tools.stack.stack import Stack
@@ -129,7 +128,7 @@ def trace(identifier: str) -> int:
     cls=Documented, example="./stack events order_events --routing-key order.cancelled"
 )
 # not a name that must be known: somebody else may have made an exchange
-@click.argument("exchange", metavar="EXCHANGE", type=Words(lambda _before: EXCHANGES))
+@click.argument("exchange", metavar="EXCHANGE", type=Words(lambda _before: TOPOLOGY.exchanges))
 @click.option("--routing-key", default="#", metavar="KEY", help="Only these; # and * are patterns.")
 def events(exchange: str, routing_key: str) -> int:
     """Show the events of an exchange as they come, until Ctrl-C.

@@ -11,7 +11,7 @@ ENDINGS = (".py", ".js", ".mako", ".sql")
 
 
 def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
-    """A digest of the services' sources, the lock file, openapi.yaml and the variables' text."""
+    """A digest of the services' sources, what they read beside them, and the variables' text."""
     digest = hashlib.sha256(variables.encode())
     for path in _sources(checkout):
         digest.update(str(path.relative_to(checkout)).encode())
@@ -20,6 +20,6 @@ def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
 
 
 def _sources(checkout: Path) -> Iterator[Path]:
-    yield from (checkout / "requirements.lock", checkout / "openapi.yaml")
+    yield from (checkout / name for name in ("requirements.lock", "openapi.yaml", "topology.yml"))
     for package in PACKAGES:
         yield from sorted(p for p in (checkout / package).rglob("*") if p.suffix in ENDINGS)

@@ -8,7 +8,7 @@ import requests
 
 from tools.stack import port_allocation, processes, variables
 from tools.stack.console import Report, silent, step
-from tools.stack.layout import CHECKOUT, LOOPBACK, SERVICES, Process
+from tools.stack.layout import CHECKOUT, LOOPBACK, SERVICES, TOPOLOGY, Process
 from tools.stack.pm2 import Pm2, Result
 from tools.stack.servers import data_directories
 from tools.stack.servers.postgres import Postgres
@@ -51,7 +51,10 @@ class Stack:
         """The checkout's own stack as it was last started, whatever .env says by now."""
         home = data_directories.of_checkout(CHECKOUT)
         file = home / ENV_FILE
-        return cls(home, variables.parse(file)) if file.exists() else cls.of_checkout()
+        if not file.exists():
+            return cls.of_checkout()
+        # a process that topology.yml has got since then has no port there
+        return cls(home, TOPOLOGY.defaults() | variables.parse(file))
 
     def pm2(self, *arguments: str) -> Result:
         """Call PM2 as ./stack pm2 does; a failure is in the result's `returncode`."""

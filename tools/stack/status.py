@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from provisioning.rabbitmq.definitions import DEAD_LETTERS, EVENTS_QUEUE, consumed_queues
+from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues, unconsumed
 from provisioning.rabbitmq.former_queues import former_queues, warnings
 from provisioning.rabbitmq.queues import listing_path
 from tools.stack.console import duration, megabytes, state, table
@@ -83,10 +83,11 @@ def _state(server: Server) -> str:
 
 def _queue_rows(rabbitmq: RabbitMQ) -> list[Row]:
     consumed = consumed_queues(rabbitmq.queue)
+    others = [queue.name for queue in unconsumed()]
     if not rabbitmq.running():
-        return [(name, "unknown: RabbitMQ is down") for name in (*consumed, EVENTS_QUEUE)]
+        return [(name, "unknown: RabbitMQ is down") for name in (*consumed, *others)]
     dead = [name + DEAD_LETTERS for name in consumed]
-    depths = queue_depths(rabbitmq, [*consumed, EVENTS_QUEUE, *dead])
+    depths = queue_depths(rabbitmq, [*consumed, *others, *dead])
     depths |= {name: "dead" for name in rabbitmq.dead_queues() or () if name in depths}
     # of a queue that is as it should be one line is enough
     shown = {name: depth for name, depth in depths.items() if name not in dead or depth != "0"}

@@ -10,17 +10,26 @@ from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
 
+from chassis.topology import Role
 from tools.stack.errors import StackError
-from tools.stack.layout import CHECKOUT, LOOPBACK, PROCESSES, SERVICES, SWAGGER_UI
+from tools.stack.layout import (
+    CHECKOUT,
+    LOOPBACK,
+    PROCESSES,
+    SERVICES,
+    SWAGGER_UI,
+    TOPOLOGY,
+)
 
-# every service on an address of its own, as on machines; the gateway where people look for it
-ADDRESSES = {
-    "gateway": LOOPBACK,
-    "inventory": "127.0.0.11",
-    "billing": "127.0.0.12",
-    "customers": "127.0.0.13",
-    "orders": "127.0.0.14",
-}
+
+def _loopback(role: Role) -> str:
+    """An address of its own, as on machines; for the entrance that which people look at."""
+    first = TOPOLOGY.machines_of(role.name)[0]
+    last = first.address.default.rpartition(".")[2]
+    return LOOPBACK if role.entrance else f"127.0.0.{last}"
+
+
+ADDRESSES = {role.name: _loopback(role) for role in TOPOLOGY.roles if role.processes}
 PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
 PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
 # what the services' own settings take at most
@@ -68,20 +77,23 @@ def exposure(checkout: Path = CHECKOUT) -> str | None:
 
 
 def example(checkout: Path = CHECKOUT) -> Variables:
-    """What .env.example says, whatever the user's own .env does. Raises StackError."""
-    return parse(checkout / ".env.example")
+    """What .env.example says, whatever the user's own .env does. Raises StackError.
+
+    A port or an address that it lacks has the default of topology.yml.
+    """
+    return TOPOLOGY.defaults() | parse(checkout / ".env.example")
 
 
 def read(checkout: Path = CHECKOUT, environment: Mapping[str, str] = os.environ) -> Variables:
-    """What the file says, and .env.example where it lacks a line.
+    """What the file says, and .env.example or topology.yml where it lacks a line.
 
     A variable of the same name in the environment wins. Raises StackError naming what is unknown,
     empty or malformed.
     """
-    file, example = source(checkout), checkout / ".env.example"
+    file, text = source(checkout), (checkout / ".env.example").read_text()
     written = parse(file)
-    _check_known(written, example.read_text(), file.name)
-    values = parse(example) | written
+    _check_known(written, text, file.name)
+    values = example(checkout) | written
     names = [*values, *OPTIONAL]
     values |= {name: environment[name] for name in names if name in environment}
     _check(values)
@@ -109,8 +121,8 @@ def _line(binding: Binding) -> int:
 
 
 def _check_known(written: Variables, example: str, file: str) -> None:
-    known = re.findall(r"^(?:# )?([A-Z][A-Z_]*)=", example, re.MULTILINE)
-    if unknown := sorted(written.keys() - set(known)):
+    known = {*re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)}
+    if unknown := sorted(written.keys() - known - TOPOLOGY.defaults().keys()):
         names = ", ".join(unknown)
         raise StackError(f"{file} sets {names}, which .env.example does not know: mistyped?")
 
@@ -243,7 +255,8 @@ def resolve(
     """All variables of a stack on one machine.
 
     `addresses` has the address of each service, `ports` each port that differs from `values`, by
-    variable; `state` is where processes keep what they share.
+    variable; `state` is where processes keep what they share. Each role runs once, however many
+    machines have it.
     """
     machine = {"RABBITMQ_HOST": LOOPBACK, "STATE_DIR": str(state)}
     machine["SWAGGER_UI_DIR"] = str(SWAGGER_UI)
@@ -251,7 +264,11 @@ def resolve(
         prefix = service.upper()
         machine |= {f"{prefix}_VM_IP": address, f"{prefix}_BIND": address}
         machine[f"{prefix}_DB_HOST"] = LOOPBACK
-    return {**values, **machine, **{name: str(port) for name, port in ports.items()}}
+    further = {
+        m.address.name for role in TOPOLOGY.roles for m in TOPOLOGY.machines_of(role.name)[1:]
+    }
+    own = {name: value for name, value in values.items() if name not in further}
+    return {**own, **machine, **{name: str(port) for name, port in ports.items()}}
 
 
 def render(variables: Mapping[str, str]) -> str:

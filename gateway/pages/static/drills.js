@@ -2,7 +2,6 @@
 
 import { byId, make, setAttribute, setText } from './dom.js';
 
-const service = (machine) => machine.name.replace(/-vm$/, '');
 const names = (machine) => machine.processes.map((process) => process.name);
 const onMachine = (name, command) => `vagrant ssh ${name} -c '${command}'`;
 const pair = (of) => ({ stop: of('stop'), start: of('start') });
@@ -10,9 +9,9 @@ const pair = (of) => ({ stop: of('stop'), start: of('start') });
 const STACK = {
   machine: (machine) => pair((verb) => `./stack pm2 ${verb} ${[...new Set(names(machine))].join(' ')}`),
   process: (machine, process) => pair((verb) => `./stack pm2 ${verb} ${process.name}`),
-  database: (machine) => pair((verb) => `./stack server ${verb} postgresql-${service(machine)}`),
+  database: (machine) => pair((verb) => `./stack server ${verb} postgresql-${machine.role}`),
   rabbitmq: () => pair((verb) => `./stack server ${verb} rabbitmq`),
-  deadLetters: (verb) => `./stack run billing dlq ${verb}`,
+  deadLetters: (_machine, verb) => `./stack run billing dlq ${verb}`,
 };
 
 const MACHINES = {
@@ -20,7 +19,7 @@ const MACHINES = {
   process: (machine, process) => pair((verb) => onMachine(machine.name, `pm2 ${verb} ${process.name}`)),
   database: (machine) => pair((verb) => onMachine(machine.name, `sudo systemctl ${verb} postgresql`)),
   rabbitmq: (machine) => pair((verb) => onMachine(machine.name, `sudo systemctl ${verb} rabbitmq-server`)),
-  deadLetters: (verb) => onMachine('billing-vm', `crud-master billing dlq ${verb}`),
+  deadLetters: (machine, verb) => onMachine(machine, `crud-master billing dlq ${verb}`),
 };
 
 export const drillsOf = (platform) => (platform === 'machines' ? MACHINES : STACK);

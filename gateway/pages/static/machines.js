@@ -1,20 +1,16 @@
-// The picture: five machines with what runs on them, and the wires between them.
+// The picture: the machines with what runs on them, and the wires between them.
 
 import { byId, keyed, make, part, setAttribute, setText } from './dom.js';
 import { drillsOf, setDrills } from './drills.js';
 import { tone, words } from './states.js';
 import { milliseconds, percent, rate } from './text.js';
 
-const ORDER = ['inventory-vm', 'customers-vm', 'orders-vm', 'billing-vm'];
-const ENTRANCE = 'gateway-vm';
 const SAMPLES = 60;
 const samples = [];
 
 export function showMachines(status) {
-  const entrance = status.machines.filter((machine) => machine.name === ENTRANCE);
-  const others = status.machines.filter((machine) => machine.name !== ENTRANCE);
-  const rank = (machine) => (ORDER.indexOf(machine.name) + ORDER.length + 1) % (ORDER.length + 1);
-  others.sort((one, other) => rank(one) - rank(other));
+  const entrance = status.machines.filter((machine) => machine.entrance);
+  const others = status.machines.filter((machine) => !machine.entrance);
   const update = (element, machine) => showMachine(element, machine, status);
   keyed(byId('gateway'), entrance, (machine) => machine.name, createEntrance, update);
   keyed(byId('machines'), others, (machine) => machine.name, createColumn, update);
@@ -66,8 +62,7 @@ function runningOn(machine, status, drills) {
   const items = machine.processes.map((process) => ({
     ...process, key: `${process.name}:${process.port}`, drills: drills.process(machine, process),
   }));
-  const isHome = machine.name === 'billing-vm';
-  if (isHome && status.rabbitmq) {
+  if (status.rabbitmq && status.rabbitmq.machine === machine.name) {
     items.push({ ...status.rabbitmq, name: 'RabbitMQ', key: 'rabbitmq', drills: drills.rabbitmq(machine) });
   }
   if (machine.database) {
@@ -100,12 +95,12 @@ function showState(element, status) {
 }
 
 function wiresTo(machine, status) {
-  const service = machine.name.replace(/-vm$/, '');
-  const upstream = status.gateway?.upstreams?.find((item) => item.name === `${service}-api`);
+  const server = machine.processes.find((process) => process.kind === 'server');
+  const upstream = status.gateway?.upstreams?.find((item) => item.name === server?.name);
   const circuit = upstream?.circuit;
   const wires = [{ kind: 'HTTP', state: circuit, text: upstream ? `circuit ${words(circuit)}` : '' }];
-  if (machine.name === 'billing-vm') {
-    const state = status.rabbitmq?.status;
+  if (status.rabbitmq?.machine === machine.name) {
+    const state = status.rabbitmq.status;
     wires.push({ kind: 'AMQP', state, text: `broker ${words(state)}` });
   }
   return wires;

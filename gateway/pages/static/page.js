@@ -51,7 +51,7 @@ function showAway(reason, pause) {
   document.title = 'No answer · CRUD Master';
   setText(byId('summary'), 'The gateway does not answer');
   setAttribute(byId('summary'), 'data-tone', 'bad');
-  const machine = last?.machines.find(({ name }) => name === 'gateway-vm');
+  const machine = last?.machines.find(({ entrance }) => entrance);
   if (machine) {
     const { start } = drillsOf(last.platform).process(machine, { name: 'gateway' });
     setDrills(byId('away-drill'), { start }, 'start');

@@ -25,7 +25,8 @@ export function showQueues(status) {
   keyed(byId('queues'), status.queues ?? [], (queue) => queue.name, create, showQueue);
   setNote(byId('queues-note'), missing(status, 'queues', status.queues) ?? faults(status.queues));
   const { deadLetters } = drillsOf(status.platform);
-  const commands = { 'list dead letters': deadLetters('list'), 'requeue them': deadLetters('requeue --all') };
+  const billing = status.machines.find(({ role }) => role === 'billing')?.name;
+  const commands = { 'list dead letters': deadLetters(billing, 'list'), 'requeue them': deadLetters(billing, 'requeue --all') };
   setDrills(byId('queues-drills'), commands, null);
 }
 
@@ -51,7 +52,7 @@ function showQueue(element, queue) {
 
 export function showOutboxes(status) {
   const create = row(['th', 'process', 'mono'], ['td', 'backlog', 'number'], ['td', 'lag', 'number']);
-  keyed(byId('outboxes'), status.outboxes ?? [], (outbox) => outbox.process, create, showOutbox);
+  keyed(byId('outboxes'), status.outboxes ?? [], (outbox) => `${outbox.machine} ${outbox.process}`, create, showOutbox);
   setNote(byId('outboxes-note'), missing(status, 'outboxes', status.outboxes));
 }
 

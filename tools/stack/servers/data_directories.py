@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.stack.errors import StackError
-from tools.stack.layout import CHECKOUT
+from tools.stack.layout import CHECKOUT, SERVICES
 
 # a unix socket's path has at most 107 bytes; the longest that we make below a home
 SOCKET_PATH_LIMIT = 107
-LONGEST_SOCKET = "/postgresql/inventory/socket/.s.PGSQL.65535"
+LONGEST_SOCKET = f"/postgresql/{max(SERVICES, key=len)}/socket/.s.PGSQL.65535"
 
 
 @contextmanager

@@ -1,1 +1,0 @@
-"""What Prometheus needs to watch the processes, and to say when one needs somebody."""
