@@ -1,20 +1,18 @@
 """The tests in several processes: how many, and which ports are whose."""
 
 import os
-import re
-from pathlib import Path
+
+import psutil
 
 from tools.stack import ports
 
 # that each process may need for servers and a stack, in bytes
 MEMORY = 3 * 1024**3
-_AVAILABLE = re.compile(r"MemAvailable: +(\d+) kB")
 
 
 def processes() -> int:
     """How many there may be: one more than cores, since tests wait a lot, if memory suffices."""
-    said = _AVAILABLE.search(Path("/proc/meminfo").read_text())
-    available = int(said[1]) * 1024 if said else 0
+    available = psutil.virtual_memory().available
     return max(1, min((os.cpu_count() or 1) + 1, available // MEMORY))
 
 

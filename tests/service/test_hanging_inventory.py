@@ -56,8 +56,7 @@ def orders(
 @contextmanager
 def frozen(served: Served) -> Iterator[None]:
     """Freeze a server and its workers for a block."""
-    master = served.process.pid
-    family = [master, *(pid for pid in processes.pids() if processes.parent(pid) == master)]
+    family = processes.family(served.process.pid)
     processes.freeze(family)
     try:
         yield

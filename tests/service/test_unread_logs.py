@@ -32,7 +32,7 @@ def _status(served: Served, path: str = "/live") -> int:
 
 
 def _workers(served: Served) -> set[int]:
-    return {pid for pid in processes.pids() if processes.parent(pid) == served.process.pid}
+    return set(processes.family(served.process.pid)[1:])
 
 
 def test_requests_are_answered_though_nobody_reads_the_log(full: Served) -> None:

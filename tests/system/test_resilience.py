@@ -158,7 +158,7 @@ def test_two_consumers_at_once_record_each_bill_once(bills: Bills, stack: Stack)
 
 def test_of_a_killed_gateway_no_old_worker_goes_on_serving(bills: Bills, stack: Stack) -> None:
     master = pid(stack, "gateway")
-    workers = [child for child in processes.pids() if processes.parent(child) == master]
+    workers = processes.family(master)[1:]
     assert len(workers) == 2
     os.kill(master, signal.SIGKILL)
     wait_until(lambda: not any(map(processes.alive, workers)), 15, "the old workers to end")

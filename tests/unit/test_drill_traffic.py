@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tools.drills.targets import process_lookup
 from tools.drills.targets.network import drops, redirection
 from tools.drills.workload import crowd as crowds
 from tools.drills.workload.client import Client
@@ -205,12 +204,12 @@ def test_rules_name_both_ways_of_one_address_alone() -> None:
 def test_a_family_is_a_process_and_all_below_it() -> None:
     async def family() -> tuple[list[int], int]:
         child = await asyncio.create_subprocess_exec("sh", "-c", "sleep 60 & wait")
-        wait_until(lambda: len(process_lookup.family(child.pid)) == 2, 10, "a grandchild")
-        found = process_lookup.family(child.pid)
+        wait_until(lambda: len(processes.family(child.pid)) == 2, 10, "a grandchild")
+        found = processes.family(child.pid)
         processes.signal_all(found, signal.SIGKILL)
         await child.wait()
         return found, child.pid
 
     found, child = asyncio.run(family())
     assert found[0] == child
-    assert process_lookup.family(0) == []
+    assert processes.family(0) == []

@@ -16,16 +16,6 @@ from tools.stack.layout import CHECKOUT
 from tools.stack.variables import ADDRESSES, PORTS, Variables, read, resolve
 from tools.stack.waiting import wait_until
 
-TABLE = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
-   1: 0100007F:1F90 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
-   2: 0100007F:11F9 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
-   3: 0B00007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4714 1
-   4: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4715 1
-   5: 0000000000000000FFFF00000100007F:1F90 0:0 0A 00000000:00000000 00:00000000 00000000 0 0 4716 1
-"""
-
 
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
@@ -43,9 +33,49 @@ def values() -> Variables:
     return read(CHECKOUT, {})
 
 
-def test_only_the_sockets_that_listen_on_the_address_and_the_port_are_found() -> None:
-    found = list(ports.listening_inodes(TABLE, 8080, "127.0.0.1"))
-    assert found == ["4711", "4715", "4716"]
+@pytest.mark.parametrize(
+    ("family", "address"),
+    [
+        (socket.AF_INET, "127.0.0.1"),
+        (socket.AF_INET, "0.0.0.0"),
+        (socket.AF_INET6, "::ffff:127.0.0.1"),
+        (socket.AF_INET6, "::"),
+    ],
+)
+def test_who_listens_on_an_address_or_on_all_of_them_holds_its_port(
+    family: socket.AddressFamily, address: str
+) -> None:
+    with socket.socket(family) as listening:
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind((address, 0))
+        listening.listen()
+        assert ports.holders(listening.getsockname()[1]) == [os.getpid()]
+
+
+def test_who_listens_on_another_address_or_only_talks_holds_no_port() -> None:
+    with (
+        socket.create_server(("127.0.0.11", 0)) as other,
+        socket.create_connection(other.getsockname()[:2]) as client,
+    ):
+        assert ports.holders(other.getsockname()[1]) == []
+        assert ports.holders(other.getsockname()[1], "127.0.0.11") == [os.getpid()]
+        assert ports.holders(client.getsockname()[1], client.getsockname()[0]) == []
+
+
+def test_each_process_that_shares_a_port_is_a_holder(server: socket.socket) -> None:
+    port = server.getsockname()[1]
+    serve = (
+        "import socket, sys; s = socket.socket(); "
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1); "
+        "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", serve, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert ports.holders(port) == sorted([os.getpid(), other.pid])
+        other.communicate(b"\n")
 
 
 def test_a_shared_port_that_is_listened_on_is_not_free(server: socket.socket) -> None:

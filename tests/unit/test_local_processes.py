@@ -1,4 +1,4 @@
-"""What belongs to a stack and runs, by /proc and pid files."""
+"""What belongs to a stack and runs, by psutil and pid files."""
 
 import os
 import signal
@@ -136,3 +136,31 @@ def test_a_process_that_has_ended_is_as_good_as_frozen() -> None:
         wait_until(lambda: not processes.alive(child.pid), SECONDS, "the child to end")
         processes.freeze([child.pid])
     processes.freeze([child.pid])
+
+
+def test_all_processes_of_one_pm2_are_found_wherever_they_work_and_frozen_ones_too(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = ({"PM2_HOME": str(tmp_path / name), "PATH": os.defpath} for name in "ab")
+    with (
+        subprocess.Popen(["sleep", "60"], env=ours, cwd="/") as one,
+        subprocess.Popen(["sleep", "60"], env=ours, cwd=tmp_path) as frozen,
+        subprocess.Popen(["sleep", "60"], env=theirs, cwd=tmp_path) as other,
+    ):
+        try:
+            processes.freeze([frozen.pid])
+            assert processes.started_by_pm2(tmp_path / "a") == sorted([one.pid, frozen.pid])
+            assert processes.within(tmp_path) == sorted([frozen.pid, other.pid])
+        finally:
+            for child in (one, frozen, other):
+                child.kill()
+    assert processes.started_by_pm2(tmp_path / "a") == []
+
+
+def test_a_directory_that_was_removed_is_still_named(tmp_path: Path) -> None:
+    removed = tmp_path / "removed"
+    removed.mkdir()
+    with subprocess.Popen(["sleep", "60"], cwd=removed) as child:
+        removed.rmdir()
+        assert processes.directory(child.pid) == removed
+        child.kill()

@@ -4,14 +4,14 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 from tools.stack import processes
 from tools.stack.stack import Stack
 
 GENERATOR = "load generator"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
@@ -88,7 +88,6 @@ def _name(pid: int) -> str:
 
 
 def _busy_seconds() -> float:
-    """How long all cores together have been busy; see proc_stat(5)."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    user, nice, system, _idle, _waiting, hard, soft, _stolen = map(int, fields)
-    return (user + nice + system + hard + soft) / _TICKS
+    """How long all cores together have been busy."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)

@@ -4,10 +4,10 @@ import itertools
 import os
 import random
 import socket
-import sys
 from collections.abc import Collection, Iterator
 from functools import cache
-from pathlib import Path
+
+import psutil
 
 from tools.stack import processes
 from tools.stack.errors import StackError
@@ -17,9 +17,6 @@ FREE_PORTS = "FREE_PORTS"
 """Variable that says where free ports are looked for, so that runs side by side share none."""
 # below the range that outgoing connections take their ports from
 DEFAULT = "15000-31999"
-LISTEN = "0A"
-# ::ffff:0:0/96 in words of the machine's byte order
-MAPPED = "0" * 16 + ("FFFF0000" if sys.byteorder == "little" else "0000FFFF")
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -80,49 +77,19 @@ def holders(port: int, host: str = "127.0.0.1") -> list[int]:
     """The process ids that listen on `host`:`port`, as far as this user may see them.
 
     One that listens on all addresses is among them; one on another address of the machine is not.
+    Of processes that share one socket, as a server's parent and its workers do, one is named.
     """
-    inodes = set(listening_inodes(_tables(), port, host))
-    return [pid for pid in processes.pids() if inodes & set(_sockets(pid))]
+    addresses = (host, f"::ffff:{host}", "0.0.0.0", "::")
+    places = {(address, port) for address in addresses}
+    found = (
+        entry.pid
+        for entry in psutil.net_connections("tcp")
+        if entry.status == psutil.CONN_LISTEN and entry.laddr in places
+    )
+    return sorted({pid for pid in found if pid is not None})
 
 
 def holder(port: int, host: str = "127.0.0.1") -> str:
     """Who listens on `host`:`port`, in words: its name and process id where they can be seen."""
     found = holders(port, host)
     return f"{processes.name(found[0])} (pid {found[0]})" if found else "another process"
-
-
-def _tables() -> str:
-    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-    return "".join(table.read_text() for table in tables if table.exists())
-
-
-def listening_inodes(table: str, port: int, host: str) -> Iterator[str]:
-    """The socket inodes that listen on `host`:`port`, in the format of /proc/net/tcp and tcp6."""
-    places = {f"{address}:{port:04X}" for address in _addresses(host)}
-    for fields in map(str.split, table.splitlines()):
-        if len(fields) > 9 and fields[3] == LISTEN and fields[1] in places:
-            yield fields[9]
-
-
-def _addresses(host: str) -> list[str]:
-    """How the kernel writes `host`, the same address as IPv6, and all addresses."""
-    own = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}"
-    return [own, MAPPED + own, "0" * 8, "0" * 32]
-
-
-def _sockets(pid: int) -> Iterator[str]:
-    try:
-        descriptors = list(os.scandir(f"/proc/{pid}/fd"))
-    except OSError:
-        return
-    for descriptor in descriptors:
-        target = _target(descriptor.path)
-        if target.startswith("socket:["):
-            yield target[8:-1]
-
-
-def _target(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""

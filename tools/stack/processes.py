@@ -1,87 +1,86 @@
-"""What /proc tells about processes; one that has ended, or is not ours to see, reads as nothing."""
+"""What psutil says of processes; one that has ended, or is not ours to see, reads as nothing."""
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import psutil
 
 from tools.stack.waiting import wait_until
 
-PROC = Path("/proc")
-GONE = " (deleted)"
-ENDED = ([b"Z"], [b"X"])
+ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+FROZEN = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 FREEZE_SECONDS = 10.0
-TICKS = os.sysconf("SC_CLK_TCK")
+ValueT = TypeVar("ValueT")
 
 
-def _read(pid: int, name: str) -> bytes:
+def _read(pid: int, value: Callable[[psutil.Process], ValueT], otherwise: ValueT) -> ValueT:
     try:
-        return (PROC / str(pid) / name).read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return b""
-
-
-def pids() -> Iterator[int]:
-    """Every process id, this process's own included."""
-    return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
-
-
-def _fields(pid: int, name: str = "stat") -> list[bytes]:
-    """What stands behind the program's name in stat, the state first (proc_pid_stat(5))."""
-    return _read(pid, name).rpartition(b")")[2].split()
+        return value(psutil.Process(pid))
+    except psutil.Error:
+        return otherwise
 
 
 def alive(pid: int) -> bool:
     """Whether the process runs; a zombie that nobody has reaped does not."""
-    return _fields(pid)[:1] not in ([], *ENDED)
+    return _state(pid) not in ENDED
+
+
+def _state(pid: int) -> str:
+    return _read(pid, psutil.Process.status, psutil.STATUS_DEAD)
 
 
 def parent(pid: int) -> int:
     """The parent's process id, 0 if there is none."""
-    fields = _fields(pid)
-    return int(fields[1]) if fields else 0
+    return _read(pid, psutil.Process.ppid, 0)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it; none if there is no such process."""
+    return _read(pid, lambda top: [pid, *(p.pid for p in top.children(recursive=True))], [])
 
 
 def name(pid: int) -> str:
-    """The program's name, at most 15 characters, as ps shows it."""
-    return _read(pid, "comm").decode(errors="replace").strip()
+    """The program's name."""
+    return _read(pid, psutil.Process.name, "")
 
 
 def command(pid: int) -> str:
     """The command line, its words separated by blanks."""
-    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+    return " ".join(_read(pid, psutil.Process.cmdline, [])).strip()
 
 
 def environment(pid: int) -> dict[str, str]:
     """The environment that the process was started with."""
-    entries = _read(pid, "environ").decode(errors="replace").split("\0")
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    return _read(pid, psutil.Process.environ, {})
 
 
 def directory(pid: int) -> Path | None:
     """The working directory; one that was removed meanwhile is still named."""
-    try:
-        return Path(os.readlink(PROC / str(pid) / "cwd").removesuffix(GONE))
-    except OSError:
-        return None
+    found = _read(pid, psutil.Process.cwd, "")
+    return Path(found) if found else None
+
+
+def _running(wanted: Callable[[int], bool]) -> list[int]:
+    return [pid for pid in psutil.pids() if wanted(pid) and alive(pid)]
 
 
 def working_in(place: Path) -> list[int]:
     """The running processes whose working directory is `place` itself."""
-    return [pid for pid in pids() if directory(pid) == place and alive(pid)]
+    return _running(lambda pid: directory(pid) == place)
 
 
 def within(home: Path) -> list[int]:
     """The running processes whose working directory is `home` or lies below it."""
-    found = ((pid, directory(pid)) for pid in pids())
-    return [p for p, cwd in found if cwd and cwd.is_relative_to(home) and alive(p)]
+    return _running(lambda pid: (directory(pid) or Path()).is_relative_to(home))
 
 
 def started_by_pm2(home: Path) -> list[int]:
     """The running processes that belong to the PM2 at home in `home`, itself included."""
-    found = ((pid, environment(pid).get("PM2_HOME")) for pid in pids())
-    return [pid for pid, theirs in found if theirs == str(home) and alive(pid)]
+    return _running(lambda pid: environment(pid).get("PM2_HOME") == str(home))
 
 
 def signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
@@ -111,23 +110,17 @@ def thaw(pids: Iterable[int]) -> None:
 
 def _stopped(pid: int) -> bool:
     """Whether no thread runs, or may; one that has ended runs no more."""
-    try:
-        threads = os.listdir(PROC / str(pid) / "task")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    states = (_fields(pid, f"task/{thread}/stat")[:1] for thread in threads)
-    return all(state in ([], *ENDED, [b"T"], [b"t"]) for state in states)
+    nothing: list[int] = []
+    threads = _read(pid, lambda process: [thread.id for thread in process.threads()], nothing)
+    # the kernel shows a thread as it shows a process, under the thread's own number
+    return all(_state(thread) in (*ENDED, *FROZEN) for thread in threads)
 
 
 def pss(pid: int) -> int:
     """Proportional set size in bytes: private memory plus a fair share of what is shared."""
-    for line in _read(pid, "smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return _read(pid, lambda process: process.memory_full_info().pss, 0)
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time in seconds of the process and of its children that have ended (proc_pid_stat(5))."""
-    fields = _fields(pid)
-    return sum(map(int, fields[11:15])) / TICKS
+    """CPU time in seconds of the process and of its children that have ended."""
+    return _read(pid, lambda process: sum(process.cpu_times()[:4]), 0.0)

@@ -59,7 +59,7 @@ def ratios(figures: list[Figure]) -> list[Ratio]:
 @contextmanager
 def _hanging(stage: Stage) -> Iterator[None]:
     """Have clients ask for customers, who do not answer."""
-    pids = process_lookup.family(process_lookup.pid(stage.stack, PROCESS))
+    pids = processes.family(process_lookup.pid(stage.stack, PROCESS))
     try:
         processes.freeze(pids)
         with wrk.beside(stage.stack.url, BESIDE, CLIENTS_BESIDE):

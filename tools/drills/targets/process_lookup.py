@@ -1,4 +1,4 @@
-"""Processes of PM2's, found by /proc: a call of PM2 takes a second, in which much can happen."""
+"""Processes of PM2, found without it: a call of PM2 takes a second, in which much can happen."""
 
 import signal
 
@@ -19,12 +19,3 @@ def kill(stack: Stack, name: str) -> None:
     """Kill -9 a process, as soon as it runs. Raises StackError if it does not within 30 s."""
     wait_until(lambda: pid(stack, name) > 0, 30, f"{name} to run")
     processes.signal_all([pid(stack, name)], signal.SIGKILL)
-
-
-def family(master: int) -> list[int]:
-    """A process and all below it."""
-    parents = {child: processes.parent(child) for child in processes.pids()}
-    found = [master] if master else []
-    for member in found:
-        found += [child for child, parent in parents.items() if parent == member]
-    return found

@@ -59,11 +59,11 @@ class StackPlatform(StackSource):
 
     def freeze_process(self, name: str) -> None:
         """SIGSTOP a process and its children."""
-        processes.freeze(process_lookup.family(process_lookup.pid(self.stack, name)))
+        processes.freeze(processes.family(process_lookup.pid(self.stack, name)))
 
     def thaw_process(self, name: str) -> None:
         """SIGCONT what was frozen."""
-        processes.thaw(process_lookup.family(process_lookup.pid(self.stack, name)))
+        processes.thaw(processes.family(process_lookup.pid(self.stack, name)))
 
     def freeze_pm2(self) -> None:
         """SIGSTOP PM2 itself; its processes run on."""

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg2
 
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
-from tools.drills.targets import process_lookup
 from tools.drills.targets.platform import Row, as_json
 from tools.stack import processes
 from tools.stack.errors import StackError
@@ -36,7 +35,7 @@ class StackSource:
         """Processes that were started by PM2, and belong to it no more."""
         pm2 = self.stack.process_manager
         started = pm2.pids()
-        own = process_lookup.family(pm2.daemon() or 0)
+        own = processes.family(pm2.daemon() or 0)
         strays = [pid for pid in started if pid not in own]
         return [f"{processes.environment(pid).get('name')} ({pid})" for pid in strays]
 
