@@ -1,6 +1,6 @@
 """A time line as SVG: accepted and recorded, what waits in queues, and the fault as a band.
 
-This computes where everything is; report/page.html draws it.
+This computes where everything is; page.html draws it.
 """
 
 from collections.abc import Callable, Iterator, Sequence

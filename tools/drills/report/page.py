@@ -13,7 +13,7 @@ from tools.drills.workload.load import Load
 def render(results: Sequence[Result], load: Load) -> str:
     """The page, as HTML; what is inserted is escaped."""
     environment = Environment(
-        loader=PackageLoader("tools.drills", "report"),
+        loader=PackageLoader("tools.drills.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
