@@ -1,6 +1,8 @@
 """One service at a time, on real PostgreSQL and RabbitMQ."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -8,7 +10,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
@@ -40,6 +41,7 @@ from orders.mail.settings import MailSettings
 from orders.settings import Settings as OrdersSettings
 from tests.conftest import DATABASES, PASSWORD
 from tests.service.raw_upstream import RawUpstream
+from tests.support.emptying import emptying
 from tools.stack.ports import free_port
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
@@ -47,6 +49,7 @@ from tools.stack.servers.rabbitmq import RabbitMQ
 SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
 NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
 _numbers = count()
+Emptied = Callable[..., AbstractContextManager[Database]]
 
 
 def port() -> PortSettings:
@@ -102,33 +105,49 @@ def broker_settings(rabbitmq: RabbitMQ) -> BrokerSettings:
     )
 
 
-def emptied(settings: DatabaseSettings, *tables: str) -> Iterator[Database]:
-    """Lend a database whose tables are empty."""
-    database = Database(settings, connections=4)
-    with database.read() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY"))
-    yield database
-    database.close()
+@pytest.fixture(scope="session")
+def emptied(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Emptied]:
+    """Lend a service's database whose tables are empty.
+
+    The connection that empties them is kept: to connect takes longer.
+    """
+    with ExitStack() as kept:
+
+        @cache
+        def cleaner(service: str) -> Database:
+            return kept.enter_context(closing(Database(database_settings(service), connections=1)))
+
+        @contextmanager
+        def lend(service: str, *tables: str) -> Iterator[Database]:
+            with cleaner(service).read() as connection:
+                connection.exec_driver_sql(emptying(tables))
+            with closing(Database(database_settings(service), connections=4)) as database:
+                yield database
+
+        yield lend
 
 
 @pytest.fixture
-def movies_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+def movies_db(emptied: Emptied) -> Iterator[Database]:
     """Inventory's database, empty."""
     tables = ("movies", "products", "reservations", "reservation_lines", "outbox", "inbox")
-    yield from emptied(database_settings("inventory"), *tables, "idempotency_keys")
+    with emptied("inventory", *tables, "idempotency_keys") as database:
+        yield database
 
 
 @pytest.fixture
-def billing_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+def billing_db(emptied: Emptied) -> Iterator[Database]:
     """Billing's database, empty."""
-    yield from emptied(database_settings("billing"), "orders", "voided_bills", "outbox", "inbox")
+    with emptied("billing", "orders", "voided_bills", "outbox", "inbox") as database:
+        yield database
 
 
 @pytest.fixture
-def gateway_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+def gateway_db(emptied: Emptied) -> Iterator[Database]:
     """The gateway's database, empty."""
     tables = ("outbox", "events", "idempotency_keys", "tokens")
-    yield from emptied(database_settings("gateway"), *tables)
+    with emptied("gateway", *tables) as database:
+        yield database
 
 
 def settings_of_gateway(
@@ -196,9 +215,10 @@ def billing(billing_settings: BillingSettings) -> FlaskClient:
 
 
 @pytest.fixture
-def customers_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+def customers_db(emptied: Emptied) -> Iterator[Database]:
     """The database of customers, empty."""
-    yield from emptied(database_settings("customers"), "customers", "outbox", "idempotency_keys")
+    with emptied("customers", "customers", "outbox", "idempotency_keys") as database:
+        yield database
 
 
 @pytest.fixture
@@ -212,11 +232,12 @@ def customers(
 
 
 @pytest.fixture
-def orders_db(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+def orders_db(emptied: Emptied) -> Iterator[Database]:
     """The database of orders, empty."""
     own = ("orders", "order_lines", "order_history", "deleted_orders", "unconfirmed_sales")
     shared = ("outbox", "inbox", "idempotency_keys")
-    yield from emptied(database_settings("orders"), *own, *shared, "customers", "mails")
+    with emptied("orders", *own, *shared, "customers", "mails") as database:
+        yield database
 
 
 def settings_of_orders(
