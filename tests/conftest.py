@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
 from chassis import logs
 from chassis.storage import database
-from tests import side_by_side
+from tests.support import side_by_side
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home
 from tools.stack.servers.postgres import Postgres
@@ -54,7 +55,14 @@ side_by_side.take_own_ports()
 
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` starts."""
-    return side_by_side.processes()
+    return side_by_side.processes(psutil.virtual_memory().available)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> side_by_side.Scheduling | None:
+    """What shares the files out among the processes, with `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    return side_by_side.Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -69,14 +69,14 @@ def test_a_server_killed_in_the_middle_of_many_orders_costs_none(
     orders.make_product(SCARCE)
     killed = stack.servers()[server]
     with orders.traffic():
-        orders.wait_for_placed(30)
+        orders.wait_for_placed(15)
         killed.kill()
         killed.start()
-        orders.wait_for_placed(30)
+        orders.wait_for_placed(15)
     orders.wait_until_settled()
 
 
-def test_each_process_killed_in_the_middle_of_hundreds_of_orders_costs_none(
+def test_each_process_killed_in_the_middle_of_many_orders_costs_none(
     stack: Stack,
     orders: Orders,
 ) -> None:
@@ -88,9 +88,9 @@ def test_each_process_killed_in_the_middle_of_hundreds_of_orders_costs_none(
     orders.make_product(SCARCE)
     with orders.traffic():
         for victim in victims:
-            orders.wait_for_placed(chance.randrange(20, 50))
+            orders.wait_for_placed(chance.randrange(5, 15))
             kill(stack, victim)
-        orders.wait_for_placed(100)
+        orders.wait_for_placed(20)
     orders.wait_until_settled()
     ends = {row.status for row in orders.rows()}
     assert ends == {"completed", "cancelled"}
@@ -107,7 +107,7 @@ def test_two_of_each_worker_at_once_do_everything_once(
         stack.process_manager.call("scale", worker, "2")
     try:
         with orders.traffic():
-            orders.wait_for_placed(200)
+            orders.wait_for_placed(60)
         orders.wait_until_settled()
     finally:
         for worker in workers:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import own_ports
+from tests.support.side_by_side import own_ports
 from tools.stack import port_allocation, ports
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT

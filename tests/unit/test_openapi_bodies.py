@@ -121,26 +121,24 @@ MOVES: list[object] = [
     *({"status": status} for status in STATES),
     *({"status": "pending", "reason": "x"}, {"state": "pending"}, {}, [], ["pending"], True),
 ]
-BODIES = [
-    *(("NewCustomer", body) for body in CUSTOMERS),
-    *(("CustomerChange", body) for body in CUSTOMERS),
-    *(("NewProduct", body) for body in PRODUCTS),
-    *(("ProductChange", body) for body in PRODUCTS),
-    *(("StockChange", body) for body in STOCK),
-    *(("NewOrder", body) for body in ORDERS),
-    *(("OrderChange", body) for body in ORDER_CHANGES),
-    *(("StatusChange", body) for body in MOVES),
-    *(("NewMovie", body) for body in MOVIES),
-    *(("MovieChange", body) for body in MOVIES),
-    *(("NewBill", body) for body in BILLS),
-]
+BODIES: dict[str, list[object]] = {
+    **dict.fromkeys(("NewCustomer", "CustomerChange"), CUSTOMERS),
+    **dict.fromkeys(("NewProduct", "ProductChange"), PRODUCTS),
+    **dict.fromkeys(("NewMovie", "MovieChange"), MOVIES),
+    "StockChange": STOCK,
+    "NewOrder": ORDERS,
+    "OrderChange": ORDER_CHANGES,
+    "StatusChange": MOVES,
+    "NewBill": BILLS,
+}
 
 
-def is_documented(name: str, body: object) -> bool:
-    """Whether a body fits a schema of the document."""
+def fitting(name: str) -> Callable[[object], bool]:
+    """What tells whether a body fits a schema of the document."""
     document = openapi.raw()
     schema = openapi.resolved(document["components"]["schemas"][name], document)
-    return bool(openapi.validator(schema).is_valid(body))
+    validator = openapi.validator(schema)
+    return lambda body: bool(validator.is_valid(body))
 
 
 def is_taken(name: str, body: object) -> bool:
@@ -152,6 +150,12 @@ def is_taken(name: str, body: object) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("name", "body"), BODIES, ids=lambda value: f"{value}"[:60])
-def test_the_document_takes_the_bodies_that_the_code_takes(name: str, body: object) -> None:
-    assert is_documented(name, body) == is_taken(name, body)
+def test_each_schema_has_bodies_to_try() -> None:
+    assert BODIES.keys() == READERS.keys()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_document_takes_the_bodies_that_the_code_takes(name: str) -> None:
+    is_documented = fitting(name)
+    wrong = [body for body in BODIES[name] if is_documented(body) != is_taken(name, body)]
+    assert wrong == []
