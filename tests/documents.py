@@ -54,7 +54,7 @@ def _steps(lines: Sequence[str], first: int) -> Iterator[Step]:
     begin = first
     for number, line in enumerate([*lines, ""], first):
         is_answer = bool(command) and line.startswith(ANSWER)
-        if answer and not is_answer or command and not line:
+        if (answer and not is_answer) or (command and not line):
             yield Step(begin, "\n".join(command), answer)
             command, answer = [], []
         if is_answer:

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ READS = re.compile(
 PATIENCE = 60.0
 # its exit status says whether all is up, which in a drill it is not
 MAY_FAIL = "./stack status"
-# the tutorial asks for no answer that curl takes for transient (503, 504); a busy machine gives some
+# a busy machine answers with 503 or 504 now and then, of which the tutorial wants none
 PATIENT = 'curl() { command curl --retry 10 --retry-delay 1 "$@"; }'
 
 
