@@ -33,7 +33,12 @@ def _ports(value: object) -> int | str:
     return int(parts[0]) if len(parts) == 1 else ",".join(parts)
 
 
-Ports = Annotated[int | str, BeforeValidator(_ports)]
+Ports = Annotated[
+    int | str,
+    BeforeValidator(_ports),
+    Field(description="1 to 65535, or one for each host, separated by commas"),
+]
+Address = Annotated[str, Field(description="an address")]
 Days = Annotated[int, Field(ge=1, le=3650)]
 Rows = Annotated[int, Field(ge=1, le=10_000_000)]
 
@@ -52,7 +57,7 @@ class DatabaseSettings(Group):
         port: for all hosts, or one for each, separated by commas.
     """
 
-    host: str = "localhost"
+    host: Annotated[str, Field(description="a host, or a list")] = "localhost"
     port: Ports = 5432
     name: str
     user: str
@@ -83,7 +88,7 @@ class DatabaseSettings(Group):
 class BrokerSettings(Group):
     """RabbitMQ: where it is and as whom to log in."""
 
-    host: str
+    host: Annotated[str, Field(description="a host")]
     port: Port = 5672
     user: str
     password: SecretStr
@@ -98,7 +103,7 @@ class BrokerSettings(Group):
 class ServerSettings(Group):
     """Where an HTTP process listens, and with how many processes and threads."""
 
-    bind: str = "0.0.0.0"
+    bind: Address = "0.0.0.0"
     workers: int = Field(2, ge=1, le=64)
     threads: int = Field(16, ge=1, le=256)
 
@@ -106,7 +111,7 @@ class ServerSettings(Group):
 class AddressSettings(Group):
     """The address of the machine that a service runs on."""
 
-    vm_ip: str
+    vm_ip: Address
 
 
 class PortSettings(Group):

@@ -71,10 +71,20 @@ class AuthSettings(Group):
         api_token: allows everything; None, without the variable, if there is no such token.
     """
 
-    auth_protected: Annotated[frozenset[str], NoDecode, BeforeValidator(_classes)] = frozenset(
-        ["orders"]
-    )
-    api_token: Annotated[SecretStr, AfterValidator(_strong)] | None = None
+    auth_protected: Annotated[
+        frozenset[str],
+        NoDecode,
+        BeforeValidator(_classes),
+        Field(description=f"`all`, `none`, or a list of {', '.join(f'`{c}`' for c in CLASSES)}"),
+    ] = frozenset(["orders"])
+    api_token: (
+        Annotated[
+            SecretStr,
+            AfterValidator(_strong),
+            Field(description="a secret of 8 to 512 visible ASCII characters"),
+        ]
+        | None
+    ) = None
 
 
 class DocsSettings(Group):

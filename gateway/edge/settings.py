@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import limits
 from limits import RateLimitItem
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
@@ -62,7 +62,11 @@ def _hosts(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-RateLimit = Annotated[str, AfterValidator(_limit)]
+RateLimit = Annotated[
+    str,
+    AfterValidator(_limit),
+    Field(description="NUMBER`/second`, `/minute`, `/hour` or `/day`; or `none`"),
+]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
@@ -79,9 +83,15 @@ class EdgeSettings(Group):
 
     rate_limit_reads: RateLimit = "600000/minute"
     rate_limit_writes: RateLimit = "300000/minute"
-    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
-    cors_origins: Annotated[Words, AfterValidator(_origins)] = ()
-    allowed_hosts: Annotated[Words, AfterValidator(_hosts)] = ()
+    trusted_proxies: Annotated[
+        Words, AfterValidator(_networks), Field(description="a list of addresses and networks")
+    ] = ()
+    cors_origins: Annotated[
+        Words, AfterValidator(_origins), Field(description="a list of origins, or `*`")
+    ] = ()
+    allowed_hosts: Annotated[
+        Words, AfterValidator(_hosts), Field(description="a list of names, without ports")
+    ] = ()
 
     @property
     def reads(self) -> RateLimitItem | None:

@@ -50,12 +50,14 @@ class MailSettings(Group):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True)
 
-    smtp_host: str = ""
+    smtp_host: Annotated[str, Field(description="a host")] = ""
     smtp_port: Port | None = None
     smtp_tls: Literal["none", "starttls", "tls"] = "none"
     smtp_user: str = ""
     smtp_password: SecretStr = SecretStr("")
-    mail_from: Annotated[str, BeforeValidator(_sender)] = "orders@localhost"
+    mail_from: Annotated[
+        str, BeforeValidator(_sender), Field(description="one address, with or without a name")
+    ] = "orders@localhost"
     mail_dir: Path = Field(default_factory=lambda: read(ProcessSettings).state_dir / "mail")
 
     @property

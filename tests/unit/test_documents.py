@@ -13,7 +13,6 @@ from tools.stack.layout import CHECKOUT, PROCESSES
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").glob("*.md")]
 README_LINES = 160
-EXAMPLE = (CHECKOUT / ".env.example").read_text()
 STACK = (CHECKOUT / "stack").read_text()
 ALERTS = yaml.safe_load((CHECKOUT / "monitoring" / "alerts.yml").read_text())
 
@@ -85,14 +84,3 @@ def test_monitoring_has_every_alert() -> None:
 def test_the_changelog_begins_with_what_is_unreleased_and_has_the_version() -> None:
     headings = re.findall(r"^## \[(.+?)\]", text_of("CHANGELOG.md"), re.MULTILINE)
     assert headings[:2] == ["Unreleased", VERSION]
-
-
-def written(comment: str) -> dict[str, str]:
-    """The lines NAME=value of .env.example that begin with `comment`."""
-    return dict(re.findall(rf"^{comment}([A-Z][A-Z_]*)=(.*)$", EXAMPLE, re.MULTILINE))
-
-
-def test_configuration_has_the_variables_and_defaults_of_the_example() -> None:
-    parts = text_of("docs/configuration.md").split("| --- | --- | --- |")[1:]
-    tables = [dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", part, re.MULTILINE)) for part in parts]
-    assert tables == [written(""), written("# ")]

@@ -1,0 +1,99 @@
+"""docs/configuration.md: a table for each section of .env.example, between two marks."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from tools.configuration import example
+from tools.configuration.example import Variable
+from tools.configuration.readers import Reading, readings
+from tools.stack.layout import CHECKOUT, SERVICES
+
+FILE = CHECKOUT / "docs" / "configuration.md"
+BEGIN, END = "<!-- variables -->", "<!-- end of variables -->"
+HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --- | --- | --- |"
+VAGRANTFILE = CHECKOUT / "Vagrantfile"
+UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+KINDS = {
+    "boolean": "`true`, `false`",
+    "path": "a path",
+    "password": "a secret",
+    "string": "text",
+}
+# what no service asks for
+FOR_PROVISIONING = ("RABBITMQ_MANAGEMENT_PORT",)
+
+
+def renewed(text: str) -> str:
+    """The document with tables made anew. Raises ValueError if it lacks the marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"{FILE.name} lacks {BEGIN} or {END}")
+    return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
+
+
+def tables() -> str:
+    """A heading and a table for each section."""
+    variables = list(example.variables(example.FILE.read_text(encoding="utf-8")))
+    known = readings(variables)
+    sections = groupby(variables, lambda variable: variable.section)
+    return "".join(f"## {title}\n\n{_table(group, known)}\n" for title, group in sections)
+
+
+def _table(variables: Iterable[Variable], known: Mapping[str, Reading]) -> str:
+    rows = (_row(variable, known.get(variable.name, Reading())) for variable in variables)
+    return "\n".join([HEAD, *rows, ""])
+
+
+def _row(variable: Variable, reading: Reading) -> str:
+    cells = (
+        f"`{variable.name}`",
+        _default(variable, reading.schema),
+        _values(variable.name, reading.schema),
+        variable.meaning,
+        ", ".join(_readers(variable.name, reading)),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _default(variable: Variable, schema: Mapping[str, Any]) -> str:
+    """What holds without a .env; for a variable without a value the default of the settings."""
+    if variable.is_set:
+        return f"`{variable.value}`"
+    default = schema.get("default")
+    if default in (None, "", []):
+        return f"none, such as `{variable.value}`"
+    # the directory for temporary files is not everywhere the same
+    return f"`{variable.value if schema.get('format') == 'path' else default}`"
+
+
+def _values(name: str, schema: Mapping[str, Any]) -> str:
+    """Which values are allowed, with their unit."""
+    if not schema and name.endswith("_PORT"):
+        schema = PORT
+    inner = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
+    unit = next((f"{word}, " for end, word in UNITS.items() if name.endswith(end)), "")
+    return unit + str(schema.get("description") or inner.get("description") or _kind(inner))
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "exclusiveMinimum" in schema:
+        return f"above {schema['exclusiveMinimum']:g}, at most {schema['maximum']:,g}"
+    if "minimum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}"
+    return KINDS[schema.get("format") or schema.get("type") or "string"]
+
+
+def _readers(name: str, reading: Reading) -> Iterator[str]:
+    if len(reading.services) == len(SERVICES):
+        yield "every service"
+    else:
+        yield from reading.services
+    if name.endswith("_VM_IP") or f'"{name}"' in VAGRANTFILE.read_text(encoding="utf-8"):
+        yield "`vagrant up`"
+    if name in FOR_PROVISIONING:
+        yield "`./stack` and provisioning"
