@@ -7,8 +7,13 @@ from pathlib import Path
 from tools.stack import port_allocation, variables
 from tools.stack.layout import CHECKOUT, INSTALLED
 
-# what ./stack up would install again
-SHARED = ("bin", "venv", "pm2", "swagger-ui")
+# what ./stack up would install again: directories of .stack, and the lock files they are made from
+SHARED = {
+    "venv": "requirements.lock",
+    "pm2": "provisioning/pm2/package-lock.json",
+    "swagger-ui": "provisioning/swagger-ui/package-lock.json",
+}
+STAMP = 'source provisioning/lib/python.sh; stamp_of "$1"'
 LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", "__pycache__", ".*_cache")
 
 
@@ -19,8 +24,9 @@ class Checkout:
         self.home = home / "crud-master"
         shutil.copytree(CHECKOUT, self.home, ignore=LEFT_OUT)
         (self.home / ".stack").mkdir()
-        for name in SHARED:
-            (self.home / ".stack" / name).symlink_to(INSTALLED / name)
+        (self.home / ".stack" / "bin").symlink_to(INSTALLED / "bin")
+        for name, lock in SHARED.items():
+            self._share(name, self.home / lock)
         example, chosen = variables.example(), port_allocation.choose_private()
         own = {name: str(port) for name, port in chosen.items() if name in example}
         env = self.home / ".env"
@@ -28,6 +34,17 @@ class Checkout:
         env.chmod(0o600)
         names = ("GATEWAY_PORT", "RABBITMQ_MANAGEMENT_PORT", "BILLING_CONSUMER_PORT")
         self.ports = {example[name]: own[name] for name in names}
+
+    def _share(self, name: str, lock: Path) -> None:
+        """Link to what is installed; the stamp is the copy's own, since it names the lock file."""
+        directory = self.home / ".stack" / name
+        directory.mkdir()
+        for path in (INSTALLED / name).iterdir():
+            if "installed" not in path.name:
+                (directory / path.name).symlink_to(path)
+        stamp = directory / (f"{lock.name}.installed" if name == "venv" else "installed")
+        command = ["bash", "-c", STAMP, "bash", str(lock)]
+        stamp.write_bytes(subprocess.check_output(command, cwd=self.home))
 
     def stack(self, *words: str, seconds: float) -> str:
         """Run ./stack, and return what it says. Raises if it fails."""

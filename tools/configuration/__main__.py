@@ -2,15 +2,24 @@
 
 import sys
 
+import click
+
 from tools.configuration.document import FILE, renewed
+from tools.stack.command_line import Documented
+from tools.stack.console import say
+from tools.stack.errors import StackError
 
 
-def main() -> int:
-    """Write the document."""
-    FILE.write_text(renewed(FILE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{FILE.name} has the variables of .env.example.\n")
-    return 0
+@click.command(cls=Documented, example="./stack configuration")
+def configuration() -> None:
+    """Write the tables of docs/configuration.md anew, from .env.example and the settings."""
+    try:
+        text = renewed(FILE.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StackError(str(error)) from None
+    FILE.write_text(text, encoding="utf-8")
+    say(f"{FILE.name} is made anew from .env.example.")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    configuration.main(sys.argv[1:], prog_name="./stack configuration")

@@ -68,7 +68,7 @@ def _noted(service: str, found: dict[str, Reading]) -> Iterator[None]:
                 reading.services += [] if service in reading.services else [service]
         original(group, **values)
 
-    Group.__init__ = fill  # type: ignore[method-assign]
+    Group.__init__ = fill  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

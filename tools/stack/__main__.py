@@ -21,13 +21,14 @@ SECTIONS = {
     "Look": ["logs", "trace", "events", "memory", "psql"],
     "Fill": ["seed", "import"],
     "Break and mend": ["pm2", "server", "run", "drill"],
-    "Develop": ["test", "bench", "postman", "install", "completion"],
+    "Develop": ["test", "bench", "postman", "configuration", "install", "completion"],
 }
 # what is not declared here; by name, since nothing of ./stack imports the benchmark
 ELSEWHERE = {
     "drill": "tools.drills.command:drill",
     "bench": "tools.bench.__main__:bench",
     "postman": "tools.postman.__main__:postman",
+    "configuration": "tools.configuration.__main__:configuration",
 }
 SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
 PM2_CALLS = ("list", "stop", "start", "restart", "scale", "logs", "monit", "describe")
