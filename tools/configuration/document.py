@@ -15,14 +15,19 @@ HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --
 VAGRANTFILE = CHECKOUT / "Vagrantfile"
 UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+OF_STACK = {"PORT_OFFSET": {"type": "integer"}}
 KINDS = {
+    "integer": "a whole number",
     "boolean": "`true`, `false`",
     "path": "a path",
     "password": "a secret",
     "string": "text",
 }
 # what no service asks for
-FOR_PROVISIONING = ("RABBITMQ_MANAGEMENT_PORT",)
+OTHERS = {
+    "RABBITMQ_MANAGEMENT_PORT": "`./stack` and provisioning",
+    "PORT_OFFSET": "`./stack`",
+}
 
 
 def renewed(text: str) -> str:
@@ -71,8 +76,7 @@ def _default(variable: Variable, schema: Mapping[str, Any]) -> str:
 
 def _values(name: str, schema: Mapping[str, Any]) -> str:
     """Which values are allowed, with their unit."""
-    if not schema and name.endswith("_PORT"):
-        schema = PORT
+    schema = schema or OF_STACK.get(name, PORT if name.endswith("_PORT") else {})
     inner = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
     unit = next((f"{word}, " for end, word in UNITS.items() if name.endswith(end)), "")
     return unit + str(schema.get("description") or inner.get("description") or _kind(inner))
@@ -95,5 +99,5 @@ def _readers(name: str, reading: Reading) -> Iterator[str]:
         yield from reading.services
     if name.endswith("_VM_IP") or f'"{name}"' in VAGRANTFILE.read_text(encoding="utf-8"):
         yield "`vagrant up`"
-    if name in FOR_PROVISIONING:
-        yield "`./stack` and provisioning"
+    if name in OTHERS:
+        yield OTHERS[name]
