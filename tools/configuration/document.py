@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import Any
 
 from tools.configuration import example
 from tools.configuration.example import Variable
-from tools.configuration.readers import Reading, readings
+from tools.configuration.readers import Reading, Schema, readings
 from tools.stack.layout import CHECKOUT, SERVICES
 
 FILE = CHECKOUT / "docs" / "configuration.md"
@@ -14,8 +13,8 @@ BEGIN, END = "<!-- variables -->", "<!-- end of variables -->"
 HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --- | --- | --- |"
 VAGRANTFILE = CHECKOUT / "Vagrantfile"
 UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
-PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
-OF_STACK = {"PORT_OFFSET": {"type": "integer"}}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+OF_STACK: dict[str, Schema] = {"PORT_OFFSET": {"type": "integer"}}
 KINDS = {
     "integer": "a whole number",
     "boolean": "`true`, `false`",
@@ -63,7 +62,7 @@ def _row(variable: Variable, reading: Reading) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _default(variable: Variable, schema: Mapping[str, Any]) -> str:
+def _default(variable: Variable, schema: Schema) -> str:
     """What holds without a .env; for a variable without a value the default of the settings."""
     if variable.is_set:
         return f"`{variable.value}`"
@@ -74,7 +73,7 @@ def _default(variable: Variable, schema: Mapping[str, Any]) -> str:
     return f"`{variable.value if schema.get('format') == 'path' else default}`"
 
 
-def _values(name: str, schema: Mapping[str, Any]) -> str:
+def _values(name: str, schema: Schema) -> str:
     """Which values are allowed, with their unit."""
     schema = schema or OF_STACK.get(name, PORT if name.endswith("_PORT") else {})
     inner = next((s for s in schema.get("anyOf", []) if s.get("type") != "null"), schema)
@@ -82,7 +81,7 @@ def _values(name: str, schema: Mapping[str, Any]) -> str:
     return unit + str(schema.get("description") or inner.get("description") or _kind(inner))
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _kind(schema: Schema) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "exclusiveMinimum" in schema:
