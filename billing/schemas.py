@@ -5,9 +5,9 @@ from uuid import UUID
 
 from pydantic import StringConstraints, TypeAdapter
 
-from chassis.http.paging import Limit
 from chassis.messaging.event_handler import EventData
 from chassis.schema.fields import NO_NUL, Count, Money, Reference, Schema, text
+from chassis.schema.paging import Limit
 
 MessageId = Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
 MESSAGE_ID: TypeAdapter[str] = TypeAdapter(MessageId)

@@ -5,17 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from pika.exceptions import AMQPConnectionError, AMQPError
 from sqlalchemy.exc import OperationalError
 
 from chassis.errors import SettingsError, first_line
-from chassis.messaging import topology
 from chassis.printable import escaped
-from chassis.settings import BrokerSettings
 
 # how libpq begins a sentence about a connection that it does not get
 _CONNECTING = re.compile(r'connection to server at "(.+?)"(?: \(.+?\))?, port (\d+) failed: (.*)')
-_STARTS = "./stack up starts it; on a machine, sudo systemctl start {unit}"
+STARTS = "./stack up starts it; on a machine, sudo systemctl start {unit}"
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -66,17 +63,5 @@ def database_failure(error: OperationalError) -> str:
     host, port, why = found.groups()
     if why.startswith("FATAL:"):
         return f"the database at {host}:{port} refuses: {why.removeprefix('FATAL:').strip()}"
-    starts = _STARTS.format(unit="postgresql")
+    starts = STARTS.format(unit="postgresql")
     return f"the database does not answer at {host}:{port} ({why.lower()}): {starts}"
-
-
-def broker_failure(error: AMQPError, settings: BrokerSettings) -> str:
-    """Say in one sentence why a command gets nothing from RabbitMQ, and what to do."""
-    reason = topology.reason(error)
-    if not isinstance(error, AMQPConnectionError):
-        return f"RabbitMQ refuses: {reason}"
-    down = topology.why_down(reason, settings)
-    if down != topology.DOWN:
-        return down
-    starts = _STARTS.format(unit="rabbitmq-server")
-    return f"RabbitMQ does not answer at {settings.host}:{settings.port} ({reason}): {starts}"

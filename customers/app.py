@@ -9,6 +9,7 @@ from chassis.outbox import table as outbox
 from chassis.outbox.synchronous import Strict
 from chassis.storage.database import Database
 from customers.customers import Customers
+from customers.events import TOPOLOGY
 from customers.routes import customer_routes
 from customers.settings import Settings
 
@@ -31,3 +32,14 @@ def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
         routes=[customer_routes(name, customers) for name in ("customers", "clients")],
         keys=KeyedPosts(database, {"clients": "customers"}),
     )
+
+
+def create_publisher(settings: Settings, name: str) -> Publisher:
+    """Start a publisher that declares the exchange and its binding when it connects.
+
+    Its `publish` waits as long as a synchronous change may.
+    """
+    timeout = settings.events.event_publish_timeout_seconds
+    publisher = Publisher(settings.broker, name, TOPOLOGY, timeout)
+    publisher.start()
+    return publisher

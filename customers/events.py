@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.messaging.cloudevents import event
-from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Binding, Exchange, Message, Queue, Topology
-from customers.settings import Settings
+from chassis.messaging.message import Message
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 
 EXCHANGE = Exchange("customer_events", "fanout")
 _ORDERS_INBOX = "orders_inbox"
@@ -26,14 +25,3 @@ def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Mess
     """
     data = {**{name: customer[name] for name in _DATA}, "version": version}
     return event(EXCHANGE.name, type, SOURCE, data)
-
-
-def create_publisher(settings: Settings, name: str) -> Publisher:
-    """Start a publisher that finds the exchange and its binding there, or makes them.
-
-    Its `publish` waits as long as a strict change may.
-    """
-    timeout = settings.events.event_publish_timeout_seconds
-    publisher = Publisher(settings.broker, name, TOPOLOGY, timeout)
-    publisher.start()
-    return publisher

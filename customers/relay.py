@@ -2,8 +2,8 @@
 
 import threading
 
-from chassis.http import idempotency
 from chassis.outbox import relay
+from chassis.storage import idempotency_keys
 from customers.events import TOPOLOGY
 from customers.settings import Settings
 
@@ -12,4 +12,4 @@ PROCESS = "customers-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
-    relay.run(PROCESS, settings, TOPOLOGY, stop, [idempotency.EXPIRY])
+    relay.run(PROCESS, settings, TOPOLOGY, stop, [idempotency_keys.EXPIRY])

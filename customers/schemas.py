@@ -7,8 +7,8 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from chassis.http.paging import Page
 from chassis.schema.fields import STRIPPED, Schema, SearchText, Title, text
+from chassis.schema.paging import Page
 
 MAX_LOCAL_PART = 64  # RFC 5321, section 4.5.3.1.1
 _LONGEST_PHONE = 32

@@ -1,8 +1,7 @@
 """What granian's workers load."""
 
 from chassis.http import server
-from customers.app import PROCESS, create_app
-from customers.events import create_publisher
+from customers.app import PROCESS, create_app, create_publisher
 from customers.settings import load
 
 server.become_worker(PROCESS)

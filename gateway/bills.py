@@ -4,8 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message, MessagePublisher
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database
 
@@ -16,7 +15,7 @@ logger = logging.getLogger(__name__)
 class BillDesk:
     """Takes bills for the queue."""
 
-    publisher: Publisher
+    publisher: MessagePublisher
     database: Database
 
     def take(self, message: Message) -> str:

@@ -15,7 +15,7 @@ from chassis.errors import (
     UpstreamTimeoutError,
 )
 from chassis.http import caller as identity
-from chassis.http import paging
+from chassis.http import links
 from chassis.http.upstream import Answer, Call, UpstreamClient
 from chassis.schema.decoding import decode
 
@@ -83,7 +83,7 @@ class Inquiry:
         while page is not None:
             answer = self._call(upstream, page, until)
             rows += as_list(_found(upstream, answer))
-            page = paging.following(answer.headers.get("Link"))
+            page = links.next_target(answer.headers.get("Link"))
         return read(rows)
 
 

@@ -2,8 +2,8 @@
 
 import threading
 
-from chassis.http import idempotency
 from chassis.outbox import relay
+from chassis.storage import idempotency_keys
 from gateway import events
 from gateway.app import bill_topology
 from gateway.settings import Settings
@@ -14,6 +14,5 @@ PROCESS = "gateway-relay"
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
     topology = [*bill_topology(settings), *events.TOPOLOGY]
-    relay.run(
-        PROCESS, settings, topology, stop, [idempotency.EXPIRY, events.expiry(settings.retention)]
-    )
+    expiries = [idempotency_keys.EXPIRY, events.expiry(settings.retention)]
+    relay.run(PROCESS, settings, topology, stop, expiries)

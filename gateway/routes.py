@@ -11,7 +11,7 @@ from chassis import trace
 from chassis.http import idempotency
 from chassis.http import request as parsing
 from chassis.http.upstream import Answer
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
 from gateway.bills import BillDesk

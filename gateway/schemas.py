@@ -1,7 +1,7 @@
 """What the gateway accepts itself."""
 
-from chassis.http.paging import Page
 from chassis.schema.fields import Count, Flag, Money, Reference, Schema, Slug
+from chassis.schema.paging import Page
 from chassis.schema.timestamps import QueryMoment
 
 

@@ -2,9 +2,8 @@
 
 import threading
 
-from chassis.http import idempotency
 from chassis.outbox import relay
-from chassis.storage import inbox
+from chassis.storage import idempotency_keys, inbox
 from inventory import stock
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
@@ -15,5 +14,5 @@ PROCESS = "inventory-relay"
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete what has served its time."""
     retention = settings.retention
-    expiries = [idempotency.EXPIRY, inbox.expiry(retention), *stock.expiries(retention)]
+    expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), *stock.expiries(retention)]
     relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

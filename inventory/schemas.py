@@ -13,7 +13,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from chassis.http.paging import Page
 from chassis.schema.fields import (
     MAX_INTEGER,
     BigInt,
@@ -25,6 +24,7 @@ from chassis.schema.fields import (
     Title,
     whole_number,
 )
+from chassis.schema.paging import Page
 
 
 def _not_zero(value: int) -> int:

@@ -13,9 +13,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 from chassis.errors import ConflictError
-from chassis.http.idempotency import KEPT
 from chassis.preconditions import Check
 from chassis.storage.database import Database
+from chassis.storage.idempotency_keys import RETENTION
 from orders import deleted_orders, queries
 from orders import status as states
 from orders.events import announce
@@ -168,7 +168,7 @@ def _forget(connection: Connection, request_key: UUID | None) -> None:
     if request_key is None:
         return
     old = update(Order).where(
-        Order.request_key == request_key, Order.created_at < func.now() - KEPT
+        Order.request_key == request_key, Order.created_at < func.now() - RETENTION
     )
     connection.execute(old.values(request_key=None))
 

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
 from chassis.errors import NotFoundError
-from chassis.http.idempotency import KEPT
 from chassis.storage.database import streamed
+from chassis.storage.idempotency_keys import RETENTION
 from orders.models import Order, OrderChange, OrderLine
 
 FoundOrder = dict[str, Any]
@@ -98,7 +98,7 @@ def get_by_order_id(connection: Connection, order_id: str) -> FoundOrder:
 
 def of_request(connection: Connection, request_key: UUID) -> FoundOrder | None:
     """Return the order that a request with this key has made, if one has before it expired."""
-    fresh = Order.created_at >= func.now() - KEPT
+    fresh = Order.created_at >= func.now() - RETENTION
     made = select(*_ORDER).where(Order.request_key == request_key, fresh)
     found = _with_items(connection, made)
     return found[0] if found else None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from chassis import trace
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders import participants
 from orders.events import aggregate, order_event

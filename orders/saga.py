@@ -15,7 +15,7 @@ from sqlalchemy import Connection, case, func, update
 from chassis import trace
 from chassis.json import encode
 from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders import deleted_orders, queries
 from orders.events import aggregate

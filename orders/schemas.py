@@ -8,8 +8,8 @@ from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_
 from pydantic_core import PydanticCustomError
 
 from chassis.errors import FieldError, InvalidError
-from chassis.http.paging import Page
 from chassis.schema.fields import BigInt, Money, Schema, ShortReference, whole_number
+from chassis.schema.paging import Page
 from chassis.schema.timestamps import QueryMoment
 from chassis.schema.validation import validated
 from orders.pricing import MAX_QUANTITY

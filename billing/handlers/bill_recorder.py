@@ -13,9 +13,9 @@ from billing.events import bill_recorded, told_to_orders
 from billing.schemas import BillMessage
 from chassis import trace
 from chassis.errors import InvalidError, MalformedJsonError
-from chassis.messaging.amqp_tables import is_text
 from chassis.messaging.delivery import Delivery, RejectedError
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
+from chassis.messaging.short_strings import is_text
 from chassis.outbox import table as outbox
 from chassis.schema.decoding import decode
 from chassis.schema.validation import validated

@@ -3,6 +3,7 @@
 from flask import g
 
 from chassis.http import caller
+from chassis.http.request import caller_name
 
 
 def this_request() -> None:
@@ -12,5 +13,5 @@ def this_request() -> None:
 
 def if_watched() -> None:
     """Do not log it if it is the gateway's own, as it watches the platform."""
-    if caller.caller() == caller.WATCH:
+    if caller_name() == caller.WATCH:
         this_request()

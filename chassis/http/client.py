@@ -18,7 +18,7 @@ from chassis.errors import (
     UnavailableError,
     UpstreamError,
 )
-from chassis.http import paging
+from chassis.http import links
 from chassis.http.upstream import Answer, Call, UpstreamClient
 from chassis.schema.decoding import decode
 from chassis.settings import Upstream
@@ -89,7 +89,7 @@ class ServiceClient:
     def _page(self, target: str, seconds: float | None = None) -> tuple[list[Any], str | None]:
         """Return a page's rows, and the target of the next one."""
         answer = self._call(target, seconds)
-        page, following = self._content(answer), paging.following(answer.headers.get("Link"))
+        page, following = self._content(answer), links.next_target(answer.headers.get("Link"))
         if not isinstance(page, list):
             raise UpstreamError(f"{self.name} has not answered with a list.")
         if following == target:

@@ -15,20 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from flask import Response, g, request
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
-    DateTime,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    Uuid,
     and_,
     delete,
     func,
@@ -36,18 +28,17 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import UpdateBase
 
 from chassis.errors import ConflictError, FieldError, InvalidError
 from chassis.http import problems
 from chassis.http.request import whole_body
 from chassis.storage.database import Database, is_outage
-from chassis.storage.retention import Expiry
+from chassis.storage.idempotency_keys import RETENTION, RequestKey, keys
 
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
-KEPT, CLAIM = timedelta(hours=24), timedelta(seconds=60)
-EXPIRY = Expiry("idempotency_keys", "claimed_at", KEPT)
+CLAIM = timedelta(seconds=60)
 LONGEST = 512 * 1024
 """Bytes of an answer's body that are kept; of a longer one only the status and the headers are."""
 # a comma is what the server puts between the lines of a repeated header
@@ -58,45 +49,12 @@ _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 _IN_PROGRESS = "A request with this Idempotency-Key is still in progress."
 logger = logging.getLogger(__name__)
 
-keys = Table(
-    "idempotency_keys",
-    MetaData(),
-    Column("caller", Text, primary_key=True),
-    Column("route", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("body_hash", LargeBinary, nullable=False),
-    Column("claim", Uuid, nullable=False),
-    Column("claimed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("status", Integer),
-    Column("headers", JSONB(none_as_null=True)),
-    Column("body", LargeBinary),
-)
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key as its caller gave it; keys of two callers or routes never meet."""
-
-    caller: str
-    route: str
-    key: str
-    body_hash: bytes
-
-    @property
-    def message_id(self) -> UUID:
-        """The id of the message that this request causes, the same at each repetition.
-
-        The body is part of it, so that a key used again after a day names another message.
-        """
-        parts = (self.caller, self.route, self.key, self.body_hash.hex())
-        return uuid5(NAMESPACE_URL, "\n".join(parts))
-
 
 @dataclass
 class _Held:
     """The claim of the request that is being answered, and whether its answer is kept already."""
 
-    key: Key
+    key: RequestKey
     claim: UUID
     kept: bool = False
 
@@ -130,7 +88,7 @@ def _held() -> _Held | None:
     return held if isinstance(held, _Held) else None
 
 
-def requested(caller: str, route: str) -> Key | None:
+def requested(caller: str, route: str) -> RequestKey | None:
     """Return the request's key, None if it has none.
 
     Args:
@@ -146,7 +104,7 @@ def requested(caller: str, route: str) -> Key | None:
     if not _KEY.fullmatch(key):
         detail = "must be 1 to 255 visible ASCII characters, no comma"
         raise InvalidError([FieldError(HEADER, detail)])
-    return Key(caller, route, key, fingerprint(whole_body()))
+    return RequestKey(caller, route, key, fingerprint(whole_body()))
 
 
 def fingerprint(body: bytes) -> bytes:
@@ -163,7 +121,7 @@ def _written(number: str) -> list[str]:
     return ["number", number]
 
 
-def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> Response:
+def answer(database: Database, key: RequestKey | None, act: Callable[[], Response]) -> Response:
     """Answer with `act`, or with what it answered to this key before.
 
     A claim whose holder died is taken over after a minute. `act` then acts again, unless it has
@@ -192,10 +150,10 @@ def answer(database: Database, key: Key | None, act: Callable[[], Response]) -> 
     return response
 
 
-def _claim(database: Database, key: Key, claim: UUID) -> Response | None:
+def _claim(database: Database, key: RequestKey, claim: UUID) -> Response | None:
     """Claim the key; return the earlier answer if there is one."""
     now = func.now()
-    expired = keys.c.claimed_at < now - KEPT
+    expired = keys.c.claimed_at < now - RETENTION
     abandoned = and_(
         keys.c.status.is_(None),
         keys.c.body_hash == key.body_hash,
@@ -218,7 +176,7 @@ def _claim(database: Database, key: Key, claim: UUID) -> Response | None:
         return _earlier(connection, key)
 
 
-def _earlier(connection: Connection, key: Key) -> Response:
+def _earlier(connection: Connection, key: RequestKey) -> Response:
     row = connection.execute(select(keys).where(_same(key))).first()
     if row is None or (row.status is None and row.body_hash == key.body_hash):
         raise ConflictError(_IN_PROGRESS)
@@ -230,7 +188,7 @@ def _earlier(connection: Connection, key: Key) -> Response:
     return response
 
 
-def _keep(database: Database, key: Key, claim: UUID, response: Response) -> None:
+def _keep(database: Database, key: RequestKey, claim: UUID, response: Response) -> None:
     """Keep an answer that depends on key and body alone; give the claim back for another."""
     if response.status_code >= 500 or response.status_code in _NOT_KEPT:
         _release(database, key, claim)
@@ -248,7 +206,7 @@ def _answered(response: Response) -> dict[str, Any]:
     return {"status": response.status_code, "headers": headers, "body": body}
 
 
-def _release(database: Database, key: Key, claim: UUID) -> None:
+def _release(database: Database, key: RequestKey, claim: UUID) -> None:
     """Give the claim back, so that the next try need not wait for its end.
 
     Unless its answer is kept: a commit may have counted although nobody was told so.
@@ -268,5 +226,5 @@ def _change(database: Database, statement: UpdateBase) -> None:
         logger.warning("idempotency claim left to expire", extra={"error": str(error)})
 
 
-def _same(key: Key) -> ColumnElement[bool]:
+def _same(key: RequestKey) -> ColumnElement[bool]:
     return and_(keys.c.caller == key.caller, keys.c.route == key.route, keys.c.key == key.key)

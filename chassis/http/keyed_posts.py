@@ -12,7 +12,8 @@ from typing import Any
 
 from flask import Flask, Response, current_app, request
 
-from chassis.http import caller, idempotency
+from chassis.http import idempotency
+from chassis.http.request import caller_scope
 from chassis.storage.database import Database
 
 _PREFIX = "/api/"
@@ -30,7 +31,7 @@ class KeyedPosts:
 
     database: Database
     names: Mapping[str, str] = field(default_factory=dict)
-    scope: Callable[[], str] = caller.caller_scope
+    scope: Callable[[], str] = caller_scope
 
     def init_app(self, app: Flask) -> None:
         """Have every POST route under `/api` take a key; routes for any method pass it on."""

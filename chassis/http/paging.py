@@ -4,25 +4,16 @@ A page ends at `limit` rows or at `MAX_BYTES`, whichever comes first, with at le
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from typing import Any
 
 from flask import Response, request
 from sqlalchemy import RowMapping
 
+from chassis.http import links
 from chassis.json import encode
-from chassis.schema.fields import BigInt, Schema, whole_number
 from chassis.storage.page_size import MAX_BYTES
 
 Row = RowMapping | Mapping[str, Any]
-Limit = Annotated[int, whole_number(1, 1000)]
-
-
-class Page(Schema):
-    """Query parameters of a list: at most `limit` rows (1 to 1000), after the key `after`."""
-
-    limit: Limit = 100
-    after: BigInt | None = None
 
 
 def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
@@ -37,14 +28,8 @@ def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
     response = Response(b"[%b]\n" % b",".join(shown), mimetype="application/json")
     if last is not None:
         parameters = {**request.args.to_dict(), "limit": limit, "after": last[key]}
-        response.headers["Link"] = f'<{quote(request.path)}?{urlencode(parameters)}>; rel="next"'
+        response.headers["Link"] = links.to_next(request.path, parameters)
     return response
-
-
-def following(link: str | None) -> str | None:
-    """Return where the next page is, by the Link header of a page as `page` writes it; or None."""
-    target, _, relation = (link or "").partition(">")
-    return target.removeprefix("<") if relation == '; rel="next"' else None
 
 
 def _first(rows: Iterable[Row], limit: int) -> tuple[list[bytes], Row | None]:

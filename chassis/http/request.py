@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from chassis.errors import FieldError, InvalidError, MalformedJsonError
+from chassis.http import caller
 from chassis.http.problems import too_long
 from chassis.schema.decoding import decode, decode_members
 from chassis.schema.fields import BigInt
@@ -151,3 +152,14 @@ def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
         return kind.validate_python(text)
     except ValidationError as error:
         raise InvalidError([FieldError(field, field_errors(error)[0].detail)]) from None
+
+
+def caller_name() -> str:
+    """Return the name of the token that the request came with; `anonymous` without one."""
+    return request.headers.get(caller.HEADER, caller.ANONYMOUS)
+
+
+def caller_scope() -> str:
+    """Return the scope of the request's caller behind the gateway, which says its address."""
+    client = request.headers.get("X-Forwarded-For", "").partition(",")[0].strip()
+    return caller.scope(caller_name(), client or request.remote_addr or "")

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from chassis import trace
 from chassis.json import encode
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 
 CONTENT_TYPE = "application/cloudevents+json"
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from prometheus_client import Counter
 
 from chassis.errors import BrokerUnavailableError, ConnectionLostError
+from chassis.messaging.message import Message
 from chassis.messaging.refusals import Refusals
-from chassis.messaging.topology import Message
 
 PUBLISHED = Counter(
     "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]

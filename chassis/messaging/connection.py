@@ -11,7 +11,8 @@ from pika.channel import Channel
 
 from chassis.backoff import Backoff
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import topology as broker
+from chassis.messaging import broker
+from chassis.messaging.topology import Topology, declare
 from chassis.settings import BrokerSettings
 
 _LONGEST_PAUSE = 2.0  # seconds between attempts
@@ -37,9 +38,7 @@ class Connection:
     To be started after the process has forked, never before.
     """
 
-    def __init__(
-        self, settings: BrokerSettings, name: str, topology: broker.Topology, user: User
-    ) -> None:
+    def __init__(self, settings: BrokerSettings, name: str, topology: Topology, user: User) -> None:
         self._parameters = broker.parameters(settings, name)
         self._name = name
         self._topology = list(topology)
@@ -143,7 +142,7 @@ class Connection:
 
     def _channel_opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._channel_closed)
-        broker.declare(self._topology, channel, lambda: self._ready(channel))
+        declare(self._topology, channel, lambda: self._ready(channel))
 
     def _ready(self, channel: Channel) -> None:
         self._ready_at = time.monotonic()
@@ -161,7 +160,7 @@ class Connection:
             self.end(str(reason))
 
     def _ended(self, connection: SelectConnection, reason: object) -> None:
-        self._reason = self._channel_reason or broker.reason(reason)
+        self._reason = self._channel_reason or broker.root_cause(reason)
         if not self._closing.is_set() and self._said != self._reason:
             self._said = self._reason
             extra = {"connection": self._name, "reason": self._reason}

@@ -14,15 +14,15 @@ from urllib.parse import quote
 
 from pika.channel import Channel
 
-from chassis.messaging import topology as broker
 from chassis.messaging.batches import BatchProcessor
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.delivery import Delivery, Handler, ItemT
 from chassis.messaging.pending_dead_letters import Aside, is_much
+from chassis.messaging.subscription import Subscription
+from chassis.messaging.topology import Topology
+from chassis.messaging.window import PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read
-from chassis.subscription import Subscription
-from chassis.window import PREFETCH
 
 ALONE_ABOVE = 20  # deliveries of one message
 _BATCH_OCTETS = 8_000_000  # at which a batch takes no further message
@@ -37,7 +37,7 @@ class Consumer(Generic[ItemT]):
         self,
         settings: BrokerSettings,
         name: str,
-        topology: broker.Topology,
+        topology: Topology,
         handler: Handler[ItemT],
         stop: threading.Event,
     ) -> None:

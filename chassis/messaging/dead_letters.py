@@ -9,11 +9,13 @@ import pika
 
 from chassis import trace
 from chassis.errors import shortened
-from chassis.messaging import topology as broker
-from chassis.messaging.amqp_tables import as_text, size_of
+from chassis.messaging import broker
+from chassis.messaging.amqp_tables import size_of
 from chassis.messaging.delivery import COUNTS
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Message
+from chassis.messaging.short_strings import as_text
+from chassis.messaging.topology import Topology, dead_letter_queue
 from chassis.printable import escaped, escaped_line
 from chassis.settings import BrokerSettings
 
@@ -34,8 +36,8 @@ logger = logging.getLogger(__name__)
 class DeadLetters:
     """Publishes dead letters; the original is acknowledged only after the copy is confirmed."""
 
-    def __init__(self, settings: BrokerSettings, name: str, topology: broker.Topology) -> None:
-        self._queue = broker.dead_letter_queue(settings.queue)
+    def __init__(self, settings: BrokerSettings, name: str, topology: Topology) -> None:
+        self._queue = dead_letter_queue(settings.queue)
         self._publisher = Publisher(settings, f"{name} dead letters", topology, timeout=5)
 
     def start(self) -> None:

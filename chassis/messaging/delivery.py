@@ -2,12 +2,13 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import pika
-from pika.channel import Channel
+from chassis.messaging.short_strings import as_text
 
-from chassis.messaging.amqp_tables import as_text
+if TYPE_CHECKING:
+    import pika
+    from pika.channel import Channel
 
 COUNTS = ("x-delivery-count", "x-acquired-count")
 """The headers in which a broker says how often it has delivered a message before."""
@@ -21,10 +22,10 @@ class RejectedError(Exception):
 class Delivery:
     """A message as it came from the broker, on the channel that it must be acknowledged on."""
 
-    channel: Channel
+    channel: "Channel"
     tag: int
     body: bytes
-    properties: pika.BasicProperties
+    properties: "pika.BasicProperties"
     redelivered: bool = False
 
     @property

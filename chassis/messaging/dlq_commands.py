@@ -15,10 +15,11 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
-from chassis.cli import broker_failure, echo, say_nothing_found
-from chassis.messaging import topology
-from chassis.messaging.amqp_tables import as_text
+from chassis.cli import echo, say_nothing_found
+from chassis.messaging import broker
 from chassis.messaging.dead_letters import REASON, TIME, carried, described
+from chassis.messaging.short_strings import as_text
+from chassis.messaging.topology import dead_letter_queue
 from chassis.printable import escaped_line
 from chassis.settings import BrokerSettings
 
@@ -68,7 +69,7 @@ class DeadLetterOffice:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self.queue = topology.dead_letter_queue(settings.queue)
+        self.queue = dead_letter_queue(settings.queue)
 
     def letters(self) -> list[DeadLetter]:
         """Return all that is in the queue; it stays there."""
@@ -114,14 +115,14 @@ class DeadLetterOffice:
 
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
-        parameters = topology.parameters(self._settings, "dead letter office", _BLOCKED_SECONDS)
+        parameters = broker.parameters(self._settings, "dead letter office", _BLOCKED_SECONDS)
         try:
             with pika.BlockingConnection(parameters) as connection:
                 channel = connection.channel()
                 channel.confirm_delivery()
                 yield channel
         except AMQPError as error:
-            raise click.ClickException(broker_failure(error, self._settings)) from None
+            raise click.ClickException(broker.failure(error, self._settings)) from None
 
     def _held(self, channel: BlockingChannel) -> Iterator[DeadLetter]:
         while True:

@@ -11,9 +11,10 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from chassis.cli import broker_failure, echo
-from chassis.messaging import topology
+from chassis.cli import echo
+from chassis.messaging import broker
 from chassis.messaging.delivery import COUNTS
+from chassis.messaging.topology import dead_letter_queue
 from chassis.settings import BrokerSettings
 
 _BLOCKED_SECONDS = 5  # that a broker may refuse to take messages before the command gives up
@@ -47,16 +48,16 @@ def drain_queue(settings: BrokerSettings, former: str) -> int:
         raise click.ClickException(f"{former} is the current queue")
     try:
         with pika.BlockingConnection(
-            topology.parameters(settings, "drain", _BLOCKED_SECONDS)
+            broker.parameters(settings, "drain", _BLOCKED_SECONDS)
         ) as connection:
             _check_former(connection, former)
-            dead = topology.dead_letter_queue
+            dead = dead_letter_queue
             moved = _move(connection.channel(), former, settings.queue)
             if _consumers(connection, dead(former)) is not None:
                 moved += _move(connection.channel(), dead(former), dead(settings.queue))
             return moved
     except AMQPError as error:
-        raise click.ClickException(broker_failure(error, settings)) from None
+        raise click.ClickException(broker.failure(error, settings)) from None
 
 
 def _check_former(connection: pika.BlockingConnection, queue: str) -> None:

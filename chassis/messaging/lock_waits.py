@@ -8,7 +8,7 @@ import time
 from collections.abc import Hashable
 
 from chassis.messaging.delivery import Delivery
-from chassis.window import PREFETCH
+from chassis.messaging.window import PREFETCH
 
 _SHORTEST_PAUSE = 1.0  # seconds between attempts
 _SHARE = 4  # so many times as long as an attempt takes

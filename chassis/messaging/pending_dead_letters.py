@@ -17,7 +17,7 @@ HELD = Gauge(
     ["queue"],
 )
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 60.0
-# three quarters of what may be in hand at all, see chassis.window
+# three quarters of what may be in hand at all, see chassis.messaging.window
 _MOST, _MOST_OCTETS = 5000, 48_000_000
 logger = logging.getLogger(__name__)
 

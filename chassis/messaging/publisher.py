@@ -19,11 +19,12 @@ import pika
 from pika.channel import Channel
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import amqp_tables
-from chassis.messaging import topology as broker
+from chassis.messaging import broker, topology
 from chassis.messaging.confirms import PUBLISHED, Confirms, Pending, fail
 from chassis.messaging.connection import Connection
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
+from chassis.messaging.short_strings import as_sent, as_text
+from chassis.messaging.topology import Exchange, Topology
 from chassis.messaging.unknown_exchanges import MissingExchanges
 from chassis.settings import BrokerSettings
 
@@ -50,7 +51,7 @@ class Publisher:
     """Publishes persistent messages; a message counts once the broker has confirmed it."""
 
     def __init__(
-        self, settings: BrokerSettings, name: str, topology: broker.Topology, timeout: float = 0.5
+        self, settings: BrokerSettings, name: str, topology: Topology, timeout: float = 0.5
     ) -> None:
         """Prepare a publisher; nothing is connected before `start`.
 
@@ -66,7 +67,7 @@ class Publisher:
         self._waiting: deque[tuple[Message, Pending]] = deque()
         self._confirms = Confirms()
         self._missing = MissingExchanges(
-            part.name for part in self._topology if isinstance(part, broker.Exchange)
+            part.name for part in self._topology if isinstance(part, Exchange)
         )
         self._lock = threading.Lock()
         self._flush_asked = False
@@ -160,7 +161,7 @@ class Publisher:
         self._channel = channel
         self._declaring = False
         self._read_since = time.monotonic()
-        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
         self._connection.later(_LOOK_SECONDS, self._look)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
@@ -200,10 +201,10 @@ class Publisher:
 
     def _declare(self) -> None:
         """Have queues, exchanges and bindings there again, whoever has removed them."""
-        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
         if self._channel is not None and self._channel.is_open and not self._declaring:
             self._declaring = True
-            broker.declare(self._topology, self._channel, self._declared)
+            topology.declare(self._topology, self._channel, self._declared)
 
     def _set(self, state: State) -> None:
         with self._changed:
@@ -254,7 +255,7 @@ class Publisher:
         self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
     ) -> None:
         """A mandatory message that no queue took: fail it, and have the queues there again."""
-        self._confirms.returned(amqp_tables.as_text(properties.message_id or ""))
+        self._confirms.returned(as_text(properties.message_id or ""))
         self._declare()
 
     def _declared(self) -> None:
@@ -310,7 +311,7 @@ def _properties(message: Message) -> pika.BasicProperties:
     ours = {
         "content_type": message.content_type,
         "delivery_mode": pika.DeliveryMode.Persistent,
-        "message_id": amqp_tables.as_sent(message.id),
+        "message_id": as_sent(message.id),
         "timestamp": broker.now(),
         "headers": dict(message.headers),
     }

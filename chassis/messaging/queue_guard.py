@@ -15,9 +15,10 @@ from pika.channel import Channel
 from prometheus_client import Gauge
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import topology as broker
+from chassis.messaging import broker, topology
 from chassis.messaging.connection import Connection
-from chassis.queue_depths import QueueDepths
+from chassis.messaging.queue_depths import QueueDepths
+from chassis.messaging.topology import Topology, dead_letter_queue
 from chassis.settings import BrokerSettings
 
 WAITING = Gauge(
@@ -52,7 +53,7 @@ class QueueGuard:
     """Asks on a channel of its own; all but `check` is called on the connection's thread."""
 
     def __init__(
-        self, settings: BrokerSettings, topology: broker.Topology, connection: Connection
+        self, settings: BrokerSettings, topology: Topology, connection: Connection
     ) -> None:
         """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
         self._settings = settings
@@ -60,7 +61,7 @@ class QueueGuard:
         self._waiting = WAITING.labels(settings.queue)
         self._dead_letters = DEAD_LETTERS.labels(settings.queue)
         self._former: list[str] = []
-        self._others = QueueDepths([broker.dead_letter_queue(settings.queue)], self._note_others)
+        self._others = QueueDepths([dead_letter_queue(settings.queue)], self._note_others)
         self._topology = list(topology)
         self._connection = connection
         self._is_open = False
@@ -87,7 +88,7 @@ class QueueGuard:
         """Count what waits in former queues, too; may be called on any thread."""
         self._former = list(queues)
         wanted = [self._queue, *queues]
-        dead = [broker.dead_letter_queue(queue) for queue in wanted]
+        dead = [dead_letter_queue(queue) for queue in wanted]
         self._others.watch([*dead, *queues])
 
     def opened(self, channel: Channel) -> None:
@@ -96,7 +97,7 @@ class QueueGuard:
         self._consuming = _Consuming.NOT_YET
         self._in_vain = 0
         self._asked_at = None
-        self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
         self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
 
     def asked(self) -> None:
@@ -164,8 +165,8 @@ class QueueGuard:
         if time.monotonic() < self._declare_at:
             self._count_consumers(beside)
         else:
-            self._declare_at = time.monotonic() + broker.DECLARE_SECONDS
-            broker.declare(self._topology, beside, lambda: self._count_consumers(beside))
+            self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
+            topology.declare(self._topology, beside, lambda: self._count_consumers(beside))
 
     def _count_consumers(self, beside: Channel) -> None:
         beside.queue_declare(self._queue, passive=True, callback=self._counted)
@@ -187,7 +188,7 @@ class QueueGuard:
         if self._in_vain or self._fault:
             # what is declared of a dead queue's dead letters is not true, either
             return
-        self._dead_letters.set(depths.get(broker.dead_letter_queue(self._queue), math.nan))
+        self._dead_letters.set(depths.get(dead_letter_queue(self._queue), math.nan))
         for queue in self._former:
             STRANDED.labels(queue).set(_total(depths, queue))
 
@@ -199,4 +200,4 @@ class QueueGuard:
 
 def _total(depths: Mapping[str, int], queue: str) -> int:
     """Return how many messages a queue and its dead letters have; none if it does not exist."""
-    return depths.get(queue, 0) + depths.get(broker.dead_letter_queue(queue), 0)
+    return depths.get(queue, 0) + depths.get(dead_letter_queue(queue), 0)

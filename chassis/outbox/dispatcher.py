@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from chassis import trace
 from chassis.backoff import Backoff
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Message
 from chassis.outbox import table as outbox
 from chassis.outbox.in_flight import Chains, Outcome
 from chassis.outbox.lanes import Lane

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from chassis.errors import BrokerUnavailableError
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Message
 from chassis.outbox import table as outbox
 
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
 from sqlalchemy.types import TypeEngine
 
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.settings import RetentionSettings
 from chassis.storage.retention import Expiry
 

@@ -19,7 +19,7 @@ from chassis import trace
 from chassis.errors import first_line
 from chassis.messaging import dead_letters
 from chassis.messaging.cloudevents import event
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from chassis.schema.decoding import decode
 from chassis.storage import database

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from chassis.messaging import topology
+from chassis.messaging import broker, topology
 from chassis.settings import BrokerSettings
 
 
 def connect(settings: BrokerSettings) -> pika.BlockingConnection:
     """Connect without heartbeats: a test that waits for something else answers none."""
-    parameters = topology.parameters(settings, "test")
+    parameters = broker.parameters(settings, "test")
     parameters.heartbeat = 0
     return pika.BlockingConnection(parameters)
 

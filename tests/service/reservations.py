@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from chassis.messaging.cloudevents import event
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.storage.database import Database
 
 EXCHANGE, QUEUE, DEAD = "order_events", "inventory_inbox", "inventory_inbox.dlq"

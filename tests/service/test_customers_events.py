@@ -25,8 +25,8 @@ from chassis.messaging import topology
 from chassis.messaging.publisher import Publisher
 from chassis.settings import BrokerSettings, DatabaseSettings, EventSettings
 from chassis.storage.database import Database
-from customers.app import create_app
-from customers.events import EXCHANGE, create_publisher
+from customers.app import create_app, create_publisher
+from customers.events import EXCHANGE
 from customers.settings import Settings
 from tests.outages import frozen, stopped
 from tests.service.amqp import connect

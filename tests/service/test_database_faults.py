@@ -11,8 +11,8 @@ from pika.spec import BasicProperties
 from sqlalchemy import text
 
 from chassis.messaging.consumer import ALONE_ABOVE
+from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database, is_doubtful, is_outage
-from chassis.window import PREFETCH
 from tests.service import test_consumer
 from tests.service.answers import problem
 from tests.service.test_consumer import (

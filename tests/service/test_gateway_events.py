@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database
 from gateway import events

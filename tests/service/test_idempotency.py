@@ -20,6 +20,7 @@ from chassis.http import request as parsing
 from chassis.schema.fields import Schema, Title
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
+from chassis.storage.idempotency_keys import RequestKey, keys
 
 KEY = {"Idempotency-Key": "key-1"}
 SECONDS = 60.0
@@ -39,7 +40,7 @@ class Service:
     ids: list[str] = field(default_factory=list)
     effect: Callable[[], Response] | None = None
 
-    def act(self, key: idempotency.Key | None) -> Response:
+    def act(self, key: RequestKey | None) -> Response:
         """Do what a POST does: check, act, answer."""
         parsing.body(Thing)
         self.ids.append(str(key.message_id) if key else "none")
@@ -123,7 +124,7 @@ def age(database: Database, interval: str) -> None:
 def kept(database: Database) -> int:
     """How many keys there are."""
     with database.read() as connection:
-        return connection.execute(select(func.count()).select_from(idempotency.keys)).scalar_one()
+        return connection.execute(select(func.count()).select_from(keys)).scalar_one()
 
 
 def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect(
@@ -161,8 +162,8 @@ def test_the_same_key_at_another_route_is_another_request(
 
 
 def test_the_same_key_of_another_caller_is_another_request() -> None:
-    first = idempotency.Key("alice", "POST /things", "key-1", b"")
-    second = idempotency.Key("bob", "POST /things", "key-1", b"")
+    first = RequestKey("alice", "POST /things", "key-1", b"")
+    second = RequestKey("bob", "POST /things", "key-1", b"")
     assert first.message_id != second.message_id
 
 
@@ -230,10 +231,10 @@ def test_a_holder_that_fails_late_does_not_release_its_successors_claim(
     age(service.database, "61 seconds")
     second = post(client)
     with service.database.read() as connection:
-        claim = connection.execute(select(idempotency.keys.c.claim)).scalar_one()
+        claim = connection.execute(select(keys.c.claim)).scalar_one()
     blocked()
     with service.database.read() as connection:
-        assert connection.execute(select(idempotency.keys.c.claim)).scalar_one() == claim
+        assert connection.execute(select(keys.c.claim)).scalar_one() == claim
     assert post(client).data == second.data
 
 

@@ -15,11 +15,10 @@ import customers.models
 import gateway.models
 import inventory.models
 import orders.models
-from chassis.http import idempotency
 from chassis.outbox import table as outbox_module
 from chassis.outbox.table import Page, outbox
 from chassis.settings import DatabaseSettings
-from chassis.storage import migrations
+from chassis.storage import idempotency_keys, migrations
 from chassis.storage.database import Database
 from chassis.storage.inbox import inbox
 from tools.stack.waiting import wait_until
@@ -80,7 +79,7 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
         *((service, outbox.metadata) for service in ("inventory", "billing", "orders")),
         *((service, inbox.metadata) for service in ("inventory", "billing", "orders")),
         *(
-            (service, idempotency.keys.metadata)
+            (service, idempotency_keys.keys.metadata)
             for service in ("inventory", "customers", "orders", "gateway")
         ),
         ("gateway", outbox.metadata),

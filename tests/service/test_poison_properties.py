@@ -18,8 +18,8 @@ from chassis.messaging import dlq_commands
 from chassis.messaging.amqp_tables import RawValue
 from chassis.messaging.dead_letters import REASON
 from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database
-from chassis.window import PREFETCH
 from tests.service import test_consumer
 from tests.service.test_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_for_rows, waiting
 from tools.drills.workload.poison import MILLISECONDS, nested

@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import topology
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher, State
-from chassis.messaging.topology import Message, Queue
+from chassis.messaging.topology import Queue
 from chassis.settings import BrokerSettings
 from tests.outages import queues_stopped, stopped
 from tests.service.amqp import connect

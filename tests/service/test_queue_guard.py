@@ -18,8 +18,9 @@ from chassis.errors import BrokerUnavailableError
 from chassis.messaging import drain_command
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.delivery import Delivery, RejectedError
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Binding, Exchange, Message, Queue, Topology
+from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from chassis.settings import BrokerSettings
 from tests.at_work import at_work
 from tests.outages import queues_stopped

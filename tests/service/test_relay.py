@@ -15,8 +15,9 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from chassis.messaging import topology
+from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Binding, Exchange, Message, Queue
+from chassis.messaging.topology import Binding, Exchange, Queue
 from chassis.outbox import table as outbox
 from chassis.outbox.lanes import BATCH
 from chassis.outbox.relay import Relay

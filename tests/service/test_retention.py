@@ -20,10 +20,9 @@ import inventory.settings
 import inventory.stock
 import orders.mail.table
 import orders.settings
-from chassis.http import idempotency
 from chassis.outbox import table as outbox
 from chassis.settings import DatabaseSettings, RetentionSettings
-from chassis.storage import inbox, retention
+from chassis.storage import idempotency_keys, inbox, retention
 from chassis.storage.database import Database
 from chassis.storage.retention import PIECE, Expiry, Retention
 from inventory.settings import Settings
@@ -125,7 +124,7 @@ CASES = {
     ),
     "inbox": case("orders", inbox.expiry(BY_DEFAULT), INBOX, ("31 days", "29 days")),
     **{
-        f"keys of {service}": case(service, idempotency.EXPIRY, KEYS, ("25 h", "23 h"))
+        f"keys of {service}": case(service, idempotency_keys.EXPIRY, KEYS, ("25 h", "23 h"))
         for service in ("gateway", "inventory", "customers", "orders")
     },
     "events": case(

@@ -19,15 +19,15 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.http import app as web
 from chassis.http import caller
-from chassis.messaging import topology
+from chassis.messaging import broker, topology
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.publisher import Publisher
+from chassis.messaging.subscription import IN_FLIGHT
 from chassis.messaging.topology import Queue
 from chassis.outbox.maintenance import OUTBOX_BACKLOG, OUTBOX_LAG
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
 from chassis.storage.database import Database
-from chassis.subscription import IN_FLIGHT
 from gateway.app import create_app
 from gateway.auth import scopes, tokens
 from gateway.settings import AuthSettings, Settings
@@ -337,7 +337,7 @@ def test_the_summary_has_the_services_and_where_to_read_on(plant: Plant) -> None
 @pytest.fixture
 def channel(broker_settings: BrokerSettings) -> Iterator[Any]:
     """A channel beside the watch's; the queue and its dead letters are there, and empty."""
-    parameters = topology.parameters(broker_settings, "test")
+    parameters = broker.parameters(broker_settings, "test")
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     for name in (QUEUE, DEAD):

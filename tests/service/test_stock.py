@@ -20,7 +20,7 @@ from sqlalchemy import text
 from chassis import trace
 from chassis.messaging.delivery import Delivery, RejectedError
 from chassis.messaging.event_handler import EventHandler
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from inventory import consumer

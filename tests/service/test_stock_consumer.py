@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis.messaging.topology import Message
+from chassis.messaging.message import Message
 from chassis.storage import database
 from chassis.storage.database import Database
 from inventory import consumer

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.http.caller import ANONYMOUS, scope
-from chassis.http.idempotency import Key, fingerprint
+from chassis.http.idempotency import fingerprint
 from chassis.messaging.publisher import Publisher
 from chassis.settings import (
     BrokerSettings,
@@ -25,6 +25,7 @@ from chassis.settings import (
     ServerSettings,
     Upstream,
 )
+from chassis.storage.idempotency_keys import RequestKey
 from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
@@ -317,6 +318,6 @@ def test_the_example_of_a_bills_id_is_the_id_that_the_example_of_a_key_gives() -
     example = {p["name"]: p.get("x-example") for p in named["postBill"].parameters}
     body = json.dumps(BILL, indent=2).encode()
     caller = scope(ANONYMOUS, "127.0.0.1")
-    key = Key(caller, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
+    key = RequestKey(caller, "POST /api/billing", example["Idempotency-Key"], fingerprint(body))
     shown = next(p for p in named["getBill"].parameters if p["name"] == "id")
     assert shown["example"] == str(key.message_id)

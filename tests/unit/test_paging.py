@@ -10,7 +10,8 @@ from sqlalchemy import RowMapping
 
 from chassis.errors import InvalidError
 from chassis.http import request as parsing
-from chassis.http.paging import Page, page
+from chassis.http.paging import page
+from chassis.schema.paging import Page
 
 APP = Flask("test")
 

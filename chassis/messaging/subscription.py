@@ -16,14 +16,14 @@ import pika
 from pika.channel import Channel
 from prometheus_client import Gauge
 
-from chassis import window
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import topology as broker
+from chassis.messaging import window
 from chassis.messaging.connection import Connection
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.queue_guard import QueueGuard
+from chassis.messaging.topology import Topology
+from chassis.messaging.window import Window
 from chassis.settings import BrokerSettings
-from chassis.window import Window
 
 IN_FLIGHT = Gauge(
     "messages_in_flight", "Messages that were delivered and are not acknowledged yet", ["queue"]
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 class Subscription:
     """Keeps a connection, and consumes on its channel when it is asked to."""
 
-    def __init__(self, settings: BrokerSettings, name: str, topology: broker.Topology) -> None:
+    def __init__(self, settings: BrokerSettings, name: str, topology: Topology) -> None:
         """Prepare a subscription to `settings.queue`; nothing is connected before `start`."""
         self.arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self.channel: Channel | None = None

@@ -1,0 +1,49 @@
+"""A message to publish, without anything of the client library that publishes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import uuid4
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message on its way to the broker; always persistent.
+
+    Attributes:
+        body: what is sent, JSON unless `content_type` says otherwise.
+        routing_key: for the default exchange, the queue's name.
+        exchange: empty for the default exchange.
+        id: the same at each attempt to deliver it.
+        headers: trace, and whatever a consumer needs besides the body.
+        mandatory: whether a queue must be there to take it.
+        urgent: whether an order waits for it: in an outbox it passes what no order waits for.
+        properties: further ones of AMQP's, by pika's names, in place of our own. An outbox does
+            not store them.
+    """
+
+    body: bytes
+    routing_key: str
+    exchange: str = ""
+    id: str = field(default_factory=lambda: str(uuid4()))
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str = "application/json"
+    mandatory: bool = True
+    urgent: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def destination(self) -> str:
+        """Where it goes, as logs and checks say it: a queue, or an exchange and the routing key."""
+        return f"{self.exchange}/{self.routing_key}" if self.exchange else self.routing_key
+
+
+class MessagePublisher(Protocol):
+    """What publishes a message and waits for the broker's confirm."""
+
+    def publish(self, message: Message) -> None:
+        """Publish and wait.
+
+        Raises:
+            BrokerUnavailableError: not confirmed in time; the broker may have it all the same.
+        """
