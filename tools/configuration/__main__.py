@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from tools.configuration.document import FILE, renewed
+from tools.configuration.document import FILE, tables, with_tables
 from tools.stack.command_line import Documented
 from tools.stack.console import say
 from tools.stack.errors import StackError
@@ -14,7 +14,7 @@ from tools.stack.errors import StackError
 def configuration() -> None:
     """Write the tables of docs/configuration.md anew, from .env.example and the settings."""
     try:
-        text = renewed(FILE.read_text(encoding="utf-8"))
+        text = with_tables(FILE.read_text(encoding="utf-8"), tables())
     except ValueError as error:
         raise StackError(str(error)) from None
     FILE.write_text(text, encoding="utf-8")

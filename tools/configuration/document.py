@@ -29,13 +29,13 @@ OTHERS = {
 }
 
 
-def renewed(text: str) -> str:
-    """The document with tables made anew. Raises ValueError if it lacks the marks."""
+def with_tables(text: str, tables: str) -> str:
+    """The document with these tables. Raises ValueError if it lacks the marks."""
     before, _, rest = text.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
         raise ValueError(f"{FILE.name} lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
 
 
 def tables() -> str:

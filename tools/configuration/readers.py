@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -50,7 +51,7 @@ def readings(variables: Iterable[Variable]) -> dict[str, Reading]:
 
 def _add_to_all(found: dict[str, Reading], services: Sequence[str]) -> None:
     """Note what every process reads for itself, whatever its service."""
-    for name, schema in ProcessSettings.model_json_schema()["properties"].items():
+    for name, schema in _schemas(ProcessSettings).items():
         found[name.upper()] = Reading(list(services), schema)
 
 
@@ -61,7 +62,7 @@ def _noted(service: str, found: dict[str, Reading]) -> Iterator[None]:
 
     def fill(group: Group, **values: Any) -> None:
         prefix = values.get("_env_prefix", "")
-        for name, schema in type(group).model_json_schema()["properties"].items():
+        for name, schema in _schemas(type(group)).items():
             if name not in values:
                 reading = found[f"{prefix}{name}".upper()]
                 reading.schema = schema
@@ -73,6 +74,12 @@ def _noted(service: str, found: dict[str, Reading]) -> Iterator[None]:
         yield
     finally:
         Group.__init__ = original  # type: ignore[method-assign]
+
+
+@cache
+def _schemas(group: type[Group]) -> Mapping[str, Schema]:
+    properties: Mapping[str, Schema] = group.model_json_schema()["properties"]
+    return properties
 
 
 @contextmanager
