@@ -10,7 +10,7 @@ from chassis.http import server
 from chassis.messaging import dlq_commands
 from orders.commands import list_, resend
 from orders.consumer import QUEUE
-from orders.customer_replica.table import directory
+from orders.customer_replica.commands import directory
 from orders.imports.command import import_
 from orders.mail.commands import mail
 from orders.settings import load

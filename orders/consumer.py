@@ -1,6 +1,6 @@
-"""orders-consumer: what inventory, billing and customers tell moves orders and keeps the copy.
+"""orders-consumer: events of inventory and billing move orders; those of customers, the replica.
 
-Beside it runs the sweeper, which sends again what orders wait for.
+The sweeper runs beside it and sends again what orders wait for.
 """
 
 import threading
@@ -20,8 +20,8 @@ from chassis.messaging.topology import (
     dead_letter_queue,
 )
 from chassis.storage.database import Database
-from orders import deletion, saga
-from orders.customer_replica import table as directory
+from orders import saga
+from orders.customer_replica import events as customer_events
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 
@@ -34,20 +34,20 @@ TOPOLOGY: Topology = (
     Exchange("customer_events", "fanout"),
     Binding(QUEUE, "inventory_events", "stock.*"),
     Binding(QUEUE, "billing_events", "bill.voided"),
-    # those of orders billing puts straight into the queue; the others are clients', and many
+    # billing puts the bills of orders straight into the queue; those of clients are many
     FormerBinding(QUEUE, "billing_events", "bill.recorded"),
     Binding(QUEUE, "customer_events"),
 )
 
 
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
-    deletion.lock(connection, events)
+    customer_events.lock(connection, events)
     saga.lock(connection, events)
 
 
 def handler(database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
-    reactions = {**saga.REACTIONS, **directory.REACTIONS, deletion.DELETED: deletion.DELETION}
+    reactions = {**saga.REACTIONS, **customer_events.REACTIONS}
     return EventHandler(database, PROCESS, reactions, _lock)
 
 

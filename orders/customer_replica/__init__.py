@@ -1,1 +1,1 @@
-"""The copy of the customers that orders keeps from their events."""
+"""The replica of the customers that orders keeps from their events."""

@@ -1,4 +1,4 @@
-"""The customers API, for the directory: ask it for one customer, or make the copy equal to it."""
+"""The customers API, for the replica: ask it for one customer, or make the copy equal to it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,11 +13,12 @@ from chassis.http.client import ServiceClient
 from chassis.schema.fields import MAX_BIGINT
 from chassis.schema.validation import validated
 from chassis.storage.database import Database
-from orders.customer_replica.table import CustomerData, customers, key, read_values
+from orders.customer_replica.schemas import CustomerData
+from orders.customer_replica.table import api_values, customers, key
 from orders.mail import table as mails
 
 _PAGE = 1000
-# in strict mode the event of a change arrives a moment before the change can be read
+# in strict mode an event arrives a moment before its change can be read
 _MARGIN = timedelta(seconds=5)
 
 
@@ -46,17 +47,22 @@ def _answered(answer: Any) -> CustomerData:
 
 
 class Rebuilt(NamedTuple):
-    """What a rebuild has found and done."""
+    """What a rebuild has done.
+
+    Attributes:
+        customers: how many the API has.
+        deleted: how many of the copy no longer exist.
+    """
 
     customers: int
-    forgotten: int
+    deleted: int
 
 
 def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
     """Make the copy equal to the customers API, but for what is written meanwhile.
 
-    It works page by page, each in a transaction: a rebuild that fails has done a part of its work,
-    and can be repeated.
+    Each page is a transaction: a rebuild that fails has done a part of its work, and can be
+    repeated.
 
     Raises:
         UnavailableError: the API is unavailable.
@@ -64,17 +70,17 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
     """
     with database.read() as connection:
         began = connection.execute(select(func.clock_timestamp())).scalar_one()
-    after, count, forgotten = 0, 0, 0
+    after, count, deleted = 0, 0, 0
     for page in chain(_pages(client), [()]):
         last = page[-1].id if page else MAX_BIGINT
         with database.unit_of_work() as connection:
-            mails.lock_to_forget(connection)
-            # so that neither this nor a consumer waits for the other's row while it holds one
+            mails.lock_to_erase(connection)
+            # or a rebuild and a consumer could wait for each other's rows
             connection.execute(text("LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE"))
-            forgotten += _replace(connection, page, after, last, began - _MARGIN)
+            deleted += _replace(connection, page, after, last, began - _MARGIN)
             connection.commit()
         after, count = last, count + len(page)
-    return Rebuilt(count, forgotten)
+    return Rebuilt(count, deleted)
 
 
 def _pages(client: ServiceClient) -> Iterator[Sequence[CustomerData]]:
@@ -96,9 +102,9 @@ def _replace(
     last: int,
     before: datetime,
 ) -> int:
-    """Write a page, and forget who is between its ids but not in it; return how many."""
+    """Write a page; mark those between its ids but not in it as deleted, and return how many."""
     if page:
-        rows = [read_values(item) | {"noted_at": func.now()} for item in page]
+        rows = [api_values(item) | {"noted_at": func.now()} for item in page]
         statement = insert(customers).values(rows)
         read = statement.excluded
         changed = {name: read[name] for name in ("name", "email", "as_of", "noted_at")}
@@ -106,17 +112,17 @@ def _replace(
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=[customers.c.id],
-                set_=changed | {"version": version, "forgotten": false()},
+                set_=changed | {"version": version, "deleted": false()},
                 where=(customers.c.noted_at < before) | (customers.c.version < read.version),
             )
         )
     gone = (
         update(customers)
-        .where(customers.c.id > after, customers.c.id <= last, customers.c.forgotten.is_(False))
+        .where(customers.c.id > after, customers.c.id <= last, customers.c.deleted.is_(False))
         .where(customers.c.id.not_in([customer.id for customer in page]))
         .where(customers.c.noted_at < before)
-        .values(name=null(), email=null(), forgotten=true(), noted_at=func.now())
+        .values(name=null(), email=null(), deleted=true(), noted_at=func.now())
     )
     deleted = connection.execute(gone.returning(customers.c.id)).scalars().all()
-    mails.forget(connection, deleted)
+    mails.erase_customers(connection, deleted)
     return len(deleted)

@@ -1,4 +1,4 @@
-"""Whether the customer of an order is known: to the copy of the customers, or to their API."""
+"""Whether the customer of an order is known, to the replica or to the customers API."""
 
 import logging
 from dataclasses import dataclass
@@ -7,22 +7,21 @@ from typing import Literal
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.http.client import ServiceClient
 from chassis.storage.database import Database
-from orders.customer_replica import api as directory_api
-from orders.customer_replica import table as directory
+from orders.customer_replica import api, table
 
 Standing = Literal["known", "unknown", "unchecked"]
-"""Of a customer; `unchecked` if the copy has no row of them, and their API can't be asked."""
+"""`unchecked`: the replica has no row of the customer, and the customers API is unavailable."""
 SECONDS = 0.5
-"""How long the customers API may take: an order waits for it, and does not depend on it."""
+"""Limit of a call of the customers API: an order waits for it, but does not depend on it."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CustomerCheck:
-    """Tells whether customers are known.
+    """Checks whether customers are known.
 
     Attributes:
-        database: where the copy of the customers is.
+        database: has the customer replica.
         client: of the customers API, with `SECONDS` for a call.
     """
 
@@ -30,19 +29,19 @@ class CustomerCheck:
     client: ServiceClient
 
     def standing(self, customer_id: str) -> Standing:
-        """Tell whether a customer is known; a deleted one is not.
+        """Return whether a customer is known; a deleted one is not.
 
-        Text that is no id of a customer is unknown, and nobody is asked. The API is asked only for
-        who is not in the copy, while no transaction is open.
+        Text that is no customer id is unknown without a call. The API is asked only if the replica
+        has no row, and while no transaction is open.
         """
-        if directory.key(customer_id) is None:
+        if table.key(customer_id) is None:
             return "unknown"
         with self.database.read() as connection:
-            entry = directory.find(connection, customer_id)
+            entry = table.find(connection, customer_id)
         if entry is not None:
-            return "unknown" if entry.forgotten else "known"
+            return "unknown" if entry.deleted else "known"
         try:
-            return "known" if directory_api.ask(self.client, customer_id) else "unknown"
+            return "known" if api.ask(self.client, customer_id) else "unknown"
         except (UnavailableError, UpstreamError) as error:
             extra = {"customer_id": customer_id, "reason": str(error)}
             logger.warning("the customer of an order is not checked", extra=extra)

@@ -10,9 +10,9 @@ from chassis import trace
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.http.client import ServiceClient
 from chassis.storage.database import Database
-from orders.customer_replica import api as directory_api
-from orders.customer_replica import table as directory
-from orders.customer_replica.table import CustomerData
+from orders.customer_replica import api as customers_api
+from orders.customer_replica import table as replica
+from orders.customer_replica.schemas import CustomerData
 from orders.mail import claims as mail_claims
 from orders.mail.claims import Mail
 from orders.mail.loop import pause
@@ -44,7 +44,7 @@ class Addressing:
         """
         with self._database.unit_of_work() as connection:
             mail = mail_claims.claim(connection, LEASE, "unaddressed")
-            known = None if mail is None else directory.find(connection, mail.customer_id)
+            known = None if mail is None else replica.find(connection, mail.customer_id)
             connection.commit()
         if mail is None:
             return False
@@ -55,7 +55,7 @@ class Addressing:
 
     def _settle(self, mail: Mail, is_known: bool) -> None:
         try:
-            answer = None if is_known else directory_api.ask(self._client, mail.customer_id)
+            answer = None if is_known else customers_api.ask(self._client, mail.customer_id)
         except (UnavailableError, UpstreamError) as error:
             with self._database.read() as connection:
                 mail_claims.put_off(connection, mail, str(error), pause(mail.attempts))
@@ -70,11 +70,11 @@ class Addressing:
         # first the customer, then the order: as the deletion of a customer does, or each of the two
         # would wait for the other
         if answer is not None:
-            directory.learn(connection, answer)
+            replica.insert_if_absent(connection, answer)
         if not mail_claims.lock(connection, mail):
             logger.info("another worker has taken the mail", extra=_extra(mail))
             return
-        recipient = directory.email_of(connection, mail.customer_id)
+        recipient = replica.email_of(connection, mail.customer_id)
         if recipient is not None:
             mail_claims.address(connection, mail, recipient)
         elif mail_claims.mark_unknown(connection, mail):

@@ -96,8 +96,8 @@ def lock_to_record(connection: Connection, uids: Iterable[UUID]) -> None:
     lock_orders(connection, uids)
 
 
-def lock_to_forget(connection: Connection) -> None:
-    """Lock what `forget` needs, until the commit: no mail is recorded meanwhile.
+def lock_to_erase(connection: Connection) -> None:
+    """Lock what `erase_customers` needs, until the commit: no mail is recorded meanwhile.
 
     Taken first in a transaction, before any customer is locked.
     """
@@ -120,7 +120,7 @@ def record(connection: Connection, step: Step, order: OrderData, event_id: str) 
     own dead letter, sent back. A deleted customer's address is not taken.
     """
     known = find(connection, order.customer_id)
-    if known is not None and known.forgotten:
+    if known is not None and known.deleted:
         order = order.model_copy(update={"email": None})
     recipient = order.email or (known.email if known else None)
     current = trace.current()
@@ -186,10 +186,10 @@ def give_turn(connection: Connection, uid: UUID) -> None:
     connection.execute(behind.values(in_turn=True))
 
 
-def forget(connection: Connection, customer_ids: Collection[int]) -> None:
+def erase_customers(connection: Connection, customer_ids: Collection[int]) -> None:
     """Send deleted customers nothing more, and keep no address of theirs.
 
-    `lock_to_forget` was called before.
+    `lock_to_erase` was called before.
     """
     names = [str(id) for id in customer_ids]
     if not names:

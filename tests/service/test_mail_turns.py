@@ -19,10 +19,11 @@ from chassis.http.client import ServiceClient
 from chassis.messaging.event_handler import EventHandler
 from chassis.schema.decoding import decode
 from chassis.storage.database import Database
-from orders import consumer, deletion
-from orders.customer_replica import api as directory_api
-from orders.customer_replica import table as directory
-from orders.customer_replica.table import CustomerData, CustomerGone
+from orders import consumer
+from orders.customer_replica import api as customers_api
+from orders.customer_replica.events import REACTIONS, mark_deleted
+from orders.customer_replica.schemas import CustomerData, DeletedCustomer
+from orders.customer_replica.table import insert_if_absent
 from orders.mail import (
     claims as mail_claims,
 )
@@ -277,15 +278,15 @@ def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_f
 ) -> None:
     note(orders_db, ("created", uuid4()), email=None, customer_id="7")
     answer = CustomerData(id=7, name="Ben", email="ben@kawa.fr")
-    monkeypatch.setattr(directory_api, "ask", lambda *_arguments: answer)
+    monkeypatch.setattr(customers_api, "ask", lambda *_arguments: answer)
     client = ServiceClient(orders_settings.customers)
     addressing = Addressing(orders_db, client, threading.Event())
     worker = threading.Thread(target=addressing.work)
     with orders_db.unit_of_work() as deletion:
-        directory.REACTIONS["customer.deleted"].act(deletion, CustomerGone(id=7), "1")
+        mark_deleted(deletion, DeletedCustomer(id=7))
         worker.start()
         wait_until_one_waits(orders_db, worker)
-        mails.forget(deletion, [7])
+        mails.erase_customers(deletion, [7])
         deletion.commit()
     worker.join(10)
     [row] = rows(orders_db)
@@ -311,16 +312,16 @@ def recording(handler: MailHandler, connection: Connection) -> None:
 
 
 def deleting(handler: EventHandler, connection: Connection) -> None:
-    """Forget customer 7 as orders-consumer does, and leave the transaction open."""
+    """Delete customer 7 as orders-consumer does, and leave the transaction open."""
     event = received(handler, "customer.deleted", {"id": 7})
     consumer._lock(connection, [event])
-    deletion.DELETION.act(connection, event.data, event.id)
+    REACTIONS[event.type].act(connection, event.data, event.id)
 
 
-def learned(database: Database) -> None:
-    """Have the copy know customer 7."""
+def replicated(database: Database) -> None:
+    """Have the replica know customer 7."""
     with database.read() as connection:
-        directory.learn(connection, CustomerData(id=7, name="Ben", email="ben@kawa.fr"))
+        insert_if_absent(connection, CustomerData(id=7, name="Ben", email="ben@kawa.fr"))
     change(database, "UPDATE customers SET noted_at = noted_at - interval '1 hour'")
 
 
@@ -329,7 +330,7 @@ def test_a_mail_that_is_recorded_while_its_customer_is_deleted_ends_without_an_a
     is_known: bool, orders_db: Database
 ) -> None:
     if is_known:
-        learned(orders_db)
+        replicated(orders_db)
     handler = consumer.handler(orders_db)
     gone = [received(handler, "customer.deleted", {"id": 7})]
     with orders_db.unit_of_work() as connection:
@@ -346,7 +347,7 @@ def test_a_mail_that_comes_while_its_customer_is_deleted_gets_no_address(
     is_known: bool, orders_db: Database
 ) -> None:
     if is_known:
-        learned(orders_db)
+        replicated(orders_db)
     with orders_db.unit_of_work() as connection:
         deleting(consumer.handler(orders_db), connection)
         created = ("created", uuid4())
@@ -357,15 +358,15 @@ def test_a_mail_that_comes_while_its_customer_is_deleted_gets_no_address(
     assert b"ben@kawa.fr" not in bytes(row.data)
 
 
-def test_a_mail_that_is_recorded_while_a_rebuild_forgets_its_customer_ends_without_an_address(
+def test_a_mail_that_is_recorded_while_a_rebuild_deletes_its_customer_ends_without_an_address(
     orders_db: Database, orders_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learned(orders_db)
-    monkeypatch.setattr(directory_api, "_pages", lambda _client: iter(()))
+    replicated(orders_db)
+    monkeypatch.setattr(customers_api, "_pages", lambda _client: iter(()))
     client = ServiceClient(orders_settings.customers)
     with orders_db.unit_of_work() as connection:
         recording(MailHandler(orders_db), connection)
-        with started(lambda: directory_api.rebuild(orders_db, client), orders_db):
+        with started(lambda: customers_api.rebuild(orders_db, client), orders_db):
             connection.commit()
     [row] = rows(orders_db)
     assert (row.state, row.recipient) == ("unknown", None)
@@ -431,7 +432,7 @@ def test_the_commands_list_and_show_what_can_not_be_read(
 def test_a_row_that_can_not_be_read_is_addressed_and_refused_when_it_is_sent(
     orders_db: Database, orders_settings: Settings
 ) -> None:
-    learned(orders_db)
+    replicated(orders_db)
     note(orders_db, ("created", uuid4()), email=None, customer_id="7")
     change(orders_db, "UPDATE mails SET data = 'broken', state = 'unaddressed', recipient = NULL")
     addressing = Addressing(orders_db, ServiceClient(orders_settings.customers), threading.Event())

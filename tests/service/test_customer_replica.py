@@ -16,9 +16,10 @@ from chassis.messaging.event_handler import EventHandler
 from chassis.settings import Upstream
 from chassis.storage.database import Database
 from orders.consumer import PROCESS
-from orders.customer_replica import api as directory_api
-from orders.customer_replica import table as directory
-from orders.customer_replica.table import REACTIONS, CustomerData, email_of, find, learn
+from orders.customer_replica import api as customers_api
+from orders.customer_replica.events import REACTIONS
+from orders.customer_replica.schemas import CustomerData
+from orders.customer_replica.table import Entry, email_of, find, insert_if_absent
 from orders.settings import Settings
 from tests.service.mailing import received, run_command, served
 from tests.service.raw_upstream import RawUpstream, answering
@@ -46,7 +47,7 @@ def customer(id: int = 1, name: str = "Ben", email: str = "ben@kawa.fr") -> dict
     return {"id": id, "name": name, "email": email, "company": None, "phone": None}
 
 
-def entry(database: Database, customer_id: str = "1") -> directory.Entry | None:
+def entry(database: Database, customer_id: str = "1") -> Entry | None:
     """What the copy knows."""
     with database.read() as connection:
         return find(connection, customer_id)
@@ -144,7 +145,7 @@ def test_what_was_rebuilt_gives_way_to_what_is_newer_than_the_last_event(
     made = create(customers, "Ben")
     handler.apply([received(handler, CREATED, customer(email="old@kawa.fr") | {"version": 1}, 9)])
     make_older(orders_db)
-    directory_api.rebuild(orders_db, client)
+    customers_api.rebuild(orders_db, client)
     assert address(orders_db) == made["email"]
     handler.apply([received(handler, CREATED, customer(email="old@kawa.fr") | {"version": 1}, 9)])
     assert address(orders_db) == made["email"]
@@ -168,7 +169,7 @@ def test_no_late_event_brings_a_deleted_customer_back(
 
 def test_an_answer_of_the_api_fills_a_gap(orders_db: Database) -> None:
     with orders_db.read() as connection:
-        learn(connection, CustomerData(**customer()))
+        insert_if_absent(connection, CustomerData(**customer()))
     assert address(orders_db) == "ben@kawa.fr"
 
 
@@ -178,8 +179,8 @@ def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_brings_a_customer_
     handler.apply([received(handler, UPDATED, customer(email="new@kawa.fr"), 1)])
     handler.apply([received(handler, DELETED, customer(2), 1)])
     with orders_db.read() as connection:
-        learn(connection, CustomerData(**customer(email="old@kawa.fr")))
-        learn(connection, CustomerData(**customer(2)))
+        insert_if_absent(connection, CustomerData(**customer(email="old@kawa.fr")))
+        insert_if_absent(connection, CustomerData(**customer(2)))
     assert address(orders_db) == "new@kawa.fr"
     assert entry(orders_db, "2") == (2, None, None, True)
 
@@ -188,7 +189,7 @@ def test_an_update_counts_after_an_answer_of_the_api_and_a_creation_does_not(
     handler: EventHandler, orders_db: Database
 ) -> None:
     with orders_db.read() as connection:
-        learn(connection, CustomerData(**customer(email="answered@kawa.fr")))
+        insert_if_absent(connection, CustomerData(**customer(email="answered@kawa.fr")))
     handler.apply([received(handler, CREATED, customer(email="first@kawa.fr"), 1)])
     assert address(orders_db) == "answered@kawa.fr"
     handler.apply([received(handler, UPDATED, customer(email="next@kawa.fr"), 2)])
@@ -221,14 +222,14 @@ def test_a_rebuild_makes_the_copy_equal_to_the_api(
     orders_db: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(directory_api, "_PAGE", 2)
+    monkeypatch.setattr(customers_api, "_PAGE", 2)
     names = ["Ada", "Ben", "Cleo", "Dora", "Emil"]
     ids = [create(customers, name)["id"] for name in names]
     customers.delete(f"/api/customers/{ids[1]}")
     for number in (ids[0], ids[1], 3000):
         handler.apply([received(handler, CREATED, customer(number, "Old", "old@kawa.fr"), 1)])
     make_older(orders_db)
-    assert directory_api.rebuild(orders_db, client) == (4, 2)
+    assert customers_api.rebuild(orders_db, client) == (4, 2)
     found = [entry(orders_db, str(number)) for number in (*ids, 3000)]
     assert found[0] == (ids[0], "Ada", "ada@kawa.fr", False)
     assert found[1] == (ids[1], None, None, True)
@@ -239,15 +240,15 @@ def test_a_rebuild_makes_the_copy_equal_to_the_api(
     ]
     assert found[5] == (3000, None, None, True)
     make_older(orders_db)
-    assert directory_api.rebuild(orders_db, client) == (4, 0)
+    assert customers_api.rebuild(orders_db, client) == (4, 0)
 
 
-def test_a_rebuild_of_nobody_forgets_everybody(
+def test_a_rebuild_of_nobody_deletes_everybody(
     client: ServiceClient, handler: EventHandler, orders_db: Database
 ) -> None:
     handler.apply([received(handler, CREATED, customer(), 1)])
     make_older(orders_db)
-    assert directory_api.rebuild(orders_db, client) == (0, 1)
+    assert customers_api.rebuild(orders_db, client) == (0, 1)
 
 
 def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
@@ -266,7 +267,7 @@ def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
                 handler.apply([received(handler, type, data, number)])
             yield from answer
 
-    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
+    customers_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
     assert address(orders_db, str(ids[0])) == "new@kawa.fr"
     assert entry(orders_db, str(ids[1])) == (ids[1], None, None, True)
     assert address(orders_db, "99") == "ben@kawa.fr"
@@ -296,7 +297,7 @@ def test_what_was_rebuilt_gives_way_to_later_versions_and_to_no_earlier_one(
     if is_known:
         told(1)
         make_older(orders_db)
-    directory_api.rebuild(orders_db, client)
+    customers_api.rebuild(orders_db, client)
     assert address(orders_db) == "three@kawa.fr"
     # published before the read, and late
     for version in (2, 3):
@@ -330,7 +331,7 @@ def test_of_an_event_that_comes_while_a_rebuild_reads_and_the_answer_the_later_v
             handler.apply([received(handler, UPDATED, event)])
             yield from answer
 
-    directory_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
+    customers_api.rebuild(orders_db, Meanwhile(Upstream("customers-api", "127.0.0.1", 1)))
     assert address(orders_db) == known
 
 
@@ -339,10 +340,10 @@ def test_a_customer_who_was_asked_for_gives_way_to_later_versions_and_to_no_earl
 ) -> None:
     id = create(customers, "Ben")["id"]
     change_by_api(customers, id, "two@kawa.fr", "three@kawa.fr")
-    found = directory_api.ask(client, str(id))
+    found = customers_api.ask(client, str(id))
     assert found is not None and found.version == 3
     with orders_db.read() as connection:
-        learn(connection, found)
+        insert_if_absent(connection, found)
     for version, email in ((2, "late@kawa.fr"), (4, "new@kawa.fr")):
         event = customer(id, email=email) | {"version": version}
         handler.apply([received(handler, UPDATED, event)])
@@ -355,8 +356,8 @@ def test_a_rebuild_from_an_api_without_versions_leaves_the_known_one(
     handler.apply([received(handler, UPDATED, customer() | {"version": 5}, 1)])
     make_older(orders_db)
     page = [CustomerData(**customer(email="api@kawa.fr"))]
-    monkeypatch.setattr(directory_api, "_pages", lambda _client: iter([page]))
-    directory_api.rebuild(orders_db, ServiceClient(Upstream("customers-api", "127.0.0.1", 1)))
+    monkeypatch.setattr(customers_api, "_pages", lambda _client: iter([page]))
+    customers_api.rebuild(orders_db, ServiceClient(Upstream("customers-api", "127.0.0.1", 1)))
     assert address(orders_db) == "api@kawa.fr"
     for version, email in ((5, "api@kawa.fr"), (6, "new@kawa.fr")):
         event = customer(email="new@kawa.fr") | {"version": version}
@@ -372,7 +373,7 @@ def test_a_rebuild_walks_over_all_pages_that_end_early(
         FROM generate_series(1, 1500) n"""
     with customers_db.read() as connection:
         connection.execute(text(many))
-    assert directory_api.rebuild(orders_db, client) == (1500, 0)
+    assert customers_api.rebuild(orders_db, client) == (1500, 0)
     assert address(orders_db, "1500") == "1500@kawa.fr"
 
 
@@ -410,23 +411,23 @@ def test_a_rebuild_from_an_answer_that_is_no_list_of_customers_changes_nothing(
     handler.apply([received(handler, CREATED, customer(), 1)])
     make_older(orders_db)
     with pytest.raises(UpstreamError):
-        directory_api.rebuild(orders_db, broken(body))
+        customers_api.rebuild(orders_db, broken(body))
     assert address(orders_db) == "ben@kawa.fr"
 
 
 def test_one_customer_is_asked_for(customers: FlaskClient, client: ServiceClient) -> None:
     made = create(customers, "Ada")
-    found = directory_api.ask(client, str(made["id"]))
+    found = customers_api.ask(client, str(made["id"]))
     assert found is not None
     assert found.email == "ada@kawa.fr"
-    assert directory_api.ask(client, "99") is None
-    assert directory_api.ask(client, "CLIENT123") is None
+    assert customers_api.ask(client, "99") is None
+    assert customers_api.ask(client, "CLIENT123") is None
 
 
 def test_an_api_that_is_away_is_not_taken_for_an_unknown_customer() -> None:
     client = ServiceClient(Upstream("customers-api", "127.0.0.1", free_port()))
     with pytest.raises(UnavailableError):
-        directory_api.ask(client, "1")
+        customers_api.ask(client, "1")
 
 
 def test_the_command_rebuilds_the_copy_or_says_why_not(
@@ -436,5 +437,5 @@ def test_the_command_rebuilds_the_copy_or_says_why_not(
     assert "can't be reached" in run_command(orders_settings, tmp_path, "directory", "rebuild")
     with served(customers.application, orders_settings.customers.port):
         said = run_command(orders_settings, tmp_path, "directory", "rebuild")
-    assert said == "1 customers; 0 forgotten, who are gone\nstatus 0\n"
+    assert said == "1 customers; 0 deleted, since they no longer exist\nstatus 0\n"
     assert address(orders_db, str(made["id"])) == "ada@kawa.fr"
