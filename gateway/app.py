@@ -25,8 +25,8 @@ from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, passed_on
 from gateway.settings import Settings
 from gateway.status.routes import status_routes
-from gateway.status.snapshot import Places
-from gateway.status.watcher import Watch
+from gateway.status.snapshot import Sources
+from gateway.status.watcher import Watcher
 
 PROCESS = "gateway"
 # most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
@@ -48,7 +48,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillDesk(publisher, database)
     platform, broker = settings.platform, settings.broker
-    watch = Watch(Places(platform, broker, settings.orders, settings.billing, [database]))
+    watch = Watcher(Sources(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
         guard.over("movies", passed_on("movies", Proxy(inventory))),
         guard.over("products", passed_on("products", Proxy(inventory))),

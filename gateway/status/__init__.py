@@ -1,1 +1,1 @@
-"""What the gateway sees of the whole platform, as long as somebody looks."""
+"""The state of the whole platform, watched by the gateway while somebody asks for it."""

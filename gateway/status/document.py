@@ -1,4 +1,4 @@
-"""What `GET /api/status` shows, made of a survey."""
+"""The document that `GET /api/status` shows, built from a snapshot."""
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -7,7 +7,7 @@ from typing import Any
 from chassis import VERSION
 from gateway.status import machines, messages
 from gateway.status.platform import Platform
-from gateway.status.snapshot import Survey
+from gateway.status.snapshot import Snapshot
 from gateway.status.traffic import Rate
 
 NAME = "crud-master"
@@ -15,31 +15,31 @@ Document = dict[str, Any]
 _DETAILS = ("machines", "gateway", "rabbitmq", "queues", "outboxes", "orders", "bills")
 
 
-def document(platform: Platform, survey: Survey) -> Document:
-    """Write down what was found; what is not known is None, and named in `unavailable`."""
+def document(platform: Platform, snapshot: Snapshot) -> Document:
+    """Build the document; what is unknown is None, and named in `unavailable`."""
     shown = {
-        "machines": [machines.shown(machine, survey) for machine in platform.machines],
-        "gateway": _gateway(survey),
-        "rabbitmq": messages.rabbitmq(platform, survey),
-        "queues": list(messages.queues(platform, survey)),
-        "outboxes": list(messages.outboxes(platform, survey)),
-        "orders": survey.orders.value,
-        "bills": survey.bills.value,
+        "machines": [machines.shown(machine, snapshot) for machine in platform.machines],
+        "gateway": _gateway(snapshot),
+        "rabbitmq": messages.rabbitmq(platform, snapshot),
+        "queues": list(messages.queues(platform, snapshot)),
+        "outboxes": list(messages.outboxes(platform, snapshot)),
+        "orders": snapshot.orders.value,
+        "bills": snapshot.bills.value,
     }
     unavailable = sorted(_unavailable(shown, platform))
-    status = "degraded" if unavailable or not all(_wells(shown)) else "up"
+    status = "degraded" if unavailable or not all(_are_up(shown)) else "up"
     about = {"name": NAME, "version": VERSION, "at": _now(), "platform": platform.kind}
     return {**about, "status": status, **shown, "unavailable": unavailable, "protected": []}
 
 
 def outline(status: Document) -> Document:
-    """Return what everybody may see of a document: whether all is up, and none of the details."""
+    """Return the part of a document that everybody may see: whether all is up, without details."""
     hidden: Document = {name: [] if isinstance(status[name], list) else None for name in _DETAILS}
     return {**status, **hidden, "bills": None, "unavailable": [], "protected": sorted(_DETAILS)}
 
 
-def _gateway(survey: Survey) -> Document:
-    rate = survey.traffic.value or Rate(0.0, 0.0, 0.0, [])
+def _gateway(snapshot: Snapshot) -> Document:
+    rate = snapshot.traffic.value or Rate(0.0, 0.0, 0.0, [])
     return dict(rate._asdict())
 
 
@@ -53,13 +53,14 @@ def _unavailable(shown: Document, platform: Platform) -> Iterator[str]:
 
 
 def _figures(part: Document, platform: Platform) -> Document:
-    """What we can know of a queue or an outbox; of a queue that others consume, its length."""
+    """Return the figures that can be known; of a queue that others consume, only its length."""
     if part.get("name") in platform.others:
         return {"ready": part["ready"]}
     return {name: value for name, value in part.items() if name != "detail"}
 
 
-def _wells(shown: Document) -> Iterator[bool]:
+def _are_up(shown: Document) -> Iterator[bool]:
+    """Yield for each part whether it is up."""
     yield shown["rabbitmq"]["status"] == "up"
     for machine in shown["machines"]:
         yield machine["database"] is None or machine["database"]["status"] == "up"

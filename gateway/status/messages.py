@@ -1,4 +1,4 @@
-"""RabbitMQ, its queues and the outboxes, as a survey found them."""
+"""RabbitMQ, its queues and the outboxes of a snapshot."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,54 +7,54 @@ from chassis.messaging.topology import dead_letter_queue
 from gateway.status import machines
 from gateway.status.platform import Consumers, Machine, Platform, Process
 from gateway.status.probes import UNKNOWN
-from gateway.status.queues import NO_LIFE, Depth
-from gateway.status.snapshot import Survey
+from gateway.status.queues import DEAD_OR_IDLE, Depth
+from gateway.status.snapshot import Snapshot
 
 
-def rabbitmq(platform: Platform, survey: Survey) -> dict[str, Any]:
-    """Describe the broker; the time is that of one look at all queues."""
-    depths, failure = survey.queues
+def rabbitmq(platform: Platform, snapshot: Snapshot) -> dict[str, Any]:
+    """Describe the broker; the time is that of one reading of all queues."""
+    depths, failure = snapshot.queues
     milliseconds = depths.milliseconds if depths else None
     status = {"machine": platform.broker_machine, "status": "up" if depths else "down"}
     return {**status, "milliseconds": milliseconds, "detail": failure}
 
 
-def queues(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
-    """Describe the queues; what is not known of one is None."""
-    if survey.queues.value is None:
+def queues(platform: Platform, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Describe the queues; an unknown figure is None."""
+    if snapshot.queues.value is None:
         names = [*platform.consumed_queues(), *platform.others]
-        yield from (_queue(name, "unknown", survey.queues.failure) for name in names)
+        yield from (_queue(name, "unknown", snapshot.queues.failure) for name in names)
         return
-    depths = survey.queues.value.queues
-    faults = queue_faults(platform, survey, depths)
+    depths = snapshot.queues.value.queues
+    faults = queue_faults(platform, snapshot, depths)
     for consumers in platform.consumers():
         for name in consumers.queues:
-            in_flight = _in_flight(consumers, name, depths.get(name), survey)
+            in_flight = _in_flight(consumers, name, depths.get(name), snapshot)
             dead = depths.get(dead_letter_queue(name))
             yield _described(name, depths.get(name), faults, in_flight, dead)
     for name in platform.others:
         depth = depths.get(name)
-        # whoever consumes it is not ours to ask
+        # its consumers belong to others, and can't be asked
         in_flight = None if depth is None or depth.consumers else 0
         yield _described(name, depth, faults, in_flight)
 
 
 def queue_faults(
-    platform: Platform, survey: Survey, depths: Mapping[str, Depth | None]
+    platform: Platform, snapshot: Snapshot, depths: Mapping[str, Depth | None]
 ) -> dict[str, str]:
     """Return why queues are down, by their names.
 
-    RabbitMQ declares a dead quorum queue as one that is empty and has no consumers. Its consumer
-    knows better; where no consumer can say, the queue is taken for dead while another is.
+    RabbitMQ reports a dead quorum queue as empty and without consumers. Its consumer's own check
+    decides. Where no consumer answers, the queue counts as dead while another queue is dead.
     """
     missing = {name: "RabbitMQ has no such queue." for name, depth in depths.items() if not depth}
-    silent = {name for name, depth in depths.items() if depth == NO_LIFE}
+    silent = {name for name, depth in depths.items() if depth == DEAD_OR_IDLE}
     words = {
         name: check
         for consumers in platform.consumers()
         for process in consumers.processes
         for name in silent.intersection(consumers.queues)
-        if (check := _check(process, name, survey))
+        if (check := _check(process, name, snapshot))
     }
     dead = {name: check["detail"] for name, check in words.items() if check["status"] == "down"}
     doubted = silent - words.keys() if dead else set()
@@ -62,13 +62,13 @@ def queue_faults(
     return missing | dict.fromkeys(doubted, reason) | dead
 
 
-def outboxes(platform: Platform, survey: Survey) -> Iterator[dict[str, Any]]:
-    """Describe the outboxes; what is not known of one is None."""
+def outboxes(platform: Platform, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Describe the outboxes; an unknown figure is None."""
     for machine in platform.machines:
         for process in machine.processes:
             if process.kind == "relay":
                 where = {"process": process.name, "machine": machine.name}
-                yield {**where, **_outbox(machine, process, survey)}
+                yield {**where, **_outbox(machine, process, snapshot)}
 
 
 def _described(
@@ -103,26 +103,28 @@ def _queue(
     }
 
 
-def _check(process: Process, queue: str, survey: Survey) -> Mapping[str, Any] | None:
-    """Return what a consumer says of its queue; None if it says nothing."""
-    checks = machines.health(process, survey).checks
-    # who consumes several names each, see billing-consumer
+def _check(process: Process, queue: str, snapshot: Snapshot) -> Mapping[str, Any] | None:
+    """Return a consumer's check of its queue; None if it reports none."""
+    checks = machines.health(process, snapshot).checks
+    # a process with several consumers names its checks by queue, see billing-consumer
     found: Mapping[str, Any] | None = checks.get(queue) or checks.get("rabbitmq")
     return found
 
 
-def _in_flight(consumers: Consumers, queue: str, depth: Depth | None, survey: Survey) -> int | None:
+def _in_flight(
+    consumers: Consumers, queue: str, depth: Depth | None, snapshot: Snapshot
+) -> int | None:
     if depth is None:
         return None
-    counted: Mapping[str, int] = survey.in_flight.get(consumers.key, UNKNOWN).value or {}
-    # what an ended consumer had in hand is ready again
+    counted: Mapping[str, int] = snapshot.in_flight.get(consumers.key, UNKNOWN).value or {}
+    # a consumer that has ended has returned its messages to the queue
     return counted.get(queue) if depth.consumers else 0
 
 
-def _outbox(machine: Machine, relay: Process, survey: Survey) -> dict[str, Any]:
-    found = survey.outboxes.get(relay.key, UNKNOWN).value
-    check = machines.health(relay, survey).checks.get(machine.database or "", {})
-    # without its database a relay goes on showing what it saw last
+def _outbox(machine: Machine, relay: Process, snapshot: Snapshot) -> dict[str, Any]:
+    found = snapshot.outboxes.get(relay.key, UNKNOWN).value
+    check = machines.health(relay, snapshot).checks.get(machine.database or "", {})
+    # without its database a relay's figures are stale
     if found is None or check.get("status") != "up":
         return {"backlog": None, "lag_seconds": None}
     return dict(found._asdict())

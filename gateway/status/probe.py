@@ -1,4 +1,4 @@
-"""A process of the platform, asked over HTTP, with little patience."""
+"""HTTP requests to one process of the platform, with a short time limit."""
 
 from http import HTTPStatus
 from typing import Any
@@ -20,11 +20,11 @@ from chassis.schema.decoding import decode
 SECONDS = 0.8
 
 
-class AwayError(Exception):
-    """There was no answer that says anything.
+class ProbeError(Exception):
+    """The process gave no usable answer.
 
     Attributes:
-        reached: whether the machine itself has answered, if only to refuse.
+        reached: whether the machine has answered, even if it refused the connection.
     """
 
     def __init__(self, detail: str, reached: bool = True) -> None:
@@ -32,46 +32,46 @@ class AwayError(Exception):
         self.reached = reached
 
 
-class Peer:
+class Probe:
     """Asks one process; may be used by two threads at once."""
 
     def __init__(self, address: str, port: int) -> None:
         self._pool = Pool(address, port, maxsize=2, retries=False)
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
-        """Return what a path is answered with.
+        """Return the answer to GET `path`.
 
         Raises:
-            AwayError: nothing came, or nothing whole.
+            ProbeError: there is no answer, or an incomplete one.
         """
         try:
             return self._attempt(path)
         except NewConnectionError as error:
             refused = cause(error) == "connection_refused"
-            raise AwayError(_reason(error), reached=refused) from error
+            raise ProbeError(_reason(error), reached=refused) from error
         except ConnectTimeoutError as error:
-            raise AwayError(f"unreachable within {SECONDS:g} s", reached=False) from error
+            raise ProbeError(f"unreachable within {SECONDS:g} s", reached=False) from error
         except TimeoutError as error:
-            raise AwayError(f"no answer within {SECONDS:g} s") from error
+            raise ProbeError(f"no answer within {SECONDS:g} s") from error
         except HTTPError as error:
-            raise AwayError(f"no whole answer: {error}") from error
+            raise ProbeError(f"incomplete answer: {error}") from error
 
     def json(self, path: str) -> Any:
         """Return the JSON at a path, with decimals as `Decimal`.
 
         Raises:
-            AwayError: nothing came, or another status than 200, or no JSON.
+            ProbeError: there is no answer, its status is not 200, or it is no JSON.
         """
         answer = self.get(path)
         if answer.status != HTTPStatus.OK:
-            raise AwayError(f"answered {answer.status}")
+            raise ProbeError(f"answered {answer.status}")
         try:
             return decode(answer.data)
         except (MalformedJsonError, InvalidError) as error:
-            raise AwayError("answered with something else than JSON") from error
+            raise ProbeError("answered with something else than JSON") from error
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the kept connections."""
         self._pool.close()
 
     def _attempt(self, path: str) -> urllib3.BaseHTTPResponse:
@@ -94,5 +94,5 @@ class Peer:
 
 def _reason(error: NewConnectionError) -> str:
     reason = error.__cause__
-    said = reason.strerror if isinstance(reason, OSError) else None
-    return said.lower() if said else str(error)
+    text = reason.strerror if isinstance(reason, OSError) else None
+    return text.lower() if text else str(error)

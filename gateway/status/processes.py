@@ -1,4 +1,4 @@
-"""Whether a process is ready, as its own `/ready` says."""
+"""The health of a process, by its own `/ready`."""
 
 import time
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from urllib3 import BaseHTTPResponse
 
 from chassis.errors import InvalidError, MalformedJsonError
 from chassis.schema.decoding import decode
-from gateway.status.probe import AwayError, Peer
+from gateway.status.probe import Probe, ProbeError
 
 STATUSES = {200: "ready", 503: "unready"}
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a process is.
+    """The health of a process.
 
     Attributes:
         status: `ready`, `unready` or `down`.
         milliseconds: how long it took to answer; None if it is down.
         detail: why it is down.
-        checks: what it can't work without, each with its status.
+        checks: the status of each part that it needs.
     """
 
     status: str
@@ -31,13 +31,13 @@ class Health:
     checks: Mapping[str, Any] = field(default_factory=dict)
 
 
-def health(name: str, peer: Peer) -> Health:
-    """Ask a process how it is."""
+def health(name: str, probe: Probe) -> Health:
+    """Ask a process for its health."""
     began = time.perf_counter()
     try:
-        answer = peer.get("/ready")
+        answer = probe.get("/ready")
         checks = _checks(name, answer)
-    except AwayError as error:
+    except ProbeError as error:
         return Health("down", detail=str(error))
     milliseconds = round((time.perf_counter() - began) * 1000, 2)
     return Health(STATUSES[answer.status], milliseconds=milliseconds, checks=checks)
@@ -47,7 +47,7 @@ def _checks(name: str, answer: BaseHTTPResponse) -> Mapping[str, Any]:
     """Read the checks.
 
     Raises:
-        AwayError: this is not the process, or not its answer.
+        ProbeError: another process answers, or not as `/ready` does.
     """
     try:
         body = decode(answer.data)
@@ -55,8 +55,8 @@ def _checks(name: str, answer: BaseHTTPResponse) -> Mapping[str, Any]:
         body = None
     process = body.get("process") if isinstance(body, dict) else None
     if process != name:
-        raise AwayError(f"at its port answers {process or 'something else'}")
+        raise ProbeError(f"{process or 'something else'} answers at its port")
     if answer.status not in STATUSES:
-        raise AwayError(f"answered {answer.status}")
+        raise ProbeError(f"answered {answer.status}")
     checks = body.get("checks") or {}
     return {name: check for name, check in checks.items() if "status" in check}

@@ -1,4 +1,4 @@
-"""How many messages wait in the queues, by passive declarations on a connection that is kept."""
+"""The depths of queues, read by passive declarations on a kept connection."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from chassis.errors import BrokerUnavailableError
 from chassis.messaging.connection import Connection
 from chassis.settings import BrokerSettings
 from gateway.status import probe
-from gateway.status.probe import AwayError
+from gateway.status.probe import ProbeError
 
 NAME = "gateway watch"
 
@@ -25,19 +25,19 @@ class Depth(NamedTuple):
     consumers: int
 
 
-# what RabbitMQ says of a dead quorum queue; and of a living one that is empty and not consumed
-NO_LIFE = Depth(0, 0)
+# RabbitMQ reports this for a dead quorum queue, and for a live one that is empty and not consumed
+DEAD_OR_IDLE = Depth(0, 0)
 
 
 class Depths(NamedTuple):
-    """What the broker said; None for a queue that is not there."""
+    """The depths of all queues; None for a queue that does not exist."""
 
     milliseconds: float
     queues: Mapping[str, Depth | None]
 
 
-class _Look:
-    """One look at all queues, until the broker has answered for each."""
+class _Reading:
+    """One reading of all queues; it ends when the broker has answered for each."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.answer: Future[Mapping[str, Depth | None]] = Future()
@@ -45,20 +45,20 @@ class _Look:
         self._found: dict[str, Depth | None] = {}
 
     def note(self, name: str, depth: Depth | None) -> None:
-        """Note what was said of a queue."""
+        """Note the depth of a queue."""
         self._found[name] = depth
         self._missing.discard(name)
         if not self._missing and not self.answer.done():
             self.answer.set_result(self._found)
 
     def fail(self, reason: str) -> None:
-        """Give up."""
+        """End without depths."""
         if not self.answer.done():
-            self.answer.set_exception(AwayError(reason))
+            self.answer.set_exception(ProbeError(reason))
 
 
-class QueueWatch:
-    """Keeps a connection, and a channel for each queue, since an error closes a channel."""
+class QueueProbe:
+    """Reads depths on one connection, with a channel for each queue: an error closes a channel."""
 
     def __init__(self, settings: BrokerSettings, names: Sequence[str]) -> None:
         self._names = list(names)
@@ -66,7 +66,7 @@ class QueueWatch:
         self._opened: Channel | None = None
         self._failed = False  # the last attempt to connect
         self._reason = "not connected yet"
-        self._look: _Look | None = None
+        self._reading: _Reading | None = None
         self._channels: dict[str, Channel] = {}
         self._connection = Connection(settings, NAME, [], self)
 
@@ -75,67 +75,67 @@ class QueueWatch:
         self._connection.start()
 
     def close(self) -> None:
-        """Close the connection; of a broker that does not answer, without waiting for it."""
+        """Close the connection; do not wait long for a broker that does not answer."""
         self._connection.close(probe.SECONDS)
 
-    def look(self) -> Depths:
-        """Ask the broker for all queues.
+    def read(self) -> Depths:
+        """Return the depths of all queues.
 
         Raises:
-            AwayError: it is away, or does not answer in time.
+            ProbeError: the broker is unavailable, or does not answer in time.
         """
         began = time.monotonic()
         self._wait_for_connection()
         asked = time.perf_counter()
-        look = self._current_look()
+        reading = self._current_reading()
         try:
-            queues = look.answer.result(max(0, began + probe.SECONDS - time.monotonic()))
+            queues = reading.answer.result(max(0, began + probe.SECONDS - time.monotonic()))
         except FutureTimeoutError:
-            raise AwayError(f"no answer within {probe.SECONDS:g} s") from None
+            raise ProbeError(f"no answer within {probe.SECONDS:g} s") from None
         return Depths(round((time.perf_counter() - asked) * 1000, 2), queues)
 
     def _wait_for_connection(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._opened or self._failed, probe.SECONDS)
             if self._opened is None:
-                raise AwayError(self._reason)
+                raise ProbeError(self._reason)
 
-    def _current_look(self) -> _Look:
-        """Begin a look, unless the broker has not answered the last one yet."""
-        if self._look is None or self._look.answer.done():
-            self._look = _Look(self._names)
-            self._call(self._look)
-        return self._look
+    def _current_reading(self) -> _Reading:
+        """Begin a reading, unless the broker has not answered the last one yet."""
+        if self._reading is None or self._reading.answer.done():
+            self._reading = _Reading(self._names)
+            self._call(self._reading)
+        return self._reading
 
-    def _call(self, look: _Look) -> None:
+    def _call(self, reading: _Reading) -> None:
         try:
-            self._connection.call(lambda: self._ask(look))
+            self._connection.call(lambda: self._ask(reading))
         except BrokerUnavailableError as error:
-            look.fail(str(error))
+            reading.fail(str(error))
 
     # What follows runs on the connection's thread.
 
     def opened(self, channel: Channel) -> None:
-        """There is a connection."""
+        """Note that the connection is open."""
         with self._changed:
             self._opened, self._failed = channel, False
             self._changed.notify_all()
 
     def lost(self, reason: str) -> None:
-        """There is none."""
+        """Note that the connection is lost."""
         with self._changed:
             self._opened, self._failed, self._reason = None, True, reason
             self._changed.notify_all()
         self._channels.clear()
-        if self._look is not None:
-            self._look.fail(reason)
+        if self._reading is not None:
+            self._reading.fail(reason)
 
     def blocked(self, reason: str | None) -> None:
-        """Publishers are blocked; this publishes nothing."""
+        """Ignore that publishers are blocked: a probe publishes nothing."""
 
-    def _ask(self, look: _Look) -> None:
+    def _ask(self, reading: _Reading) -> None:
         if self._opened is None or not self._opened.is_open:
-            look.fail(self._reason)
+            reading.fail(self._reason)
             return
         for name in self._names:
             channel = self._channels.get(name)
@@ -159,10 +159,10 @@ class QueueWatch:
         channel.queue_declare(name, passive=True, callback=declared)
 
     def _closed(self, name: str, beside: Channel) -> None:
-        """The queue is not there, or can't be looked at; or the connection is gone."""
+        """Note that a queue is missing or unreadable, unless the whole connection is closed."""
         if beside.is_open:
             self._note(name, None)
 
     def _note(self, name: str, depth: Depth | None) -> None:
-        if self._look is not None:
-            self._look.note(name, depth)
+        if self._reading is not None:
+            self._reading.note(name, depth)

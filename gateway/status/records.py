@@ -1,32 +1,32 @@
-"""Orders by their states, and the newest bills, as the services show them."""
+"""Orders by state, and the newest bills, read from their services."""
 
 from typing import Any
 
-from gateway.status.probe import AwayError, Peer
+from gateway.status.probe import Probe, ProbeError
 
 BILLS_SHOWN = 10
 
 
-def orders(peer: Peer) -> dict[str, int]:
+def orders(probe: Probe) -> dict[str, int]:
     """Ask orders-api how many orders are in each state.
 
     Raises:
-        AwayError: it does not say.
+        ProbeError: there is no usable answer.
     """
-    stats = peer.json("/api/orders/stats")
+    stats = probe.json("/api/orders/stats")
     try:
         return {status: figures["count"] for status, figures in stats["by_status"].items()}
     except (AttributeError, KeyError, TypeError) as error:
-        raise AwayError("answered with something else than statistics") from error
+        raise ProbeError("answered with something else than statistics") from error
 
 
-def bills(peer: Peer) -> list[Any]:
+def bills(probe: Probe) -> list[Any]:
     """Ask billing-api for the newest bills.
 
     Raises:
-        AwayError: it does not say.
+        ProbeError: there is no usable answer.
     """
-    found = peer.json(f"/api/billing?limit={BILLS_SHOWN}")
+    found = probe.json(f"/api/billing?limit={BILLS_SHOWN}")
     if not isinstance(found, list):
-        raise AwayError("answered with something else than bills")
+        raise ProbeError("answered with something else than bills")
     return found

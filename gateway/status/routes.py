@@ -1,15 +1,15 @@
-"""`GET /api/status`: how the whole platform is."""
+"""`GET /api/status`: the state of the whole platform."""
 
 from flask import Blueprint, Response, jsonify
 
 from chassis.http import access_log
 from gateway.auth.guard import Guard
 from gateway.status.document import outline
-from gateway.status.watcher import Watch
+from gateway.status.watcher import Watcher
 
 
-def status_routes(watch: Watch, guard: Guard) -> Blueprint:
-    """Return the route; details and bills are shown to those who may read them."""
+def status_routes(watch: Watcher, guard: Guard) -> Blueprint:
+    """Return the route; details and bills are shown to callers who may read them."""
     routes = Blueprint("status", __name__)
     routes.before_request(access_log.this_request)
 

@@ -1,7 +1,7 @@
-"""How the gateway itself is, found out without a request.
+"""The gateway's own health, checked without an HTTP request.
 
-Were its database frozen, each request to its own `/ready` would hold one of its threads, until none
-is left for those who need no database.
+While its database is frozen, each request to its own `/ready` would hold one of its threads, until
+no thread is left for requests that need no database.
 """
 
 import time
@@ -10,28 +10,28 @@ from functools import partial
 
 from chassis.http.health import Check, Result, tried, verdict
 from gateway.status import probe
-from gateway.status.probes import Found, Rounds
+from gateway.status.probes import ProbeResult, Probes
 from gateway.status.processes import Health
 
 
-class Own:
-    """Tries what the gateway can't work without, each thing once at a time."""
+class SelfCheck:
+    """Checks each part that the gateway needs, never one twice at once."""
 
     def __init__(self, ready: Sequence[Check]) -> None:
         tasks = {check.name: partial(tried, check) for check in ready}
-        self._rounds = Rounds(tasks, probe.SECONDS)
+        self._probes = Probes(tasks, probe.SECONDS)
 
     def health(self) -> Health:
-        """Try all of it."""
+        """Check all parts."""
         began = time.perf_counter()
-        found = self._rounds.run()
+        found = self._probes.run()
         milliseconds = round((time.perf_counter() - began) * 1000, 2)
         checks = {name: _check(result, milliseconds) for name, result in found.items()}
         return Health(verdict(checks), milliseconds=milliseconds, checks=checks)
 
 
-def _check(found: Found, milliseconds: float) -> Result:
-    """Return what came of a check, or that nothing came of it in time."""
+def _check(found: ProbeResult, milliseconds: float) -> Result:
+    """Return the result of a check, or `down` if it has none in time."""
     if found.failure is None:
         result: Result = found.value
         return result

@@ -1,4 +1,4 @@
-"""One survey after the other of the whole platform, over connections that are kept."""
+"""Snapshots of the whole platform, taken over kept connections."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -10,34 +10,34 @@ from chassis.settings import BrokerSettings, Upstream
 from gateway.status import gauges, records, ssh
 from gateway.status.gauges import InFlight
 from gateway.status.platform import Platform
-from gateway.status.probe import Peer
-from gateway.status.probes import UNKNOWN, Found, Rounds, Task
+from gateway.status.probe import Probe
+from gateway.status.probes import UNKNOWN, ProbeResult, Probes, Task
 from gateway.status.processes import health
-from gateway.status.queues import Depth, QueueWatch
-from gateway.status.self_check import Own
+from gateway.status.queues import Depth, QueueProbe
+from gateway.status.self_check import SelfCheck
 from gateway.status.traffic import Traffic
 
-Part = Mapping[str, Found]
+Part = Mapping[str, ProbeResult]
 
 
-class Survey(NamedTuple):
-    """What was found; of the parts with many pieces, each by the key of its process."""
+class Snapshot(NamedTuple):
+    """The results of all probes; those of processes by the key of the process."""
 
     health: Part
     outboxes: Part
     in_flight: Part
     ssh: Part
-    queues: Found = UNKNOWN
-    orders: Found = UNKNOWN
-    bills: Found = UNKNOWN
-    traffic: Found = UNKNOWN
+    queues: ProbeResult = UNKNOWN
+    orders: ProbeResult = UNKNOWN
+    bills: ProbeResult = UNKNOWN
+    traffic: ProbeResult = UNKNOWN
 
 
-NOTHING = Survey({}, {}, {}, {})
+EMPTY = Snapshot({}, {}, {}, {})
 
 
-class Places(NamedTuple):
-    """Where to look; `ready` is what the gateway itself can't work without."""
+class Sources(NamedTuple):
+    """What to probe; `ready` are the parts that the gateway itself needs."""
 
     platform: Platform
     broker: BrokerSettings
@@ -46,33 +46,33 @@ class Places(NamedTuple):
     ready: Sequence[Check]
 
 
-class Surveyor:
-    """Asks everything there is, again and again."""
+class Prober:
+    """Probes the whole platform repeatedly."""
 
-    def __init__(self, places: Places) -> None:
-        """Connect to the broker; to the others when they are asked."""
-        platform = places.platform
-        self._peers = {p.key: Peer(p.address, p.port) for p in platform.processes()}
+    def __init__(self, sources: Sources) -> None:
+        """Connect to the broker; to the others at their first probe."""
+        platform = sources.platform
+        self._process_probes = {p.key: Probe(p.address, p.port) for p in platform.processes()}
         self._processes = {p.key: p.name for p in platform.processes()}
         self._own_key = platform.own
-        self._relays = {p.key: Peer(p.address, p.port) for p in platform.relays()}
+        self._relays = {p.key: Probe(p.address, p.port) for p in platform.relays()}
         self._consumers = {c.key: InFlight(c) for c in platform.consumers()}
         self._machines = {m.name: m.address for m in platform.machines if not m.is_this}
-        self._own = Own(places.ready)
-        self._orders = Peer(places.orders.host, places.orders.port)
-        self._billing = Peer(places.billing.host, places.billing.port)
-        self._queues = QueueWatch(places.broker, watched_queues(platform))
+        self._self_check = SelfCheck(sources.ready)
+        self._orders = Probe(sources.orders.host, sources.orders.port)
+        self._billing = Probe(sources.billing.host, sources.billing.port)
+        self._queues = QueueProbe(sources.broker, watched_queues(platform))
         self._depths: Mapping[str, Depth | None] = {}
-        self._rounds = Rounds(dict(self._tasks()))
+        self._probes = Probes(dict(self._tasks()))
         self._queues.start()
 
-    def survey(self) -> Survey:
-        """Ask everything once."""
-        found = self._rounds.run()
+    def snapshot(self) -> Snapshot:
+        """Probe everything once."""
+        found = self._probes.run()
         depths = found["queues"].value
         self._depths = depths.queues if depths else {}
-        return Survey(
-            {name: found[f"health {name}"] for name in self._peers},
+        return Snapshot(
+            {name: found[f"health {name}"] for name in self._process_probes},
             {name: found[f"outbox {name}"] for name in self._relays},
             {name: found[f"in flight {name}"] for name in self._consumers},
             {name: found[f"ssh {name}"] for name in self._machines},
@@ -82,22 +82,27 @@ class Surveyor:
     def close(self) -> None:
         """Close all connections."""
         self._queues.close()
-        for peer in (*self._peers.values(), *self._relays.values(), self._orders, self._billing):
-            peer.close()
+        for probe in (
+            *self._process_probes.values(),
+            *self._relays.values(),
+            self._orders,
+            self._billing,
+        ):
+            probe.close()
         for consumer in self._consumers.values():
             consumer.close()
 
     def _tasks(self) -> Iterator[tuple[str, Task]]:
-        for key, peer in self._peers.items():
-            ask = partial(health, self._processes[key], peer)
-            yield f"health {key}", self._own.health if key == self._own_key else ask
-        for name, peer in self._relays.items():
-            yield f"outbox {name}", partial(gauges.outbox, peer)
+        for key, probe in self._process_probes.items():
+            ask = partial(health, self._processes[key], probe)
+            yield f"health {key}", self._self_check.health if key == self._own_key else ask
+        for name, probe in self._relays.items():
+            yield f"outbox {name}", partial(gauges.outbox, probe)
         for name, consumer in self._consumers.items():
             yield f"in flight {name}", partial(self._in_flight, consumer)
         for name, address in self._machines.items():
             yield f"ssh {name}", partial(ssh.is_up, address)
-        yield "queues", self._queues.look
+        yield "queues", self._queues.read
         yield "orders", partial(records.orders, self._orders)
         yield "bills", partial(records.bills, self._billing)
         yield "traffic", Traffic().rate
@@ -107,6 +112,6 @@ class Surveyor:
 
 
 def watched_queues(platform: Platform) -> list[str]:
-    """Return the names of all queues: those that are consumed, their dead letters, the others."""
+    """Return the names of all queues: the consumed ones, their dead letter queues, the others."""
     consumed = platform.consumed_queues()
     return [*consumed, *map(dead_letter_queue, consumed), *platform.others]

@@ -1,21 +1,21 @@
-"""Whether a machine is up: its SSH server takes connections, whatever became of its processes."""
+"""Whether a machine is up: its SSH server accepts connections, even if all processes are down."""
 
 import socket
 
 from chassis.errors import first_line
-from gateway.status.probe import SECONDS, AwayError
+from gateway.status.probe import SECONDS, ProbeError
 
 PORT = 22
 
 
 def is_up(address: str) -> bool:
-    """Connect, and tell that it was possible.
+    """Return True if the SSH server accepts a connection.
 
     Raises:
-        AwayError: it was not.
+        ProbeError: it does not.
     """
     try:
         socket.create_connection((address, PORT), SECONDS).close()
     except OSError as error:
-        raise AwayError(first_line(error)) from error
+        raise ProbeError(first_line(error)) from error
     return True

@@ -1,4 +1,4 @@
-"""The targets of Prometheus: where each process answers /metrics, and on which machine it is.
+"""The targets of Prometheus: the address and port of each process's /metrics, and its machine.
 
 Source: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#file_sd_config
 """
@@ -22,6 +22,6 @@ def targets(platform: Platform) -> list[dict[str, Any]]:
 
 
 def render(platform: Platform) -> str:
-    """Return the text of Prometheus' file of targets, a line for each process."""
+    """Return the text of Prometheus' file of targets, one line per process."""
     lines = ",\n".join(f"  {json.dumps(target)}" for target in targets(platform))
     return f"[\n{lines}\n]"

@@ -1,4 +1,4 @@
-"""What the gateway's own metrics tell, those of all its workers together."""
+"""The gateway's request rate, error share and circuits, from the metrics of all its workers."""
 
 import time
 from collections import deque
@@ -23,7 +23,7 @@ class Answered(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """What was answered in the last seconds, `seconds` of them, and the circuits to upstreams."""
+    """The traffic of the last `seconds`, and the circuits to upstreams."""
 
     requests_per_second: float
     error_share: float
@@ -32,19 +32,19 @@ class Rate(NamedTuple):
 
 
 class Traffic:
-    """A window of ten seconds; it begins with the first look."""
+    """A window of ten seconds; it begins with the first reading."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[float, Answered]] = deque()
+        self._readings: deque[tuple[float, Answered]] = deque()
 
     def rate(self) -> Rate:
-        """Look, and compare with the oldest look in the window."""
+        """Read the counters, and compare them with the oldest reading in the window."""
         now, families = time.monotonic(), list(metrics.registry().collect())
         answered = _answered(families)
-        while self._looks and self._looks[0][0] < now - SECONDS:
-            self._looks.popleft()
-        self._looks.append((now, answered))
-        since, before = self._looks[0]
+        while self._readings and self._readings[0][0] < now - SECONDS:
+            self._readings.popleft()
+        self._readings.append((now, answered))
+        since, before = self._readings[0]
         requests, failed = answered.all - before.all, answered.failed - before.failed
         seconds = now - since
         return Rate(
@@ -56,7 +56,7 @@ class Traffic:
 
 
 def _answered(families: Iterable[Metric]) -> Answered:
-    """Count what was asked of the API, without the requests that watch."""
+    """Count the requests to the API, without those for the status."""
     samples = (
         (sample.labels, sample.value)
         for family in families
@@ -78,7 +78,7 @@ def _circuits(families: Iterable[Metric]) -> Iterator[dict[str, str]]:
     }
     for _metric, upstream in sorted(key for key in gauges if key[0] == circuit_breaker.METRIC):
         state = circuit_breaker.State(int(gauges[circuit_breaker.METRIC, upstream]))
-        # a circuit learns that its time is over when it is asked for the next call
+        # the breaker itself leaves the state open at the next call
         if (
             state is circuit_breaker.State.OPEN
             and gauges[circuit_breaker.UNTIL_METRIC, upstream] < time.time()

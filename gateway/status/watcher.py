@@ -1,4 +1,4 @@
-"""The watch: surveys the platform once a second while somebody asks, and rests otherwise."""
+"""The watcher: takes a snapshot of the platform once a second, while somebody asks for it."""
 
 import logging
 import threading
@@ -9,28 +9,28 @@ from typing import Any
 
 from chassis.topology_file import read_topology
 from gateway.status.document import Document, document
-from gateway.status.snapshot import NOTHING, Places, Surveyor
+from gateway.status.snapshot import EMPTY, Prober, Sources
 
 INTERVAL_SECONDS = 1.0
 IDLE_SECONDS = 10.0
-FIRST_SECONDS = 5.0  # that whoever asks first waits at most; a survey takes one
+FIRST_SECONDS = 5.0  # the longest wait for a first snapshot, which takes one second
 logger = logging.getLogger(__name__)
 
 
-class Watch:
-    """Knows the newest state of the platform; made in each worker, idle until it is asked."""
+class Watcher:
+    """Keeps the newest state of the platform; each worker has one, idle until it is asked."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
         self._changed = threading.Condition()
         self._asked_at = 0.0
         self._thread: threading.Thread | None = None
         self._newest: Document | None = None
 
     def status(self) -> Document:
-        """Return the newest state, at once unless nobody has asked for a while.
+        """Return the newest state; wait for a first snapshot if nobody has asked for a while.
 
-        What is not known even then is said to be down.
+        Without a snapshot in time, everything is shown as down.
         """
         with self._changed:
             self._asked_at = time.monotonic()
@@ -38,10 +38,10 @@ class Watch:
                 self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
                 self._thread.start()
             self._changed.wait_for(lambda: self._newest is not None, FIRST_SECONDS)
-            return self._newest or document(self._places.platform, NOTHING)
+            return self._newest or document(self._sources.platform, EMPTY)
 
     def summary(self, detailed: bool = True) -> dict[str, Any]:
-        """Return name, version, how the services are (if `detailed`), and where to read on."""
+        """Return name, version, the services' states (if `detailed`), and links."""
         status = self.status()
         processes = [p for machine in status["machines"] for p in machine["processes"]]
         services = {
@@ -60,12 +60,12 @@ class Watch:
         }
 
     def is_watching(self) -> bool:
-        """Tell whether a thread is at work."""
+        """Return whether the thread runs."""
         with self._changed:
             return self._thread is not None
 
     def close(self) -> None:
-        """Rest after the survey that is under way, as if nobody had asked for long."""
+        """End the thread after the snapshot that it is taking."""
         with self._changed:
             self._asked_at = -IDLE_SECONDS
             thread = self._thread
@@ -75,16 +75,16 @@ class Watch:
 
     def _watch(self) -> None:
         try:
-            with closing(Surveyor(self._places)) as surveyor:
+            with closing(Prober(self._sources)) as prober:
                 while self._goes_on():
-                    self._survey(surveyor)
+                    self._take_snapshot(prober)
         except Exception:
             logger.exception("the watch ended unexpectedly")
             self._end()
 
-    def _survey(self, surveyor: Surveyor) -> None:
+    def _take_snapshot(self, prober: Prober) -> None:
         began = time.monotonic()
-        found = document(self._places.platform, surveyor.survey())
+        found = document(self._sources.platform, prober.snapshot())
         with self._changed:
             self._newest = found
             self._changed.notify_all()
@@ -92,7 +92,7 @@ class Watch:
             self._changed.wait_for(lambda: not self._is_asked(), max(0, left))
 
     def _goes_on(self) -> bool:
-        """Tell whether somebody has asked of late; if not, this thread is none any more."""
+        """Return whether somebody has asked recently; if not, forget this thread, which ends."""
         with self._changed:
             asked = self._is_asked()
             if not asked:
@@ -108,5 +108,5 @@ class Watch:
 
 
 def _best(statuses: Sequence[str]) -> str:
-    """Return how a service is that several machines may serve: one of them is enough."""
+    """Return the state of a service that several machines may serve: one ready one is enough."""
     return "ready" if "ready" in statuses else next(iter(statuses), "down")

@@ -34,8 +34,8 @@ from gateway.settings import AuthSettings, Settings
 from gateway.status import document, probe, probes
 from gateway.status import watcher as watch_module
 from gateway.status.platform import Machine, Process
-from gateway.status.queues import QueueWatch
-from gateway.status.watcher import Watch
+from gateway.status.queues import QueueProbe
+from gateway.status.watcher import Watcher
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.at_work import at_work
@@ -185,9 +185,9 @@ def test_a_process_that_hangs_is_down_and_hides_nothing_else(
 @pytest.mark.parametrize(
     ("said", "detail"),
     [
-        (b'{"process": "another"}', "at its port answers another"),
-        (b"<html>", "at its port answers something else"),
-        (b"[]", "at its port answers something else"),
+        (b'{"process": "another"}', "another answers at its port"),
+        (b"<html>", "something else answers at its port"),
+        (b"[]", "something else answers at its port"),
     ],
 )
 def test_another_program_at_its_port_is_not_taken_for_it(
@@ -208,7 +208,7 @@ def test_an_answer_that_ends_too_early_is_none(plant: Plant) -> None:
     shown = plant.process("orders-api", "orders-vm")
     broken.close()
     assert shown["status"] == "down"
-    assert "no whole answer" in shown["detail"]
+    assert "incomplete answer" in shown["detail"]
 
 
 def test_a_kept_connection_that_was_closed_is_no_fault(plant: Plant) -> None:
@@ -314,7 +314,7 @@ def test_a_watch_that_fails_says_so_and_is_begun_anew(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(watch_module, "FIRST_SECONDS", 0.1)
-        broken.setattr(watch_module, "Surveyor", None)
+        broken.setattr(watch_module, "Prober", None)
         status = plant.watch.status()
         wait_until(lambda: not plant.watch.is_watching(), 10, "the watch to end")
     assert status["status"] == "degraded"
@@ -452,11 +452,11 @@ def test_a_consumer_that_does_not_say_what_it_has_in_hand_leaves_that_unknown(
 
 
 def test_a_queue_that_is_not_there_hides_no_other(broker_settings: BrokerSettings) -> None:
-    watched = QueueWatch(broker_settings, ["nowhere", "billing_queue"])
+    watched = QueueProbe(broker_settings, ["nowhere", "billing_queue"])
     watched.start()
     try:
         for _ in range(3):
-            found = watched.look().queues
+            found = watched.read().queues
             assert found["nowhere"] is None
             assert found["billing_queue"] is not None
     finally:
@@ -604,7 +604,7 @@ def known_bill(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A bill that every watch knows of."""
     parts: dict[str, Any] = {name: [] for name in document._DETAILS}
     status = {**parts, "status": "up", "bills": [BILL], "unavailable": [], "protected": []}
-    monkeypatch.setattr(Watch, "status", lambda _watch: status)
+    monkeypatch.setattr(Watcher, "status", lambda _watch: status)
     return status
 
 

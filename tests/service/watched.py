@@ -15,8 +15,8 @@ from chassis.http import app as web
 from chassis.http.health import Check
 from chassis.settings import BrokerSettings, Upstream
 from gateway.status.platform import Machine, Platform, Process
-from gateway.status.snapshot import Places
-from gateway.status.watcher import Watch
+from gateway.status.snapshot import Sources
+from gateway.status.watcher import Watcher
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 
@@ -68,15 +68,15 @@ class Plant:
         self.more: list[Machine] = []
         self.own: list[Check] = []
         self.own_key: str | None = None
-        self._watch: Watch | None = None
+        self._watch: Watcher | None = None
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> Watcher:
         """The watch, made when it is first wanted, over all machines of that moment."""
         if self._watch is None:
             platform = Platform((self._machine(), *self.more), ("events_queue",), self.own_key)
-            places = Places(platform, self.broker, self.orders, self.billing, self.own)
-            self._watch = Watch(places)
+            sources = Sources(platform, self.broker, self.orders, self.billing, self.own)
+            self._watch = Watcher(sources)
         return self._watch
 
     def process(self, name: str, machine: str = "inventory-vm") -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from chassis.messaging.connection import Connection
 from chassis.settings import BrokerSettings
-from gateway.status.probe import AwayError
-from gateway.status.queues import QueueWatch
+from gateway.status.probe import ProbeError
+from gateway.status.queues import QueueProbe
 
 SECONDS = 30.0
 NOBODY: Any = SimpleNamespace(
@@ -65,8 +65,8 @@ def test_queues_are_not_asked_for_on_a_connection_that_is_closing(
         action()
 
     monkeypatch.setattr(Connection, "call", called)
-    watch = QueueWatch(settings(1), ["billing_queue"])
+    watch = QueueProbe(settings(1), ["billing_queue"])
     closing: Any = SimpleNamespace(is_open=False)
     watch.opened(closing)
-    with caplog.at_level(logging.INFO), pytest.raises(AwayError):
-        watch.look()
+    with caplog.at_level(logging.INFO), pytest.raises(ProbeError):
+        watch.read()

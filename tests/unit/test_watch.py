@@ -1,4 +1,4 @@
-"""The gateway watches all that there is; each round asks everything once, and nothing twice."""
+"""The gateway watches the whole platform: each part is probed once at a time, in parallel."""
 
 import re
 import socket
@@ -15,10 +15,10 @@ from chassis.http.circuit_breaker import FAILURES, CircuitBreaker
 from chassis.settings import BrokerSettings
 from gateway.status import machines, ssh
 from gateway.status.platform import Machine, Platform, Process
-from gateway.status.probe import AwayError
-from gateway.status.probes import Found, Rounds
+from gateway.status.probe import ProbeError
+from gateway.status.probes import ProbeResult, Probes
 from gateway.status.processes import Health
-from gateway.status.snapshot import NOTHING, watched_queues
+from gateway.status.snapshot import EMPTY, watched_queues
 from gateway.status.traffic import Traffic
 from provisioning.rabbitmq import definitions
 from tests import openapi
@@ -98,16 +98,16 @@ def gate() -> Iterator[threading.Event]:
 
 def test_what_fails_in_a_round_loses_nothing_else() -> None:
     def away() -> None:
-        raise AwayError("connection refused")
+        raise ProbeError("connection refused")
 
-    found = Rounds({"away": away, "here": lambda: 7}, seconds=60).run()
-    assert found == {"away": Found(failure="connection refused"), "here": Found(7)}
+    found = Probes({"away": away, "here": lambda: 7}, seconds=60).run()
+    assert found == {"away": ProbeResult(failure="connection refused"), "here": ProbeResult(7)}
 
 
 def test_a_fault_of_ours_is_logged_and_said(caplog: pytest.LogCaptureFixture) -> None:
     empty: dict[str, int] = {}
-    found = Rounds({"wrong": lambda: empty["nothing"]}, seconds=60).run()
-    assert found["wrong"] == Found(failure="'nothing'")
+    found = Probes({"wrong": lambda: empty["nothing"]}, seconds=60).run()
+    assert found["wrong"] == ProbeResult(failure="'nothing'")
     assert "can't be watched" in caplog.text
 
 
@@ -119,13 +119,13 @@ def test_who_is_late_holds_up_no_round_and_is_not_asked_twice(gate: threading.Ev
         gate.wait()
         return "at last"
 
-    repeated = Rounds({"late": late, "here": lambda: 7}, seconds=0.5)
+    repeated = Probes({"late": late, "here": lambda: 7}, seconds=0.5)
     for _ in range(3):
-        assert repeated.run()["late"] == Found(failure="no answer within 0.5 s")
-    wait_until(lambda: repeated.run()["here"] == Found(7), 20, "the other")
+        assert repeated.run()["late"] == ProbeResult(failure="no answer within 0.5 s")
+    wait_until(lambda: repeated.run()["here"] == ProbeResult(7), 20, "the other")
     assert asked == ["late"]
     gate.set()
-    wait_until(lambda: repeated.run()["late"] == Found("at last"), 20, "who was late")
+    wait_until(lambda: repeated.run()["late"] == ProbeResult("at last"), 20, "who was late")
 
 
 def test_traffic_is_what_is_asked_of_the_api_and_how_much_of_it_fails(
@@ -159,27 +159,27 @@ def test_a_circuit_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("address", "healths", "ssh_answers", "status"),
     [
-        ("192.168.56.14", {}, Found(), "down"),
-        ("192.168.56.14", {}, Found(failure="connection refused"), "down"),
-        ("192.168.56.14", {"orders-api": Found(Health("down"))}, Found(), "down"),
-        ("192.168.56.14", {}, Found(True), "up"),
-        ("192.168.56.14", {"orders-api": Found(Health("unready"))}, Found(), "up"),
-        ("127.0.0.14", {}, Found(), "up"),
+        ("192.168.56.14", {}, ProbeResult(), "down"),
+        ("192.168.56.14", {}, ProbeResult(failure="connection refused"), "down"),
+        ("192.168.56.14", {"orders-api": ProbeResult(Health("down"))}, ProbeResult(), "down"),
+        ("192.168.56.14", {}, ProbeResult(True), "up"),
+        ("192.168.56.14", {"orders-api": ProbeResult(Health("unready"))}, ProbeResult(), "up"),
+        ("127.0.0.14", {}, ProbeResult(), "up"),
     ],
 )
 def test_a_machine_is_up_if_its_ssh_server_or_a_process_answers(
-    address: str, healths: dict[str, Found], ssh_answers: Found, status: str
+    address: str, healths: dict[str, ProbeResult], ssh_answers: ProbeResult, status: str
 ) -> None:
     process = Process("orders-api", address, 8080)
     machine = Machine("orders-vm", address, "orders_db", (process,))
     found = {process.key: healths["orders-api"]} if healths else {}
-    survey = NOTHING._replace(health=found, ssh={"orders-vm": ssh_answers})
-    assert machines.shown(machine, survey)["status"] == status
+    snapshot = EMPTY._replace(health=found, ssh={"orders-vm": ssh_answers})
+    assert machines.shown(machine, snapshot)["status"] == status
 
 
 def test_an_ssh_server_is_there_or_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(ssh, "PORT", server.getsockname()[1])
         assert ssh.is_up("127.0.0.1")
-    with pytest.raises(AwayError, match="refused"):
+    with pytest.raises(ProbeError, match="refused"):
         ssh.is_up("127.0.0.1")
