@@ -41,13 +41,15 @@ def migrate() -> None:
 dlq = dlq_commands.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
 drain = drain_command.command(lambda: load().broker)
 
+commands = cli.group(
+    "billing",
+    serve=serve,
+    consume=consume,
+    relay=relay,
+    migrate=migrate,
+    dlq=dlq,
+    drain=drain,
+)
+
 if __name__ == "__main__":
-    cli.group(
-        "billing",
-        serve=serve,
-        consume=consume,
-        relay=relay,
-        migrate=migrate,
-        dlq=dlq,
-        drain=drain,
-    )()
+    commands()

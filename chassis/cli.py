@@ -1,5 +1,6 @@
 """The commands of a service: `python -m <service> COMMAND`."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,14 @@ from chassis.printable import escaped
 
 # how libpq begins a sentence about a connection that it does not get
 _CONNECTING = re.compile(r'connection to server at "(.+?)"(?: \(.+?\))?, port (\d+) failed: (.*)')
-STARTS = "./stack up starts it; on a machine, sudo systemctl start {unit}"
+# who calls the commands of a service, as a person types it; where nobody says, Python is called
+_CALLER = "CALLED_AS"
+_STARTS = {
+    "./stack run": "./stack up starts it",
+    "crud-master": "sudo systemctl start {unit}, on its machine",
+    "python -m": "./stack up starts it; on a machine, sudo systemctl start {unit}",
+}
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -25,8 +33,43 @@ def say_nothing_found(text: str) -> None:
     echo(text, err=True)
 
 
-class Commands(click.Group):
+class Command(click.Command):
+    """A command whose help ends with an example, in which `{}` stands for how it is called."""
+
+    def __init__(self, *words: Any, example: str = "{}", **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.example = example
+        self.context_settings = {**_CONTEXT, **self.context_settings}
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Add the example."""
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"  {line.replace('{}', ctx.command_path)}\n")
+
+
+class Group(click.Group):
+    """Commands, of each of which the help shows the whole first sentence."""
+
+    command_class = Command
+
+    def __init__(self, *words: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self.context_settings = {**_CONTEXT, **self.context_settings}
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line for each command."""
+        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.commands]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class Commands(Group):
     """A command group that says in one sentence what its commands lack: settings, a database."""
+
+    def __call__(self, *words: Any, **options: Any) -> Any:
+        """Run the command that the command line names, and exit."""
+        return super().__call__(*words, **{"prog_name": f"{_caller()} {self.name}", **options})
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the chosen command."""
@@ -49,9 +92,19 @@ def group(service: str, **commands: Callable[[], object] | click.Command) -> Com
     made = Commands(service, help=f"The commands of {service}.")
     for name, command in commands.items():
         if not isinstance(command, click.Command):
-            command = click.Command(name, callback=command, help=command.__doc__)
+            command = Command(name, callback=command, help=command.__doc__)
         made.add_command(command, name)
     return made
+
+
+def starts(unit: str) -> str:
+    """Say what starts a server, where the command was called; `unit` is systemd's name of it."""
+    return _STARTS[_caller()].format(unit=unit)
+
+
+def _caller() -> str:
+    caller = os.environ.get(_CALLER, "")
+    return caller if caller in _STARTS else "python -m"
 
 
 def database_failure(error: OperationalError) -> str:
@@ -63,5 +116,4 @@ def database_failure(error: OperationalError) -> str:
     host, port, why = found.groups()
     if why.startswith("FATAL:"):
         return f"the database at {host}:{port} refuses: {why.removeprefix('FATAL:').strip()}"
-    starts = STARTS.format(unit="postgresql")
-    return f"the database does not answer at {host}:{port} ({why.lower()}): {starts}"
+    return f"the database does not answer at {host}:{port} ({why.lower()}): {starts('postgresql')}"

@@ -28,5 +28,7 @@ def migrate() -> None:
     migrations.upgrade("customers", load().database)
 
 
+commands = cli.group("customers", serve=serve, relay=relay, migrate=migrate)
+
 if __name__ == "__main__":
-    cli.group("customers", serve=serve, relay=relay, migrate=migrate)()
+    commands()

@@ -39,5 +39,9 @@ def targets() -> None:
     cli.echo(targets.render(load().platform))
 
 
+commands = cli.group(
+    "gateway", serve=serve, relay=relay, migrate=migrate, token=token, targets=targets
+)
+
 if __name__ == "__main__":
-    cli.group("gateway", serve=serve, relay=relay, migrate=migrate, token=token, targets=targets)()
+    commands()

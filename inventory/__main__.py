@@ -39,5 +39,9 @@ def migrate() -> None:
 
 dlq = dlq_commands.commands(lambda: load().broker)
 
+commands = cli.group(
+    "inventory", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq
+)
+
 if __name__ == "__main__":
-    cli.group("inventory", serve=serve, consume=consume, relay=relay, migrate=migrate, dlq=dlq)()
+    commands()

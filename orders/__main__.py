@@ -68,5 +68,7 @@ COMMANDS: dict[str, Callable[[], object] | click.Command] = {
     "directory": directory,
 }
 
+commands = cli.group("orders", **COMMANDS)
+
 if __name__ == "__main__":
-    cli.group("orders", **COMMANDS)()
+    commands()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import click
 from sqlalchemy import Connection
 
-from chassis.cli import echo, say_nothing_found
+from chassis.cli import Command, echo, say_nothing_found
 from chassis.printable import escaped_line
 from chassis.storage.database import Database
 from orders import deleted_orders, needs, queries, sweeping
@@ -18,7 +18,7 @@ def _database(settings: Settings) -> Database:
     return Database(settings.database, connections=1)
 
 
-@click.command("list")
+@click.command("list", cls=Command, example="{} --stuck\n{} --status pending --limit 20")
 @click.option("--stuck", is_flag=True, help="Only those whose step was sent again, in vain.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those in this state.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
@@ -68,7 +68,7 @@ def _line(order: queries.FoundOrder) -> str:
     return "  ".join((str(order["id"]), order["order_id"], order["status"], changed))
 
 
-@click.command("resend")
+@click.command("resend", cls=Command)
 def resend() -> None:
     """Send again what each unsettled order waits for, now, without waiting for its time.
 

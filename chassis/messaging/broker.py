@@ -5,7 +5,7 @@ import time
 import pika
 from pika.exceptions import AMQPConnectionError, AMQPError
 
-from chassis.cli import STARTS
+from chassis.cli import starts
 from chassis.messaging import amqp_tables
 from chassis.settings import BrokerSettings
 
@@ -69,5 +69,5 @@ def failure(error: AMQPError, settings: BrokerSettings) -> str:
     down = why_down(reason, settings)
     if down != DOWN:
         return down
-    starts = STARTS.format(unit="rabbitmq-server")
-    return f"RabbitMQ does not answer at {settings.host}:{settings.port} ({reason}): {starts}"
+    place = f"{settings.host}:{settings.port}"
+    return f"RabbitMQ does not answer at {place} ({reason}): {starts('rabbitmq-server')}"

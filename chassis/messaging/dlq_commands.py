@@ -15,7 +15,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
-from chassis.cli import echo, say_nothing_found
+from chassis.cli import Group, echo, say_nothing_found
 from chassis.messaging import broker
 from chassis.messaging.dead_letters import REASON, TIME, carried, described
 from chassis.messaging.short_strings import as_text
@@ -61,6 +61,7 @@ class DeadLetter:
         return self.body.decode(errors="backslashreplace")
 
 
+_ID = "2b3f47f7-435f-4c9d-94e5-851b0817eb05"  # of the examples
 Act = Callable[[BlockingChannel, DeadLetter], None]
 
 
@@ -135,7 +136,7 @@ class DeadLetterOffice:
 Office = Callable[[], DeadLetterOffice]
 
 
-def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ()) -> click.Group:
+def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ()) -> Group:
     """Return the command group `dlq`.
 
     Args:
@@ -144,7 +145,7 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
         queues: the further queues that `--queue` may name.
     """
 
-    @click.group()
+    @click.group(cls=Group)
     @click.option("--queue", help=_help(queues))
     @click.pass_context
     def dlq(context: click.Context, queue: str | None) -> None:
@@ -164,7 +165,7 @@ def commands(settings: Callable[[], BrokerSettings], queues: Sequence[str] = ())
             body = letter.text.replace("\n", " ")[:80]
             echo(escaped_line(f"{letter.id}  {letter.time}  {letter.reason}  {body}"))
 
-    @dlq.command()
+    @dlq.command(example=f"{{}} {_ID}")
     @click.argument("message_id")
     @click.pass_obj
     def show(office: Office, message_id: str) -> None:
@@ -191,9 +192,13 @@ def _shown(value: Any) -> Any:
 
 
 def _selecting(
-    group: click.Group, name: str, done: str, act: Callable[[DeadLetterOffice, set[str]], int]
+    group: Group, name: str, done: str, act: Callable[[DeadLetterOffice, set[str]], int]
 ) -> None:
-    @group.command(name, help=f"{name.capitalize()} messages by id, or all of them.")
+    @group.command(
+        name,
+        help=f"{name.capitalize()} messages by id, or all of them.",
+        example=f"{{}} {_ID}\n{{}} --all",
+    )
     @click.argument("message_ids", nargs=-1)
     @click.option("--all", "everything", is_flag=True, help="All that is in the queue.")
     @click.pass_obj

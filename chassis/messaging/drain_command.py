@@ -11,7 +11,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from chassis.cli import echo
+from chassis.cli import Command, echo
 from chassis.messaging import broker
 from chassis.messaging.delivery import COUNTS
 from chassis.messaging.topology import dead_letter_queue
@@ -24,7 +24,7 @@ _NOT_FOUND = 404
 def command(settings: Callable[[], BrokerSettings]) -> click.Command:
     """Return the command `drain`; `settings` reads where the broker and the current queue are."""
 
-    @click.command()
+    @click.command(cls=Command, example="{} bills")
     @click.argument("queue")
     def drain(queue: str) -> None:
         """Move what waits in QUEUE, as the service's queue was called before, into that of today.

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import click
 from sqlalchemy import Connection, RowMapping
 
-from chassis.cli import echo
+from chassis.cli import Group, echo
 from chassis.columns import aligned
 from chassis.errors import ConflictError, InvalidError, NotFoundError
 from chassis.printable import escaped_line
@@ -54,12 +54,12 @@ class Lifetime(click.ParamType[timedelta]):
         return lifetime
 
 
-@click.group()
+@click.group(cls=Group)
 def token() -> None:
     """Make, list and revoke the tokens by which callers are known."""
 
 
-@token.command()
+@token.command(example="{} --name shop --scope orders:read,orders:write --expires 30d")
 @click.option("--name", required=True, help="Whom it stands for, as the services are told.")
 @click.option(
     "--scope",
@@ -86,7 +86,7 @@ def list_() -> None:
     echo(aligned([[escaped_line(cell) for cell in line] for line in lines]))
 
 
-@token.command()
+@token.command(example="{} shop")
 @click.argument("name")
 def revoke(name: str) -> None:
     """End a token at once."""

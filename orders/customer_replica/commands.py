@@ -2,7 +2,7 @@
 
 import click
 
-from chassis.cli import echo
+from chassis.cli import Group, echo
 from chassis.errors import UnavailableError, UpstreamError
 from chassis.http.client import ServiceClient
 from chassis.settings import read_upstream
@@ -11,7 +11,7 @@ from orders.customer_replica.api import rebuild
 from orders.settings import load
 
 
-@click.group()
+@click.group(cls=Group)
 def directory() -> None:
     """The local copy of the customers."""
 

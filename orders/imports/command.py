@@ -5,6 +5,7 @@ tells of it, since that would write to each customer. What happens to an order f
 as usual.
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 from sqlalchemy import Connection, insert, literal, select
 from sqlalchemy.dialects import postgresql
 
-from chassis.cli import echo
+from chassis.cli import Command, echo
 from chassis.printable import escaped_line
 from chassis.storage.database import Database
 from orders.imports.files import ImportedOrder, check
@@ -73,7 +74,7 @@ def _load_batch(connection: Connection, batch: Sequence[ImportedOrder], now: dat
     return len(new)
 
 
-@click.command("import")
+@click.command("import", cls=Command, example="{} orders.csv --dry-run")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Do all of it, and then undo it.")
 def import_(path: Path, dry_run: bool) -> None:
@@ -89,7 +90,7 @@ def import_(path: Path, dry_run: bool) -> None:
     database = Database(settings().database, connections=1)
     with (
         database.unit_of_work() as connection,
-        click.progressbar(length=len(orders), label="loading") as bar,
+        click.progressbar(length=len(orders), label="loading", hidden=not _is_seen()) as bar,
     ):
         done = load(connection, orders, bar.update)
         if not dry_run:
@@ -97,6 +98,11 @@ def import_(path: Path, dry_run: bool) -> None:
     database.close()
     would = "would be " if dry_run else ""
     echo(f"orders {would}loaded: {done.loaded}; skipped, since they exist: {done.skipped}")
+
+
+def _is_seen() -> bool:
+    """Whether a bar can grow: elsewhere its label alone would be written."""
+    return sys.stdout.isatty()
 
 
 def _checked(path: Path) -> Sequence[ImportedOrder]:

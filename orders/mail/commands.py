@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 import click
 from sqlalchemy import select
 
-from chassis.cli import echo, say_nothing_found
+from chassis.cli import Group, echo, say_nothing_found
 from chassis.errors import first_line
 from chassis.printable import escaped_line
 from chassis.storage.database import Database
@@ -100,7 +100,7 @@ def _unreadable(row: Any, error: Exception) -> EmailMessage:
     return message
 
 
-@click.group()
+@click.group(cls=Group)
 def mail() -> None:
     """List or show the mails to customers: of the Maildir, or of the table if SMTP_HOST is set."""
 
@@ -121,7 +121,7 @@ def list_() -> None:
         echo(escaped_line(str(written)))
 
 
-@mail.command()
+@mail.command(example="{} 9e2ed4a3-e556-4550-b645-f2cc62361f7e.created")
 @click.argument("mail_id")
 def show(mail_id: str) -> None:
     """Show one mail: what matters of its headers, and its text."""

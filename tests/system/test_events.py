@@ -131,5 +131,5 @@ def test_an_exchange_that_is_none_is_named_with_those_there_are(stack: Stack) ->
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert done.stderr.startswith("There is no exchange 'nosuch' to see; there are ")
+    assert done.stderr.startswith("There is no exchange nosuch. There are ")
     assert "customer_events, events" in done.stderr

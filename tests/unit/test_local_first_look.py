@@ -23,11 +23,18 @@ NOBODY = "nobody that can be seen"
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A checkout as it was cloned, whose ports are free; the loopback addresses are its own."""
-    for name in ("stack", "tools", "chassis", "provisioning", ".env.example", "requirements.lock"):
+    for name in (
+        "stack",
+        "tools",
+        "topology.yml",
+        "chassis",
+        "provisioning",
+        ".env.example",
+        "requirements.lock",
+    ):
         source = CHECKOUT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    lines = (tmp_path / "tools" / "stack" / "ports.txt").read_text().splitlines()
-    names = [line.split()[0] for line in lines]
+    names = first_look.hosts((tmp_path / "topology.yml").read_text())
     free = dict(zip(names, ports.free_ports(len(names)), strict=True))
     (tmp_path / ".env").write_text("".join(f"{name}='{port}'\n" for name, port in free.items()))
     return tmp_path
@@ -49,6 +56,11 @@ def up(checkout: Path, **environment: str) -> "subprocess.CompletedProcess[str]"
     """Run ./stack up where nothing is installed, and nothing can be."""
     own = {"PATH": os.defpath, **environment}
     return subprocess.run([checkout / "stack", "up"], capture_output=True, text=True, env=own)
+
+
+def test_it_reads_topology_yml_as_the_stack_does() -> None:
+    read = first_look.hosts((CHECKOUT / "topology.yml").read_text())
+    assert read == port_allocation.hosts(variables.ADDRESSES)
 
 
 def test_all_taken_ports_are_named_before_anything_is_installed(bare: Path) -> None:

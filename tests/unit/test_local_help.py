@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from chassis import VERSION
-from tools.stack import generated
+from tools.stack import help_text
 from tools.stack.__main__ import ELSEWHERE, SECTIONS, program
 from tools.stack.layout import CHECKOUT
 from tools.stack.names import nearest
@@ -37,8 +37,8 @@ def stack(checkout: Path, *words: str, **environment: str) -> Result:
 
 
 def test_what_is_made_beforehand_is_fresh() -> None:
-    for file, text in generated.texts().items():
-        assert file.read_text() == text, "python -m tools.stack.generated makes it anew"
+    made_by = "python -m tools.stack.help_text makes it anew"
+    assert help_text.FILE.read_text() == help_text.text(), made_by
 
 
 def test_every_command_has_a_section_a_help_and_an_example() -> None:
@@ -153,6 +153,10 @@ def completed(*words: str) -> list[str]:
         (["events", "order"], ["order_events"]),
         (["pm2", "des"], ["describe"]),
         (["pm2", "stop", "mail"], ["mail-worker"]),
+        (["run", "ord"], ["orders"]),
+        (["run", "orders", "mail"], ["mail-worker", "mail"]),
+        (["run", "orders", "mail", "sh"], ["show"]),
+        (["run", "billing", "dlq", "re"], ["requeue"]),
         (["down", "--p"], ["--purge"]),
         (["completion", "z"], ["zsh"]),
     ],

@@ -29,7 +29,7 @@ from tools.stack.stack import Stack
 PLACE = INSTALLED / "drills"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LARGEST_SEED = 1_000_000
-NAME = Words(lambda _before: (one.name for one in catalogue.DRILLS))
+NAME = Words(lambda _context, _before: (one.name for one in catalogue.DRILLS))
 
 
 class Positive(click.ParamType[float]):

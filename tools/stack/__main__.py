@@ -1,9 +1,10 @@
 """The commands behind ./stack, once all is installed."""
 
+import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -40,8 +41,20 @@ def _processes() -> list[str]:
     return [process.name for process in PROCESSES]
 
 
-def _pm2_words(before: object) -> list[str]:
+def _pm2_words(_context: click.Context, before: Sequence[str]) -> list[str]:
     return _processes() if before else list(PM2_CALLS)
+
+
+def _service_words(context: click.Context, before: Sequence[str]) -> list[str]:
+    """The commands that may follow: of the service, or of a group of its commands."""
+    if context.params.get("service") not in SERVICES:
+        return []
+    # by name, since nothing of ./stack imports a service
+    module = importlib.import_module(f"{context.params['service']}.__main__")
+    group: click.Command | None = module.commands
+    for word in before:
+        group = group.commands.get(word) if isinstance(group, click.Group) else None
+    return list(group.commands) if isinstance(group, click.Group) else []
 
 
 service = click.argument("service", type=Known("service", lambda: SERVICES), metavar="SERVICE")
@@ -129,7 +142,9 @@ def trace(identifier: str) -> int:
     cls=Documented, example="./stack events order_events --routing-key order.cancelled"
 )
 # not a name that must be known: somebody else may have made an exchange
-@click.argument("exchange", metavar="EXCHANGE", type=Words(lambda _before: TOPOLOGY.exchanges))
+@click.argument(
+    "exchange", metavar="EXCHANGE", type=Words(lambda _context, _before: TOPOLOGY.exchanges)
+)
 @click.option("--routing-key", default="#", metavar="KEY", help="Only these; # and * are patterns.")
 def events(exchange: str, routing_key: str) -> int:
     """Show the events of an exchange as they come, until Ctrl-C.
@@ -210,7 +225,7 @@ def server(action: str, name: str) -> int:
     example="./stack run billing dlq list\n./stack run orders --help",
 )
 @service
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND]...")
+@click.argument("words", nargs=-1, type=Words(_service_words), metavar="[COMMAND]...")
 def run(service: str, words: tuple[str, ...]) -> int:
     """Run a command of a service: dead letters, mails, tokens, imports.
 

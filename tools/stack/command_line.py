@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from chassis.cli import Command
 from chassis.printable import escaped
 from tools.stack.errors import StackError
 from tools.stack.names import unknown
@@ -26,19 +27,8 @@ class Failure(click.ClickException):
         sys.stderr.write(f"{escaped(self.message)}\n")
 
 
-class Documented(click.Command):
+class Documented(Command):
     """A command that has an example, and whose callback returns its exit status."""
-
-    def __init__(self, *words: Any, example: str = "", **options: Any) -> None:
-        super().__init__(*words, **options)
-        self.example = example
-        self.context_settings = {**HELP, **self.context_settings}
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Add the example."""
-        with formatter.section("Example"):
-            for line in self.example.splitlines():
-                formatter.write(f"  {line}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; an expected failure is one sentence."""
@@ -141,11 +131,11 @@ class Known(click.ParamType[str]):
 
 
 class Words(click.ParamType[str]):
-    """What is passed on to another program; nothing is known of it but a few beginnings."""
+    """What is passed on as it is; `beginnings` says what may follow which words, for completion."""
 
     name = "words"
 
-    def __init__(self, beginnings: Callable[[Sequence[str]], Iterable[str]]) -> None:
+    def __init__(self, beginnings: Callable[[click.Context, Sequence[str]], Iterable[str]]) -> None:
         self._beginnings = beginnings
 
     def shell_complete(
@@ -153,5 +143,5 @@ class Words(click.ParamType[str]):
     ) -> list[CompletionItem]:
         """Return what may come next."""
         before = ctx.params.get(param.name or "") or ()
-        words = self._beginnings(before)
+        words = self._beginnings(ctx, before)
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]

@@ -146,7 +146,8 @@ def run(stack: Stack, service: str, words: Sequence[str]) -> int:
     """Hand over to a command of a service, such as `billing dlq list`."""
     os.chdir(CHECKOUT)
     command = [sys.executable, "-m", service, *words]
-    os.execve(command[0], command, stack.process_manager.environment())
+    called = {"CALLED_AS": "./stack run"}
+    os.execve(command[0], command, stack.process_manager.environment() | called)
 
 
 def seed(stack: Stack) -> int:

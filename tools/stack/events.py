@@ -16,6 +16,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from tools.stack.errors import StackError
+from tools.stack.names import unknown
 from tools.stack.servers.amqp import connect
 from tools.stack.servers.rabbitmq import RabbitMQ
 
@@ -52,8 +53,7 @@ def _consume(
     try:
         channel.queue_bind(queue, exchange, routing_key)
     except ChannelClosedByBroker:
-        known = ", ".join(exchanges(rabbitmq))
-        raise StackError(f"There is no exchange {exchange!r} to see; there are {known}.") from None
+        raise StackError(unknown("exchange", exchange, exchanges(rabbitmq))) from None
     yield ""
     channel.basic_qos(prefetch_count=PREFETCH)
     for method, properties, body in channel.consume(queue, inactivity_timeout=IDLE_SECONDS):

@@ -3,19 +3,21 @@
     python3 -m tools.stack.first_look
 
 Nothing but the standard library: the shell script `stack` runs this by the system's own Python.
-What it needs to know of the stack stands in ports.txt; `python -m tools.stack.generated` makes it.
+It reads topology.yml by its lines, since YAML is not in the standard library; what it does not
+understand, it does not look at, and `./stack up` looks again once all is installed.
 """
 
 import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROC = Path("/proc")
+LOOPBACK = "127.0.0.1"
 OFFSET = "PORT_OFFSET"
 STEP = 1000
 HIGHEST = 65535
@@ -39,7 +41,7 @@ class Running(NamedTuple):
     ports: frozenset[int]
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
+def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Whether a server could listen on `host`:`port` now.
 
     Asks without SO_REUSEPORT, so that a port shared by such servers counts as taken.
@@ -144,12 +146,31 @@ def _of_others(left: Sequence[Place], holder: Callable[[int, str], str]) -> str:
     )
 
 
-def places(text: str, values: Mapping[str, int]) -> Iterator[Place]:
-    """The places that ports.txt, whose `text` this is, names, with the ports of `values`."""
-    for line in text.splitlines():
-        variable, host = line.split()
-        if variable in values:
-            yield Place(variable, values[variable] + values.get(OFFSET, 0), host)
+def hosts(topology: str) -> dict[str, str]:
+    """The variable of each port that must be free, and its address on one machine.
+
+    Args:
+        topology: the text of topology.yml.
+    """
+    section = item = ""
+    roles: dict[str, str] = {}  # of machines
+    addresses: dict[str, str] = {}  # of roles
+    ports: dict[str, str] = {}
+    for line in topology.splitlines():
+        if found := re.match(r"(\w+):", line):
+            section = found[1]
+        elif found := re.match(r"  ([\w-]+):", line):
+            item = found[1]
+        elif found := re.match(r"    role: ([\w-]+)", line):
+            roles[item] = found[1]
+        elif found := re.match(r"    address: \{\w+: [\d.]+\.(\d+)\}", line):
+            addresses.setdefault(roles.get(item, ""), f"127.0.0.{found[1]}")
+        elif section == "roles" and re.match(r"    entrance: true", line):
+            addresses[item] = LOOPBACK
+        elif section == "roles" and (found := re.search(r"\bport: \{(\w+):", line)):
+            ports[found[1]] = item
+    known = {name: addresses[role] for name, role in ports.items() if role in addresses}
+    return {**known, "RABBITMQ_MANAGEMENT_PORT": LOOPBACK}
 
 
 def look(checkout: Path, environment: Mapping[str, str]) -> str:
@@ -157,16 +178,16 @@ def look(checkout: Path, environment: Mapping[str, str]) -> str:
     values = _written(checkout / ".env.example") | _written(checkout / ".env")
     lines = "\n".join(f"{name}={value}" for name, value in environment.items())
     values |= {name: int(port) for name, port in _LINE.findall(lines)}
-    wanted = list(places((checkout / "tools" / "stack" / "ports.txt").read_text(), values))
+    offset = values.get(OFFSET, 0)
+    places = hosts((checkout / "topology.yml").read_text()).items()
+    wanted = [Place(name, values[name] + offset, host) for name, host in places if name in values]
     stacks = running()
     if any(stack.checkout == checkout for stack in stacks):
         return ""
     taken = [place for place in wanted if not is_free(place.port, place.host)]
     if not taken:
         return ""
-    return sentence(
-        taken, wanted, values.get(OFFSET, 0), stacks, lambda _port, _host: "another program"
-    )
+    return sentence(taken, wanted, offset, stacks, lambda _port, _host: "another program")
 
 
 if __name__ == "__main__":
