@@ -23,7 +23,7 @@ ORDER = {"order_id": 12345, "customer": "John Doe ✓", "total_amount": 250}
 COMMAND = """
 import sys
 from pathlib import Path
-from local import __main__ as stack, variables
+from tools.stack import __main__ as stack, variables
 home = Path(sys.argv[1])
 stack.Stack.as_started = lambda: stack.Stack(home, variables.parse(home / "services.env"))
 sys.exit(stack.main(sys.argv[2:]))

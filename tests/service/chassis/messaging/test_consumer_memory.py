@@ -11,9 +11,16 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from billing.settings import Settings
 from chassis.storage.database import Database
-from tests.service import test_consumer
+from tests.service.chassis.messaging import test_consumer
+from tests.service.chassis.messaging.test_consumer import (
+    DEAD,
+    GOOD,
+    QUEUE,
+    rows,
+    wait_for_rows,
+    waiting,
+)
 from tests.service.process import Process, environment
-from tests.service.test_consumer import DEAD, GOOD, QUEUE, rows, wait_for_rows, waiting
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 

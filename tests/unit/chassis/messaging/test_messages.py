@@ -14,7 +14,7 @@ LINKS = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
 def types_in_the_code() -> set[str]:
     """All that looks like the type of an event in the services' sources."""
-    sources = (file for service in SERVICES for file in (CHECKOUT / service).glob("*.py"))
+    sources = (file for service in SERVICES for file in (CHECKOUT / service).rglob("*.py"))
     return {name for file in sources for name in TYPE.findall(file.read_text())}
 
 

@@ -15,9 +15,10 @@ from orders import settings as settings_module
 from orders.imports.command import BATCH, import_
 from orders.settings import Settings
 from tests.service.mailing import run_command
+from tools.stack.layout import CHECKOUT
 
 HEADER = "order_id,customer_id,total_amount,status"
-SAMPLES = Path(__file__).parents[2] / "sample-data"
+SAMPLES = CHECKOUT / "sample-data"
 Import = Callable[..., Result]
 
 

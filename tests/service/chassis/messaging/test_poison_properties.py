@@ -20,8 +20,16 @@ from chassis.messaging.dead_letters import REASON
 from chassis.messaging.dlq_commands import DeadLetterOffice
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database
-from tests.service import test_consumer
-from tests.service.test_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_for_rows, waiting
+from tests.service.chassis.messaging import test_consumer
+from tests.service.chassis.messaging.test_consumer import (
+    DEAD,
+    GOOD,
+    QUEUE,
+    SECONDS,
+    post,
+    wait_for_rows,
+    waiting,
+)
 from tools.drills.workload.poison import MILLISECONDS, nested
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until

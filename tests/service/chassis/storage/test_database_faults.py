@@ -13,9 +13,9 @@ from sqlalchemy import text
 from chassis.messaging.consumer import ALONE_ABOVE
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database, is_doubtful, is_outage
-from tests.service import test_consumer
 from tests.service.answers import problem
-from tests.service.test_consumer import (
+from tests.service.chassis.messaging import test_consumer
+from tests.service.chassis.messaging.test_consumer import (
     DEAD,
     GOOD,
     QUEUE,
