@@ -1,4 +1,4 @@
-"""What granian's workers load."""
+"""The WSGI application that granian's workers load."""
 
 from billing.app import create_app
 from billing.settings import load

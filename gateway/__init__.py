@@ -1,1 +1,1 @@
-"""gateway: the only way in; passes requests on, and takes bills and events for the broker."""
+"""gateway: the only entrance; forwards requests, and accepts bills and events for the broker."""

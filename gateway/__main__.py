@@ -17,7 +17,7 @@ def serve() -> None:
 
 
 def relay() -> None:
-    """Deliver what is in the outbox (PM2 process gateway-relay)."""
+    """Publish the messages of the outbox (PM2 process gateway-relay)."""
     from gateway import relay
 
     logs.configure(relay.PROCESS)
@@ -25,7 +25,7 @@ def relay() -> None:
 
 
 def migrate() -> None:
-    """Bring gateway_db to the newest revision."""
+    """Upgrade gateway_db to the newest revision."""
     from chassis.storage import migrations
 
     logs.configure("gateway-migrate")
@@ -33,7 +33,7 @@ def migrate() -> None:
 
 
 def targets() -> None:
-    """Print what Prometheus has to watch, as a file for its file_sd_configs."""
+    """Print the targets of Prometheus, as a file for its file_sd_configs."""
     from gateway.status import targets
 
     cli.echo(targets.render(load().platform))

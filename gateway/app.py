@@ -12,66 +12,66 @@ from chassis.storage.database import Database
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
 from gateway.auth.tokens import Tokens
-from gateway.bills import BillDesk
+from gateway.bills import BillIntake
 from gateway.edge import cors, hosts, request_checks
-from gateway.edge.forwarded import Clients
+from gateway.edge.forwarded import ForwardedHeaders
 from gateway.edge.rate_limit import Limiter
-from gateway.edge.slow_bodies import Bodies
+from gateway.edge.slow_bodies import BodyReadLimiter
 from gateway.event_routes import event_routes
 from gateway.order_details import OrderDetails
 from gateway.pages.docs import docs_routes
 from gateway.pages.routes import page_routes
 from gateway.proxy import Proxy
-from gateway.routes import bill_routes, detail_routes, passed_on
+from gateway.routes import bill_routes, detail_routes, proxy_routes
 from gateway.settings import Settings
 from gateway.status.routes import status_routes
 from gateway.status.snapshot import Sources
 from gateway.status.watcher import Watcher
 
 PROCESS = "gateway"
-# most threads wait for upstreams; two workers and the relay leave PostgreSQL's others to others
+# most threads wait for upstreams; with two workers and the relay, PostgreSQL has connections left
 DATABASE_CONNECTIONS = 16
 
 
 def create_app(settings: Settings, publisher: Publisher) -> Flask:
-    """Build the gateway's HTTP application on a started publisher."""
+    """Build the gateway's HTTP application; `publisher` is already started."""
     database = Database(settings.database, DATABASE_CONNECTIONS)
     tokens = Tokens(database, settings.auth.api_token)
     limiter = Limiter(settings.edge.reads, settings.edge.writes, settings.counters)
     guard = Guard(settings.auth.auth_protected, tokens, limiter)
-    # none may take all threads, however few there are
-    at_once = min(IN_FLIGHT, max(1, settings.server.threads // 2))
-    inventory = UpstreamClient(settings.inventory, at_once)
-    billing = UpstreamClient(settings.billing, at_once)
-    customers = UpstreamClient(settings.customers, at_once)
-    orders = UpstreamClient(settings.orders, at_once)
+    # no upstream may hold all threads
+    in_flight = min(IN_FLIGHT, max(1, settings.server.threads // 2))
+    inventory = UpstreamClient(settings.inventory, in_flight)
+    billing = UpstreamClient(settings.billing, in_flight)
+    customers = UpstreamClient(settings.customers, in_flight)
+    orders = UpstreamClient(settings.orders, in_flight)
     details = OrderDetails(orders, inventory, customers, billing)
-    bills = BillDesk(publisher, database)
+    bills = BillIntake(publisher, database)
     platform, broker = settings.platform, settings.broker
     watch = Watcher(Sources(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
-        guard.over("movies", passed_on("movies", Proxy(inventory))),
-        guard.over("products", passed_on("products", Proxy(inventory))),
-        guard.over("products", passed_on("produits", Proxy(inventory))),
-        guard.over("customers", passed_on("customers", Proxy(customers))),
-        guard.over("customers", passed_on("clients", Proxy(customers))),
-        guard.over("orders", detail_routes("orders", details, guard, Proxy(orders))),
-        guard.over("orders", detail_routes("commandes", details, guard, Proxy(orders))),
-        guard.over("orders", passed_on("orders", Proxy(orders))),
-        guard.over("orders", passed_on("commandes", Proxy(orders))),
-        guard.over("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
-        guard.over("events", event_routes("events", database)),
-        guard.over("events", event_routes("event", database)),
-        limiter.over("pages", status_routes(watch, guard)),
-        limiter.over(
+        guard.protect("movies", proxy_routes("movies", Proxy(inventory))),
+        guard.protect("products", proxy_routes("products", Proxy(inventory))),
+        guard.protect("products", proxy_routes("produits", Proxy(inventory))),
+        guard.protect("customers", proxy_routes("customers", Proxy(customers))),
+        guard.protect("customers", proxy_routes("clients", Proxy(customers))),
+        guard.protect("orders", detail_routes("orders", details, guard, Proxy(orders))),
+        guard.protect("orders", detail_routes("commandes", details, guard, Proxy(orders))),
+        guard.protect("orders", proxy_routes("orders", Proxy(orders))),
+        guard.protect("orders", proxy_routes("commandes", Proxy(orders))),
+        guard.protect("billing", bill_routes(bills, settings.broker.queue, Proxy(billing))),
+        guard.protect("events", event_routes("events", database)),
+        guard.protect("events", event_routes("event", database)),
+        limiter.limit("pages", status_routes(watch, guard)),
+        limiter.limit(
             "pages", docs_routes(settings.docs.swagger_ui_dir, settings.auth.auth_protected)
         ),
-        limiter.over("pages", page_routes(lambda: watch.summary(guard.shows_platform()))),
+        limiter.limit("pages", page_routes(lambda: watch.summary(guard.shows_platform()))),
     ]
     health_routes = (
         health.live_routes(PROCESS),
-        limiter.over("platform", health.ready_routes(PROCESS, [database], guard.shows_platform)),
-        guard.over("platform", health.metrics_routes([database])),
+        limiter.limit("platform", health.ready_routes(PROCESS, [database], guard.shows_platform)),
+        guard.protect("platform", health.metrics_routes([database])),
     )
     app = web.create_app(
         PROCESS,
@@ -80,22 +80,22 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
         health_routes=health_routes,
         keys=KeyedPosts(database, {"event": "events"}, auth.caller_scope),
     )
-    return edged(app, settings)
+    return with_middleware(app, settings)
 
 
-def edged(app: Flask, settings: Settings) -> Flask:
-    """Return `app` with what stands before all of its routes."""
+def with_middleware(app: Flask, settings: Settings) -> Flask:
+    """Return `app` with the checks and middleware that all of its routes share."""
     app.before_request(request_checks.check)
     hosts.init_app(app, settings.edge.allowed_hosts, settings.address)
     app.after_request(auth.keep_private)
     cors.init_app(app, settings.edge.cors_origins)
-    bodies = Bodies(app.wsgi_app, max(1, settings.server.threads // 8))
-    app.wsgi_app = Clients(bodies, settings.edge.proxies)  # type: ignore[method-assign]
+    bodies = BodyReadLimiter(app.wsgi_app, max(1, settings.server.threads // 8))
+    app.wsgi_app = ForwardedHeaders(bodies, settings.edge.proxies)  # type: ignore[method-assign]
     return app
 
 
 def bill_topology(settings: Settings) -> list[Queue]:
-    """Return what has to be there for bills: billing_queue and its dead letters."""
+    """Return the topology of bills: billing_queue and its dead letter queue."""
     queue = settings.broker.queue
     return [Queue(queue), Queue(dead_letter_queue(queue))]
 

@@ -1,4 +1,4 @@
-"""Taking a bill: it is safe once the broker has confirmed it or the outbox holds it."""
+"""Accepting bills: one is safe once the broker has confirmed it, or the outbox holds it."""
 
 import logging
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class BillDesk:
-    """Takes bills for the queue."""
+class BillIntake:
+    """Accepts bills for the queue."""
 
     publisher: MessagePublisher
     database: Database
 
-    def take(self, message: Message) -> str:
-        """Make a message safe; return where it is: `queue` or `outbox`.
+    def accept(self, message: Message) -> str:
+        """Store a message safely; return where: `queue` or `outbox`.
 
         Raises:
-            sqlalchemy.exc.OperationalError: neither broker nor database has taken it.
+            sqlalchemy.exc.OperationalError: neither broker nor database has stored it.
         """
         try:
             self.publisher.publish(message)

@@ -1,4 +1,4 @@
-"""`/api/events` and `/api/event`: events that other systems put on the bus."""
+"""`/api/events` and `/api/event`: events that other systems publish through the gateway."""
 
 from datetime import datetime
 from typing import Any
@@ -41,7 +41,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
     def list_events() -> Response:
         query = parsing.query(EventQuery)
         names = query.model_dump(include=set(EventKind.model_fields), exclude_none=True)
-        events.place(database)
+        events.assign_positions(database)
         with (
             database.unit_of_work() as connection,
             events.find(
@@ -90,5 +90,5 @@ def _shown(row: RowMapping) -> dict[str, Any]:
 
 
 def _time(time: datetime) -> str:
-    """Write a time of UTC with all of its microseconds; an encoder leaves out zeros."""
+    """Format a UTC time with all six digits of its microseconds; the JSON encoder drops zeros."""
     return f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"

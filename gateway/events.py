@@ -1,7 +1,7 @@
-"""Events that other systems put on the bus: stored first, published by the relay.
+"""Events that other systems publish through the gateway: stored first, then published by the relay.
 
-Knows neither HTTP nor the broker. Data are JSON as text throughout: no number passes through a
-float on its way in or out.
+Knows neither HTTP nor the broker. Event data stay JSON text throughout: no number is converted to a
+float.
 """
 
 import logging
@@ -27,7 +27,7 @@ from gateway.settings import Retention
 
 EXCHANGE, QUEUE, SOURCE = "events", "events_queue", "gateway"
 TOPOLOGY: Topology = (Exchange(EXCHANGE, "topic"), Queue(QUEUE), Binding(QUEUE, EXCHANGE))
-_FETCHED = 10  # rows at a time, of up to 256 KiB
+_FETCH_SIZE = 10  # rows at a time, of up to 256 KiB
 _SHOWN = (
     Event.id,
     Event.uid,
@@ -40,9 +40,9 @@ _SHOWN = (
     Event.delivered_at,
 )
 _NAMES = {"solution": Event.solution, "model": Event.model, "action": Event.action}
-_PLACED = 5000  # events that one statement places
-_PLACE_SECONDS = 2.0
-_PLACE = text(
+_POSITION_BATCH = 5000  # events that get positions in one statement
+_POSITION_SECONDS = 2.0
+_ASSIGN_POSITIONS = text(
     "SELECT CASE WHEN EXISTS (SELECT FROM events WHERE position IS NULL) "
     "THEN place_events(:most) ELSE 0 END"
 )
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 class Kind(NamedTuple):
-    """What happened to what in which system."""
+    """The kind of an event: which system, which model, which action."""
 
     solution: str
     model: str
@@ -59,28 +59,28 @@ class Kind(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What an event got when it was stored."""
+    """The uid and time that an event has been stored with."""
 
     uid: UUID
     event_timestamp: datetime
 
 
 Keep = Callable[[Connection, Stored], None]
-"""Keeps the answer to a request in the transaction that has stored its event."""
+"""Stores the answer to a request in the transaction that stores its event."""
 
 
 def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -> Stored:
-    """Store an event for good, once for one uid.
+    """Store and commit an event, only once for each uid.
 
     Args:
         database: `gateway_db`.
-        kind: its names, of which the routing key is made.
+        kind: its names, which form the routing key.
         data: a JSON object that jsonb can hold (see `gateway.jsonb`).
-        uid: the event's own, the same at each repetition of a request.
+        uid: the event's uid, the same at each repetition of a request.
         keep: called last before the commit.
 
     Raises:
-        sqlalchemy.exc.OperationalError: the database has not taken it.
+        sqlalchemy.exc.OperationalError: the database has not stored it.
     """
     with database.unit_of_work() as connection:
         stored = store(connection, kind, data, uid)
@@ -94,7 +94,7 @@ def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -
 def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = None) -> Stored:
     """Insert an event, and its message into the outbox; the caller commits.
 
-    An event that is there already under this `uid` stays, and its message is not sent again.
+    If an event with this `uid` exists already, it stays, and its message is not sent again.
     """
     stored = Stored(uid or uuid4(), datetime.now(timezone.utc))
     names = kind._asdict()
@@ -118,17 +118,17 @@ def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = No
     return stored
 
 
-def place(database: Database) -> None:
-    """Give the events that are committed and have no place yet theirs, behind all others.
+def assign_positions(database: Database) -> None:
+    """Give each committed event without a position the next one.
 
     A client that follows the list misses no event: what is committed later is listed later. If
-    there are very many, the others have to wait for the next call.
+    there are very many, the rest waits for the next call.
     """
-    end = time.monotonic() + _PLACE_SECONDS
+    end = time.monotonic() + _POSITION_SECONDS
     with database.read() as connection:
         while time.monotonic() < end:
-            placed = connection.execute(_PLACE, {"most": _PLACED}).scalar_one()
-            if placed < _PLACED:
+            assigned = connection.execute(_ASSIGN_POSITIONS, {"most": _POSITION_BATCH}).scalar_one()
+            if assigned < _POSITION_BATCH:
                 return
 
 
@@ -141,35 +141,36 @@ def find(
     after: int | None,
     limit: int,
 ) -> AbstractContextManager[Iterator[RowMapping]]:
-    """Lend up to `limit` of the placed events in the order of their places, as they are taken.
+    """Stream up to `limit` of the events that have positions, in the order of these.
 
     Args:
-        connection: in a transaction, which a cursor in the database needs.
-        names: those of `solution`, `model` and `action` that matter.
+        connection: in a transaction, which a server-side cursor needs.
+        names: the `solution`, `model` and `action` to match, as far as given.
         since: the earliest time.
-        delivered: whether the broker has confirmed them; either, if None.
-        after: the id of the last event of the page before.
-        limit: at most so many.
+        delivered: whether the broker has confirmed them; None for either.
+        after: the id of the last event of the previous page.
+        limit: the most events to return.
 
     Raises:
         InvalidError: there never was an event `after`.
     """
     named = (_NAMES[name] == value for name, value in names.items())
     query = select(*_SHOWN).where(*named).order_by(Event.position).limit(limit)
-    query = query.where(Event.position > (0 if after is None else _place_of(connection, after)))
+    start = 0 if after is None else _position_of(connection, after)
+    query = query.where(Event.position > start)
     if since is not None:
         query = query.where(Event.event_timestamp >= since)
     if delivered is not None:
-        waits = Event.delivered_at.is_(None)
-        query = query.where(~waits if delivered else waits)
-    return streamed(connection, query, _FETCHED)
+        undelivered = Event.delivered_at.is_(None)
+        query = query.where(~undelivered if delivered else undelivered)
+    return streamed(connection, query, _FETCH_SIZE)
 
 
-def _place_of(connection: Connection, event_id: int) -> int:
-    """Return behind which place the list goes on after an event.
+def _position_of(connection: Connection, event_id: int) -> int:
+    """Return the position of an event, after which the list continues.
 
-    After one that was deleted since, with the oldest: what is still there came later, but for what
-    could not be delivered.
+    After a deleted event it continues with the oldest: all events that are left came later, except
+    those that could not be delivered.
     """
     position = connection.execute(select(Event.position).where(Event.id == event_id)).scalar()
     if position is not None:
@@ -180,7 +181,7 @@ def _place_of(connection: Connection, event_id: int) -> int:
 
 
 def expiry(settings: Retention) -> Expiry:
-    """Return which events RabbitMQ has confirmed and nobody can ask for any more."""
+    """Return the condition for delivered events that have expired."""
     kept = timedelta(days=settings.events_kept_days)
     delivered = "delivered_at IS NOT NULL"
     return Expiry("events", "event_timestamp", kept, delivered, settings.events_kept_rows)

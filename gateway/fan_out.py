@@ -1,4 +1,4 @@
-"""What is asked of several upstreams at once, for one answer that must not take long."""
+"""Calls to several upstreams at the same time, for one answer with a time limit."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,15 +23,15 @@ PART_SECONDS, WHOLE_SECONDS = 1.0, 1.4
 Read = Callable[[Any], Any]
 
 
-class Inquiry:
-    """All that is asked for one request: each part in its time, and together in theirs."""
+class FanOut:
+    """The calls for one request: each part has `PART_SECONDS`, all together `WHOLE_SECONDS`."""
 
     def __init__(self, threads: Executor, caller: str) -> None:
-        """Begin now.
+        """Start the clock.
 
         Args:
-            threads: in which to ask.
-            caller: who asks, for the upstreams.
+            threads: run the calls.
+            caller: the name of the caller, for the upstreams.
         """
         self._threads = threads
         self._deadline = time.monotonic() + WHOLE_SECONDS
@@ -40,27 +40,27 @@ class Inquiry:
         self._headers = {"Accept": "application/json", identity.HEADER: caller, **traced}
 
     def call(self, upstream: UpstreamClient, target: str) -> Answer:
-        """Ask here and now.
+        """Call an upstream in this thread.
 
         Raises:
-            UnavailableError: the upstream can't be reached, or is not asked.
+            UnavailableError: the upstream can't be reached, or is not called.
             UpstreamTimeoutError: it takes too long.
             UpstreamError: its answer is broken.
         """
         return self._call(upstream, target, self._until())
 
-    def ask(self, upstream: UpstreamClient, target: str, read: Read) -> "Future[Any]":
-        """Ask in another thread for JSON that `read` makes something of; None if there is none."""
+    def fetch(self, upstream: UpstreamClient, target: str, read: Read) -> "Future[Any]":
+        """Get JSON in another thread; the result is what `read` returns for it, None for a 404."""
         context, until = copy_context(), self._until()
-        return self._threads.submit(context.run, self._ask, upstream, target, read, until)
+        return self._threads.submit(context.run, self._fetch, upstream, target, read, until)
 
-    def ask_all(self, upstream: UpstreamClient, target: str, read: Read) -> "Future[Any]":
-        """Ask likewise for a list, of which `read` gets all pages together."""
+    def fetch_pages(self, upstream: UpstreamClient, target: str, read: Read) -> "Future[Any]":
+        """Get all pages of a list in another thread; the result is what `read` returns for it."""
         context, until = copy_context(), self._until()
-        return self._threads.submit(context.run, self._ask_all, upstream, target, read, until)
+        return self._threads.submit(context.run, self._fetch_pages, upstream, target, read, until)
 
-    def answers(self, parts: Mapping[str, "Future[Any]"]) -> dict[str, Any]:
-        """Wait for parts while there is time; return those that are there, or the error."""
+    def results(self, parts: Mapping[str, "Future[Any]"]) -> dict[str, Any]:
+        """Wait for parts until the deadline; return for each its result, or its error."""
         wait(parts.values(), max(0, self._deadline - time.monotonic()))
         return {name: _outcome(part) for name, part in parts.items()}
 
@@ -71,13 +71,13 @@ class Inquiry:
         call = Call("GET", target, self._headers)
         return upstream.call(call, until - time.monotonic())
 
-    def _ask(self, upstream: UpstreamClient, target: str, read: Read, until: float) -> Any:
+    def _fetch(self, upstream: UpstreamClient, target: str, read: Read, until: float) -> Any:
         answer = self._call(upstream, target, until)
         if answer.status == 404:
             return None
         return read(_found(upstream, answer))
 
-    def _ask_all(self, upstream: UpstreamClient, target: str, read: Read, until: float) -> Any:
+    def _fetch_pages(self, upstream: UpstreamClient, target: str, read: Read, until: float) -> Any:
         rows: list[Any] = []
         page: str | None = target
         while page is not None:
@@ -94,21 +94,21 @@ def _found(upstream: UpstreamClient, answer: Answer) -> Any:
 
 
 def as_list(data: Any) -> list[Any]:
-    """Return what an upstream has answered, if it is a list.
+    """Return an upstream's JSON if it is a list.
 
     Raises:
-        UpstreamError: it is none.
+        UpstreamError: it is not.
     """
     if not isinstance(data, list):
-        raise UpstreamError("An upstream has answered with no list.")
+        raise UpstreamError("An upstream has answered with something else than a list.")
     return data
 
 
 def decoded(answer: Answer) -> Any:
-    """Return the JSON that an upstream has answered, with decimals as `Decimal`.
+    """Return the JSON of an upstream's answer, with decimals as `Decimal`.
 
     Raises:
-        UpstreamError: it is none.
+        UpstreamError: it is not JSON.
     """
     try:
         return decode(answer.data)
@@ -117,7 +117,7 @@ def decoded(answer: Answer) -> Any:
 
 
 def _outcome(part: "Future[Any]") -> Any:
-    """Return a part, or why it is away; one that is late is not waited for."""
+    """Return a part's result or its error; a late part is cancelled."""
     if not part.done():
         part.cancel()
         return UpstreamTimeoutError("An upstream has not answered in time.")

@@ -1,4 +1,4 @@
-"""JSON objects of any shape, checked for what PostgreSQL's jsonb can hold and give back.
+"""JSON objects of any shape, checked against the limits of PostgreSQL's jsonb.
 
 Sources: https://www.postgresql.org/docs/15/datatype-json.html (characters),
 https://www.postgresql.org/docs/15/datatype-numeric.html (digits), RFC 7493, section 2.3 (names).
@@ -13,7 +13,7 @@ from chassis.schema.validation import Faults
 
 MAX_DEPTH = 100
 MAX_DIGITS = 262_144
-"""Of all numbers together, written out: jsonb turns the nine bytes 1e131071 into 131,072."""
+"""Of all numbers together, written out: the nine bytes 1e131071 take 131,072 digits in jsonb."""
 _DIGITS_BEFORE, _DIGITS_AFTER = 131_072, 16_383
 
 
@@ -22,7 +22,7 @@ def check(data: bytes) -> None:
 
     Raises:
         MalformedJsonError: it is not JSON in UTF-8, or has more than `MAX_DEPTH` levels.
-        InvalidError: it is no object, or has what jsonb can't hold; naming the first ten places.
+        InvalidError: it is no object, or has values that jsonb can't hold; names the first ten.
     """
     document = decode_members(data)
     if not isinstance(document, Members):
@@ -34,7 +34,7 @@ def check(data: bytes) -> None:
 
 
 class _Inspection:
-    """Goes through a document once and notes what is wrong, and where."""
+    """Walks through a document once and notes each fault with its path."""
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -42,7 +42,7 @@ class _Inspection:
         self._digits = 0
 
     def visit(self, value: object) -> None:
-        """Inspect a value and all that is in it."""
+        """Inspect a value and everything in it."""
         if isinstance(value, str):
             self._text(value)
         elif isinstance(value, Decimal):
@@ -93,7 +93,7 @@ class _Inspection:
 
 
 def _extent(number: Decimal) -> tuple[int, int]:
-    """Return how many digits a number has before and after its point, written out."""
+    """Return how many digits a number has before and after the decimal point, written out."""
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int):
         return _DIGITS_BEFORE + 1, 0

@@ -14,10 +14,10 @@ class Base(DeclarativeBase):
 
 
 class Event(Base):
-    """An event that another system has put on the bus.
+    """An event that another system has published through the gateway.
 
-    A trigger of the outbox keeps `attempts` and `delivered_at`, so that they outlive its rows.
-    `position` is its place in the list, which it gets after its commit (`place_events`).
+    A trigger of the outbox copies `attempts` and `delivered_at`, so that they outlive its rows.
+    `position` is its place in the list, assigned after its commit (`place_events`).
     """
 
     __tablename__ = "events"
@@ -35,7 +35,7 @@ class Event(Base):
 
 
 class Token(Base):
-    """By which a caller is known; the token itself is nowhere, only its SHA-256."""
+    """A token that identifies a caller; only its SHA-256 is stored."""
 
     __tablename__ = "tokens"
 

@@ -1,7 +1,7 @@
-"""Requests passed on to an upstream, over connections that are kept.
+"""Requests forwarded to an upstream over kept connections.
 
 Own code: werkzeug's ProxyMiddleware is for development: it makes a connection for each request.
-Source for what is not passed on: RFC 9110, section 7.6.1 (hop-by-hop fields).
+Source for the fields that are not forwarded: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 
 from urllib.parse import quote
@@ -41,7 +41,7 @@ REPLACED = frozenset(
         "x-forwarded-host",
         "x-request-id",
         "traceparent",
-        # who calls is the gateway's to say; a token is between the caller and it
+        # the gateway alone names the caller; tokens are not forwarded
         "authorization",
         "x-caller",
     )
@@ -50,22 +50,22 @@ NOT_ASKED = HOP_BY_HOP | REPLACED
 
 
 class Proxy:
-    """Passes requests on to one upstream."""
+    """Forwards requests to one upstream."""
 
     def __init__(self, upstream: UpstreamClient) -> None:
         self._upstream = upstream
 
     def forward(self) -> Response:
-        """Pass the current request on and return the upstream's exact answer.
+        """Forward the current request and return the upstream's answer unchanged.
 
         Raises:
-            UnavailableError: the upstream can't be reached, or is not asked (503).
+            UnavailableError: the upstream can't be reached, or is not called (503).
             UpstreamTimeoutError: it takes too long (504).
             UpstreamError: its answer is broken (502).
         """
         body = whole_body()
         call = Call(request.method, _target(), _request_headers(body), body)
-        return passed_back(self._upstream.call(call))
+        return upstream_response(self._upstream.call(call))
 
 
 def _target() -> str:
@@ -75,12 +75,12 @@ def _target() -> str:
 
 
 def _request_headers(body: bytes) -> dict[str, str]:
-    headers = dict(_passed_on(request.headers, NOT_ASKED))
+    headers = dict(_forwarded_fields(request.headers, NOT_ASKED))
     if request.host:
         headers["Host"] = headers["X-Forwarded-Host"] = request.host
-    # gateway.edge.forwarded has left there what can be believed
-    way = request.headers.get("X-Forwarded-For")
-    headers["X-Forwarded-For"] = way or request.remote_addr or "unknown"
+    # gateway.edge.forwarded has removed everything untrusted
+    forwarded_for = request.headers.get("X-Forwarded-For")
+    headers["X-Forwarded-For"] = forwarded_for or request.remote_addr or "unknown"
     headers["X-Forwarded-Proto"] = request.scheme
     headers[caller.HEADER] = auth.caller()
     if body or "Content-Length" in request.headers:
@@ -93,27 +93,29 @@ def _request_headers(body: bytes) -> dict[str, str]:
     return headers
 
 
-def _passed_on(
+def _forwarded_fields(
     headers: Headers | HTTPHeaderDict, left_out: frozenset[str]
 ) -> list[tuple[str, str]]:
-    """Leave out what is named, and the fields that Connection names."""
+    """Return the fields to forward: neither those left out, nor those that Connection names."""
     named = headers.get("Connection")
     if named is not None:
         left_out |= {name.strip().lower() for name in named.split(",")}
     return [(name, value) for name, value in headers.items() if name.lower() not in left_out]
 
 
-class PassedBack(Response):
-    """An upstream's answer; nothing is added to it."""
+class UpstreamResponse(Response):
+    """An upstream's answer, to which Flask adds nothing."""
 
     default_mimetype = None
     automatically_set_content_length = False
 
 
-def passed_back(answer: Answer) -> Response:
-    """Return an upstream's answer as that to the current request, unchanged."""
-    response = PassedBack(answer.data, answer.status, _passed_on(answer.headers, HOP_BY_HOP))
-    may_say = request.method != "HEAD" and answer.status not in (204, 304)
-    if may_say and "Content-Length" not in response.headers:
+def upstream_response(answer: Answer) -> Response:
+    """Return an upstream's answer as the response to the current request, unchanged."""
+    response = UpstreamResponse(
+        answer.data, answer.status, _forwarded_fields(answer.headers, HOP_BY_HOP)
+    )
+    may_have_length = request.method != "HEAD" and answer.status not in (204, 304)
+    if may_have_length and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(answer.data))
     return response

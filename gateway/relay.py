@@ -1,4 +1,4 @@
-"""gateway-relay: what waits in the gateway's outbox goes to the broker."""
+"""gateway-relay: publishes the messages of the gateway's outbox."""
 
 import threading
 
@@ -12,7 +12,7 @@ PROCESS = "gateway-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, and delete what has served its time."""
+    """Relay until `stop` is set, and delete expired rows."""
     topology = [*bill_topology(settings), *events.TOPOLOGY]
     expiries = [idempotency_keys.EXPIRY, events.expiry(settings.retention)]
     relay.run(PROCESS, settings, topology, stop, expiries)

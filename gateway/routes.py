@@ -1,4 +1,4 @@
-"""What the gateway answers: bills and details of orders itself, all else by passing it on."""
+"""The gateway's routes: bills and details of orders are its own, all others are forwarded."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ from chassis.http.upstream import Answer
 from chassis.messaging.message import Message
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
-from gateway.bills import BillDesk
+from gateway.bills import BillIntake
 from gateway.order_details import PARTS, OrderDetails
-from gateway.proxy import Proxy, passed_back
+from gateway.proxy import Proxy, upstream_response
 from gateway.schemas import NewBill
 
-# under /api/orders, what is no order: "details" may be an id behind it, or there is nothing there
-_NO_ORDERS = ("customer", "order", "stats", "status")
+# paths under /api/orders that are no order ids; "details" behind one may itself be an id
+_NOT_ORDER_IDS = ("customer", "order", "stats", "status")
 
 
-def passed_on(name: str, proxy: Proxy) -> Blueprint:
-    """Return routes that pass every request at `/api/<name>` and under it on."""
+def proxy_routes(name: str, proxy: Proxy) -> Blueprint:
+    """Return routes that forward every request at and below `/api/<name>`."""
     routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
     _any_method(routes, "", "collection", proxy.forward)
     _any_method(routes, "/<path:rest>", "resource", lambda rest: proxy.forward())
@@ -32,42 +32,42 @@ def passed_on(name: str, proxy: Proxy) -> Blueprint:
 
 
 def detail_routes(name: str, details: OrderDetails, guard: Guard, proxy: Proxy) -> Blueprint:
-    """Return `/api/<name>/ID/details`, put together here; orders knows nothing of it.
+    """Return the route `/api/<name>/ID/details`, which orders-api does not have.
 
-    Who may read orders may not read everything: what else is shown, `guard` decides.
+    A caller who may read orders may not read everything: `guard` decides which parts are shown.
     """
     routes = Blueprint(f"{name}_details", __name__, url_prefix=f"/api/{name}")
 
     @routes.get("/<order_id>/details", provide_automatic_options=False)
     def get_details(order_id: str) -> Response:
-        if order_id in _NO_ORDERS:
+        if order_id in _NOT_ORDER_IDS:
             return proxy.forward()
         permitted = guard.permitted(PARTS.values())
         parts = {part for part, of_class in PARTS.items() if of_class in permitted}
         found = details.fetch(order_id, auth.caller(), parts)
-        return passed_back(found) if isinstance(found, Answer) else jsonify(found)
+        return upstream_response(found) if isinstance(found, Answer) else jsonify(found)
 
-    _any_method(routes, "/<order_id>/details", "not_read", _only_read)
+    _any_method(routes, "/<order_id>/details", "not_allowed", _read_only)
     return routes
 
 
-def _only_read(order_id: str) -> Response:
+def _read_only(order_id: str) -> Response:
     allowed = ["GET", "HEAD", "OPTIONS"]
     if request.method == "OPTIONS":
         return Response(headers={"Allow": ", ".join(allowed)})
     raise MethodNotAllowed(allowed)
 
 
-def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
-    """Return `/api/billing`: POST is taken here, reading is billing-api's."""
+def bill_routes(intake: BillIntake, queue: str, proxy: Proxy) -> Blueprint:
+    """Return the routes of `/api/billing`: POST is answered here, reads are forwarded."""
     routes = Blueprint("billing", __name__, url_prefix="/api/billing")
 
     @routes.post("")
     def post_bill() -> Response:
         parsing.body(NewBill)
         message = _message(queue)
-        place = desk.take(message)
-        response = jsonify(message="Message posted", id=message.id, stored_in=place)
+        stored_in = intake.accept(message)
+        response = jsonify(message="Message posted", id=message.id, stored_in=stored_in)
         response.status_code = 202
         response.headers["Location"] = f"/api/billing/{message.id}"
         return response
@@ -81,7 +81,7 @@ def bill_routes(desk: BillDesk, queue: str, proxy: Proxy) -> Blueprint:
 
 
 def _message(queue: str) -> Message:
-    """Make the message: the JSON object as posted, and the ids in its properties."""
+    """Build the message: the JSON object as posted, with id and trace in its properties."""
     body, current, id = parsing.raw_body(), trace.current(), idempotency.message_id()
     headers = current.headers if current else {}
     if id is None:
@@ -90,7 +90,7 @@ def _message(queue: str) -> Message:
 
 
 def _any_method(routes: Blueprint, path: str, name: str, view: Callable[..., Response]) -> None:
-    """Add a route for every method there is: which of them exist, the upstream knows."""
+    """Add a route for every method: the upstream knows which of them exist."""
 
     def add(state: BlueprintSetupState) -> None:
         endpoint = f"{routes.name}.{name}"

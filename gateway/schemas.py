@@ -1,4 +1,4 @@
-"""What the gateway accepts itself."""
+"""The requests that the gateway validates itself."""
 
 from chassis.schema.fields import Count, Flag, Money, Reference, Schema, Slug
 from chassis.schema.paging import Page
@@ -14,7 +14,7 @@ class NewBill(Schema):
 
 
 class EventKind(Schema):
-    """What an event tells of: the three names in its path."""
+    """The kind of an event: the three names in its path."""
 
     solution: Slug
     model: Slug
@@ -22,7 +22,7 @@ class EventKind(Schema):
 
 
 class EventQuery(Page):
-    """Which events to list, in the order of their times; `after` is the id of the last one seen."""
+    """Which events to list, in the order of their positions; `after` is the last id seen."""
 
     solution: Slug | None = None
     model: Slug | None = None

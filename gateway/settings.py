@@ -1,4 +1,4 @@
-"""Which variables the gateway reads."""
+"""The variables that the gateway reads."""
 
 import re
 from collections.abc import Mapping
@@ -57,18 +57,18 @@ def _classes(value: str | frozenset[str]) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def _strong(value: SecretStr) -> SecretStr:
+def _checked_token(value: SecretStr) -> SecretStr:
     if not _API_TOKEN.fullmatch(value.get_secret_value()):
         raise PydanticCustomError("api_token", "must be 8 to 512 visible ASCII characters")
     return value
 
 
 class AuthSettings(Group):
-    """Which classes of resources need a token, and the one that is there from the start.
+    """The classes of resources that need a token, and the bootstrap token.
 
     Attributes:
         auth_protected: the classes.
-        api_token: allows everything; None, without the variable, if there is no such token.
+        api_token: the bootstrap token, which allows everything; None without the variable.
     """
 
     auth_protected: Annotated[
@@ -80,7 +80,7 @@ class AuthSettings(Group):
     api_token: (
         Annotated[
             SecretStr,
-            AfterValidator(_strong),
+            AfterValidator(_checked_token),
             Field(description="a secret of 8 to 512 visible ASCII characters"),
         ]
         | None
@@ -88,29 +88,29 @@ class AuthSettings(Group):
 
 
 class DocsSettings(Group):
-    """Where the npm package swagger-ui-dist is; None if it is not installed."""
+    """The directory of the npm package swagger-ui-dist; None if it is not installed."""
 
     swagger_ui_dir: Path | None = None
 
 
 class DatabaseName(Group):
-    """What a service's database is called."""
+    """The name of a service's database."""
 
     name: str
 
 
 class GatewayServerSettings(ServerSettings):
-    """Where the gateway listens; with threads for all four upstreams to hang, and more."""
+    """The gateway's server; it has threads left even if all four upstreams hang."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = 160
 
 
 class Retention(RetentionSettings):
-    """How long the gateway keeps what is no data of its business.
+    """How long the gateway keeps delivered events.
 
     Attributes:
-        events_kept_days: events of other systems that RabbitMQ has confirmed.
-        events_kept_rows: how many of those at most, however young they are.
+        events_kept_days: for events of other systems that RabbitMQ has confirmed.
+        events_kept_rows: the most of those events that are kept, whatever their age.
     """
 
     events_kept_days: Days = 30
@@ -122,8 +122,8 @@ class Settings:
     """The gateway's configuration.
 
     Attributes:
-        address: the gateway's own, by which other machines know it.
-        counters: the file in which its workers count requests; None to count in each for itself.
+        address: the gateway's own address, as other machines know it.
+        counters: the file in which its workers count requests; None: each worker counts alone.
     """
 
     server: ServerSettings
@@ -145,7 +145,7 @@ class Settings:
 
 
 def load() -> Settings:
-    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and where all processes are.
+    """Read `GATEWAY_*`, `RABBITMQ_*`, `AUTH_PROTECTED`, `API_TOKEN` and all processes' addresses.
 
     Raises:
         SettingsError: a variable is missing or malformed.
@@ -174,8 +174,8 @@ def load() -> Settings:
 def _platform(broker: BrokerSettings, own_address: str) -> Platform:
     topology, queues = read_topology(), {"RABBITMQ_QUEUE": broker.queue}
     addresses = {m: at for role in topology.roles for m, at in read_addresses(role.name).items()}
-    there = [machine for machine in topology.machines if machine in addresses]
-    machines = tuple(_machine(machine, addresses[machine], queues) for machine in there)
+    present = [machine for machine in topology.machines if machine in addresses]
+    machines = tuple(_machine(machine, addresses[machine], queues) for machine in present)
     others = (queue for queue in topology.queues if queue not in topology.consumed)
     own = (
         process.key

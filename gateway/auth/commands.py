@@ -49,38 +49,40 @@ class Lifetime(click.ParamType[timedelta]):
         found = _LIFETIME.fullmatch(value.strip().lower())
         lifetime = found and timedelta(**{_UNITS[found[2]]: int(found[1])})
         if not lifetime or lifetime > _LONGEST:
-            detail = "is no time such as 90m, 12h, 30d or 4w, up to 100 years"
+            detail = "must be a time such as 90m, 12h, 30d or 4w, up to 100 years"
             self.fail(f"'{value}' {detail}", param, ctx)
         return lifetime
 
 
 @click.group(cls=Group)
 def token() -> None:
-    """Make, list and revoke the tokens by which callers are known."""
+    """Create, list and revoke the tokens that identify callers."""
 
 
 @token.command(example="{} --name shop --scope orders:read,orders:write --expires 30d")
-@click.option("--name", required=True, help="Whom it stands for, as the services are told.")
+@click.option("--name", required=True, help="Its holder, as the services get it.")
 @click.option(
     "--scope",
     "scope",
     type=Scopes(),
     required=True,
-    help=f"What it allows; classes are {', '.join(scopes.CLASSES)}, and all for each of them.",
+    help=f"Its scopes; classes are {', '.join(scopes.CLASSES)}, and all for every class.",
 )
-@click.option("--expires", type=Lifetime(), help="After which time: 90m, 12h, 30d, 4w; else never.")
+@click.option(
+    "--expires", type=Lifetime(), help="Time until it expires: 90m, 12h, 30d, 4w; else never."
+)
 def create(name: str, scope: list[str], expires: timedelta | None) -> None:
-    """Make a token and print it, this once: only its hash is kept."""
+    """Create a token and print it, only this once: only its hash is stored."""
     with _transaction() as connection:
-        made = tokens.create(connection, name, scope, expires)
+        created = tokens.create(connection, name, scope, expires)
         connection.commit()
-    echo(made)
+    echo(created)
     echo(f"token {name}: {', '.join(scope)}; shown only now, so keep it safe", err=True)
 
 
 @token.command("list")
 def list_() -> None:
-    """One line for each token: name, scopes, when made, when it expires, state."""
+    """List tokens, one a line: name, scopes, creation time, expiry time, state."""
     with _transaction() as connection:
         lines = [_HEADINGS, *map(_line, tokens.find_all(connection))]
     echo(aligned([[escaped_line(cell) for cell in line] for line in lines]))
@@ -89,7 +91,7 @@ def list_() -> None:
 @token.command(example="{} shop")
 @click.argument("name")
 def revoke(name: str) -> None:
-    """End a token at once."""
+    """Revoke a token at once."""
     with _transaction() as connection:
         tokens.revoke(connection, name)
         connection.commit()
@@ -98,7 +100,7 @@ def revoke(name: str) -> None:
 
 @contextmanager
 def _transaction() -> Iterator[Connection]:
-    """Lend a connection; say in a sentence what can't be done."""
+    """Lend a connection; turn errors into one-line messages."""
     database = Database(load().database, connections=1)
     try:
         with database.unit_of_work() as connection:

@@ -1,4 +1,4 @@
-"""Who may call what: `Authorization: Bearer TOKEN` on the classes that `AUTH_PROTECTED` names.
+"""Access control: `Authorization: Bearer TOKEN` for the classes that `AUTH_PROTECTED` names.
 
 Source: RFC 6750 (Bearer tokens), RFC 9110, section 11 (challenges).
 """
@@ -22,13 +22,13 @@ from gateway.edge.rate_limit import Limiter
 
 REALM = "crud-master"
 PLATFORM = "platform"
-"""The class of what is shown of the platform itself."""
+"""The class of the platform's own state and metrics."""
 logger = logging.getLogger(__name__)
 _CREDENTIALS = re.compile(r"bearer +([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
 
 
 class ChallengeError(HTTPException):
-    """The request is refused; `WWW-Authenticate` says what it lacks."""
+    """The request is refused; `WWW-Authenticate` names what is missing."""
 
     def __init__(self, status: HTTPStatus, detail: str, **parameters: str) -> None:
         super().__init__(detail)
@@ -36,38 +36,38 @@ class ChallengeError(HTTPException):
         self._parameters = {"realm": REALM, **parameters}
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Add the challenge, with its parameters quoted, as RFC 6750 has them."""
+        """Add the challenge, with its parameters quoted as in RFC 6750."""
         challenge = ", ".join(f'{name}="{value}"' for name, value in self._parameters.items())
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", f"Bearer {challenge}")]
 
 
 class Guard:
-    """Stands before the routes: limits all, and asks for tokens where the class is protected."""
+    """Protects routes: limits all, and requires a token where the class is protected."""
 
     def __init__(self, protected: Iterable[str], tokens: Tokens, limiter: Limiter) -> None:
         self._protected = frozenset(protected)
         self._tokens = tokens
         self._limiter = limiter
 
-    def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
-        """Return `routes`, limited, and guarded if their class is protected.
+    def protect(self, resource_class: str, routes: Blueprint) -> Blueprint:
+        """Return `routes`, limited, and with a required token if their class is protected.
 
-        The limit comes first, so that tokens can't be guessed at any rate.
+        The limit comes first, so that it also slows the guessing of tokens.
         """
-        self._limiter.over(resource_class, routes)
+        self._limiter.limit(resource_class, routes)
         if resource_class in self._protected:
             routes.before_request(lambda: self._admit(resource_class))
         return routes
 
     def permitted(self, classes: Iterable[str]) -> set[str]:
-        """Return which of `classes` the current request may read; for what shows parts of them."""
+        """Return which of `classes` the current request may read; for answers that show parts."""
         asked = set(classes)
         protected = asked & self._protected
         g.depends_on_token = bool(protected)
         return (asked - protected) | (self._readable(protected) if protected else set())
 
     def shows_platform(self) -> bool:
-        """Tell whether the current request may see the details of the platform's state."""
+        """Return whether the current request may see the details of the platform's state."""
         return bool(self.permitted([PLATFORM]))
 
     def _readable(self, protected: Iterable[str]) -> set[str]:
@@ -83,10 +83,10 @@ class Guard:
         return {name for name in protected if scopes.needed(name, "GET") in held}
 
     def _admit(self, resource_class: str) -> None:
-        """Note who calls.
+        """Admit the request and note its caller.
 
         Raises:
-            ChallengeError: without a token, with a wrong one, or with one that does not suffice.
+            ChallengeError: the token is missing, invalid, or lacks the scope.
             sqlalchemy.exc.OperationalError: the token can't be looked up.
         """
         if request.method == "OPTIONS":
@@ -112,7 +112,7 @@ def _presented() -> str | None:
     """Return the request's token; None if it is malformed.
 
     Raises:
-        ChallengeError: there is none; another scheme's credentials count as none.
+        ChallengeError: there is none; credentials of another scheme count as none.
     """
     header = request.headers.get("Authorization", "")
     if header.split(" ")[0].lower() != "bearer":
@@ -129,12 +129,12 @@ def caller() -> str:
 
 
 def caller_scope() -> str:
-    """Return whose Idempotency-Keys the request's are: its token's, or else its address's."""
+    """Return the owner of the request's Idempotency-Key: its token, or else its address."""
     return identity.scope(caller(), request.remote_addr or "")
 
 
 def keep_private(response: Response) -> Response:
-    """Let no cache keep an answer that depends on a token, be it there, wrong or missing.
+    """Forbid caches to store an answer that depends on a token, valid, invalid or missing.
 
     Source: RFC 9111, sections 3.5 and 5.2.2.5.
     """

@@ -1,4 +1,4 @@
-"""Tokens: made once, kept as hashes, and looked up at each request that needs one.
+"""Tokens: stored as hashes, and looked up at each request that needs one.
 
 Knows neither HTTP nor the broker.
 """
@@ -24,7 +24,7 @@ from gateway.models import Token
 
 BOOTSTRAP = "bootstrap"
 RESERVED = (ANONYMOUS, BOOTSTRAP, WATCH)
-PREFIX = "crud_"  # by which scanners for leaked secrets know one
+PREFIX = "crud_"  # scanners for leaked secrets recognise tokens by it
 _RANDOM_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STATE = case(
@@ -35,7 +35,7 @@ _STATE = case(
 
 
 class Holder(NamedTuple):
-    """Whom a token stands for, and what it allows."""
+    """The holder of a token, and its scopes."""
 
     name: str
     scopes: frozenset[str]
@@ -45,17 +45,18 @@ class Tokens:
     """The tokens of `gateway_db`, and the bootstrap token beside them."""
 
     def __init__(self, database: Database, bootstrap: SecretStr | None) -> None:
-        """Take `API_TOKEN`, of which only the hash is kept; None if there is no such token."""
+        """Take `API_TOKEN` and keep only its hash; None if there is no such token."""
         self._database = database
         self._bootstrap = _digest(bootstrap.get_secret_value()) if bootstrap else None
 
     def holder(self, token: str) -> Holder | None:
-        """Return whom a token stands for; None if it is unknown, expired or revoked.
+        """Return the holder of a token; None if it is unknown, expired or revoked.
 
-        Nothing is remembered: a token that is revoked stops working at once.
+        Nothing is cached: a revoked token stops working at once.
 
         Raises:
-            sqlalchemy.exc.OperationalError: the database is away; the bootstrap token needs none.
+            sqlalchemy.exc.OperationalError: the database is unavailable; the bootstrap token does
+                not need it.
         """
         digest = _digest(token)
         if self._bootstrap is not None and hmac.compare_digest(digest, self._bootstrap):
@@ -66,13 +67,13 @@ class Tokens:
 
 def _digest(token: str) -> bytes:
     # A slow, salted hash protects words that can be guessed. A token is 256 random bits, which
-    # nobody tries through, however fast the hash.
+    # nobody can guess, however fast the hash.
     return hashlib.sha256(token.encode()).digest()
 
 
 def _find(connection: Connection, digest: bytes) -> Holder | None:
-    # How long the index takes tells at most how a digest begins, and no caller can choose a token
-    # by its digest. The comparison that decides takes the same time whatever differs.
+    # The index's response time reveals at most how a digest begins, and no caller can choose a
+    # token by its digest. The comparison that decides takes constant time.
     query = select(Token.name, Token.scopes, Token.hash).where(
         Token.hash == digest,
         Token.revoked_at.is_(None),
@@ -87,16 +88,16 @@ def _find(connection: Connection, digest: bytes) -> Holder | None:
 def create(
     connection: Connection, name: str, scopes: Sequence[str], lifetime: timedelta | None
 ) -> str:
-    """Make a token and return it, the one time that it can be seen; the caller commits.
+    """Create a token and return it; it can't be read again. The caller commits.
 
     Args:
         connection: to `gateway_db`, in a transaction.
-        name: whom it stands for, as the services are told.
-        scopes: what it allows, e.g. `orders:read`.
-        lifetime: after which it expires; None for never.
+        name: the holder, as the services get it.
+        scopes: what the token allows, e.g. `orders:read`.
+        lifetime: how long until it expires; None for never.
 
     Raises:
-        InvalidError: the name is malformed, or means something else already.
+        InvalidError: the name is malformed or reserved.
         ConflictError: a token that is not revoked has this name.
     """
     _check_name(name)
@@ -108,7 +109,7 @@ def create(
     except IntegrityError as error:
         if not isinstance(error.orig, UniqueViolation):
             raise
-        detail = f"There is a token {name} already; revoke it first, or take another name."
+        detail = f"There is a token {name} already; revoke it first, or choose another name."
         raise ConflictError(detail) from None
     return token
 
@@ -129,11 +130,11 @@ def find_all(connection: Connection) -> Sequence[RowMapping]:
 
 
 def revoke(connection: Connection, name: str) -> None:
-    """End a token, from the commit on, which is the caller's.
+    """Revoke a token, as of the commit, which is the caller's.
 
     Raises:
         NotFoundError: no token that is not revoked has this name.
     """
-    living = update(Token).where(Token.name == name, Token.revoked_at.is_(None))
-    if not connection.execute(living.values(revoked_at=func.now())).rowcount:
+    active = update(Token).where(Token.name == name, Token.revoked_at.is_(None))
+    if not connection.execute(active.values(revoked_at=func.now())).rowcount:
         raise NotFoundError(f"There is no token {name} to revoke.")

@@ -1,1 +1,1 @@
-"""The edge: who the client is, what it may send, and how much of it."""
+"""The edge: identifies the client, checks its requests, and limits them."""

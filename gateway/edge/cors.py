@@ -1,4 +1,4 @@
-"""Other origins' pages (CORS): off unless `CORS_ORIGINS` names them, and never with credentials.
+"""CORS: pages of the origins in `CORS_ORIGINS` may call the API, never with credentials.
 
 Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
@@ -20,7 +20,7 @@ _EXPOSED = (
     "WWW-Authenticate",
     "X-Request-ID",
 )
-_SECONDS = 600  # that a browser remembers a preflight
+_PREFLIGHT_SECONDS = 600  # how long a browser caches a preflight
 
 
 def init_app(app: Flask, origins: Collection[str]) -> None:
@@ -34,13 +34,13 @@ def init_app(app: Flask, origins: Collection[str]) -> None:
         origins=sorted(origins),
         expose_headers=_EXPOSED,
         send_wildcard=EVERY_ORIGIN in origins,
-        max_age=_SECONDS,
+        max_age=_PREFLIGHT_SECONDS,
     )
 
 
 def _preflight() -> Response | None:
     """Answer a preflight here; the services know nothing of origins."""
-    asked = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
-    if request.method == "OPTIONS" and asked and request.path.startswith("/api/"):
+    is_cors = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+    if request.method == "OPTIONS" and is_cors and request.path.startswith("/api/"):
         return Response(status=204)
     return None

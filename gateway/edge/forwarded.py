@@ -1,4 +1,4 @@
-"""Who the client is: the peer, or whoever a trusted proxy says it answers for.
+"""The client's address: the peer's, or the one that a trusted proxy names.
 
 Own code: werkzeug's ProxyFix counts proxies instead of knowing their addresses.
 Source: RFC 7239, section 8.1 (integrity of forwarding information).
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 _FOR, _PROTO, _HOST = (f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST"))
 _OTHERS = ("BY", "PORT", "PREFIX", "PROTOCOL", "SCHEME", "SERVER", "SSL")
-_SAID = (
+_FORWARDED_FIELDS = (
     *(_FOR, _PROTO, _HOST),
     *(f"HTTP_X_FORWARDED_{name}" for name in _OTHERS),
     *("HTTP_FORWARDED", "HTTP_X_REAL_IP"),
@@ -25,12 +25,12 @@ _SAID = (
 HOST = re.compile(r"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 
 
-class Clients:
-    """WSGI middleware: what it hands on says of the client only what can be believed.
+class ForwardedHeaders:
+    """WSGI middleware that removes every forwarded header that is not trusted.
 
-    `REMOTE_ADDR` is the client then, and `X-Forwarded-For`, from it to the peer, the way that the
-    request has come; the URL's scheme and host are those that the client used. All other headers
-    of the kind are gone.
+    It sets `REMOTE_ADDR` to the client, and `X-Forwarded-For` to the hops from the client to the
+    peer. The URL's scheme and host are those that the client used. All other forwarded headers are
+    removed.
     """
 
     def __init__(self, app: "WSGIApplication", trusted: Sequence[Network]) -> None:
@@ -41,32 +41,32 @@ class Clients:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
-        said = {name: environ.pop(name) for name in _SAID if name in environ}
+        fields = {name: environ.pop(name) for name in _FORWARDED_FIELDS if name in environ}
         peer = _peer(environ.get("REMOTE_ADDR", ""))
         if peer is not None:
-            way = [peer]
+            hops = [peer]
             if self._trusts(peer):
-                way = self._way(said.get(_FOR, ""), peer)
-                _see(environ, said)
-            environ["REMOTE_ADDR"] = str(way[0])
-            environ[_FOR] = ", ".join(map(str, way))
+                hops = self._hops(fields.get(_FOR, ""), peer)
+                _set_origin(environ, fields)
+            environ["REMOTE_ADDR"] = str(hops[0])
+            environ[_FOR] = ", ".join(map(str, hops))
         return self._app(environ, start_response)
 
-    def _way(self, said: str, peer: Address) -> list[Address]:
-        """Return the client and the proxies; what stands before a malformed address is ignored."""
-        way = [peer]
-        for address in _from_the_right(said):
-            way.insert(0, address)
+    def _hops(self, forwarded_for: str, peer: Address) -> list[Address]:
+        """Return the client and the proxies; everything left of a malformed address is ignored."""
+        hops = [peer]
+        for address in _from_the_right(forwarded_for):
+            hops.insert(0, address)
             if not self._trusts(address):
                 break
-        return way
+        return hops
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
-def _from_the_right(said: str) -> Iterator[Address]:
-    for text in reversed(said.split(",")):
+def _from_the_right(forwarded_for: str) -> Iterator[Address]:
+    for text in reversed(forwarded_for.split(",")):
         address = _address(text.strip())
         if address is None:
             return
@@ -74,7 +74,7 @@ def _from_the_right(said: str) -> Iterator[Address]:
 
 
 def _address(text: str) -> Address | None:
-    """Read an address; an IPv4 address that is mapped into IPv6 is an IPv4 address."""
+    """Parse an address; an IPv4-mapped IPv6 address counts as IPv4."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -89,10 +89,10 @@ def _peer(text: str) -> Address | None:
     return _address(text)
 
 
-def _see(environ: "WSGIEnvironment", said: dict[str, str]) -> None:
-    """Take over the scheme and host that the client used, as a trusted proxy says."""
-    scheme = said.get(_PROTO, "").lower()
+def _set_origin(environ: "WSGIEnvironment", fields: dict[str, str]) -> None:
+    """Set the scheme and host that the client used, as a trusted proxy names them."""
+    scheme = fields.get(_PROTO, "").lower()
     if scheme in ("http", "https"):
         environ["wsgi.url_scheme"] = scheme
-    if HOST.fullmatch(host := said.get(_HOST, "")):
+    if HOST.fullmatch(host := fields.get(_HOST, "")):
         environ["HTTP_HOST"] = host

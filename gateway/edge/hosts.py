@@ -1,8 +1,8 @@
-"""Which names the gateway answers to, if `ALLOWED_HOSTS` lists them.
+"""The host names that the gateway answers to, if `ALLOWED_HOSTS` lists them.
 
-A page of a stranger can have its own name resolve to the gateway's address, and a browser then
-takes the gateway for that page's own server (DNS rebinding). CORS does not stop that; a look at the
-Host header does.
+A malicious page can have its own name resolve to the gateway's address; a browser then takes the
+gateway for that page's own server (DNS rebinding). CORS does not stop that; checking the Host
+header does.
 Source: RFC 9110, section 15.5.20 (421 Misdirected Request).
 """
 
@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 
 class MisdirectedError(HTTPException):
-    """The request is for a host that this is not."""
+    """The request is for another host."""
 
     code = 421
 
@@ -23,10 +23,10 @@ def init_app(app: Flask, allowed: Collection[str], address: str | None) -> None:
     """Refuse requests for other hosts; without `allowed`, refuse none.
 
     Args:
-        app: whose requests are checked, after their Host is known to be well formed.
+        app: the application; an earlier check has made sure that Host is well formed.
         allowed: names and addresses, without ports.
-        address: the gateway's own; it, localhost and loopback addresses are always allowed, so that
-            the platform's own checks get through. No stranger's name is among them.
+        address: the gateway's own. It, localhost and loopback addresses are always allowed, for
+            the platform's own checks; none of them can be a stranger's name.
     """
     if not allowed:
         return
@@ -34,7 +34,7 @@ def init_app(app: Flask, allowed: Collection[str], address: str | None) -> None:
 
     def check() -> None:
         host = _name(request.environ.get("HTTP_HOST", ""))
-        # without a Host, which only old clients may leave out, no browser has sent it
+        # a request without Host, which only old clients may send, is from no browser
         if host and host not in names and not _is_loopback(host):
             raise MisdirectedError("This host is not served here: ALLOWED_HOSTS does not list it.")
 

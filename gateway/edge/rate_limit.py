@@ -1,4 +1,4 @@
-"""How many requests a client may send, per class of resources, reads and writes apart.
+"""Rate limits: requests per client and class of resources, reads and writes counted separately.
 
 Source for the headers: draft-ietf-httpapi-ratelimit-headers-10, "RateLimit header fields for HTTP".
 """
@@ -18,24 +18,24 @@ from chassis.errors import TooManyRequestsError
 from gateway.edge import shared_counters
 from gateway.edge.shared_counters import SharedCounters
 
-_READING = ("GET", "HEAD", "OPTIONS")
+_READ_METHODS = ("GET", "HEAD", "OPTIONS")
 RETRY_SECONDS = 1.0
-_NETWORK_BITS = 64  # of an IPv6 address; who has one of a network has all of them
+_NETWORK_BITS = 64  # of an IPv6 address; a client commonly has the whole network
 Limits = Mapping[str, RateLimitItem | None]
 logger = logging.getLogger(__name__)
 
 
 def prepare(counters: Path | None, workers: int) -> None:
-    """Make the file that the workers share anew, before they start; say so if that fails."""
+    """Create the workers' shared file anew, before they start; log if that fails."""
     try:
         if counters is not None:
             shared_counters.prepare(counters, workers)
     except OSError as error:
-        _say_unlimited(error)
+        _log_unlimited(error)
 
 
 class Limiter:
-    """Stands before routes and counts; what it can't count, it lets pass."""
+    """Limits requests to routes; a request that it can't count passes."""
 
     def __init__(
         self, reads: RateLimitItem | None, writes: RateLimitItem | None, counters: Path | None
@@ -43,17 +43,17 @@ class Limiter:
         """Prepare to count.
 
         Args:
-            reads: how many GET, HEAD and OPTIONS; None for any number.
-            writes: how many of all other methods; None for any number.
+            reads: the limit of GET, HEAD and OPTIONS; None for none.
+            writes: the limit of all other methods; None for none.
             counters: the file that the workers share; None to count in this process alone.
         """
         self._limits: Limits = {"reads": reads, "writes": writes}
-        self._counters = LateCounters(counters)
+        self._counters = RetriedCounters(counters)
 
-    def over(self, resource_class: str, routes: Blueprint) -> Blueprint:
-        """Return `routes`, limited; to be called before whatever else stands before them."""
+    def limit(self, resource_class: str, routes: Blueprint) -> Blueprint:
+        """Return `routes`, limited; call it before any other check is added to them."""
         routes.before_request(lambda: self._admit(resource_class))
-        routes.after_request(_tell)
+        routes.after_request(_add_headers)
         return routes
 
     def _admit(self, resource_class: str) -> None:
@@ -62,7 +62,7 @@ class Limiter:
         Raises:
             TooManyRequestsError: the client has sent too many.
         """
-        action = "reads" if request.method in _READING else "writes"
+        action = "reads" if request.method in _READ_METHODS else "writes"
         limit = self._limits[action]
         if limit is None or (counter := self._counters.get()) is None:
             return
@@ -80,11 +80,11 @@ class Limiter:
             raise TooManyRequestsError(detail, retry_after=wait)
 
 
-class LateCounters:
-    """The counters of this process, tried again until there are some.
+class RetriedCounters:
+    """The counters of this process; opening them is retried until it succeeds.
 
-    All lanes of the file are taken while workers of three generations live, as after two quick
-    deployments; the disk may be full.
+    It fails while all lanes of the file are taken, by workers of three generations after two quick
+    deployments, or while the disk is full.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -96,7 +96,7 @@ class LateCounters:
         self._try()
 
     def get(self) -> FixedWindowRateLimiter | None:
-        """Return what counts; None while nothing does."""
+        """Return the counter; None while there is none."""
         if self._counter is None and time.monotonic() >= self._try_at:
             with self._lock:
                 self._try()
@@ -110,24 +110,24 @@ class LateCounters:
         except OSError as error:
             self._try_at = time.monotonic() + RETRY_SECONDS
             if not self._failed:
-                _say_unlimited(error)
+                _log_unlimited(error)
             self._failed = True
         else:
             if self._failed:
                 logger.info("requests are limited again")
 
 
-def _say_unlimited(error: OSError) -> None:
+def _log_unlimited(error: OSError) -> None:
     logger.error("requests are not limited", extra={"error": str(error)})
 
 
-def _tell(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     response.headers.update(g.get("rate_limit", {}))
     return response
 
 
 def _client() -> str:
-    """Return whom to count for: an IPv4 address, or the network of an IPv6 address."""
+    """Return the client to count for: an IPv4 address, or the network of an IPv6 address."""
     address = request.remote_addr or "unknown"
     if ":" not in address:
         return address

@@ -1,7 +1,7 @@
-"""Requests that could mean one thing to the gateway and another to a service are refused.
+"""Refuses requests that the gateway and a service could understand differently.
 
-The server hands over the path decoded, once: `%2F` is a slash here, and as the path is encoded anew
-for the service, there too. What decides who may pass, and what the service sees, is one path.
+The server decodes the path once: `%2F` is a slash here, and, since the path is encoded anew for the
+service, there too. The path that access is checked for is the path that the service receives.
 Source: RFC 9112, sections 3.2 (target and Host) and 6.1 (codings); RFC 3986, section 5.2.4 (dots);
 RFC 9110, sections 5.3 (repeated fields) and 9.1 (methods).
 """
@@ -13,8 +13,8 @@ from werkzeug.exceptions import BadRequest
 
 from gateway.edge.forwarded import HOST
 
-_OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second as granian says it; they need no Host
-# some take a backslash for a slash
+_OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second is granian's spelling; they need no Host
+# some servers read a backslash as a slash
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|\Z)")
 # the server joins the lines of a repeated header by a comma without a space
 _REPEATED = re.compile(r",(?! )")
@@ -22,11 +22,11 @@ _ONCE = ("Authorization", "Idempotency-Key")
 
 
 def check() -> None:
-    """Look at the current request before anything is done with it.
+    """Check the current request before anything else handles it.
 
     Raises:
-        BadRequest: its method, target, Host, Transfer-Encoding, or a header that may come once,
-            is ambiguous.
+        BadRequest: its method, target, Host or Transfer-Encoding is ambiguous, or a header that
+            must be sent once is repeated.
     """
     _check_method(request.environ["REQUEST_METHOD"])
     _check_path(request.environ.get("PATH_INFO", ""))
@@ -40,7 +40,7 @@ def check() -> None:
 
 
 def _check_method(method: str) -> None:
-    # the framework takes `get` for GET, and the server answers `head` as it answers no HEAD
+    # Flask treats `get` as GET, but the server does not treat `head` as HEAD
     if method != method.upper():
         raise BadRequest("The method must be in capital letters, such as GET.")
 

@@ -1,4 +1,4 @@
-"""Which variables say whom the gateway believes, and how much it takes from whom."""
+"""The variables of the edge: limits, trusted proxies, origins and hosts."""
 
 import re
 from ipaddress import ip_network
@@ -71,14 +71,14 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 class EdgeSettings(Group):
-    """What the gateway takes from outside.
+    """What the gateway accepts from outside.
 
     Attributes:
-        rate_limit_reads: how many GET, HEAD and OPTIONS, per client and class of resources.
+        rate_limit_reads: the limit of GET, HEAD and OPTIONS, per client and class of resources.
         rate_limit_writes: the same for all other methods.
-        trusted_proxies: addresses and networks whose `X-Forwarded-*` headers are believed.
-        cors_origins: whose pages may call the API.
-        allowed_hosts: which names and addresses the gateway answers to; any, if there are none.
+        trusted_proxies: addresses and networks whose `X-Forwarded-*` headers are trusted.
+        cors_origins: the origins whose pages may call the API.
+        allowed_hosts: the names and addresses that the gateway answers to; empty for any.
     """
 
     rate_limit_reads: RateLimit = "600000/minute"
@@ -95,12 +95,12 @@ class EdgeSettings(Group):
 
     @property
     def reads(self) -> RateLimitItem | None:
-        """The limit of reads; None for any number."""
+        """The limit of reads; None for none."""
         return _item(self.rate_limit_reads)
 
     @property
     def writes(self) -> RateLimitItem | None:
-        """The limit of writes; None for any number."""
+        """The limit of writes; None for none."""
         return _item(self.rate_limit_writes)
 
     @property

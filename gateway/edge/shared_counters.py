@@ -1,9 +1,9 @@
-"""Counters of requests that the gateway's worker processes share, in a memory-mapped file.
+"""Request counters that the gateway's worker processes share, in a memory-mapped file.
 
-Each worker counts in a lane of its own, so that none waits for another, and adds up all lanes. A
-lane is a table of fixed size in which a key has two places (a count-min sketch): where two keys
-meet in one place, the other place tells. Each number holds the end of its window and its count, so
-that one write changes both.
+Each worker counts in a lane of its own, so that none waits for another; a count is the sum of all
+lanes. A lane is a table of fixed size in which a key has two slots (a count-min sketch): where two
+keys collide in one slot, the other slot has the right count. Each word holds the end of its window
+and its count, so that one write changes both.
 
 Own code: each storage of `limits` that processes share needs a server, such as Redis.
 Source of the interface: `limits`, "Custom storage backends".
@@ -20,24 +20,24 @@ from pathlib import Path
 
 from limits.storage import Storage
 
-PLACES = 1 << 15  # of a lane; a quarter of a megabyte
-_WORD = 8  # bytes: the end of the window in seconds since 1970, 32 bits, and the count, 32 bits
-_MOST = (1 << 32) - 1
+SLOTS = 1 << 15  # of a lane; a quarter of a megabyte
+_WORD_BYTES = 8  # 32 bits: the end of the window in seconds since 1970; 32 bits: the count
+_MAX_COUNT = (1 << 32) - 1
 
 
 def prepare(path: Path, workers: int) -> None:
-    """Make the file anew, before the workers start; its blocks are taken from the disk now.
+    """Create the file anew, before the workers start, with all of its blocks allocated.
 
-    There are lanes for twice the workers, as there are during a deployment.
+    It has lanes for twice the workers: during a deployment old and new ones run together.
 
     Raises:
-        OSError: it can't be made, or the disk is full.
+        OSError: the file can't be created, or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        os.posix_fallocate(descriptor, 0, 2 * workers * PLACES * _WORD)
+        os.posix_fallocate(descriptor, 0, 2 * workers * SLOTS * _WORD_BYTES)
     finally:
         os.close(descriptor)
 
@@ -51,91 +51,91 @@ class SharedCounters(Storage):
         """Take a lane of the file; without a file, count for this process alone.
 
         Raises:
-            OSError: the file is missing or cut off, or all of its lanes are taken.
+            OSError: the file is missing or truncated, or all of its lanes are taken.
         """
         super().__init__()
         self._lock = threading.Lock()
         words, lanes, own = (_mapped(-1, 1), 1, 0) if path is None else _open_lane(path)
         self._words = memoryview(words).cast("Q")
-        self._lanes = range(0, lanes * PLACES, PLACES)
-        self._own = own * PLACES
+        self._lanes = range(0, lanes * SLOTS, SLOTS)
+        self._own = own * SLOTS
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What a failing storage raises."""
+        """The exception that a failing storage raises."""
         return OSError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Add `amount` in the current window of `expiry` seconds; return the window's count."""
         end = window_end(expiry)
-        places = _places(key)
+        slots = _slots(key)
         with self._lock:
-            for place in places:
-                word = self._words[self._own + place]
-                count = (word & _MOST) if word >> 32 == end else 0
-                self._words[self._own + place] = end << 32 | min(count + amount, _MOST)
-        return self._count(places, end)
+            for slot in slots:
+                word = self._words[self._own + slot]
+                count = (word & _MAX_COUNT) if word >> 32 == end else 0
+                self._words[self._own + slot] = end << 32 | min(count + amount, _MAX_COUNT)
+        return self._count(slots, end)
 
     def get(self, key: str) -> int:
-        """Return the count in the key's window; 0 if that is over."""
+        """Return the count in the key's window; 0 if the window has ended."""
         end = self._end(key)
-        return self._count(_places(key), end) if end > time.time() else 0
+        return self._count(_slots(key), end) if end > time.time() else 0
 
     def get_expiry(self, key: str) -> float:
         """Return when the key's window ends, in seconds since 1970; now if there is none."""
         return max(float(self._end(key)), time.time())
 
     def check(self) -> bool:
-        """Tell that it works: what is mapped can be read and written."""
+        """Return True: mapped memory can always be read and written."""
         return True
 
     def reset(self) -> int | None:
-        """Forget everything."""
+        """Set all counts to 0."""
         for lane in self._lanes:
-            self._forget(lane, range(PLACES))
+            self._zero(lane, range(SLOTS))
         return None
 
     def clear(self, key: str) -> None:
-        """Forget a key."""
+        """Set the count of a key to 0."""
         for lane in self._lanes:
-            self._forget(lane, _places(key))
+            self._zero(lane, _slots(key))
 
     def _end(self, key: str) -> int:
         return min(
-            max(self._words[lane + place] >> 32 for lane in self._lanes) for place in _places(key)
+            max(self._words[lane + slot] >> 32 for lane in self._lanes) for slot in _slots(key)
         )
 
-    def _count(self, places: tuple[int, int], end: int) -> int:
+    def _count(self, slots: tuple[int, int], end: int) -> int:
         return min(
             sum(
-                word & _MOST
+                word & _MAX_COUNT
                 for lane in self._lanes
-                if (word := self._words[lane + place]) >> 32 == end
+                if (word := self._words[lane + slot]) >> 32 == end
             )
-            for place in places
+            for slot in slots
         )
 
-    def _forget(self, lane: int, places: Iterable[int]) -> None:
+    def _zero(self, lane: int, slots: Iterable[int]) -> None:
         with self._lock:
-            for place in places:
-                self._words[lane + place] = 0
+            for slot in slots:
+                self._words[lane + slot] = 0
 
 
 def window_end(seconds: int) -> int:
-    """Return when the current window of so many seconds ends, in seconds since 1970."""
+    """Return when the current window of `seconds` ends, in seconds since 1970."""
     return (int(time.time()) // seconds + 1) * seconds
 
 
-def _places(key: str) -> tuple[int, int]:
+def _slots(key: str) -> tuple[int, int]:
     digest = blake2b(key.encode(), digest_size=4).digest()
     number = int.from_bytes(digest, "big")
-    return number % PLACES, number // PLACES % PLACES
+    return number % SLOTS, number // SLOTS % SLOTS
 
 
 def _open_lane(path: Path) -> tuple[mmap.mmap, int, int]:
-    """Open the file, which stays open with the lane's lock; return its map, all lanes, our own.
+    """Open the file and lock a lane; return the map, the number of lanes, and our lane.
 
-    If any of this fails, the file is closed, and so the lane is free again.
+    The file stays open, since closing it frees the lane. If anything fails, it is closed.
     """
     descriptor = os.open(path, os.O_RDWR)
     try:
@@ -147,23 +147,23 @@ def _open_lane(path: Path) -> tuple[mmap.mmap, int, int]:
 
 
 def _mapped(descriptor: int, lanes: int) -> mmap.mmap:
-    """Map so many lanes of a file; without a file (-1), of memory.
+    """Map `lanes` lanes of a file; without a file (-1), of anonymous memory.
 
     Raises:
-        OSError: there is no memory, or the file has been cut off meanwhile.
+        OSError: there is no memory, or the file has been truncated meanwhile.
     """
     try:
-        return mmap.mmap(descriptor, lanes * PLACES * _WORD)
+        return mmap.mmap(descriptor, lanes * SLOTS * _WORD_BYTES)
     except ValueError as error:
         raise OSError(f"it can't be mapped: {error}") from error
 
 
 def _take_lane(descriptor: int) -> tuple[int, int]:
-    """Lock the first lane that no living process has; return how many there are, and which it is.
+    """Lock the first lane that no running process has; return the number of lanes, and its index.
 
-    What its last owner has counted stays: a deployment or a crash resets no limit.
+    The counts of its last owner stay: neither a deployment nor a crash resets a limit.
     """
-    lanes = os.fstat(descriptor).st_size // (PLACES * _WORD)
+    lanes = os.fstat(descriptor).st_size // (SLOTS * _WORD_BYTES)
     for lane in range(lanes):
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, lane)

@@ -1,7 +1,8 @@
-"""Slow senders: only some of the threads may wait for bodies at the same time.
+"""Slow senders: only some of the threads may wait for request bodies at the same time.
 
-The server has no time limit for a body: whoever sends one a byte a minute keeps a thread. So that
-no number of them keeps all threads, and reading goes on, the others are turned away at once.
+The server has no time limit for a body: a client that sends a byte a minute holds a thread. So that
+slow clients never hold all threads, further requests with a body are refused at once. Requests
+without a body go on.
 """
 
 import threading
@@ -14,45 +15,45 @@ from chassis.http.unread_bodies import has_body
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PATIENCE = 0.25  # seconds; a body that is there is read in microseconds
+_WAIT_SECONDS = 0.25  # for a turn to read; a body that has arrived is read in microseconds
 
 
-class Bodies:
-    """WSGI middleware: at most `places` requests wait for their bodies at the same time."""
+class BodyReadLimiter:
+    """WSGI middleware: at most `limit` requests read their bodies at the same time."""
 
-    def __init__(self, app: "WSGIApplication", places: int) -> None:
+    def __init__(self, app: "WSGIApplication", limit: int) -> None:
         self._app = app
-        self._places = threading.BoundedSemaphore(places)
+        self._readers = threading.BoundedSemaphore(limit)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
         if has_body(environ):
-            environ["wsgi.input"] = _Body(environ["wsgi.input"], self._places)
+            environ["wsgi.input"] = _LimitedBody(environ["wsgi.input"], self._readers)
         return self._app(environ, start_response)
 
 
-class _Body:
-    """A body that is read while a place is taken."""
+class _LimitedBody:
+    """A body; each read counts as one reader."""
 
-    def __init__(self, body: Any, places: threading.BoundedSemaphore) -> None:
+    def __init__(self, body: Any, readers: threading.BoundedSemaphore) -> None:
         self._body = body
-        self._places = places
-        self.unhindered = body  # for chassis.http.unread_bodies, which has places of its own
+        self._readers = readers
+        self.unhindered = body  # for chassis.http.unread_bodies, which has a limit of its own
 
     def read(self, size: int = -1, /) -> bytes:
         """Read `size` bytes, or all.
 
         Raises:
-            UnavailableError: too many others are slow with theirs.
+            UnavailableError: too many other requests are reading theirs.
         """
-        if not self._places.acquire(timeout=_PATIENCE):
+        if not self._readers.acquire(timeout=_WAIT_SECONDS):
             detail = "Too many requests are slow in sending their bodies; try again."
             raise UnavailableError(detail, cause="slow_bodies")
         try:
             data = self._body.read(size)
         finally:
-            self._places.release()
+            self._readers.release()
         assert isinstance(data, bytes)
         return data

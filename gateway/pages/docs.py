@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI over the API's description; and the description itself, as YAML and JSON."""
+"""`/docs`: Swagger UI for the API's description; and the description itself, as YAML and JSON."""
 
 import json
 from collections.abc import Collection
@@ -21,9 +21,9 @@ _Dumper: type = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Description:
-    """openapi.yaml, read when somebody first asks for it.
+    """openapi.yaml, read at the first request for it.
 
-    Which operations need a token, it says by what is protected here.
+    Its `security` is adapted to the classes that are protected here.
     """
 
     def __init__(self, protected: Collection[str], path: Path = DOCUMENT) -> None:
@@ -32,7 +32,7 @@ class Description:
 
     @cached_property
     def yaml(self) -> bytes:
-        """The file as it is, unless it has other tokens in mind."""
+        """The file unchanged, if its `security` fits; else with the adapted one."""
         text = self._path.read_bytes()
         if yaml.load(text, _Loader) == self._document:
             return text
@@ -44,7 +44,7 @@ class Description:
     @cached_property
     def json(self) -> bytes:
         """The same content in JSON."""
-        # by the library that writes integers of any length
+        # the standard library's encoder writes integers of any length
         text = json.dumps(self._document, ensure_ascii=False, separators=(",", ":"))
         return text.encode() + b"\n"
 
@@ -54,14 +54,14 @@ class Description:
         for path, item in document["paths"].items():
             needed: list[Any] = [{"bearerAuth": []}] if _class_of(path) in self._protected else []
             for method in METHODS & item.keys():
-                said = item[method].get("security", document["security"])
-                if said != needed:
+                declared = item[method].get("security", document["security"])
+                if declared != needed:
                     item[method]["security"] = needed
         return document
 
 
 def _class_of(path: str) -> str:
-    """Return the class of resources that a path of the document belongs to, or what is none."""
+    """Return the class of resources of a path of the document, or a word that is no class."""
     words = path.split("/")
     if words[1] == "api":
         return words[2]
@@ -103,7 +103,7 @@ def _installed(swagger_ui: Path | None) -> Path:
     """Return the directory.
 
     Raises:
-        UnavailableError: it is not there, or has not what /docs needs.
+        UnavailableError: it is missing, or lacks a file that /docs needs.
     """
     if swagger_ui is None or not all((swagger_ui / name).is_file() for name in FILES):
         detail = "Swagger UI is not installed here (SWAGGER_UI_DIR); /openapi.yaml is there."

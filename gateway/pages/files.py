@@ -1,4 +1,4 @@
-"""Files that browsers load: with an ETag, and a policy that lets them load nothing from elsewhere.
+"""Files for browsers: with an ETag, and a policy that forbids loading anything from elsewhere.
 
 Source: https://www.w3.org/TR/CSP3/.
 """
@@ -31,7 +31,7 @@ def send(directory: Path, name: str) -> Response:
 
 
 def answer(data: bytes, media_type: str) -> Response:
-    """Answer with `data`; who has them already asks each time whether they have changed."""
+    """Answer with `data`; a cache must ask each time whether they have changed."""
     response = Response(data, mimetype=media_type)
     response.set_etag(sha256(data).hexdigest())
     response.cache_control.no_cache = True

@@ -1,4 +1,4 @@
-"""`/`: the live page for browsers, the platform's state in JSON for everybody else."""
+"""`/`: the live page for browsers, the platform's state as JSON for all other clients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ def page_routes(summary: Callable[[], dict[str, Any]]) -> Blueprint:
     """Return the routes of the page and its files.
 
     Args:
-        summary: tells name, version, the services with their state, and where to read on.
+        summary: returns name, version, the states of the services, and links.
     """
     routes = Blueprint("pages", __name__)
 
@@ -33,5 +33,5 @@ def page_routes(summary: Callable[[], dict[str, Any]]) -> Blueprint:
 
 
 def _is_page_wanted() -> bool:
-    """Whether a client likes HTML better than JSON (RFC 9110, section 12.5.1)."""
+    """Return whether the client prefers HTML to JSON (RFC 9110, section 12.5.1)."""
     return request.accept_mimetypes.best_match((JSON, HTML)) == HTML

@@ -30,7 +30,7 @@ from customers.app import create_app as create_customers
 from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
 from gateway.proxy import Proxy
-from gateway.routes import passed_on
+from gateway.routes import proxy_routes
 from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
@@ -295,4 +295,4 @@ def upstream() -> Iterator[RawUpstream]:
 def movies_gateway(upstream: RawUpstream) -> Flask:
     """A gateway that passes movies on to the upstream, and has nothing else."""
     proxy = Proxy(UpstreamClient(Upstream("inventory-api", "127.0.0.1", upstream.port), 4))
-    return web.create_app("gateway", ready=[], routes=[passed_on("movies", proxy)])
+    return web.create_app("gateway", ready=[], routes=[proxy_routes("movies", proxy)])

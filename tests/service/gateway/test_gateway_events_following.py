@@ -123,7 +123,7 @@ def test_more_than_one_statement_places_are_all_placed(
     gateway: FlaskClient, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     ids = [posted(gateway) for _ in range(5)]
-    monkeypatch.setattr(events, "_PLACED", most)
+    monkeypatch.setattr(events, "_POSITION_BATCH", most)
     assert uids(listed(gateway)) == ids
 
 
@@ -141,7 +141,7 @@ def test_events_from_before_keep_the_order_in_which_they_were_listed(
             )
         )
     migrations.upgrade("gateway", empty)
-    events.place(database)
+    events.assign_positions(database)
     with (
         database.unit_of_work() as connection,
         events.find(connection, names={}, since=None, delivered=None, after=None, limit=9) as found,

@@ -14,7 +14,7 @@ from chassis.http import app as web
 from chassis.http import upstream as upstreams
 from chassis.settings import Upstream
 from gateway.proxy import Proxy
-from gateway.routes import passed_on
+from gateway.routes import proxy_routes
 from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
@@ -26,7 +26,7 @@ PATIENCE = 0.4  # seconds that a gateway waits for an answer that will not come
 def client_of(port: int) -> FlaskClient:
     """A client of a gateway before an upstream at this port."""
     address = Upstream("inventory-api", "127.0.0.1", port)
-    routes = [passed_on("movies", Proxy(upstreams.UpstreamClient(address)))]
+    routes = [proxy_routes("movies", Proxy(upstreams.UpstreamClient(address)))]
     return web.create_app("gateway", ready=[], routes=routes).test_client(use_cookies=False)
 
 

@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from chassis.settings import read
-from gateway.edge.forwarded import Clients
+from gateway.edge.forwarded import ForwardedHeaders
 from gateway.edge.settings import EdgeSettings
 from tests.conftest import Logged
 from tests.service.raw_upstream import RawUpstream
@@ -23,7 +23,7 @@ def behind(movies_gateway: Flask) -> Make:
     def make(trusted: str) -> FlaskClient:
         networks = read(EdgeSettings, trusted_proxies=trusted).proxies
         inner = movies_gateway.wsgi_app
-        movies_gateway.wsgi_app = Clients(inner, networks)  # type: ignore[method-assign]
+        movies_gateway.wsgi_app = ForwardedHeaders(inner, networks)  # type: ignore[method-assign]
         return movies_gateway.test_client(use_cookies=False)
 
     return make

@@ -29,7 +29,7 @@ from gateway.auth.tokens import Tokens
 from gateway.edge.rate_limit import Limiter
 from gateway.order_details import OrderDetails
 from gateway.proxy import Proxy
-from gateway.routes import detail_routes, passed_on
+from gateway.routes import detail_routes, proxy_routes
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.service.conftest import NOWHERE, SERVER, port
@@ -124,12 +124,12 @@ def gateway_of(ports: Ports, guard: Guard | None = None) -> FlaskClient:
         blueprint
         for name in ("orders", "commandes")
         for blueprint in (
-            guard.over("orders", detail_routes(name, details, guard, Proxy(clients["orders"]))),
-            passed_on(name, Proxy(clients["orders"])),
+            guard.protect("orders", detail_routes(name, details, guard, Proxy(clients["orders"]))),
+            proxy_routes(name, Proxy(clients["orders"])),
         )
     ]
-    routes += [passed_on("customers", Proxy(clients["customers"]))]
-    routes += [passed_on("products", Proxy(clients["inventory"]))]
+    routes += [proxy_routes("customers", Proxy(clients["customers"]))]
+    routes += [proxy_routes("products", Proxy(clients["inventory"]))]
     return web.create_app("gateway", ready=[], routes=routes).test_client()
 
 
