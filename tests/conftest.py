@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from chassis import logs
 from chassis.storage import database
 from tests.support import side_by_side
+from tools.stack import lifecycle
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home
 from tools.stack.servers.postgres import Postgres
@@ -141,7 +142,7 @@ def stack() -> Iterator[Stack]:
     with private_home() as home:
         stack = Stack.private(home)
         try:
-            stack.up()
+            lifecycle.up(stack)
             yield stack
         finally:
-            stack.down()
+            lifecycle.down(stack)

@@ -15,7 +15,7 @@ from tests.long.prometheus import Alert
 from tests.system.orders import Orders
 from tools.drills.messages import Message
 from tools.drills.targets.stack_platform import StackPlatform
-from tools.stack import processes
+from tools.stack import lifecycle, processes
 from tools.stack.servers.amqp import connect as connect_to_broker
 from tools.stack.servers.databases import connect
 from tools.stack.stack import Stack
@@ -222,7 +222,8 @@ def queue_renamed(scene: Scene) -> Iterator[None]:
     """RABBITMQ_QUEUE was changed while bills waited; they are moved in the end."""
     with stopped(scene, CONSUMER):
         wait_until(lambda: _waiting(scene.stack) > 0, SECONDS, "bills to wait")
-        Stack(scene.stack.home, scene.stack.variables | {"RABBITMQ_QUEUE": "invoices"}).up()
+        renamed = scene.stack.variables | {"RABBITMQ_QUEUE": "invoices"}
+        lifecycle.up(Stack(scene.stack.home, renamed))
     yield
     scene.platform.command("billing", "drain", BILLS)
 

@@ -13,6 +13,7 @@ from tests.long.faults import FAULTS, Fault, Scene
 from tests.long.prometheus import Alert, Prometheus, prometheus
 from tests.system.client import NO_ANSWER, Bills
 from tests.system.orders import Orders
+from tools.stack import lifecycle
 from tools.stack.console import table
 from tools.stack.layout import PROCESSES
 from tools.stack.servers.data_directories import private_home
@@ -31,10 +32,10 @@ def stack() -> Iterator[Stack]:
     with private_home() as home:
         stack = Stack.private(home, ORDERS_RESEND_AFTER_SECONDS="20")
         try:
-            stack.up()
+            lifecycle.up(stack)
             yield stack
         finally:
-            stack.down()
+            lifecycle.down(stack)
 
 
 @pytest.fixture(scope="module")

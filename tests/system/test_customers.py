@@ -10,9 +10,9 @@ from tests.outages import killed
 from tests.system.conftest import ready
 from tests.system.customers import Customer, Customers
 from tests.system.listener import Listener
-from tools.drills.targets.process_lookup import kill
 from tools.stack import variables
 from tools.stack.layout import PROCESSES
+from tools.stack.process_lookup import kill
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_for, wait_until
 

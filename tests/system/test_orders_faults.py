@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.system.orders import Orders
-from tools.drills.targets.process_lookup import kill
 from tools.stack import backlog
+from tools.stack.process_lookup import kill
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 

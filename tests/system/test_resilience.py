@@ -14,9 +14,9 @@ import requests
 from tests.outages import killed, stopped
 from tests.system.client import GOOD, NO_ANSWER, Bills, locked_bills
 from tests.system.conftest import LOCK_MOVIES, ready
-from tools.drills.targets.process_lookup import kill, pid
 from tools.stack import processes
 from tools.stack.layout import PROCESSES
+from tools.stack.process_lookup import kill, pid
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 

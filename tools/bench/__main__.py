@@ -18,6 +18,7 @@ from tools.bench.figures import Row
 from tools.bench.scenarios import ROWS
 from tools.bench.scenarios.memory import FIRST
 from tools.bench.sizes import FULL, QUICK, Sizes
+from tools.stack import lifecycle
 from tools.stack.command_line import Documented, Known
 from tools.stack.console import say, step, table
 from tools.stack.layout import INSTALLED
@@ -38,7 +39,7 @@ def opened(sizes: Sizes) -> Iterator[Stage]:
         began = time.monotonic()
         try:
             with step("stack of its own", say) as outcome:
-                stack.up()
+                lifecycle.up(stack)
                 outcome.text = "started"
             stage.times[FIRST] = time.monotonic() - began
             stage.settle()
@@ -46,7 +47,7 @@ def opened(sizes: Sizes) -> Iterator[Stage]:
             yield stage
         finally:
             with PROGRESS.of("ending the stack of its own"):
-                stack.down()
+                lifecycle.down(stack)
 
 
 def run(sizes: Sizes, names: Sequence[str]) -> Run:

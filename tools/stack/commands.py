@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.stack import memory, status, trace, variables
+from tools.stack import lifecycle, memory, status, trace, variables
 from tools.stack.console import say, show
 from tools.stack.errors import StackError
 from tools.stack.events import Output, follow
@@ -25,7 +25,7 @@ ACTIONS = {"stop": "stopped", "start": "started", "restart": "restarted", "kill"
 
 def up(stack: Stack) -> int:
     """Start everything."""
-    stack.up(say)
+    lifecycle.up(stack, say)
     say(summary(stack))
     if warning := variables.exposure():
         say(f"\n{warning}")
@@ -37,7 +37,7 @@ def up(stack: Stack) -> int:
 
 def down(stack: Stack, purge: bool) -> int:
     """Stop everything."""
-    stack.down(purge=purge, report=say)
+    lifecycle.down(stack, purge, say)
     return 0
 
 

@@ -1,22 +1,54 @@
-"""How a stack comes up: what can be done at the same time is, and what is up is left alone."""
+"""Starts and stops a stack.
+
+A start does in parallel what it can, and leaves alone what already runs.
+"""
 
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tools.stack import logs, port_allocation, variables
-from tools.stack.console import Report, step
+from tools.stack.console import Report, silent, step
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES, Process
 from tools.stack.release import fingerprint
+from tools.stack.servers import data_directories
 from tools.stack.stack import Server, Stack
 from tools.stack.waiting import wait_until
 
 READY_SECONDS = 60.0
 
 
+def up(stack: Stack, report: Report = silent) -> None:
+    """Start or restart what needs it, and wait until every process is ready.
+
+    Raises StackError.
+    """
+    Startup(stack, report).run()
+
+
+def down(stack: Stack, purge: bool = False, report: Report = silent) -> None:
+    """Stop all of a stack; `purge` removes its data, too. Raises StackError if something remains."""
+    with step("PM2 and its processes", report) as outcome:
+        outcome.text = "stopped" if stack.process_manager.pids() else "not running"
+        stack.process_manager.stop()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda item: _stop(item[0], item[1], report), stack.servers().items()))
+    wait_until(lambda: not stack.pids(), 10, f"what runs in {stack.home} to end")
+    if purge:
+        with step("data", report) as outcome:
+            data_directories.purge(stack.home)
+            outcome.text = "removed"
+
+
+def _stop(name: str, server: Server, report: Report) -> None:
+    with step(name, report) as outcome:
+        outcome.text = "stopped" if server.running() else "not running"
+        server.stop()
+
+
 class Startup:
-    """One start of `stack`, told to `report`."""
+    """One start of `stack`, which says its steps to `report`."""
 
     def __init__(self, stack: Stack, report: Report) -> None:
         self._stack = stack

@@ -1,19 +1,16 @@
-"""The stack over one home directory: its servers, its processes, and what belongs to it."""
+"""What a stack consists of, over one home directory: its variables, servers and processes."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import requests
 
 from tools.stack import port_allocation, processes, variables
-from tools.stack.console import Report, silent, step
 from tools.stack.layout import CHECKOUT, LOOPBACK, SERVICES, TOPOLOGY, Process
 from tools.stack.pm2 import Pm2, Result
 from tools.stack.servers import data_directories
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
-from tools.stack.waiting import wait_until
 
 ENV_FILE = "services.env"
 Server = Postgres | RabbitMQ
@@ -60,28 +57,6 @@ class Stack:
         """Call PM2 as ./stack pm2 does; a failure is in the result's `returncode`."""
         return self.process_manager.run(*arguments)
 
-    def up(self, report: Report = silent) -> None:
-        """Start or restart what needs it, and wait until every process is ready.
-
-        Raises StackError.
-        """
-        from tools.stack.lifecycle import Startup
-
-        Startup(self, report).run()
-
-    def down(self, purge: bool = False, report: Report = silent) -> None:
-        """Stop all of it; `purge` removes its data, too. Raises StackError if something remains."""
-        with step("PM2 and its processes", report) as outcome:
-            outcome.text = "stopped" if self.process_manager.pids() else "not running"
-            self.process_manager.stop()
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda item: _stop(item[0], item[1], report), self.servers().items()))
-        wait_until(lambda: not self.pids(), 10, f"what runs in {self.home} to end")
-        if purge:
-            with step("data", report) as outcome:
-                data_directories.purge(self.home)
-                outcome.text = "removed"
-
     def servers(self) -> dict[str, Server]:
         """The servers by the names that reports use."""
         named: dict[str, Server] = {f"postgresql-{s}": p for s, p in self.postgres.items()}
@@ -123,9 +98,3 @@ class Stack:
 def pids_of(home: Path) -> list[int]:
     """The processes that work in `home` or were started by the PM2 that is at home there."""
     return sorted({*processes.within(home.resolve()), *processes.started_by_pm2(home / "pm2")})
-
-
-def _stop(name: str, server: Server, report: Report) -> None:
-    with step(name, report) as outcome:
-        outcome.text = "stopped" if server.running() else "not running"
-        server.stop()

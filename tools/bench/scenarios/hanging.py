@@ -11,8 +11,7 @@ from tools.bench.environment import Stage
 from tools.bench.figures import Figure, Ratio, Row, Sample, at_least, ratio
 from tools.bench.measure import Rival, interleaved
 from tools.bench.scenarios import reads
-from tools.drills.targets import process_lookup
-from tools.stack import processes
+from tools.stack import process_lookup, processes
 from tools.stack.waiting import wait_until
 
 TITLE = "GET /api/movies/{id} while customers-api hangs"

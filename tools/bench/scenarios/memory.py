@@ -5,6 +5,7 @@ import time
 from tools.bench import usage
 from tools.bench.environment import Stage
 from tools.bench.figures import Row
+from tools.stack import lifecycle
 from tools.stack.console import megabytes
 
 TITLE = "Memory of each process (PSS) and start-up time of the stack"
@@ -28,7 +29,7 @@ def _both(idle: int, after: int) -> str:
 
 def restart(stage: Stage) -> float:
     """Stop the stack and start it again; return how many seconds the start took."""
-    stage.stack.down()
+    lifecycle.down(stage.stack)
     began = time.monotonic()
-    stage.stack.up()
+    lifecycle.up(stage.stack)
     return time.monotonic() - began

@@ -3,12 +3,13 @@
 Nobody's own data are ever on it: what is on a tmpfs is gone with it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tools.drills.targets.network import require_root, run
 from tools.drills.targets.platform import FullDisk, Platform, Unsuitable
+from tools.stack import lifecycle
 from tools.stack.errors import StackError
 from tools.stack.servers.data_directories import private_home
 from tools.stack.stack import Stack
@@ -51,20 +52,23 @@ class SmallDisk:
 
 
 @contextmanager
-def stack_with_small_disk(server: str) -> Iterator[FullDisk]:
-    """Start a stack with `server` on a small tmpfs; it is gone afterwards. Raises Unsuitable."""
-    from tools.drills.targets.stack_platform import StackPlatform
+def stack_with_small_disk(
+    server: str, as_platform: Callable[[Stack], Platform]
+) -> Iterator[FullDisk]:
+    """Start a stack with `server` on a small tmpfs, and remove it after the block.
 
+    `as_platform` makes a platform of the stack. Raises Unsuitable.
+    """
     require_root("mount", "umount")
     with private_home() as home:
         stack = Stack.private(home)
         mounted = stack.servers()[server].home
         with _tmpfs(mounted):
             try:
-                stack.up()
-                yield SmallDisk(StackPlatform(stack), stack, server, mounted)
+                lifecycle.up(stack)
+                yield SmallDisk(as_platform(stack), stack, server, mounted)
             finally:
-                stack.down()
+                lifecycle.down(stack)
 
 
 @contextmanager

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from tools.drills.messages import Message, publish
 from tools.drills.report import artifacts
-from tools.drills.targets import full_disk, process_lookup
-from tools.drills.targets.management import Management
+from tools.drills.targets import full_disk
 from tools.drills.targets.network import Network
 from tools.drills.targets.platform import MAINTENANCE, READ_ONLY, FullDisk, disconnect, read_only
 from tools.drills.targets.stack_source import StackSource
-from tools.stack import processes
+from tools.stack import lifecycle, process_lookup, processes
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT, PROCESSES
+from tools.stack.servers.management import Management
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
@@ -138,7 +138,7 @@ class StackPlatform(StackSource):
 
     def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
         """A stack of its own whose `server` is at home on a small file system."""
-        return full_disk.stack_with_small_disk(server)
+        return full_disk.stack_with_small_disk(server, StackPlatform)
 
     def machines(self) -> Sequence[str]:
         """None: it is all on this one."""
@@ -153,7 +153,7 @@ class StackPlatform(StackSource):
     def repair(self) -> None:
         """Undo whatever an interrupted drill may have left, and wait until all is ready."""
         self._undo()
-        self.stack.up()
+        lifecycle.up(self.stack)
         wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tools.drills.targets import machine_commands as commands
-from tools.drills.targets.management import Management
 from tools.drills.targets.platform import Row, as_json
 from tools.drills.targets.vagrant import Vagrant
 from tools.stack.errors import StackError
 from tools.stack.layout import LOOPBACK, PROCESSES, SERVICES
+from tools.stack.servers.management import Management
 
 
 class VagrantSource:

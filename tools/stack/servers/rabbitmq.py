@@ -13,6 +13,7 @@ from tools.stack.errors import StackError
 from tools.stack.servers.broker_home import BrokerHome
 from tools.stack.servers.daemon import Daemon
 from tools.stack.servers.epmd import Epmd
+from tools.stack.servers.management import login
 from tools.stack.waiting import wait_until
 
 INSTALLED = Path("/usr/lib/rabbitmq")
@@ -125,9 +126,7 @@ class RabbitMQ:
     def ask(self, path: str) -> requests.Response:
         """Ask the management API, as the services' user. Raises requests.RequestException."""
         url = f"http://{self.host}:{self.management_port}{path}"
-        # requests sends Latin-1, RabbitMQ reads UTF-8
-        user, password = (text.encode().decode("latin-1") for text in self.credentials)
-        return requests.get(url, auth=(user, password), timeout=5)
+        return requests.get(url, auth=login(self.credentials), timeout=5)
 
     def remove_former_users(self) -> None:
         """Remove users of ours that RABBITMQ_USER no longer names; others stay."""

@@ -1,4 +1,4 @@
-"""Processes of PM2, found without it: a call of PM2 takes a second, in which much can happen."""
+"""Finds PM2's processes without calling PM2: a call takes a second, in which much can happen."""
 
 import signal
 
@@ -8,7 +8,7 @@ from tools.stack.waiting import wait_until
 
 
 def pid(stack: Stack, name: str) -> int:
-    """The process that PM2 runs under `name`, 0 if it runs none."""
+    """The id of the process that PM2 runs under `name`, 0 if it runs none."""
     pm2 = stack.process_manager
     daemon = pm2.daemon()
     children = (child for child in pm2.pids() if processes.parent(child) == daemon)
