@@ -28,7 +28,7 @@ def up(stack: Stack, report: Report = silent) -> None:
 
 
 def down(stack: Stack, purge: bool = False, report: Report = silent) -> None:
-    """Stop all of a stack; `purge` removes its data, too. Raises StackError if something remains."""
+    """Stop all of a stack; `purge` also removes its data. Raises StackError if some runs on."""
     with step("PM2 and its processes", report) as outcome:
         outcome.text = "stopped" if stack.process_manager.pids() else "not running"
         stack.process_manager.stop()
