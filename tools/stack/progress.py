@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -18,6 +18,7 @@ REDRAW_SECONDS = 0.2
 QUIET_SECONDS = 0.5
 # between lines where nothing can be written over
 PLAIN_SECONDS = 10.0
+NAMED = 3
 WIDEST = 100
 CLEAR = "\r\x1b[K"
 
@@ -81,8 +82,7 @@ class Progress:
 
     def _draw(self, now: float) -> None:
         oldest = min(started for _title, started in self._steps.values())
-        titles = ", ".join(title for title, _started in self._steps.values())
-        text = f"{titles[:WIDEST]}  {now - oldest:.0f} s"
+        text = f"{_few([title for title, _started in self._steps.values()])}  {now - oldest:.0f} s"
         if not is_terminal(sys.stderr):
             if now - self._said >= PLAIN_SECONDS:
                 self._said = now
@@ -95,6 +95,11 @@ class Progress:
         if self._is_drawn:
             _write(CLEAR)
             self._is_drawn = False
+
+
+def _few(titles: Sequence[str]) -> str:
+    more = len(titles) - NAMED
+    return ", ".join(titles[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _fitting(text: str) -> str:

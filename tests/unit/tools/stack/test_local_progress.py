@@ -106,6 +106,11 @@ def test_a_long_step_says_now_and_then_that_it_goes_on(monkeypatch: pytest.Monke
     assert pipe.getvalue().splitlines()[0] == "  still: Erlang  0 s"
 
 
+def test_of_many_steps_a_few_are_named() -> None:
+    assert progress._few(["a", "b", "c"]) == "a, b, c"
+    assert progress._few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
 def test_a_state_is_coloured_on_a_terminal_and_keeps_its_column(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
