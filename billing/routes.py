@@ -16,7 +16,7 @@ def bill_routes(database: Database) -> Blueprint:
 
     @routes.get("")
     def list_bills() -> Response:
-        access_log.if_watched()
+        access_log.skip_if_watched()
         query = parsing.query(BillQuery)
         with database.read() as connection:
             found = bills.find(

@@ -50,14 +50,14 @@ class Output(io.TextIOBase):
         self._process = process
         self._on_drop = on_drop
         self._limit = limit
-        self._start_afresh()
+        self._reset()
         _outputs.add(self)
 
     def write(self, text: str) -> int:
         """Write one line or more, or keep them until they can be written."""
         data = text.encode(errors="backslashreplace")
         with self._lock:
-            rest = data if self._waiting else data[self._try(data) :]
+            rest = data if self._waiting else data[self._write_some(data) :]
             if rest:
                 self._keep(rest)
         return len(text)
@@ -82,7 +82,7 @@ class Output(io.TextIOBase):
             self._file.close()
         super().close()
 
-    def _start_afresh(self) -> None:
+    def _reset(self) -> None:
         # a signal's handler may log in the middle of a line of the same thread
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
@@ -90,7 +90,7 @@ class Output(io.TextIOBase):
         self._dropped = 0
         self._thread: threading.Thread | None = None
 
-    def _try(self, data: bytes) -> int:
+    def _write_some(self, data: bytes) -> int:
         """Return how many bytes could be written just now."""
         try:
             if isinstance(self._file, socket.socket):
@@ -110,7 +110,7 @@ class Output(io.TextIOBase):
             self._dropped += 1
             self._on_drop()
             return
-        self._tell_dropped()
+        self._note_dropped()
         self._append(data)
         if self._thread is None:
             self._thread = threading.Thread(target=self._write_later, name="log", daemon=True)
@@ -120,11 +120,11 @@ class Output(io.TextIOBase):
         self._waiting.append(data)
         self._bytes_waiting += len(data)
 
-    def _tell_dropped(self) -> bool:
+    def _note_dropped(self) -> bool:
         """Put a line where the dropped ones would be; return whether there were any."""
         dropped, self._dropped = self._dropped, 0
         if dropped:
-            self._append(_note(self._process, dropped))
+            self._append(_dropped_line(self._process, dropped))
         return dropped > 0
 
     def _write_later(self) -> None:
@@ -134,9 +134,9 @@ class Output(io.TextIOBase):
     def _write_waiting(self) -> bool:
         """Write what there is room for; return whether some is left."""
         with self._lock:
-            while self._waiting or self._tell_dropped():
+            while self._waiting or self._note_dropped():
                 data = self._waiting[0]
-                taken = self._try(data)
+                taken = self._write_some(data)
                 self._bytes_waiting -= taken
                 if taken < len(data):
                     self._waiting[0] = data[taken:]
@@ -167,7 +167,7 @@ def _open(descriptor: int) -> socket.socket | io.FileIO:
     return io.FileIO(os.dup(descriptor), "w")
 
 
-def _note(process: str, dropped: int) -> bytes:
+def _dropped_line(process: str, dropped: int) -> bytes:
     now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
     line = {
         "timestamp": now.replace("+00:00", "Z"),
@@ -182,9 +182,9 @@ def _note(process: str, dropped: int) -> bytes:
 _outputs: "weakref.WeakSet[Output]" = weakref.WeakSet()
 
 
-def _start_all_afresh() -> None:
+def _reset_all() -> None:
     for output in _outputs:
-        output._start_afresh()
+        output._reset()
 
 
-os.register_at_fork(after_in_child=_start_all_afresh)
+os.register_at_fork(after_in_child=_reset_all)

@@ -6,7 +6,7 @@ from chassis.http import app as web
 from chassis.http.keyed_posts import KeyedPosts
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
-from chassis.outbox.synchronous import Strict
+from chassis.outbox.synchronous import SynchronousPublisher
 from chassis.storage.database import Database
 from customers.customers import Customers
 from customers.events import TOPOLOGY
@@ -24,7 +24,7 @@ def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
         publisher: for strict mode, started; without one, events go by the outbox.
     """
     database = Database(settings.database, settings.server.threads)
-    announce = Strict(publisher).announce if publisher else outbox.add
+    announce = SynchronousPublisher(publisher).publish if publisher else outbox.add
     customers = Customers(database, announce)
     return web.create_app(
         PROCESS,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from chassis.errors import ConflictError, NotFoundError
-from chassis.outbox.table import Announce
+from chassis.outbox.table import PublishEvent
 from chassis.preconditions import Check
 from chassis.storage.database import Database
 from chassis.storage.page_size import bounded
@@ -53,7 +53,7 @@ class Customers:
     """
 
     database: Database
-    announce: Announce
+    announce: PublishEvent
 
     def find(
         self, *, email: str | None, name: str | None, after: int | None, limit: int

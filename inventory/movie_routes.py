@@ -39,7 +39,7 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.delete("")
     def delete_movies() -> Response:
         parsing.query(Schema)
-        etag.refuse_tags()
+        etag.refuse_conditions()
         return jsonify(deleted=movies.clear(database))
 
     @routes.get("/<movie_id>")

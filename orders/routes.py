@@ -68,7 +68,7 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
 
     @routes.get("/stats")
     def get_stats() -> Response:
-        access_log.if_watched()
+        access_log.skip_if_watched()
         with database.read() as connection:
             return jsonify(statistics.stats(connection))
 

@@ -86,7 +86,7 @@ def _send_again(
     own: Update,
     pause: timedelta,
 ) -> None:
-    if outbox.waits(connection, aggregate(order)):
+    if outbox.has_pending(connection, aggregate(order)):
         # nothing is lost: the broker has not taken it yet
         connection.execute(own.values(sweep_at=func.now()))
         return

@@ -6,12 +6,12 @@ from chassis.http import caller
 from chassis.http.request import caller_name
 
 
-def this_request() -> None:
+def skip_request() -> None:
     """Do not log that the current request was answered."""
     g.quiet = True
 
 
-def if_watched() -> None:
+def skip_if_watched() -> None:
     """Do not log it if it is the gateway's own, as it watches the platform."""
     if caller_name() == caller.WATCH:
-        this_request()
+        skip_request()

@@ -39,7 +39,7 @@ class Bulkhead:
         self._free = size
         self._patience = patience
         self._now = now
-        self._moved = -math.inf  # when a call was answered, or the last free permit was taken
+        self._last_progress_at = -math.inf  # last answer, or last free permit taken
         self._changed = threading.Condition()
 
     @contextmanager
@@ -67,21 +67,21 @@ class Bulkhead:
         began = end = self._now()
         with self._changed:
             while not self._free:
-                left = min(began + seconds, self._moved + self._patience) - self._now()
+                left = min(began + seconds, self._last_progress_at + self._patience) - self._now()
                 if left <= 0:
                     raise self._refusal()
                 self._changed.wait(left)
                 end = self._now()
             self._free -= 1
             if not self._free:
-                self._moved = self._now()
+                self._last_progress_at = self._now()
         return end - began
 
     def _give_back(self, is_answered: bool) -> None:
         with self._changed:
             self._free += 1
             if is_answered:
-                self._moved = self._now()
+                self._last_progress_at = self._now()
             self._changed.notify()
 
     def _refusal(self) -> UnavailableError:

@@ -77,7 +77,7 @@ def check(
     return checked
 
 
-def refuse_tags() -> None:
+def refuse_conditions() -> None:
     """Let nobody change at once, under a condition, what has no ETag as a whole.
 
     Raises:

@@ -86,13 +86,13 @@ def metrics_routes(ready: Sequence[Check]) -> Blueprint:
 
 def _quiet(name: str) -> Blueprint:
     blueprint = Blueprint(name, __name__)
-    blueprint.before_request(access_log.this_request)
+    blueprint.before_request(access_log.skip_request)
     return blueprint
 
 
 def report(ready: Sequence[Check]) -> dict[str, Any]:
     """Try all of `ready`; return the `status` (ready or unready), and each of the `checks`."""
-    checks = {check.name: tried(check) for check in ready}
+    checks = {check.name: run_check(check) for check in ready}
     return {"status": verdict(checks), "checks": checks}
 
 
@@ -101,7 +101,7 @@ def verdict(checks: Mapping[str, Result]) -> str:
     return "ready" if all(check["status"] == "up" for check in checks.values()) else "unready"
 
 
-def tried(check: Check) -> Result:
+def run_check(check: Check) -> Result:
     """Try something; return its `status`, how many `milliseconds` it took, and what is wrong."""
     started = time.perf_counter()
     try:

@@ -100,24 +100,28 @@ def _database_unavailable(error: Exception) -> Problem:
 def _http(error: HTTPException) -> Problem:
     kept = ("Accept-Encoding", "Allow", "Retry-After", "WWW-Authenticate")
     headers = {name: value for name, value in error.get_headers() if name in kept}
-    return Problem(error.code or 500, _said(error), headers)
+    return Problem(error.code or 500, _detail(error), headers)
 
 
-def _said(error: HTTPException) -> str:
+def _detail(error: HTTPException) -> str:
     """Return our description of an error, if it has one; those of werkzeug are not shown."""
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         allowed = ", ".join(sorted(error.valid_methods))
         return f"This path does not take that method; it takes {allowed}."
-    if isinstance(error, RequestEntityTooLarge) and _is_werkzeugs(error):
+    if isinstance(error, RequestEntityTooLarge) and _is_werkzeug_text(error):
         return too_long(request.max_content_length)
-    return STATUSES.get(error.code or 500, OTHER_STATUS) if _is_werkzeugs(error) else _given(error)
+    return (
+        STATUSES.get(error.code or 500, OTHER_STATUS)
+        if _is_werkzeug_text(error)
+        else _own_description(error)
+    )
 
 
-def _is_werkzeugs(error: HTTPException) -> bool:
+def _is_werkzeug_text(error: HTTPException) -> bool:
     return error.description is None or error.description == type(error).description
 
 
-def _given(error: HTTPException) -> str:
+def _own_description(error: HTTPException) -> str:
     return shortened(error.description or "", _LONGEST_DETAIL)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 8 * 1024 * 1024
 SECONDS = 3.0
-PLACES = 2
+READING_THREADS = 2
 """How many threads for requests wait for bodies at once, each for `SECONDS` at most."""
 READERS = 16
 """How many bodies a process reads on at once, those of senders that fell silent included.
@@ -25,7 +25,7 @@ READERS = 16
 Such a sender keeps its reader and its connection until it leaves: a read of the server's has no
 time limit, and the server does not say which socket a request came from.
 """
-_PIECE = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 def has_body(environ: "WSGIEnvironment") -> bool:
@@ -45,7 +45,7 @@ class UnreadBodies:
 
     def __init__(self, app: "WSGIApplication") -> None:
         self._app = app
-        self._places = threading.BoundedSemaphore(PLACES)
+        self._threads = threading.BoundedSemaphore(READING_THREADS)
         self._readers = threading.BoundedSemaphore(READERS)
 
     def __call__(
@@ -61,16 +61,16 @@ class UnreadBodies:
         # a client that waits for 100 Continue sends no body after a refusal
         if body.is_done or "HTTP_EXPECT" in environ:
             return answer
-        return ClosingIterator(self._and_the_rest(answer, body), getattr(answer, "close", None))
+        return ClosingIterator(self._then_read_on(answer, body), getattr(answer, "close", None))
 
-    def _and_the_rest(self, answer: Iterable[bytes], body: "Body") -> Iterator[bytes]:
+    def _then_read_on(self, answer: Iterable[bytes], body: "Body") -> Iterator[bytes]:
         yield from answer
-        if body.is_done or not self._places.acquire(blocking=False):
+        if body.is_done or not self._threads.acquire(blocking=False):
             return
         try:
             self._read_on(body)
         finally:
-            self._places.release()
+            self._threads.release()
 
     def _read_on(self, body: "Body") -> None:
         if not self._readers.acquire(blocking=False):
@@ -115,7 +115,7 @@ class Body:
         """Read the rest, or about `most` bytes of it, and keep none."""
         stream = getattr(self._stream, "unhindered", self._stream)
         while not self.is_done and most > 0:
-            most -= len(self._read(stream, _PIECE))
+            most -= len(self._read(stream, _CHUNK_BYTES))
 
     def _read(self, stream: Any, size: int) -> bytes:
         data = stream.read(size)

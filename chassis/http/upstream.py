@@ -107,7 +107,7 @@ class UpstreamClient:
             with (
                 deadline.within(call.target, limit),
                 self._bulkhead.permit(limit) as waited,
-                self._judged(limit - waited),
+                self._recorded(limit - waited),
             ):
                 asked = time.perf_counter()
                 answer = self._answer(call)
@@ -121,7 +121,7 @@ class UpstreamClient:
             UPSTREAM.labels(self.name, outcome).observe(took)
 
     @contextmanager
-    def _judged(self, given: float) -> Iterator[None]:
+    def _recorded(self, given: float) -> Iterator[None]:
         """Let the breaker decide about a call, and learn how it ends.
 
         Args:
@@ -173,9 +173,9 @@ class UpstreamClient:
                 decode_content=False,
             )
         except ProtocolError as error:
-            raise self._meant(error) from error
+            raise self._translated(error) from error
 
-    def _meant(self, error: ProtocolError) -> Exception:
+    def _translated(self, error: ProtocolError) -> Exception:
         """Return what urllib3 means by an aborted connection."""
         reason = error.args[-1]
         if isinstance(reason, TimeoutError):

@@ -1,4 +1,4 @@
-"""Batches: all that is good in one transaction, what fails one by one, what is poison aside."""
+"""Batches: good messages in one transaction, failing ones one by one, poison refused."""
 
 import logging
 import threading
@@ -24,19 +24,19 @@ CONSUMED_BATCH = Histogram(
     ["queue"],
     buckets=(1, 2, 5, 10, 20, 50, 100, 200),
 )
-DEATHS = 20  # with one message alone in hand, which then is a dead letter
-TIMEOUTS = 5  # of one message alone, which then is at fault, unless all others fail, too
-_LONGEST_PAUSE = 2.0  # seconds between attempts while the database is away
+DEATHS = 20  # of processes that held one message alone, before it becomes a dead letter
+TIMEOUTS = 5  # of one message alone, before it is at fault; unless all others fail as well
+_LONGEST_PAUSE = 2.0  # seconds between attempts while the database is unavailable
 LOCK_SECONDS = 0.5
 """How long a batch may wait for a lock."""
-_SHORT_LOCK_SECONDS = 0.05  # of one message of a batch that has failed
-_MOST_LOCKED = 40  # that are waited for, one after the other, in a batch
-Refused = tuple[Delivery, str]  # and why
+_SHORT_LOCK_SECONDS = 0.05  # for one message of a failed batch
+_MOST_LOCKED = 40  # lock time-outs, one after the other, in a batch
+Refused = tuple[Delivery, str]  # with the reason
 logger = logging.getLogger(__name__)
 
 
 class BatchProcessor(Generic[ItemT]):
-    """Hands the messages of a queue to their handler, and sorts out the poison."""
+    """Hands the messages of a queue to their handler, and separates poison messages."""
 
     def __init__(
         self,
@@ -52,20 +52,20 @@ class BatchProcessor(Generic[ItemT]):
         self._alone: Delivery | None = None
         self._doubted: list[tuple[Delivery, ItemT]] = []
         self._locked: list[tuple[Delivery, ItemT]] = []
-        self._untried: list[tuple[Delivery, ItemT]] = []
+        self._postponed: list[tuple[Delivery, ItemT]] = []
         self._lock_timeouts = 0
         self.lock_waits = LockWaits()
-        """What needs a row that somebody has locked; it is neither applied nor refused."""
+        """Messages that need a locked row; they are neither applied nor refused."""
         self.undecided: list[Delivery] = []
-        """Neither applied nor refused by the last call: they fail while no other succeeds."""
+        """Neither applied nor refused by the last call: they failed, and no other succeeded."""
         self.applied = 0
-        """How many the last call has applied."""
-        # from the start: for Prometheus a counter that begins with 1 has not increased
+        """How many messages the last call has applied."""
+        # created at the start: Prometheus sees no increase of a counter that begins with 1
         for outcome in ("applied", "refused"):
             CONSUMED.labels(queue, outcome)
 
     def can_begin(self) -> bool:
-        """Tell whether the handler can do its part; if not, it is not asked again at once."""
+        """Return whether the handler can work; if not, only after a pause."""
         try:
             self._handler.check()
         except Exception as error:
@@ -79,11 +79,11 @@ class BatchProcessor(Generic[ItemT]):
     def process(
         self, deliveries: Sequence[Delivery], succeeds: bool = False
     ) -> list[Refused] | None:
-        """Apply what is good and return what is not; None if told to stop before it is done.
+        """Apply good messages and return the refused ones; None if stopped before the end.
 
-        What may be at fault itself, or the database, is left `undecided` until another succeeds, or
-        if one has just done so (`succeeds`) is at fault. What needs a row that somebody has locked
-        joins the `lock_waits`, with all that comes behind it of the same aggregate.
+        A failure may be due to the message or to the database. Such a message stays `undecided`
+        until another one succeeds, and is refused if one has just succeeded (`succeeds`). A message
+        that needs a locked row joins the `lock_waits`, as do those behind it in its aggregate.
         """
         self._begin()
         sorted_, refused = self._sort(deliveries)
@@ -93,7 +93,7 @@ class BatchProcessor(Generic[ItemT]):
         if failed is None:
             return None
         if succeeds or self._succeeded(sorted_, failed):
-            # the database does its part for others
+            # the database works for others
             failed += self._fail_again()
         self.applied = self._succeeded(sorted_, failed)
         self.undecided = [delivery for delivery, _item in self._doubted]
@@ -105,8 +105,8 @@ class BatchProcessor(Generic[ItemT]):
         return refused
 
     def _wait_for_locks(self) -> None:
-        # who was not tried comes first the next time
-        wait = (*self._untried, *self._locked)
+        # messages that were not tried come first the next time
+        wait = (*self._postponed, *self._locked)
         for delivery, item in wait:
             self.lock_waits.add(self._handler.aggregate(item), delivery)
         if self._lock_timeouts:
@@ -114,33 +114,33 @@ class BatchProcessor(Generic[ItemT]):
             logger.warning("waiting for rows that are locked; others go on", extra=extra)
 
     def _begin(self) -> None:
-        self._doubted, self._locked, self._untried = [], [], []
+        self._doubted, self._locked, self._postponed = [], [], []
         self._lock_timeouts = self.applied = 0
         self.undecided = []
 
     def _succeeded(self, tried: Sequence[object], failed: Sequence[object]) -> int:
-        open_ = (self._doubted, self._locked, self._untried)
+        open_ = (self._doubted, self._locked, self._postponed)
         return len(tried) - len(failed) - sum(map(len, open_))
 
     def _waits_behind(self, pair: tuple[Delivery, ItemT]) -> bool:
         return self.lock_waits.holds(self._handler.aggregate(pair[1]))
 
     def process_alone(self, delivery: Delivery, succeeds: bool = False) -> list[Refused] | None:
-        """Do as `process` with a message that may be what this process dies of.
+        """Do the same as `process` with one message that may crash this process.
 
-        It is refused once a process has died so often with nothing but this message in hand.
+        It is refused once processes have died `DEATHS` times while they held this message alone.
         """
         deaths = self._suspects.deaths(delivery)
         if deaths >= DEATHS:
             self._begin()
             CONSUMED.labels(self._queue, "refused").inc()
             return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
-        self._suspects.take(delivery)
+        self._suspects.mark(delivery)
         self._alone = delivery
         refused = self.process([delivery], succeeds)
         self._alone = None
         if refused is None or self._locked:
-            self._suspects.put_down(delivery)
+            self._suspects.unmark(delivery)
         else:
             self._suspects.forget(delivery)
         return refused
@@ -162,8 +162,8 @@ class BatchProcessor(Generic[ItemT]):
         return good, refused
 
     def _apply(self, good: Sequence[tuple[Delivery, ItemT]]) -> list[Refused] | None:
-        """Apply a batch; if it fails, one by one. Returns what failed alone, None if stopped."""
-        # what is locked now is hardly free in a moment
+        """Apply a batch; if it fails, one by one. Return what failed alone, None if stopped."""
+        # a row that is locked now is unlikely to be free in a moment
         lock_seconds = _SHORT_LOCK_SECONDS if self.lock_waits else LOCK_SECONDS
         try:
             done = not good or self._apply_waiting([item for _, item in good], lock_seconds)
@@ -181,7 +181,7 @@ class BatchProcessor(Generic[ItemT]):
                 self._locked.append(pair)
                 continue
             if self._lock_timeouts >= _MOST_LOCKED:
-                self._untried.append(pair)
+                self._postponed.append(pair)
                 continue
             alone = self._apply_alone(pair)
             if alone is None:
@@ -210,7 +210,7 @@ class BatchProcessor(Generic[ItemT]):
         return [_refused(pair[0], error)]
 
     def _fail_again(self) -> list[Refused]:
-        """Try once more what is doubted: the database may not have done its part until now."""
+        """Retry doubtful messages: the database may have failed until now."""
         doubted, self._doubted = self._doubted, []
         failed: list[Refused] = []
         for delivery, item in doubted:
@@ -224,11 +224,11 @@ class BatchProcessor(Generic[ItemT]):
         return failed
 
     def _apply_waiting(self, items: Sequence[ItemT], lock_seconds: float) -> bool:
-        """Apply `items`, waiting for the database as long as it takes; False if told to stop.
+        """Apply `items`, waiting for the database as long as necessary; False if told to stop.
 
         Raises:
-            Exception: what is wrong with the items; also that together, or one alone each time,
-                they take the database longer than a statement may, or that a lock is held.
+            Exception: what is wrong with the items. Also a statement time-out, of several items at
+                once or of one item `TIMEOUTS` times, and a lock time-out.
         """
         backoff = Backoff(longest=_LONGEST_PAUSE)
         timeouts = 0
@@ -247,12 +247,12 @@ class BatchProcessor(Generic[ItemT]):
                 return False
 
     def _stopped_within(self, seconds: float) -> bool:
-        """Wait while the database is unavailable, of which no message is guilty."""
+        """Wait while the database is unavailable, which is no message's fault."""
         if self._alone is None:
             return self._stop.wait(seconds)
-        self._suspects.put_down(self._alone)
+        self._suspects.unmark(self._alone)
         stopped = self._stop.wait(seconds)
-        self._suspects.take(self._alone)
+        self._suspects.mark(self._alone)
         return stopped
 
 
@@ -267,7 +267,7 @@ def _refused(delivery: Delivery, error: Exception) -> Refused:
 
 
 def _may_be_its_own(error: Exception) -> bool:
-    """Tell whether the fault may be the message's or the database's: others tell which."""
+    """Return whether message or database may be at fault: other messages decide which."""
     return is_doubtful(error) or is_statement_timeout(error)
 
 

@@ -31,13 +31,13 @@ def event(
     """Make the message of an event, in the current trace.
 
     Args:
-        exchange: where it is published; an event that nobody has bound a queue for is delivered,
-            too, unless it is `mandatory`.
+        exchange: where it is published; an event that no queue is bound for counts as delivered
+            unless it is `mandatory`.
         type: what happened, such as `customer.created`.
-        source: the process that says so, such as `customer-api`.
-        data: what there is to say about it.
+        source: the process that publishes it, such as `customer-api`.
+        data: its content.
         routing_key: `type`, unless given.
-        id: made anew, unless given; the message's id as well.
+        id: also the id of the message; a new one unless given.
         time: when it happened; now, unless given.
         mandatory: whether a queue must be there to take it.
         urgent: whether an order waits for it.

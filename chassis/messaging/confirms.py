@@ -1,6 +1,6 @@
-"""Publisher confirms: which messages of a channel the broker has not answered for yet.
+"""Publisher confirms: which messages of a channel are not answered yet.
 
-Source: https://www.rabbitmq.com/docs/confirms. All of it is used on the connection's thread.
+Source: https://www.rabbitmq.com/docs/confirms. Used on the connection's thread only.
 """
 
 import time
@@ -33,7 +33,7 @@ class Confirms:
     def __init__(self) -> None:
         self.refusals = Refusals()
         self._pending: OrderedDict[int, _Unanswered] = OrderedDict()
-        # a message may be published anew while an earlier attempt is unanswered
+        # a message may be published again while an earlier attempt is unanswered
         self._tags: defaultdict[str, set[int]] = defaultdict(set)
         self._tag = 0
 
@@ -41,7 +41,7 @@ class Confirms:
         return len(self._pending)
 
     def add(self, message: Message, future: Pending) -> None:
-        """Note a message that was just published; tags count from 1 on a channel."""
+        """Add a message that was just published; delivery tags of a channel count from 1."""
         self._tag += 1
         self._pending[self._tag] = _Unanswered(
             message.id, message.destination, time.monotonic(), future
@@ -49,12 +49,12 @@ class Confirms:
         self._tags[message.id].add(self._tag)
 
     def overdue(self, since: float) -> str | None:
-        """Return the destination of a message from before `since` (monotonic clock), if any."""
+        """Return the destination of a message published before `since` (monotonic), if any."""
         oldest = next(iter(self._pending.values()), None)
         return oldest.destination if oldest is not None and oldest.since < since else None
 
     def settle(self, tag: int, multiple: bool, acknowledged: bool) -> None:
-        """The broker has answered for `tag`, or for all up to it."""
+        """Handle the broker's answer for `tag`, or for all tags up to it."""
         for settled in self._up_to(tag) if multiple else [tag]:
             answered = self._pop(settled)
             if not acknowledged:
@@ -83,12 +83,12 @@ class Confirms:
         return tags
 
     def returned(self, message_id: str) -> None:
-        """No queue took this message; the broker says so before it confirms."""
+        """Fail a message that no queue took; the broker returns it before it confirms."""
         for tag in self._tags.get(message_id, ()):
             fail(self._pending[tag].future, "no queue took the message")
 
     def fail_all(self, reason: str) -> None:
-        """The channel is gone, and with it every answer."""
+        """Fail all: the channel is lost, and no answer will come."""
         pending = list(self._pending.values())
         self._pending.clear()
         self._tags.clear()
@@ -98,7 +98,7 @@ class Confirms:
 
 
 def fail(future: Pending, reason: str) -> None:
-    """End a future whose message nobody has taken responsibility for."""
+    """Fail the future of a message that the broker has not accepted."""
     _fail(future, BrokerUnavailableError(reason))
 
 

@@ -1,4 +1,4 @@
-"""A connection to RabbitMQ in a thread of its own, made again whenever it is lost."""
+"""A connection to RabbitMQ in its own thread, which reconnects whenever it is lost."""
 
 import logging
 import threading
@@ -19,46 +19,48 @@ _LONGEST_PAUSE = 2.0  # seconds between attempts
 logger = logging.getLogger(__name__)
 
 
-class User(Protocol):
-    """What uses a connection; all of it is called on the connection's thread."""
+class ConnectionListener(Protocol):
+    """The user of a connection; its methods are called on the connection's thread."""
 
     def opened(self, channel: Channel) -> None:
-        """A channel is open, and what the user needs is declared."""
+        """A channel is open, and the topology is declared."""
 
     def lost(self, reason: str) -> None:
-        """Channel and connection are gone; called once for each attempt that ends."""
+        """Channel and connection are lost; called once for each attempt that ends."""
 
     def blocked(self, reason: str | None) -> None:
-        """The broker takes nothing for now (`reason`), or takes messages again (None)."""
+        """The broker blocks publishers (`reason`), or unblocks them (None)."""
 
 
-class Connection:
+class BrokerConnection:
     """Keeps one connection with one channel, until it is closed.
 
-    To be started after the process has forked, never before.
+    It must be started after the process has forked, never before.
     """
 
-    def __init__(self, settings: BrokerSettings, name: str, topology: Topology, user: User) -> None:
+    def __init__(
+        self, settings: BrokerSettings, name: str, topology: Topology, listener: ConnectionListener
+    ) -> None:
         self._parameters = broker.parameters(settings, name)
         self._name = name
         self._topology = list(topology)
-        self._user = user
+        self._listener = listener
         self._closing = threading.Event()
         self._backoff = Backoff(longest=_LONGEST_PAUSE)
         self._connection: SelectConnection | None = None
         self._reason = "not connected yet"
         self._channel_reason = ""
-        self._said = ""
+        self._last_logged = ""
         self._ready_at: float | None = None  # on the monotonic clock
         self._failed = False
-        self._thread = threading.Thread(target=self._keep, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def has_failed(self) -> bool:
-        """Tell, once, whether an error in this process has ended a connection."""
+        """Return whether an error in this process has ended a connection; resets the answer."""
         failed, self._failed = self._failed, False
         return failed
 
@@ -70,23 +72,23 @@ class Connection:
         """
         connection = self._connection
         if connection is None:
-            raise BrokerUnavailableError(f"RabbitMQ is away: {self._reason}")
+            raise BrokerUnavailableError(f"RabbitMQ is unavailable: {self._reason}")
         connection.ioloop.add_callback_threadsafe(action)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
-        """Run `action` after a while; to be called on the connection's thread."""
+        """Run `action` after `seconds`; must be called on the connection's thread."""
         if self._connection is not None:
             self._connection.ioloop.call_later(seconds, action)
 
     def end(self, reason: str) -> None:
-        """End this connection, so that a new one is made; to be called on its own thread."""
+        """Close this connection and reconnect; must be called on the connection's thread."""
         connection = self._connection
         if connection is not None and connection.is_open:
             self._channel_reason = reason
             connection.close(reply_text=reason[:200])
 
     def close(self, timeout: float = 5) -> None:
-        """Close the connection after what was asked of it before, and end the thread."""
+        """Close the connection after the calls before this one, and end the thread."""
         self._closing.set()
         connection = self._connection
         if connection is not None:
@@ -94,12 +96,12 @@ class Connection:
         if self._thread.is_alive():
             self._thread.join(timeout)
 
-    def _keep(self) -> None:
+    def _run(self) -> None:
         while not self._closing.is_set():
             self._ready_at = None
             self._connect_once()
-            self._user.lost(self._reason)
-            # after one that does not last the next is not made at once
+            self._listener.lost(self._reason)
+            # after a short-lived connection, wait longer before the next one
             if self._ready_at is not None and time.monotonic() - self._ready_at > _LONGEST_PAUSE:
                 self._backoff.reset()
             self._closing.wait(self._backoff.next())
@@ -131,7 +133,9 @@ class Connection:
             on_close_callback=self._ended,
         )
         connection.add_on_connection_blocked_callback(lambda _c, frame: self._blocked(frame))
-        connection.add_on_connection_unblocked_callback(lambda _c, _frame: self._user.blocked(None))
+        connection.add_on_connection_unblocked_callback(
+            lambda _c, _frame: self._listener.blocked(None)
+        )
         return connection
 
     def _note_failure(self) -> None:
@@ -146,14 +150,14 @@ class Connection:
 
     def _ready(self, channel: Channel) -> None:
         self._ready_at = time.monotonic()
-        self._said = ""
+        self._last_logged = ""
         logger.info("connected to the broker", extra={"connection": self._name})
-        self._user.opened(channel)
+        self._listener.opened(channel)
 
     def _blocked(self, frame: Any) -> None:
         reason = frame.method.reason
         logger.warning("broker blocks publishers", extra={"reason": reason})
-        self._user.blocked(reason)
+        self._listener.blocked(reason)
 
     def _channel_closed(self, channel: Channel, reason: Exception) -> None:
         if channel.connection.is_open:
@@ -161,15 +165,15 @@ class Connection:
 
     def _ended(self, connection: SelectConnection, reason: object) -> None:
         self._reason = self._channel_reason or broker.root_cause(reason)
-        if not self._closing.is_set() and self._said != self._reason:
-            self._said = self._reason
+        if not self._closing.is_set() and self._last_logged != self._reason:
+            self._last_logged = self._reason
             extra = {"connection": self._name, "reason": self._reason}
             logger.warning("broker connection lost", extra=extra)
         connection.ioloop.stop()
 
 
 class _Reading(SelectConnection):
-    """A connection that says when it fails at what it has read; pika itself calls that lost."""
+    """Reports an error in handling received data, which pika reports as a lost connection."""
 
     def __init__(self, *arguments: Any, on_failure: Callable[[], None], **options: Any) -> None:
         self._on_failure = on_failure
@@ -187,5 +191,5 @@ def _close(connection: SelectConnection) -> None:
     if connection.is_closing or connection.is_closed:
         connection.ioloop.stop()
     else:
-        # one that is opening, too, so that its socket is closed
+        # also while it opens, so that its socket is closed
         connection.close()

@@ -1,8 +1,9 @@
-"""Adaptive batches: take what is waiting, apply it in one transaction, acknowledge it at once.
+"""Adaptive batches: take all waiting messages, apply them in one transaction, acknowledge them.
 
-One thread keeps the connection (and its heartbeats, while the database is away); the caller's
-thread works. What a batch can't do is tried message by message, so that a poison message stops no
-other. See https://www.rabbitmq.com/docs/confirms and https://www.rabbitmq.com/docs/quorum-queues.
+One thread keeps the connection and its heartbeats, also while the database is unavailable. The
+caller's thread applies messages. A batch that fails is applied message by message, so that a poison
+message stops no other. See https://www.rabbitmq.com/docs/confirms and
+https://www.rabbitmq.com/docs/quorum-queues.
 """
 
 import queue
@@ -18,16 +19,16 @@ from chassis.messaging.batches import BatchProcessor
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.delivery import Delivery, Handler, ItemT
-from chassis.messaging.pending_dead_letters import Aside, is_much
+from chassis.messaging.pending_dead_letters import PendingDeadLetters, is_at_limit
 from chassis.messaging.subscription import Subscription
 from chassis.messaging.topology import Topology
 from chassis.messaging.window import PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read
 
-ALONE_ABOVE = 20  # deliveries of one message
-_BATCH_OCTETS = 8_000_000  # at which a batch takes no further message
+ALONE_ABOVE = 20  # earlier deliveries of a message: it is handled alone
+_BATCH_OCTETS = 8_000_000  # of bodies, at which a batch is full
 _UNDECIDED_SECONDS = 2.0  # between attempts
-_MOST_UNDECIDED = 1000  # each is tried by itself each time
+_MOST_UNDECIDED = 1000  # each one is retried alone
 
 
 class Consumer(Generic[ItemT]):
@@ -45,19 +46,19 @@ class Consumer(Generic[ItemT]):
         self.name = "rabbitmq"
         self._stop = stop
         self._dead_letters = DeadLetters(settings, name, topology)
-        self._aside = Aside(settings.queue, self._dead_letters)
+        self._pending_dead_letters = PendingDeadLetters(settings.queue, self._dead_letters)
         notes = read(ProcessSettings).state_dir / "suspects"
         self._suspects = Suspects(notes / f"queue-{quote(settings.queue, safe='')}")
         self._batches = BatchProcessor(settings.queue, handler, stop, self._suspects)
         self._subscription = Subscription(settings, name, topology)
         self._consuming: Channel | None = None
-        self._one_by_one = 0  # so many messages yet
-        self._room_made_at = 0  # with so many messages held
+        self._one_by_one = 0  # how many messages are still to be taken one by one
+        self._room_made_at = 0  # how many messages were held then
         self._undecided: list[Delivery] = []
         self._undecided_at = 0.0
 
     def run(self) -> None:
-        """Consume until the stop event is set; then finish what is in hand."""
+        """Consume until the stop event is set; then finish the messages in hand."""
         self._subscription.start()
         self._dead_letters.start()
         done = True
@@ -65,7 +66,7 @@ class Consumer(Generic[ItemT]):
             self._begin()
             done = self._take_and_process(wait=0.2)
         self._subscription.stop()
-        # an ack of all up to a later message would take with it what could not be done
+        # an ack of all up to a later message would include those that were not done
         if done:
             self._take_and_process(wait=0)
         self._subscription.close()
@@ -76,15 +77,16 @@ class Consumer(Generic[ItemT]):
         self._subscription.check()
 
     def watch_former(self, queues: Sequence[str]) -> None:
-        """Measure what waits in `queues`, which this consumer's queue was called before."""
+        """Measure what waits in `queues`, which are former names of this consumer's queue."""
         self._subscription.watch_former(queues)
 
     def _begin(self) -> None:
-        """Ask a new channel for messages, once they can be applied.
+        """Start to consume on a new channel, once messages can be applied.
 
-        A broker counts each message that it delivers and gets back, and counted too often it is
-        handled alone: during an outage no restart and no lost connection must count. Where a
-        process has died of a suspect, messages come one by one, so that no other is counted.
+        The broker counts how often it delivers a message, and one with a high count is handled
+        alone. So nothing is consumed during an outage: neither a restart nor a lost connection then
+        raises a count. After a process has died with a suspect, messages are taken one by one, so
+        that no other message's count rises.
         """
         channel = self._subscription.channel
         if channel is None or channel is self._consuming or not self._batches.can_begin():
@@ -94,14 +96,14 @@ class Consumer(Generic[ItemT]):
         self._subscription.begin(channel, one_by_one=self._one_by_one > 0)
 
     def _messages_to_take_alone(self) -> int:
-        """Return how many, so that what ends a process or a connection is alone when it does."""
+        """Return how many to take alone, so that a crash or a lost connection has one cause."""
         if self._subscription.has_failed():
             return PREFETCH
         return 1 if self._suspects.any() else 0
 
     def _take_and_process(self, wait: float) -> bool:
-        """Work through what is waiting; False if something was left undone."""
-        # of a lost channel nothing can be acknowledged; the broker delivers it again on the next
+        """Process the waiting messages; False if some were left undone."""
+        # messages of a lost channel can't be acknowledged; the broker delivers them again
         arrived = list(self._waiting(wait))
         deliveries = [d for d in [*self._undecided_due(arrived), *arrived] if d.channel.is_open]
         lock_waits = self._batches.lock_waits
@@ -117,21 +119,21 @@ class Consumer(Generic[ItemT]):
             if refused is None:
                 return False
             succeeds |= batches.applied > 0
-            self._aside.add(refused)
+            self._pending_dead_letters.add(refused)
             self._undecided += batches.undecided
             held = self._held()
             done = [delivery for delivery in group if delivery not in held]
             self._subscription.acknowledge(done, everything=not (due or often or held))
         if not set(due).isdisjoint(lock_waits.deliveries()):
             lock_waits.rest()
-        self._aside.publish(self._dead_lettered)
+        self._pending_dead_letters.publish(self._dead_lettered)
         if others:
             self._end_one_by_one(others)
         self._make_room()
         return True
 
     def _undecided_due(self, arrived: Sequence[Delivery]) -> list[Delivery]:
-        """Take what is undecided: others that have arrived decide it, else it is tried again."""
+        """Take undecided messages: newly arrived ones decide them, or a retry is due."""
         now = time.monotonic()
         if not (arrived or now >= self._undecided_at):
             return []
@@ -140,12 +142,12 @@ class Consumer(Generic[ItemT]):
         return due
 
     def _make_room(self) -> None:
-        """Have more delivered, where much of what may be in hand is put aside, or is undecided.
+        """Make room for more messages, if many of those in hand wait or are undecided.
 
-        A new subscription may have as many in hand as the one before it, which keeps its own.
+        A new subscription has the full prefetch again; messages of the one before don't count.
         """
         channel, held = self._consuming, self._held()
-        is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_much(held)
+        is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_at_limit(held)
         self._subscription.hold(len(held), is_enough)
         self._room_made_at = min(self._room_made_at, len(held))
         much = max(1, self._subscription.prefetch // 2)
@@ -156,13 +158,13 @@ class Consumer(Generic[ItemT]):
             self._subscription.renew(channel, one_by_one=self._one_by_one > 0)
 
     def _held(self) -> set[Delivery]:
-        """Return the messages that are in hand for longer than a batch takes."""
+        """Return the messages that stay in hand for longer than a batch."""
         lock_waits = self._batches.lock_waits.deliveries()
-        held = (*self._undecided, *self._aside.deliveries(), *lock_waits)
+        held = (*self._undecided, *self._pending_dead_letters.deliveries(), *lock_waits)
         return {delivery for delivery in held if delivery.channel.is_open}
 
     def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
-        """Take many messages at once again: what a broker delivers again comes before the rest."""
+        """Take many messages at once again; redelivered messages came before the others."""
         if not self._one_by_one:
             return
         self._one_by_one = max(0, self._one_by_one - len(handled))
@@ -174,7 +176,7 @@ class Consumer(Generic[ItemT]):
         self._suspects.forget(delivery)
 
     def _waiting(self, wait: float) -> Iterator[Delivery]:
-        """Take what is waiting, as much as a batch may hold."""
+        """Take the waiting messages, as many as a batch may hold."""
         octets = 0
         for number in range(PREFETCH):
             try:

@@ -1,4 +1,4 @@
-"""The way into the dead-letter queue: what can't be processed, with the reason."""
+"""Publishes messages that can't be processed to the dead-letter queue, with the reason."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from chassis.settings import BrokerSettings
 REASON, TIME = "x-dead-letter-reason", "x-dead-letter-time"
 LEFT_OUT = "x-headers-left-out"
 CARRIED_BYTES = 32 * 1024
-"""Of a frame's 128 KiB, by default; a broker may have been told 64."""
+"""Of a frame, which has 128 KiB by default; a broker may be configured for 64 KiB."""
 _BY_BROKER = (*COUNTS, "x-death", "x-first-death", "x-last-death")
 _FIRST = ("X-Request-ID", "traceparent", LEFT_OUT)
 _DESCRIBING = (
@@ -49,7 +49,7 @@ class DeadLetters:
         self._publisher.close()
 
     def ready(self) -> bool:
-        """Tell whether the broker takes messages now."""
+        """Return whether the broker takes messages now."""
         return self._publisher.is_ready()
 
     def put(self, body: bytes, properties: pika.BasicProperties, reason: str) -> None:
@@ -70,25 +70,25 @@ class DeadLetters:
 
 
 def why(reason: str) -> dict[str, str]:
-    """Return the headers that say why, and when, a message was put aside."""
+    """Return the headers with reason and time of the dead-lettering."""
     return {REASON: shortened(escaped(reason), 1000), TIME: str(broker.now())}
 
 
 def described(properties: pika.BasicProperties) -> dict[str, Any]:
-    """Return the properties beside id and headers that a copy keeps.
+    """Return the properties that a copy keeps besides id and headers.
 
-    Not among them are the time after which a message expires, and the user whose name the broker
-    compares with that of the connection.
+    It keeps neither the expiration time nor the user id, which the broker compares with the user of
+    the connection.
     """
     values = {name: getattr(properties, name) for name in _DESCRIBING}
     return {name: value for name, value in values.items() if value is not None}
 
 
 def carried(properties: pika.BasicProperties) -> dict[Any, Any]:
-    """Return the headers that a copy keeps: all but the broker's own and the reason.
+    """Return the headers that a copy keeps: all but the broker's own and an earlier reason.
 
-    They must fit into one frame (AMQP 0-9-1, section 4.2.6), with what is added to them. A header
-    for which there is no room is left out, and the header `x-headers-left-out` says which.
+    They must fit into one frame (AMQP 0-9-1, section 4.2.6), together with the added ones. A header
+    without room is left out, and the header `x-headers-left-out` names it.
     """
     kept: dict[Any, Any] = {}
     left_out: list[str] = []
@@ -100,7 +100,7 @@ def carried(properties: pika.BasicProperties) -> dict[Any, Any]:
             room -= size
         else:
             left_out.append(f"{shortened(escaped_line(as_text(name)), 80)} ({size:,} bytes)")
-    return kept | _said_of(left_out, kept.get(LEFT_OUT))
+    return kept | _left_out_header(left_out, kept.get(LEFT_OUT))
 
 
 def _own(properties: pika.BasicProperties) -> list[tuple[str | bytes, Any]]:
@@ -112,8 +112,8 @@ def _own(properties: pika.BasicProperties) -> list[tuple[str | bytes, Any]]:
     ]
 
 
-def _said_of(left_out: Sequence[str], before: object) -> dict[str, str]:
-    """Name what is left out now, beside what an earlier copy has left out."""
+def _left_out_header(left_out: Sequence[str], before: object) -> dict[str, str]:
+    """Name the headers left out now, after those that an earlier copy has left out."""
     if not left_out:
         return {}
     named = list(left_out[:_NAMED])

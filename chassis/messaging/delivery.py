@@ -1,4 +1,4 @@
-"""A message as a service's handler sees it, and what a handler is."""
+"""A message as a service's handler receives it, and the protocol of handlers."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pika.channel import Channel
 
 COUNTS = ("x-delivery-count", "x-acquired-count")
-"""The headers in which a broker says how often it has delivered a message before."""
+"""The headers in which a broker counts the earlier deliveries of a message."""
 
 
 class RejectedError(Exception):
@@ -20,7 +20,7 @@ class RejectedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Delivery:
-    """A message as it came from the broker, on the channel that it must be acknowledged on."""
+    """A message from the broker, with the channel on which it must be acknowledged."""
 
     channel: "Channel"
     tag: int
@@ -30,13 +30,13 @@ class Delivery:
 
     @property
     def message_id(self) -> str | None:
-        """The message's id, None without one; what of it is no UTF-8 is lone surrogates."""
+        """The message's id, None without one; bytes that are not UTF-8 are lone surrogates."""
         message_id = self.properties.message_id
         return None if message_id is None else as_text(message_id)
 
     @property
     def headers(self) -> dict[str, Any]:
-        """The AMQP headers, none if there are none."""
+        """The AMQP headers; empty if there are none."""
         return self.properties.headers or {}
 
     @property
@@ -46,7 +46,7 @@ class Delivery:
         Since RabbitMQ 4.3 `x-delivery-count` counts failures alone, and `x-acquired-count` every
         delivery: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
         """
-        # at the first delivery a header, if there is one, is the client's
+        # at the first delivery such a header comes from the client
         counts = [self.headers.get(name) for name in COUNTS if self.redelivered]
         return max((count for count in counts if isinstance(count, int)), default=0)
 
@@ -58,17 +58,17 @@ class Handler(Protocol[ItemT]):
     """What a service does with the messages of a queue."""
 
     def parse(self, delivery: Delivery) -> ItemT:
-        """Understand a message.
+        """Read a message.
 
         Raises:
-            RejectedError: it can't be processed, and why.
+            RejectedError: it can't be processed; with the reason.
         """
 
     def aggregate(self, item: ItemT) -> Hashable | None:
-        """Return what an item is about: items about the same keep their order. None: nothing."""
+        """Return what an item is about; items of one aggregate keep their order. None: no order."""
 
     def apply(self, items: Sequence[ItemT], lock_seconds: float | None = None) -> None:
-        """Apply all of `items` in one transaction, and commit it; what was applied before, not.
+        """Apply `items` in one transaction and commit it; skip what was applied before.
 
         Args:
             items: what `parse` has returned.
@@ -76,7 +76,7 @@ class Handler(Protocol[ItemT]):
         """
 
     def check(self) -> None:
-        """Raise what is wrong if no message can be applied now, whatever it is."""
+        """Raise what is wrong if no message at all can be applied now."""
 
     def is_outage(self, error: Exception) -> bool:
-        """Tell whether to wait and try again, since the message is not at fault."""
+        """Return whether to wait and retry, as the message is not at fault."""

@@ -1,7 +1,7 @@
-"""`drain QUEUE`: messages move from a queue with a former name into the current one.
+"""`drain QUEUE`: moves messages from a queue with a former name into the current one.
 
-A service consumes the queue that its settings name. What came before the name was changed stays in
-the old queue, and its dead letters in the old dead-letter queue.
+A service consumes the queue that its settings name. After the name was changed, older messages stay
+in the old queue, and their dead letters in the old dead-letter queue.
 """
 
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from chassis.messaging.delivery import COUNTS
 from chassis.messaging.topology import dead_letter_queue
 from chassis.settings import BrokerSettings
 
-_BLOCKED_SECONDS = 5  # that a broker may refuse to take messages before the command gives up
+_BLOCKED_SECONDS = 5  # that a broker may block publishers before the command gives up
 _NOT_FOUND = 404
 
 
 def command(settings: Callable[[], BrokerSettings]) -> click.Command:
-    """Return the command `drain`; `settings` reads where the broker and the current queue are."""
+    """Return the command `drain`; `settings` reads the broker and the current queue."""
 
     @click.command(cls=Command, example="{} bills")
     @click.argument("queue")
     def drain(queue: str) -> None:
-        """Move what waits in QUEUE, as the service's queue was called before, into that of today.
+        """Move the messages of QUEUE, a former name of the service's queue, into the current queue.
 
-        Ids stay, so that nothing is done twice; dead letters become dead letters of today's queue.
+        Ids stay, so nothing is done twice. Dead letters become dead letters of the current queue.
         """
         echo(f"moved {drain_queue(settings(), queue)}")
 
@@ -37,12 +37,12 @@ def command(settings: Callable[[], BrokerSettings]) -> click.Command:
 
 
 def drain_queue(settings: BrokerSettings, former: str) -> int:
-    """Move all messages of the queue `former`, and its dead letters; returns how many.
+    """Move all messages of the queue `former`, and its dead letters; return how many.
 
-    Each is published, confirmed, then acknowledged: what is interrupted is lost nowhere.
+    Each is published, confirmed, then acknowledged: an interruption loses nothing.
 
     Raises:
-        click.ClickException: there is no such queue, somebody consumes it, or RabbitMQ fails.
+        click.ClickException: the queue does not exist or has a consumer, or RabbitMQ fails.
     """
     if former == settings.queue:
         raise click.ClickException(f"{former} is the current queue")
@@ -80,7 +80,7 @@ def _consumers(connection: pika.BlockingConnection, queue: str) -> int | None:
 
 
 def _move(channel: BlockingChannel, source: str, target: str) -> int:
-    """Move all messages; the get that finds none comes after all acknowledgements, and so ends."""
+    """Move all messages; the last get, which finds none, follows all acknowledgements."""
     channel.confirm_delivery()
     moved = 0
     while True:
@@ -89,7 +89,7 @@ def _move(channel: BlockingChannel, source: str, target: str) -> int:
             return moved
         headers = properties.headers or {}
         properties.headers = {k: v for k, v in headers.items() if k not in COUNTS}
-        # the broker refuses the name of any user but that of the connection
+        # the broker refuses any other user than that of the connection
         properties.user_id = None
         properties.delivery_mode = pika.DeliveryMode.Persistent.value
         channel.basic_publish("", target, body or b"", properties, mandatory=True)

@@ -1,4 +1,4 @@
-"""Events from a queue, each applied once, with what it changes, in one transaction a batch."""
+"""Events from a queue: each is applied once; a batch is one transaction."""
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,20 +23,20 @@ DataT = TypeVar("DataT", bound="EventData")
 
 
 class EventData(BaseModel):
-    """What a service reads of an event's `data`; it passes over what it does not know."""
+    """What a service reads of an event's `data`; it ignores unknown members."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     @property
     def aggregate(self) -> Hashable | None:
-        """What the event is about: events about the same keep their order. None: nothing."""
+        """What the event is about; events of one aggregate keep their order. None: no order."""
         return None
 
 
 class Envelope(EventData):
-    """What is read of a CloudEvent's attributes."""
+    """The attributes of a CloudEvent that are read."""
 
-    # one that no index could hold would stop all that come behind it
+    # an id too long for the index would stop all events behind it
     id: Annotated[str, StringConstraints(min_length=1, max_length=255), NO_NUL]
     type: str
     time: Any = None
@@ -49,25 +49,25 @@ class Reaction(Generic[DataT]):
 
     Attributes:
         data: the schema of the event's `data`.
-        act: called in the transaction, with the event's id; a message published meanwhile belongs
-            into the outbox.
+        act: called in the transaction, with the event's id; it publishes messages through the
+            outbox.
     """
 
     data: type[DataT]
     act: Callable[[Connection, DataT, str], object]
 
     def read(self, envelope: Envelope) -> DataT:
-        """Return what the reaction needs to know of an event.
+        """Return the data that the reaction needs.
 
         Raises:
-            InvalidError: the data are not what the type asks for.
+            InvalidError: the data do not fit the type.
         """
         return validated(self.data, envelope.data)
 
 
 @dataclass(frozen=True)
 class ReceivedEvent:
-    """An event as it came; `reaction` is None for one that concerns others."""
+    """A received event; `reaction` is None for a type that this service ignores."""
 
     id: str
     type: str
@@ -92,10 +92,10 @@ class EventHandler:
         """Prepare a handler.
 
         Args:
-            database: where the inbox is, and what the reactions change.
-            consumer: the process that applies the events, by whose name the inbox marks them.
-            reactions: what to do, by the events' `type`; others are passed over.
-            lock: called first in each transaction, to lock what it will change in one order.
+            database: with the inbox and the tables that the reactions change.
+            consumer: the process that applies the events; the inbox marks them with its name.
+            reactions: what to do, by `type` of event; other types are ignored.
+            lock: called first in each transaction; it locks the rows to change, in one order.
         """
         self._database = database
         self._consumer = consumer
@@ -106,7 +106,7 @@ class EventHandler:
         """Read a CloudEvent.
 
         Raises:
-            RejectedError: it is none, or its data are not what its type asks for.
+            RejectedError: it is not a CloudEvent, or its data do not fit its type.
         """
         try:
             envelope = validated(Envelope, decode(delivery.body))
@@ -124,10 +124,10 @@ class EventHandler:
         return item.data.aggregate
 
     def apply(self, items: Sequence[ReceivedEvent], lock_seconds: float | None = None) -> None:
-        """Apply the events that were not applied before, in their order, in one transaction."""
+        """Apply the events that were not applied before, in order, in one transaction."""
         with self._database.unit_of_work(lock_seconds) as connection:
-            new = inbox.note(connection, self._consumer, [item.id for item in items])
-            # of one that is in this batch twice, the first
+            new = inbox.mark_applied(connection, self._consumer, [item.id for item in items])
+            # of duplicates in this batch, the first
             first = {item.id: item for item in reversed(items)}
             fresh = [item for item in items if item.id in new and item is first[item.id]]
             self._lock(connection, fresh)
@@ -140,7 +140,7 @@ class EventHandler:
         self._database.check()
 
     def is_outage(self, error: Exception) -> bool:
-        """A database that is away, or not as it should be, is no message's fault."""
+        """Return whether the database is unavailable or misconfigured: no message is at fault."""
         return database.is_outage(error)
 
 

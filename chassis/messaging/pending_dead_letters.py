@@ -29,13 +29,13 @@ class _Waiting:
     failures: int = 0
     next_at: float = 0.0
 
-    def put_off(self) -> None:
+    def defer(self) -> None:
         pause = min(_FIRST_SECONDS * 2 ** min(self.failures, 16), _LONGEST_SECONDS)
         self.failures += 1
         self.next_at = time.monotonic() + pause
 
 
-class Aside:
+class PendingDeadLetters:
     """Holds refused messages, unacknowledged, while they can't be published as dead letters."""
 
     def __init__(self, queue: str, dead_letters: DeadLetters) -> None:
@@ -72,22 +72,22 @@ class Aside:
         for waiting in [one for one in self._waiting.values() if one.next_at <= now]:
             if not self._dead_letters.ready():
                 return
-            if self._put(waiting):
+            if self._publish_one(waiting):
                 done(waiting.delivery)
                 del self._waiting[waiting.delivery]
 
-    def _put(self, waiting: _Waiting) -> bool:
+    def _publish_one(self, waiting: _Waiting) -> bool:
         delivery = waiting.delivery
         try:
             self._dead_letters.put(delivery.body, delivery.properties, waiting.reason)
         except BrokerUnavailableError as error:
-            waiting.put_off()
+            waiting.defer()
             extra = {"message_id": delivery.message_id, "reason": str(error)}
             logger.warning("dead letter not confirmed", extra=extra)
             return False
         return True
 
 
-def is_much(held: Collection[Delivery]) -> bool:
+def is_at_limit(held: Collection[Delivery]) -> bool:
     """Tell whether no more messages than these should be held."""
     return len(held) >= _MOST or sum(len(delivery.body) for delivery in held) >= _MOST_OCTETS

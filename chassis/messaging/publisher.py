@@ -21,17 +21,17 @@ from pika.channel import Channel
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker, topology
 from chassis.messaging.confirms import PUBLISHED, Confirms, Pending, fail
-from chassis.messaging.connection import Connection
+from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.message import Message
 from chassis.messaging.short_strings import as_sent, as_text
 from chassis.messaging.topology import Exchange, Topology
-from chassis.messaging.unknown_exchanges import MissingExchanges
+from chassis.messaging.unknown_exchanges import UnknownExchanges
 from chassis.settings import BrokerSettings
 
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 OVERDUE_SECONDS = 20.0
 """After so long without an answer the connection is ended: a dead queue gives none on it."""
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
 _FRAME_OVERHEAD = 20  # bytes: a frame's own, and class, weight and size of the body
@@ -64,9 +64,9 @@ class Publisher:
         self.name = "rabbitmq"
         self._timeout = timeout
         self._topology = list(topology)
-        self._waiting: deque[tuple[Message, Pending]] = deque()
+        self._unsent: deque[tuple[Message, Pending]] = deque()
         self._confirms = Confirms()
-        self._missing = MissingExchanges(
+        self._unknown_exchanges = UnknownExchanges(
             part.name for part in self._topology if isinstance(part, Exchange)
         )
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Publisher:
         self._probing = False
         self._declaring = False
         self._declare_at = 0.0
-        self._connection = Connection(settings, name, self._topology, self)
+        self._connection = BrokerConnection(settings, name, self._topology, self)
 
     def start(self) -> None:
         """Connect, in a thread; to be called after the process has forked."""
@@ -135,10 +135,10 @@ class Publisher:
                 the exchange.
         """
         self._check_state()
-        self._missing.check(message.exchange)
+        self._unknown_exchanges.check(message.exchange)
         future: Pending = Future()
         with self._lock:
-            self._waiting.append((message, future))
+            self._unsent.append((message, future))
             first, self._flush_asked = not self._flush_asked, True
         if first:
             self._ask_for_flush()
@@ -148,10 +148,10 @@ class Publisher:
         try:
             self._connection.call(self._flush)
         except BrokerUnavailableError as error:
-            self._fail_waiting(str(error))
+            self._fail_unsent(str(error))
 
-    def _fail_waiting(self, reason: str) -> None:
-        for _message, future in self._take_waiting():
+    def _fail_unsent(self, reason: str) -> None:
+        for _message, future in self._take_unsent():
             fail(future, reason)
 
     # What follows runs on the connection's thread.
@@ -162,7 +162,7 @@ class Publisher:
         self._declaring = False
         self._read_since = time.monotonic()
         self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
-        self._connection.later(_LOOK_SECONDS, self._look)
+        self._connection.later(_CHECK_SECONDS, self._check_answers)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
 
@@ -170,9 +170,9 @@ class Publisher:
         """Fail all that is not confirmed: whoever waits decides what becomes of it."""
         self._channel = None
         self._reason = reason
-        self._missing.note(reason)
+        self._unknown_exchanges.note(reason)
         self._set(State.DOWN)
-        self._fail_waiting(f"RabbitMQ is away: {reason}")
+        self._fail_unsent(f"RabbitMQ is away: {reason}")
         self._confirms.fail_all(f"RabbitMQ is away: {reason}")
 
     def blocked(self, reason: str | None) -> None:
@@ -184,9 +184,9 @@ class Publisher:
             self._set(State.SUSPECT)
             self._probe()
 
-    def _look(self) -> None:
+    def _check_answers(self) -> None:
         """End a connection on which an answer is overdue, or on which a queue takes nothing."""
-        self._connection.later(_LOOK_SECONDS, self._look)
+        self._connection.later(_CHECK_SECONDS, self._check_answers)
         if self._state is State.BLOCKED:
             return
         before = time.monotonic() - OVERDUE_SECONDS
@@ -211,15 +211,15 @@ class Publisher:
             self._state = state
             self._changed.notify_all()
 
-    def _take_waiting(self) -> list[tuple[Message, Pending]]:
+    def _take_unsent(self) -> list[tuple[Message, Pending]]:
         with self._lock:
-            taken = list(self._waiting)
-            self._waiting.clear()
+            taken = list(self._unsent)
+            self._unsent.clear()
             self._flush_asked = False
         return taken
 
     def _flush(self) -> None:
-        for message, future in self._take_waiting():
+        for message, future in self._take_unsent():
             if self._channel is None or not self._channel.is_open:
                 fail(future, "RabbitMQ is away: the channel was lost")
             else:

@@ -16,7 +16,7 @@ from prometheus_client import Gauge
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker, topology
-from chassis.messaging.connection import Connection
+from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.queue_depths import QueueDepths
 from chassis.messaging.topology import Topology, dead_letter_queue
 from chassis.settings import BrokerSettings
@@ -36,10 +36,10 @@ STRANDED = Gauge(
     "Messages in a former queue and its dead-letter queue, which no process consumes any more",
     ["queue"],
 )
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 _SILENT_SECONDS = 15.0
 # a queue that is slow to answer is declared as one without consumers, too
-_LOOKS_IN_VAIN = 3
+_MOST_CHECKS_WITHOUT_CONSUMER = 3
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class QueueGuard:
     """Asks on a channel of its own; all but `check` is called on the connection's thread."""
 
     def __init__(
-        self, settings: BrokerSettings, topology: Topology, connection: Connection
+        self, settings: BrokerSettings, topology: Topology, connection: BrokerConnection
     ) -> None:
         """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
         self._settings = settings
@@ -61,17 +61,19 @@ class QueueGuard:
         self._waiting = WAITING.labels(settings.queue)
         self._dead_letters = DEAD_LETTERS.labels(settings.queue)
         self._former: list[str] = []
-        self._others = QueueDepths([dead_letter_queue(settings.queue)], self._note_others)
+        self._other_depths = QueueDepths(
+            [dead_letter_queue(settings.queue)], self._set_other_depths
+        )
         self._topology = list(topology)
         self._connection = connection
         self._is_open = False
         self._consuming = _Consuming.NOT_YET
         self._fault = ""
         self._reason = ""
-        self._in_vain = 0
+        self._checks_without_consumer = 0
         self._asked_at: float | None = None
         self._declare_at = 0.0
-        self._beside: Channel | None = None
+        self._side_channel: Channel | None = None
 
     def check(self) -> None:
         """Raise what is wrong if no message can arrive now."""
@@ -89,16 +91,16 @@ class QueueGuard:
         self._former = list(queues)
         wanted = [self._queue, *queues]
         dead = [dead_letter_queue(queue) for queue in wanted]
-        self._others.watch([*dead, *queues])
+        self._other_depths.watch([*dead, *queues])
 
     def opened(self, channel: Channel) -> None:
         """There is a connection; its topology has just been declared."""
         self._is_open = True
         self._consuming = _Consuming.NOT_YET
-        self._in_vain = 0
+        self._checks_without_consumer = 0
         self._asked_at = None
         self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
-        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+        self._connection.later(CHECK_SECONDS, lambda: self._check_queue(channel))
 
     def asked(self) -> None:
         """The broker was asked to deliver."""
@@ -115,7 +117,7 @@ class QueueGuard:
 
     def delivered(self) -> None:
         """A message has come, so the queue is alive."""
-        self._in_vain = 0
+        self._checks_without_consumer = 0
 
     def lost(self, reason: str) -> None:
         """There is no connection any more."""
@@ -125,30 +127,30 @@ class QueueGuard:
         self._is_open = False
         self._consuming = _Consuming.NOT_YET
         self._reason = reason
-        self._beside = None
+        self._side_channel = None
         self._asked_at = None
-        self._others.lost()
-        self._forget_depths()
+        self._other_depths.lost()
+        self._clear_depths()
 
-    def _look(self, channel: Channel) -> None:
-        self._connection.later(LOOK_SECONDS, lambda: self._look(channel))
+    def _check_queue(self, channel: Channel) -> None:
+        self._connection.later(CHECK_SECONDS, lambda: self._check_queue(channel))
         if self._consuming is _Consuming.NOT_YET:
             # the consumer waits for its database; of the queue nothing is known
             self._fault = ""
         if self._asked_at is None and channel.is_open:
             self._asked_at = time.monotonic()
-            self._on_channel_beside(channel, self._ask)
+            self._on_side_channel(channel, self._ask)
         if channel.is_open:
-            self._others.look(channel)
+            self._other_depths.look(channel)
 
-    def _on_channel_beside(self, channel: Channel, act: Callable[[Channel], None]) -> None:
+    def _on_side_channel(self, channel: Channel, act: Callable[[Channel], None]) -> None:
         """Act on a channel that may be closed by an error without harm to the consumer's."""
-        if self._beside is not None and self._beside.is_open:
-            act(self._beside)
+        if self._side_channel is not None and self._side_channel.is_open:
+            act(self._side_channel)
             return
 
         def opened(beside: Channel) -> None:
-            self._beside = beside
+            self._side_channel = beside
             beside.add_on_close_callback(self._closed)
             act(beside)
 
@@ -156,7 +158,7 @@ class QueueGuard:
 
     def _closed(self, beside: Channel, reason: Exception) -> None:
         """The queue is not there, or what is declared contradicts what is there."""
-        if beside is self._beside and beside.connection.is_open:
+        if beside is self._side_channel and beside.connection.is_open:
             self._asked_at = None
             extra = {"queue": self._queue, "reason": str(reason)}
             logger.warning("queue or bindings could not be declared", extra=extra)
@@ -177,22 +179,22 @@ class QueueGuard:
         # a dead queue is declared as one that is empty and has no consumers
         self._waiting.set(waiting if waiting or consumers else math.nan)
         if consumers or self._consuming is not _Consuming.BEGUN:
-            self._in_vain = 0
+            self._checks_without_consumer = 0
             return
-        self._in_vain += 1
-        if self._in_vain >= _LOOKS_IN_VAIN:
+        self._checks_without_consumer += 1
+        if self._checks_without_consumer >= _MOST_CHECKS_WITHOUT_CONSUMER:
             self._fault = f"{self._queue} is dead: it knows no consumer, though this one consumes"
             self._connection.end(self._fault)
 
-    def _note_others(self, depths: Mapping[str, int]) -> None:
-        if self._in_vain or self._fault:
+    def _set_other_depths(self, depths: Mapping[str, int]) -> None:
+        if self._checks_without_consumer or self._fault:
             # what is declared of a dead queue's dead letters is not true, either
             return
         self._dead_letters.set(depths.get(dead_letter_queue(self._queue), math.nan))
         for queue in self._former:
             STRANDED.labels(queue).set(_total(depths, queue))
 
-    def _forget_depths(self) -> None:
+    def _clear_depths(self) -> None:
         """Show no number where none is known: it would look like an empty queue, or an old one."""
         self._waiting.set(math.nan)
         self._dead_letters.set(math.nan)

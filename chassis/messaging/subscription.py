@@ -18,7 +18,7 @@ from prometheus_client import Gauge
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import window
-from chassis.messaging.connection import Connection
+from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.queue_guard import QueueGuard
 from chassis.messaging.topology import Topology
@@ -54,7 +54,7 @@ class Subscription:
         self._ended = threading.Event()
         self._forget()
         parts = list(topology)
-        self._connection = Connection(settings, name, parts, self)
+        self._connection = BrokerConnection(settings, name, parts, self)
         self._guard = QueueGuard(settings, parts, self._connection)
 
     def start(self) -> None:

@@ -16,7 +16,7 @@ _NAMED = re.compile(r"- (?:no|access to) exchange '([^']+)'")
 _AVOIDED_SECONDS = 30.0
 
 
-class MissingExchanges:
+class UnknownExchanges:
     """The exchanges to avoid for now, as a channel's end has told."""
 
     def __init__(self, declared: Iterable[str]) -> None:

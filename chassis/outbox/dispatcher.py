@@ -1,8 +1,8 @@
-"""What an active relay does: take what is in the outbox, publish it, note what became of it.
+"""The active relay's work: take messages from the outbox, publish them, record the outcomes.
 
-The table tells what is held back: messages that have failed stand in it with their attempts, and
-those behind them in their aggregate are not taken. So nothing has to be remembered, or to be told
-to the relay that takes over.
+The table itself records what is held back. A failed message has its number of attempts there, and
+the messages behind it in its aggregate are not taken. So the relay keeps no state that another one
+would need when it takes over.
 """
 
 import logging
@@ -18,18 +18,18 @@ from chassis.backoff import Backoff
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
-from chassis.outbox.in_flight import Chains, Outcome
+from chassis.outbox.in_flight import InFlight, Outcome
 from chassis.outbox.lanes import Lane
-from chassis.outbox.retry_size import Care
+from chassis.outbox.retry_size import RetrySize
 from chassis.outbox.table import Waiting
 
 OUTBOX_RELAYED = Counter("outbox_relayed_total", "Messages that the relay has delivered")
-_ROUND_SECONDS = 0.25  # before what is confirmed is marked, though others are not answered
+_ROUND_SECONDS = 0.25  # until confirmed messages are marked, though others are still in flight
 _FINISH_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-class Dispatch:
+class Dispatcher:
     """Delivers an outbox on one connection to its database."""
 
     def __init__(
@@ -37,83 +37,83 @@ class Dispatch:
     ) -> None:
         self._connection = connection
         self._publisher = publisher
-        self._chains = Chains(publisher, confirm_seconds)
+        self._in_flight = InFlight(publisher, confirm_seconds)
         self._backoff = Backoff()
-        self._care = Care()
-        # what failed before this relay began is tried at once
+        self._retry_size = RetrySize()
+        # messages that failed before this relay began are retried at once
         self._due: float | None = time.monotonic()
-        self._began_away = False
+        self._began_without_broker = False
         # urgent messages go first
         self._lanes = [
-            Lane(connection, publisher, self._chains, urgent) for urgent in (True, False)
+            Lane(connection, publisher, self._in_flight, urgent) for urgent in (True, False)
         ]
 
     def step(self) -> bool:
-        """Take, publish, note; False if there is nothing to do for now."""
+        """Take, publish, record; False if there is nothing to do for now."""
         if self.is_due():
             self._begin_try()
-        with_care = self._care.is_taken and self._is_trying()
-        rows = self._take_with_care() if with_care else self._take()
-        self._chains.start(rows)
-        # while the last ones are under way, these are marked, and more are taken
-        self._chains.wait(_ROUND_SECONDS, left=0 if with_care else len(rows) // 4)
-        self._note(self._chains.outcomes())
-        return bool(rows) or bool(self._chains) or self._is_trying()
+        is_reduced = self._retry_size.is_reduced and self._is_trying()
+        rows = self._take_reduced() if is_reduced else self._take()
+        self._in_flight.start(rows)
+        # the last quarter may stay in flight while the others are marked and more are taken
+        self._in_flight.wait(_ROUND_SECONDS, left=0 if is_reduced else len(rows) // 4)
+        self._note(self._in_flight.outcomes())
+        return bool(rows) or bool(self._in_flight) or self._is_trying()
 
     def is_due(self) -> bool:
-        """Tell whether it is time to try again what has failed.
+        """Return whether it is time to retry failed messages.
 
-        It is when the broker is back, too, but not when it was there and the connection was lost
-        in the middle: that may be due to one of the messages.
+        It also is once an unavailable broker is back, but not if the connection was lost while the
+        broker was available: one of the messages may have caused that.
         """
         if self._due is None or self._is_trying():
             return False
-        is_back = self._began_away and self._publisher.is_ready()
+        is_back = self._began_without_broker and self._publisher.is_ready()
         return is_back or time.monotonic() >= self._due
 
     def pause(self) -> float:
-        """Return how many seconds there is nothing to do, unless something new comes."""
+        """Return how many seconds to wait unless a new message arrives."""
         if self.is_due():
             return 0
-        times = [self._due, *(lane.next_look() for lane in self._lanes)]
+        times = [self._due, *(lane.next_scan() for lane in self._lanes)]
         known = [moment for moment in times if moment is not None]
         return max(min(known, default=math.inf) - time.monotonic(), 0)
 
     def waits_for_broker(self) -> bool:
-        """Tell whether something has failed and the broker is away still."""
+        """Return whether messages have failed and the broker is still unavailable."""
         return self._due is not None and not self._publisher.is_ready()
 
     def finish(self) -> None:
-        """Wait for what is on its way, and note what became of it."""
-        self._chains.cut()
-        self._chains.wait(_FINISH_SECONDS)
-        self._note(self._chains.outcomes())
+        """Wait for the messages in flight, and record their outcomes."""
+        self._in_flight.drain()
+        self._in_flight.wait(_FINISH_SECONDS)
+        self._note(self._in_flight.outcomes())
 
     def abandon(self) -> None:
-        """Publish nothing more: what became of it could not be noted."""
-        self._chains.cut()
+        """Publish nothing more: its outcome could not be recorded."""
+        self._in_flight.drain()
 
     def _take(self) -> list[Waiting]:
         return [row for lane in self._lanes for row in lane.take()]
 
-    def _take_with_care(self) -> list[Waiting]:
-        """Take what has failed in small groups, each alone on its way, in turns with what is new.
+    def _take_reduced(self) -> list[Waiting]:
+        """Take retryable messages in small groups, one group in flight, in turns with new ones.
 
-        The connection has to be there: else what is behind a message that has cost it would fail
-        without having been published.
+        It needs a connection: without one, the messages behind the one that cost the connection
+        would fail without having been published.
         """
-        if self._chains:
+        if self._in_flight:
             return []
         is_ready = self._publisher.wait_until_ready(_ROUND_SECONDS)
-        if is_ready and self._care.is_turn_of_tried():
-            groups = (lane.take_tried(self._care.rows) for lane in self._lanes)
+        if is_ready and self._retry_size.is_retry_turn():
+            groups = (lane.take_retryable(self._retry_size.rows) for lane in self._lanes)
             return next(filter(None, groups), [])
-        return [row for lane in self._lanes for row in lane.take_untried()]
+        return [row for lane in self._lanes for row in lane.take_new()]
 
     def _begin_try(self) -> None:
         self._due = None
-        self._care.begin_try()
-        self._began_away = not self._publisher.is_ready()
+        self._retry_size.begin_try()
+        self._began_without_broker = not self._publisher.is_ready()
         for lane in self._lanes:
             lane.begin_try()
 
@@ -124,7 +124,7 @@ class Dispatch:
         sent = [outcome.row for outcome in outcomes if outcome.failure is None]
         failed = [outcome for outcome in outcomes if outcome.failure is not None]
         if outcomes:
-            self._care.note(lost=any(outcome.lost for outcome in outcomes))
+            self._retry_size.note(lost=any(outcome.lost for outcome in outcomes))
         if sent:
             self._note_sent(sent)
         if failed:
@@ -139,7 +139,7 @@ class Dispatch:
         OUTBOX_RELAYED.inc(len(rows))
         for row in rows:
             _log(row.message)
-        # what is new says nothing about what was refused
+        # a new message tells nothing about a refused one
         if any(row.attempts for row in rows):
             self._backoff.reset()
 

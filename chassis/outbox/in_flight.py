@@ -1,8 +1,8 @@
-"""Messages on their way to the broker, those of one aggregate one after the other.
+"""Messages in flight to the broker, those of one aggregate one after the other.
 
-A chain is the messages of one aggregate: each is published when the one before it is confirmed, and
-none after one that is not. Chains run side by side. Their links are made on the publisher's thread,
-as the confirms come.
+A chain is the messages of one aggregate. Each is published when the one before it is confirmed, and
+the chain ends with the first failure. Chains run in parallel. The publisher's thread publishes the
+next message of a chain when the confirm arrives.
 """
 
 import threading
@@ -18,9 +18,9 @@ from chassis.outbox.table import Waiting
 
 
 class Outcome(NamedTuple):
-    """What became of a message: confirmed, unless there is a `failure`.
+    """The outcome of a message: confirmed, unless there is a `failure`.
 
-    `lost` is a message that was under way when the connection was lost.
+    A message is `lost` if it was in flight when the connection was lost.
     """
 
     row: Waiting
@@ -28,14 +28,14 @@ class Outcome(NamedTuple):
     lost: bool = False
 
 
-class Busy(NamedTuple):
-    """What must not be taken again yet: aggregates, and rows without one."""
+class BlockedKeys(NamedTuple):
+    """What must not be taken yet: aggregates, and ids of rows without an aggregate."""
 
     ids: set[int]
     aggregates: set[str]
 
     def has(self, row: Waiting) -> bool:
-        """Tell whether a row is among it."""
+        """Return whether a row is blocked."""
         return row.id in self.ids or row.aggregate in self.aggregates
 
 
@@ -45,16 +45,16 @@ class _Chain:
     since: float = field(default_factory=time.monotonic)
 
 
-class Chains:
-    """The chains of one relay."""
+class InFlight:
+    """The chains of one relay that are in flight."""
 
     def __init__(self, publisher: Publisher, confirm_seconds: float) -> None:
-        """Prepare chains.
+        """Begin with none.
 
         Args:
             publisher: started.
-            confirm_seconds: how long a message may go unanswered; then it counts as failed, though
-                the broker may have it all the same.
+            confirm_seconds: how long a message may go unanswered. Then it counts as failed, though
+                the broker may still have it.
         """
         self._publisher = publisher
         self._confirm_seconds = confirm_seconds
@@ -67,12 +67,12 @@ class Chains:
         return bool(self._active)
 
     def rows(self) -> list[Waiting]:
-        """Return all that is not answered."""
+        """Return all rows without an answer."""
         with self._changed:
             return [row for chain in self._active for row in chain.rows]
 
     def start(self, rows: Iterable[Waiting]) -> None:
-        """Publish rows, which are in order, and of which none is `busy`."""
+        """Publish rows, which are in order; none of them is among the `blocked_keys`."""
         chains = [_Chain(deque(linked)) for linked in _linked(rows)]
         with self._changed:
             self._active.update(chains)
@@ -80,28 +80,28 @@ class Chains:
             self._publish(chain, chain.rows[0])
 
     def wait(self, seconds: float, left: int = 0) -> None:
-        """Wait until all chains are at their ends, or all but `left`, `seconds` at most."""
+        """Wait until all chains have ended, or all but `left`, for `seconds` at most."""
         with self._changed:
             self._left = left
             self._changed.wait_for(lambda: len(self._active) <= left, seconds)
 
     def outcomes(self) -> list[Outcome]:
-        """Take what has become of messages since the last time."""
+        """Take the outcomes since the last call."""
         with self._changed:
             self._give_up_overdue()
             taken, self._outcomes = self._outcomes, []
         return taken
 
-    def busy(self) -> Busy:
-        """Return what is on its way, or was and has not been taken from `outcomes`."""
+    def blocked_keys(self) -> BlockedKeys:
+        """Return what is in flight, or has an outcome that is not taken yet."""
         with self._changed:
             rows = [chain.rows[0] for chain in self._active]
             rows += [outcome.row for outcome in self._outcomes]
         ids = {row.id for row in rows if row.aggregate is None}
-        return Busy(ids, {row.aggregate for row in rows if row.aggregate is not None})
+        return BlockedKeys(ids, {row.aggregate for row in rows if row.aggregate is not None})
 
-    def cut(self) -> None:
-        """Let each chain end with the message that is on its way."""
+    def drain(self) -> None:
+        """End each chain with the message that is in flight."""
         with self._changed:
             for chain in self._active:
                 chain.rows = deque([chain.rows[0]])
@@ -126,7 +126,7 @@ class Chains:
             self._publish(chain, following)
 
     def _settle(self, chain: _Chain, failure: str | None, lost: bool = False) -> Waiting | None:
-        """Note an answer, and return what comes next in the chain."""
+        """Record an answer, and return the next row of the chain."""
         self._outcomes.append(Outcome(chain.rows.popleft(), failure, lost))
         if failure is None and chain.rows:
             chain.since = time.monotonic()
@@ -137,7 +137,7 @@ class Chains:
         return None
 
     def _give_up_overdue(self) -> None:
-        """Count as failed what is unanswered for long; an answer that comes still is too late."""
+        """Count overdue messages as failed; later answers to them are ignored."""
         began = time.monotonic() - self._confirm_seconds
         failure = f"RabbitMQ has not confirmed within {self._confirm_seconds:g} s"
         for chain in [chain for chain in self._active if chain.since < began]:

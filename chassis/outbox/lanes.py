@@ -1,7 +1,6 @@
-"""The lanes of an outbox: urgent messages have one, all others share one.
+"""The lanes of an outbox: one for urgent messages, one for all others.
 
-Each lane has a window of its own: however many messages wait in one of them, none in the other
-waits behind them.
+Each lane has its own window, so messages that wait in one lane never hold up the other.
 """
 
 import time
@@ -11,105 +10,107 @@ from sqlalchemy import Connection
 
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
-from chassis.outbox.in_flight import Busy, Chains
-from chassis.outbox.poll_pause import SlowLooks
+from chassis.outbox.in_flight import BlockedKeys, InFlight
+from chassis.outbox.scan_pause import ScanPause
 from chassis.outbox.table import Page, Waiting
 
 BATCH = 1000
-_OCTETS = 8_000_000  # of bodies on their way at once
-_LOOK_SHARE = 0.2  # of the time, at most, where looks are long
+_OCTETS = 8_000_000  # of bodies in flight at once
+_SCAN_SHARE = 0.2  # of the time, at most, where scans are slow
 _LONGEST_REST = 3.0
 
 
 class Lane:
-    """Takes what is to be published next of one lane."""
+    """Takes the messages of one lane that are to be published next."""
 
     def __init__(
-        self, connection: Connection, publisher: Publisher, chains: Chains, urgent: bool
+        self, connection: Connection, publisher: Publisher, in_flight: InFlight, urgent: bool
     ) -> None:
         """Prepare a lane.
 
         Args:
             connection: to the database with the outbox.
-            publisher: tells whether the broker is there.
-            chains: all that is on its way, of either lane.
+            publisher: tells whether the broker is available.
+            in_flight: the messages in flight, of both lanes.
             urgent: whether it is the lane of urgent messages.
         """
         self._connection = connection
         self._publisher = publisher
-        self._chains = chains
+        self._in_flight = in_flight
         self._urgent = urgent
-        self._place: int | None = None  # how far the try under way has come
-        self._attempts = 0  # in this try
-        self._look_at = 0.0
-        self._slow_looks = SlowLooks(_LOOK_SHARE, _LONGEST_REST)
+        self._cursor: int | None = None  # the last row taken by the retry in progress
+        self._attempts = 0  # in this retry
+        self._next_scan_at = 0.0
+        self._scan_pause = ScanPause(_SCAN_SHARE, _LONGEST_REST)
         self._postponed = False
 
     def begin_try(self) -> None:
-        """Take what has failed once more, from the oldest on."""
-        self._place = 0
+        """Begin to retry failed messages, from the oldest on."""
+        self._cursor = 0
         self._attempts = 0
 
     def is_trying(self) -> bool:
-        """Tell whether some of what has failed has yet to be taken."""
-        return self._place is not None
+        """Return whether this retry has messages left to take."""
+        return self._cursor is not None
 
-    def next_look(self) -> float | None:
-        """Return the time of `time.monotonic` of a look that was postponed, None if none was."""
-        return self._look_at if self._postponed else None
+    def next_scan(self) -> float | None:
+        """Return when a postponed scan is due (`time.monotonic`), None if none was postponed."""
+        return self._next_scan_at if self._postponed else None
 
     def count_attempts(self, failed: Sequence[Waiting]) -> None:
-        """Note which messages, of either lane, have failed."""
+        """Count this lane's among the messages that have failed."""
         self._attempts += sum(row.message.urgent == self._urgent for row in failed)
 
     def take(self) -> list[Waiting]:
-        """Return what to publish now, what has failed before first."""
+        """Return what to publish now, retryable messages first."""
         room = self._room()
-        busy = self._chains.busy()
-        tried = self._take_tried(room, busy)
-        return [*tried, *self._take_untried(room.less(tried), busy)]
+        blocked = self._in_flight.blocked_keys()
+        retryable = self._take_retryable(room, blocked)
+        return [*retryable, *self._take_new(room.less(retryable), blocked)]
 
-    def take_untried(self) -> list[Waiting]:
-        """Return what to publish now of what has not failed before."""
-        return self._take_untried(self._room(), self._chains.busy())
+    def take_new(self) -> list[Waiting]:
+        """Return the new messages to publish now."""
+        return self._take_new(self._room(), self._in_flight.blocked_keys())
 
-    def take_tried(self, rows: int) -> list[Waiting]:
-        """Return so many rows, at most, of what has failed before; while nothing is on its way."""
-        if self._place is None:
+    def take_retryable(self, rows: int) -> list[Waiting]:
+        """Return at most so many rows that have failed before; only while none is in flight."""
+        if self._cursor is None:
             return []
         page = Page(rows, _OCTETS)
-        taken = outbox.tried(self._connection, page, self._urgent, self._place)
-        self._place = taken[-1].id if taken else None
+        taken = outbox.retryable(self._connection, page, self._urgent, self._cursor)
+        self._cursor = taken[-1].id if taken else None
         return taken
 
     def _room(self) -> Page:
-        """With the broker away a try is one batch, and what comes new as far as it fits in."""
-        under_way = [row for row in self._chains.rows() if row.message.urgent == self._urgent]
-        room = Page(BATCH, _OCTETS).less(under_way)
+        """Return the free room; without a broker, a retry and new messages share one batch."""
+        in_flight = [row for row in self._in_flight.rows() if row.message.urgent == self._urgent]
+        room = Page(BATCH, _OCTETS).less(in_flight)
         if self._publisher.is_ready():
             return room
         return Page(room.rows - self._attempts, room.octets)
 
-    def _take_tried(self, room: Page, busy: Busy) -> list[Waiting]:
-        if self._place is None:
+    def _take_retryable(self, room: Page, blocked: BlockedKeys) -> list[Waiting]:
+        if self._cursor is None:
             return []
         if room.is_full:
-            self._place = self._place if self._chains else None
+            self._cursor = self._cursor if self._in_flight else None
             return []
-        # half at most, or many that are refused would hold up all others
+        # half at most: many refused messages must not hold up all others
         page = Page(-(-room.rows // 2), room.octets // 2) if self._publisher.is_ready() else room
-        rows = outbox.tried(self._connection, page, self._urgent, self._place)
-        self._place = rows[-1].id if rows else None
-        return [row for row in rows if not busy.has(row)]
+        rows = outbox.retryable(self._connection, page, self._urgent, self._cursor)
+        self._cursor = rows[-1].id if rows else None
+        return [row for row in rows if not blocked.has(row)]
 
-    def _take_untried(self, room: Page, busy: Busy) -> list[Waiting]:
+    def _take_new(self, room: Page, blocked: BlockedKeys) -> list[Waiting]:
         began = time.monotonic()
-        self._postponed = began < self._look_at
+        self._postponed = began < self._next_scan_at
         if room.is_full or self._postponed:
             return []
-        rows = outbox.untried(self._connection, room, self._urgent, busy.ids, busy.aggregates)
+        rows = outbox.new_messages(
+            self._connection, room, self._urgent, blocked.ids, blocked.aggregates
+        )
         if len(rows) < room.rows:
-            # a slow one went over many that are held back: not for each message that comes
+            # a slow scan passed over many held-back rows: do not repeat it for each new message
             now = time.monotonic()
-            self._look_at = now + self._slow_looks.rest(now - began)
+            self._next_scan_at = now + self._scan_pause.rest(now - began)
         return rows

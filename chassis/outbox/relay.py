@@ -1,10 +1,9 @@
-"""The relay: what is in the outbox goes to the broker, and is marked when confirmed.
+"""The relay: publishes the messages of an outbox, and marks them when they are confirmed.
 
-Messages of one aggregate keep their order: one is published when the one before it is confirmed. A
-message that the broker refuses holds up those behind it in its aggregate, and is passed by all
-others.
+Messages of one aggregate keep their order: each is published when the one before it is confirmed. A
+refused message holds up the messages behind it in its aggregate, and no others.
 
-One relay is active per outbox; it holds a session advisory lock, and a second one stands by.
+One relay is active per outbox: it holds a session advisory lock. A second one stands by.
 """
 
 import logging
@@ -22,8 +21,8 @@ from chassis.http import process as worker
 from chassis.messaging.publisher import Publisher
 from chassis.messaging.topology import Topology
 from chassis.outbox import table as outbox
-from chassis.outbox.dispatcher import Dispatch
-from chassis.outbox.maintenance import Housekeeping
+from chassis.outbox.dispatcher import Dispatcher
+from chassis.outbox.outbox_metrics import OutboxMetrics
 from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
@@ -36,21 +35,21 @@ from chassis.storage.database import Probe, connect_args, is_outage
 from chassis.storage.retention import Expiry, Retention, Task
 
 _LOCK = 7308044650  # one active relay in a database
-_POLL_SECONDS = 5.0  # behind NOTIFY
+_POLL_SECONDS = 5.0  # in case a NOTIFY is missed
 _TICK_SECONDS = 0.5
 _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
-_HANGS_SECONDS = 10.0  # longer than it rests
-# longer than it takes to notice that the broker is gone: it then is sure that none will come
+_HANGS_SECONDS = 10.0  # longer than any rest
+# longer than it takes to notice a dead broker: after that no confirm can come
 _CONFIRM_SECONDS = 30.0
-_ANSWER_SECONDS = 60.0  # more than the longest look at a backlog takes
+_ANSWER_SECONDS = 60.0  # longer than the slowest scan of a backlog
 _SESSION = {
     "timezone": "UTC",
-    # the lock of a machine that has vanished is free within ten seconds
+    # the lock of a vanished machine is free within ten seconds
     "tcp_keepalives_idle": 3,
     "tcp_keepalives_interval": 1,
     "tcp_keepalives_count": 3,
-    # an outbox fills and empties faster than its statistics are made: by its indexes, always
+    # an outbox fills and empties faster than its statistics are updated: always use its indexes
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_sort": "off",
@@ -61,15 +60,15 @@ logger = logging.getLogger(__name__)
 
 
 class RelaySettings(Protocol):
-    """What a service's settings say of its relay process."""
+    """The settings of a relay process."""
 
     @property
     def server(self) -> ServerSettings:
-        """Where it answers for its health."""
+        """Where it serves its health."""
 
     @property
     def relay_port(self) -> PortSettings:
-        """At which port."""
+        """The port of its health."""
 
     @property
     def database(self) -> DatabaseSettings:
@@ -77,7 +76,7 @@ class RelaySettings(Protocol):
 
     @property
     def broker(self) -> BrokerSettings:
-        """Where the messages go."""
+        """The broker that it publishes to."""
 
     @property
     def retention(self) -> RetentionSettings:
@@ -92,15 +91,15 @@ def run(
     expiries: Sequence[Expiry] = (),
     tasks: Sequence[Task] = (),
 ) -> None:
-    """Be the relay process of a service until `stop` is set.
+    """Run the relay process of a service until `stop` is set.
 
     Args:
         process: its PM2 name.
         settings: the service's.
-        topology: what has to be there before anything is published.
-        stop: set when it shall end.
-        expiries: what else of that database is deleted after some time, besides the outbox.
-        tasks: what else is done in that database once a minute.
+        topology: what is declared before anything is published.
+        stop: set to end it.
+        expiries: which other rows of that database expire, besides those of the outbox.
+        tasks: further work in that database once a minute.
     """
     publisher = Publisher(settings.broker, process, topology)
     publisher.start()
@@ -126,15 +125,15 @@ class Relay:
         Args:
             settings: the database with the outbox.
             publisher: started, and used by nothing else.
-            stop: set when the relay shall end.
+            stop: set to end the relay.
             confirm_seconds: how long to wait for a confirm before a message is published again.
         """
         self.name = settings.name
         self._publisher = publisher
         self._stop = stop
-        self._house = Housekeeping()
+        self._metrics = OutboxMetrics()
         self._confirm_seconds = confirm_seconds
-        # one connection, kept: it holds the lock and listens
+        # one connection, kept open: it holds the lock and listens
         self._engine = create_engine(
             settings.url,
             pool_size=1,
@@ -144,25 +143,25 @@ class Relay:
         )
         self._probe = Probe(settings)
         self._connected = False
-        self._moved_at = 0.0  # when it last did something: a statement may wait for a lock
+        self._last_step_at = 0.0  # monotonic; old while a statement waits for a lock
 
     def check(self) -> None:
         """Raise what is wrong if the database is unavailable, or hangs."""
         if not self._connected:
             raise ConnectionError("no connection to the outbox")
-        idle = time.monotonic() - self._moved_at
+        idle = time.monotonic() - self._last_step_at
         if idle > _HANGS_SECONDS:
             raise ConnectionError(f"the outbox has not answered for {idle:.0f} s")
         self._probe.check()
 
     def run(self) -> None:
-        """Relay until the stop event is set; wait out what is away."""
+        """Relay until the stop event is set; wait while the database is unavailable."""
         while not self._stop.is_set():
             try:
                 with self._engine.connect() as connection:
                     self._serve(connection)
             except Exception as error:
-                # LISTEN is psycopg2's own, and so are its errors
+                # notifications come from psycopg2 itself, with its own errors
                 if not is_outage(error) and not isinstance(error, psycopg2.Error):
                     raise
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
@@ -172,25 +171,25 @@ class Relay:
             self._stop.wait(_PAUSE_SECONDS)
 
     def _serve(self, connection: Connection) -> None:
-        self._moved_at = time.monotonic()
+        self._last_step_at = time.monotonic()
         self._connected = True
         if not self._becomes_active(connection):
             return
         logger.info("relaying", extra={"database": self.name})
         connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
         self._publisher.wait_until_ready()
-        dispatch = Dispatch(connection, self._publisher, self._confirm_seconds)
+        dispatcher = Dispatcher(connection, self._publisher, self._confirm_seconds)
         try:
-            self._relay(connection, dispatch)
-            dispatch.finish()
+            self._relay(connection, dispatcher)
+            dispatcher.finish()
         finally:
-            dispatch.abandon()
+            dispatcher.abandon()
 
     def _becomes_active(self, connection: Connection) -> bool:
-        """Stand by until no other relay is active; False if this one shall stop."""
+        """Stand by until no other relay is active; False if told to stop."""
         while not self._locked(connection):
-            self._moved_at = time.monotonic()
-            self._house.measure(connection)
+            self._last_step_at = time.monotonic()
+            self._metrics.measure(connection)
             if self._stop.wait(_STANDBY_SECONDS):
                 return False
         return True
@@ -199,29 +198,29 @@ class Relay:
         locked = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _LOCK})
         return bool(locked.scalar_one())
 
-    def _relay(self, connection: Connection, dispatch: Dispatch) -> None:
+    def _relay(self, connection: Connection, dispatcher: Dispatcher) -> None:
         while not self._stop.is_set():
-            # before the look at the table, so that none is missed that comes after it
+            # before the scan of the table, so that no later notification is missed
             _driver(connection).notifies.clear()
-            busy = dispatch.step()
-            self._moved_at = time.monotonic()
-            self._house.keep(connection)
+            busy = dispatcher.step()
+            self._last_step_at = time.monotonic()
+            self._metrics.measure_if_due(connection)
             if not busy:
-                self._rest(connection, dispatch)
+                self._rest(connection, dispatcher)
 
-    def _rest(self, connection: Connection, dispatch: Dispatch) -> None:
-        """Wait for a NOTIFY, the next try, the poll interval or the order to stop."""
+    def _rest(self, connection: Connection, dispatcher: Dispatcher) -> None:
+        """Wait for a NOTIFY, the next retry, the poll interval or the stop event."""
         end = time.monotonic() + _POLL_SECONDS
         while not (self._stop.is_set() or _notified(connection) or time.monotonic() > end):
-            pause = min(dispatch.pause(), _TICK_SECONDS)
-            if dispatch.waits_for_broker():
+            pause = min(dispatcher.pause(), _TICK_SECONDS)
+            if dispatcher.waits_for_broker():
                 self._publisher.wait_until_ready(pause)
                 return
             select.select([_driver(connection)], [], [], pause)
-            if dispatch.pause() <= 0:
+            if dispatcher.pause() <= 0:
                 return
-            self._house.keep(connection)
-            self._moved_at = time.monotonic()
+            self._metrics.measure_if_due(connection)
+            self._last_step_at = time.monotonic()
 
 
 def _notified(connection: Connection) -> bool:

@@ -1,35 +1,35 @@
-"""How much of what has failed is published at once, since one message may cost the connection.
+"""How many failed messages are retried at once, since one message may cost the connection.
 
-A broker ends the connection for a topic without a right, or a header that it can't take, and with
-it all other messages that are under way. So after a lost connection they go one by one, then two by
-two, and so on until one is lost again.
+A broker closes the connection for a topic without permission, or a header that it can't take. All
+other messages in flight fail with it. So after a lost connection they are retried one by one, then
+two by two, and so on until a connection is lost again.
 """
 
 _MOST_ROWS = 500
 
 
-class Care:
-    """What lost connections have taught, in the try under way and the one before it."""
+class RetrySize:
+    """Adapts to lost connections, in the current retry and the one before it."""
 
     def __init__(self) -> None:
-        self.is_taken = False
+        self.is_reduced = False
         self.rows = 1
-        """How many at once."""
+        """How many messages at once."""
         self._has_lost = False
         self._is_turn = False
 
     def begin_try(self) -> None:
-        """Go on with care if the try before has lost a connection."""
-        self.is_taken, self._has_lost = self._has_lost, False
+        """Begin a retry, reduced if the one before has lost a connection."""
+        self.is_reduced, self._has_lost = self._has_lost, False
         self.rows = 1
 
     def note(self, lost: bool) -> None:
-        """Note what became of messages: whether the connection was lost with them."""
+        """Record whether the connection was lost while messages were in flight."""
         if lost:
-            self._has_lost = self.is_taken = True
+            self._has_lost = self.is_reduced = True
         self.rows = 1 if lost else min(2 * self.rows, _MOST_ROWS)
 
-    def is_turn_of_tried(self) -> bool:
-        """Tell whether it is the turn of what has failed, which is each second time."""
+    def is_retry_turn(self) -> bool:
+        """Return whether it is the turn of failed messages, which is every second call."""
         self._is_turn = not self._is_turn
         return self._is_turn

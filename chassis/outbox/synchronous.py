@@ -1,4 +1,4 @@
-"""Strict mode: a change counts only once the broker has confirmed the event that tells of it."""
+"""Strict mode: a change commits only after the broker has confirmed its event."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from chassis.outbox import table as outbox
 
 
 @dataclass(frozen=True)
-class Strict:
+class SynchronousPublisher:
     """Publishes within the transaction of the change, which the caller commits afterwards.
 
-    Two windows remain, in which an event tells of a change that is none: the commit fails after
-    the confirm; the broker has the event, but its confirm comes after the time-out.
+    In two races an event is published for a change that was rolled back: the commit fails after
+    the confirm; or the broker has the event, but its confirm comes after the time-out.
 
     Attributes:
         publisher: started, with the time-out that a change may wait for.
@@ -23,19 +23,19 @@ class Strict:
 
     publisher: Publisher
 
-    def announce(self, connection: Connection, message: Message, aggregate: str | None) -> None:
+    def publish(self, connection: Connection, message: Message, aggregate: str | None) -> None:
         """Publish and wait for the confirm.
 
         Args:
             connection: in the transaction of the change, which holds the aggregate's lock.
-            message: what tells of the change.
+            message: the event of the change.
             aggregate: what changed, such as `customer/42`.
 
         Raises:
             BrokerUnavailableError: not confirmed in time, or older events of the same aggregate
                 still wait in the outbox; the caller rolls the change back.
         """
-        if aggregate is not None and outbox.waits(connection, aggregate):
+        if aggregate is not None and outbox.has_pending(connection, aggregate):
             detail = f"Nothing was changed: older events of {aggregate} still wait for RabbitMQ."
             raise BrokerUnavailableError(detail, "older_events_wait")
         try:

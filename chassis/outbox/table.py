@@ -1,4 +1,4 @@
-"""The outbox: messages that are committed with the change they tell of, and delivered later.
+"""The outbox: messages committed together with the change they announce, and published later.
 
 Source: https://microservices.io/patterns/data/transactional-outbox.html
 """
@@ -59,16 +59,16 @@ outbox = Table(
     Column("sent_at", DateTime(timezone=True)),
 )
 
-# Spelled and ordered as the indexes are, of which no other gives that order: what the planner
-# believes of a table that fills and empties is often wrong, and a wrong index costs minutes. See
-# chassis.storage.migrations.tables, and the relay's own session, which does not sort.
+# Conditions and order must match the partial indexes literally, or the planner takes another index
+# and sorts. Its statistics of a table that fills and empties are often wrong, and a wrong index
+# costs minutes. See chassis.storage.migrations.tables, and the relay's session, which never sorts.
 _HAS_FAILED = outbox.c.attempts > literal_column("0")
 _UNSENT = (
     select(outbox)
     .where(outbox.c.sent_at.is_(None))
     .order_by(_HAS_FAILED, outbox.c.urgent, outbox.c.id)
 )
-_TRIED = _UNSENT.where(_HAS_FAILED.is_(True))
+_RETRYABLE = _UNSENT.where(_HAS_FAILED.is_(True))
 _failed = outbox.alias("failed")
 _held_by = (
     select(_failed.c.id)
@@ -81,10 +81,10 @@ _held_by = (
     .limit(1)
     .scalar_subquery()
 )
-_UNTRIED = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
-# a version before knew nothing of urgent messages: those that it has left go first
+_NEW = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
+# the version before had no urgent messages: the messages that it left go first
 _earlier = outbox.alias("earlier")
-_left_before = (
+_left_by_old_version = (
     select(_earlier.c.id)
     .where(
         _earlier.c.sent_at.is_(None),
@@ -101,23 +101,23 @@ _ADDED = (
     *("message_id", "exchange", "routing_key", "content_type", "mandatory", "urgent"),
     *("headers", "body", "aggregate"),
 )
-# a row of values for each message would be another statement for each number of them
+# with a row of VALUES for each message, each number of messages would be another statement
 _ADD_ALL = outbox.insert().from_select(
     _ADDED, select(*(func.unnest(bindparam(n, type_=ARRAY(outbox.c[n].type))) for n in _ADDED))
 )
 
-Announce = Callable[[Connection, Message, str | None], None]
-"""How a service tells of a change in the change's own transaction: `add`, or `strict.Strict`."""
+PublishEvent = Callable[[Connection, Message, str | None], None]
+"""Publishes the event of a change in its transaction: `add`, or `SynchronousPublisher.publish`."""
 
 
 def add(connection: Connection, message: Message, aggregate: str | None = None) -> None:
     """Put a message into the outbox, in the caller's transaction.
 
     Args:
-        connection: in the transaction of the change that the message tells of.
-        message: what is to be delivered.
-        aggregate: what changed, such as `customer/42`: its messages keep their order, if they are
-            all urgent or none is. It has to be locked by then, as a row is that was just written.
+        connection: in the transaction of the change that the message announces.
+        message: what to publish.
+        aggregate: what changed, such as `customer/42`. Its messages keep their order if all are
+            urgent or none is. The caller must hold its lock, such as that of a row just written.
     """
     connection.execute(outbox.insert(), _row(message, aggregate))
 
@@ -128,10 +128,10 @@ def add_all(
     """Put messages into the outbox by one statement, in the caller's transaction.
 
     Args:
-        connection: in the transaction of the changes that the messages tell of.
-        messages: what is to be delivered; may be empty.
-        aggregates: what changed, one for each message and no two the same: which of two rows comes
-            first is not said. Without it, the messages have none.
+        connection: in the transaction of the changes that the messages announce.
+        messages: what to publish; may be empty.
+        aggregates: what changed, one for each message, all different: the order of the inserted
+            rows is undefined. If None, the messages have no aggregate.
     """
     of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
     rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]
@@ -163,38 +163,38 @@ class Waiting(NamedTuple):
 
 
 class Page(NamedTuple):
-    """How much to take at once: `rows` at most, and no more when `octets` of bodies are reached."""
+    """How much to take at once: at most `rows`, and none after `octets` of bodies are reached."""
 
     rows: int
     octets: int
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more has room."""
+        """Whether no room is left."""
         return self.rows <= 0 or self.octets <= 0
 
     def less(self, taken: Sequence[Waiting]) -> "Page":
-        """Return what is left when these are in it."""
+        """Return the room that is left after `taken`."""
         octets = sum(len(row.message.body) for row in taken)
         return Page(self.rows - len(taken), self.octets - octets)
 
 
-def untried(
+def new_messages(
     connection: Connection,
     page: Page,
     urgent: bool,
     ids: Collection[int] = (),
     aggregates: Collection[str] = (),
 ) -> list[Waiting]:
-    """Return the oldest messages that have not been tried and may be, in order: urgent or others.
+    """Return the oldest messages that were never tried and may be published, in order.
 
-    Left out are `ids`, `aggregates`, and aggregates of which one has failed: what comes after it
-    has to wait. It is one statement, and so one state of the table: in it stands each message that
-    was committed before a later one of its aggregate.
+    Either the urgent ones or the others. Left out are `ids`, `aggregates`, and each aggregate with
+    a failed message: the messages behind it wait. It is one statement and so one snapshot: whenever
+    it contains a message, it contains the earlier ones of the same aggregate.
     """
-    rows = _UNTRIED.where(outbox.c.urgent.is_(urgent))
+    rows = _NEW.where(outbox.c.urgent.is_(urgent))
     if urgent:
-        rows = rows.where(_left_before.is_(None))
+        rows = rows.where(_left_by_old_version.is_(None))
     if ids:
         rows = rows.where(outbox.c.id.not_in(select(func.unnest(_array(ids, BIGINT)))))
     if aggregates:
@@ -203,9 +203,9 @@ def untried(
     return _waiting(connection, rows, page)
 
 
-def tried(connection: Connection, page: Page, urgent: bool, after: int) -> list[Waiting]:
-    """Return the oldest messages that have failed, behind row `after`: one of an aggregate."""
-    rows = _TRIED.where(outbox.c.urgent.is_(urgent), outbox.c.id > after)
+def retryable(connection: Connection, page: Page, urgent: bool, after: int) -> list[Waiting]:
+    """Return the oldest failed messages behind row `after`; each aggregate has one at most."""
+    rows = _RETRYABLE.where(outbox.c.urgent.is_(urgent), outbox.c.id > after)
     return _waiting(connection, rows, page)
 
 
@@ -251,8 +251,8 @@ def _array(values: Collection[Any], kind: type[TypeEngine[Any]]) -> ColumnElemen
     return cast(list(values), ARRAY(kind))
 
 
-def waits(connection: Connection, aggregate: str) -> bool:
-    """Tell whether messages of an aggregate wait to be delivered."""
+def has_pending(connection: Connection, aggregate: str) -> bool:
+    """Return whether messages of an aggregate wait to be published."""
     waiting = select(outbox.c.id).where(outbox.c.sent_at.is_(None), outbox.c.aggregate == aggregate)
     return connection.execute(select(waiting.exists())).scalar_one()
 
@@ -267,7 +267,7 @@ def backlog(connection: Connection) -> tuple[int, float]:
 
 
 def expiry(settings: RetentionSettings) -> Expiry:
-    """Return which rows are sent and need no longer be kept; what is unsent always is."""
+    """Return which sent rows are deleted; unsent rows never are."""
     return Expiry(
         "outbox",
         "sent_at",

@@ -21,7 +21,7 @@ inbox = Table(
 )
 
 
-def note(connection: Connection, consumer: str, message_ids: Iterable[str]) -> set[str]:
+def mark_applied(connection: Connection, consumer: str, message_ids: Iterable[str]) -> set[str]:
     """Note messages in the transaction that applies them; return those that were not there yet.
 
     Where another transaction has just noted one of them, this waits for its end.

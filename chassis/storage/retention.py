@@ -24,7 +24,7 @@ from chassis.storage.database import Database, is_outage
 TABLE_BYTES = Gauge("table_bytes", "Size of a table with its indexes", ["table"])
 TABLE_ROWS = Gauge("table_rows", "Rows of a table, as PostgreSQL estimates them", ["table"])
 PURGED = Counter("rows_purged_total", "Rows deleted because they have served their time", ["table"])
-PIECE = 1000
+BATCH_ROWS = 1000
 """How many rows one statement deletes: few enough to hold nobody up."""
 FAILURES = Counter("retention_failures_total", "Tasks of retention that have failed", ["task"])
 _ROUND_SECONDS = 60.0
@@ -91,10 +91,10 @@ def _purge(connection: Connection, expiry: Expiry, rest: Callable[[float], bool]
     deleted = 0
     while True:
         began = time.monotonic()
-        count, last = _piece(connection, expiry, start, end)
+        count, last = _delete_batch(connection, expiry, start, end)
         deleted += count
         PURGED.labels(expiry.table).inc(count)
-        if count < PIECE or not rest(time.monotonic() - began):
+        if count < BATCH_ROWS or not rest(time.monotonic() - began):
             return deleted
         # behind what is deleted: its entries stay in the index until a vacuum
         start = last
@@ -121,12 +121,12 @@ def _surplus(expiry: Expiry) -> str:
     )
 
 
-def _piece(
+def _delete_batch(
     connection: Connection, expiry: Expiry, start: datetime | str, end: datetime
 ) -> tuple[int, datetime]:
     for setting in _SESSION:
         connection.execute(text(setting))
-    parameters = {"start": start, "end": end, "piece": PIECE}
+    parameters = {"start": start, "end": end, "rows": BATCH_ROWS}
     count, last = connection.execute(text(_statement(expiry)), parameters).one()
     connection.commit()
     return count, last
@@ -137,7 +137,7 @@ def _statement(expiry: Expiry) -> str:
     return (
         f"WITH gone AS (DELETE FROM {table} WHERE ctid = ANY(ARRAY("
         f"SELECT ctid FROM {table} WHERE {column} >= CAST(:start AS timestamptz) "
-        f"AND {column} < :end AND {expiry.condition} ORDER BY {column} LIMIT :piece "
+        f"AND {column} < :end AND {expiry.condition} ORDER BY {column} LIMIT :rows "
         f"FOR UPDATE OF {table} SKIP LOCKED)) RETURNING {column} AS at) "
         "SELECT count(*), max(at) FROM gone"
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pika.channel import Channel
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging.connection import Connection
+from chassis.messaging.connection import BrokerConnection
 from chassis.settings import BrokerSettings
 from gateway.status import probe
 from gateway.status.probe import ProbeError
@@ -68,7 +68,7 @@ class QueueProbe:
         self._reason = "not connected yet"
         self._reading: _Reading | None = None
         self._channels: dict[str, Channel] = {}
-        self._connection = Connection(settings, NAME, [], self)
+        self._connection = BrokerConnection(settings, NAME, [], self)
 
     def start(self) -> None:
         """Connect, in a thread."""

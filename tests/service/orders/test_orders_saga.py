@@ -440,7 +440,7 @@ def test_a_change_of_state_and_its_messages_are_committed_together(world: World)
     uid: UUID = create_with_items(world.database)["uid"]
     event = world.event("stock.reserved", uid)
     with world.database.unit_of_work() as connection:
-        inbox.note(connection, consumer.PROCESS, [event.id])
+        inbox.mark_applied(connection, consumer.PROCESS, [event.id])
         assert event.reaction is not None
         event.reaction.act(connection, event.data, event.id)
     assert (world.status(uid), world.bills(), len(world.told(uid))) == ("pending", [], 1)

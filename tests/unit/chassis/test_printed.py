@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from chassis import cli
 from chassis.logs import Formatter
 from chassis.messaging import dlq_commands
-from chassis.messaging.dlq_commands import DeadLetter, DeadLetterOffice
+from chassis.messaging.dlq_commands import DeadLetter, DeadLetterQueue
 from chassis.printable import escaped
 from gateway.auth import commands as token_commands
 from gateway.auth import tokens
@@ -68,8 +68,8 @@ def harmless(text: str) -> None:
 def test_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {"x-dead-letter-reason": EVIL, f"n{EVIL}": EVIL}
     properties = pika.BasicProperties(message_id=EVIL, headers=headers)
-    letter = DeadLetter(1, EVIL.encode(), properties)
-    monkeypatch.setattr(DeadLetterOffice, "letters", lambda _self: [letter])
+    message = DeadLetter(1, EVIL.encode(), properties)
+    monkeypatch.setattr(DeadLetterQueue, "messages", lambda _self: [message])
     dlq = cli.group("billing", dlq=dlq_commands.commands(lambda: Mock(queue="q")))
     listed = CliRunner().invoke(dlq, ["dlq", "list"]).output
     harmless(listed)

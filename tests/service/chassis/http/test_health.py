@@ -207,7 +207,7 @@ def test_with_the_database_frozen_it_is_not_ready(
     api = create_app(Settings(SERVER, port(), port(), port(), settings, NOWHERE)).test_client()
     relay = Relay(settings, Publisher(NOWHERE, "idle", []), threading.Event())
     # as one that works
-    relay._connected, relay._moved_at = True, time.monotonic()
+    relay._connected, relay._last_step_at = True, time.monotonic()
     assert api.get("/ready").status_code == 200
     relay.check()
     frozen = server.pids()

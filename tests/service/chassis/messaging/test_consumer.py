@@ -22,7 +22,7 @@ from chassis.errors import BrokerUnavailableError
 from chassis.messaging import topology as broker
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.dead_letters import DeadLetters
-from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
 from tests.at_work import at_work
@@ -180,7 +180,7 @@ def test_requeued_dead_letters_keep_their_id_and_are_processed(
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
     with billing_db.read() as connection:
         connection.execute(text("ALTER TABLE orders DROP CONSTRAINT never"))
-    assert DeadLetterOffice(billing_settings.broker).requeue({"the-id"}) == 1
+    assert DeadLetterQueue(billing_settings.broker).requeue({"the-id"}) == 1
     wait_for_rows(billing_db, 1)
     assert rows(billing_db)[0].message_id == "the-id"
     assert waiting(channel, DEAD) == 0
@@ -193,12 +193,12 @@ def test_dead_letters_can_be_listed_and_discarded_one_by_one(
         post(channel, b"poison", message_id)
     consume()
     wait_until(lambda: waiting(channel, DEAD) == 2, SECONDS, "dead letters")
-    office = DeadLetterOffice(billing_settings.broker)
-    assert {letter.id for letter in office.letters()} == {"first", "second"}
-    assert all("not JSON" in letter.reason for letter in office.letters())
-    assert office.discard({"first"}) == 1
+    dlq = DeadLetterQueue(billing_settings.broker)
+    assert {message.id for message in dlq.messages()} == {"first", "second"}
+    assert all("not JSON" in message.reason for message in dlq.messages())
+    assert dlq.discard({"first"}) == 1
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "one dead letter left")
-    assert [letter.id for letter in office.letters()] == ["second"]
+    assert [message.id for message in dlq.messages()] == ["second"]
 
 
 def test_a_message_that_was_delivered_often_beside_others_is_not_at_fault(
@@ -403,13 +403,13 @@ def test_a_dead_letter_leaves_out_headers_that_its_frame_has_no_room_for_and_say
     stop = consume()
     wait_for_rows(billing_db, 1)
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
-    [letter] = DeadLetterOffice(billing_settings.broker).letters()
-    found = letter.properties.headers or {}
+    [message] = DeadLetterQueue(billing_settings.broker).messages()
+    found = message.properties.headers or {}
     assert found["small"] == "kept" and found["X-Request-ID"] == "the-request"
     assert found["x-headers-left-out"] == "large (130,011 bytes)"
     stop.set()
     wait_until(lambda: consumers(channel) == 0, SECONDS, "no consumer")
-    assert DeadLetterOffice(billing_settings.broker).requeue({"poison"}) == 1
+    assert DeadLetterQueue(billing_settings.broker).requeue({"poison"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None and again.headers is not None
     assert again.headers["x-headers-left-out"] == "large (130,011 bytes)"
@@ -420,7 +420,7 @@ def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
 ) -> None:
     properties = pika.BasicProperties(message_id="m", headers={"large": LARGE})
     channel.basic_publish("", DEAD, b"{}", properties)
-    assert DeadLetterOffice(billing_settings.broker).requeue({"m"}) == 1
+    assert DeadLetterQueue(billing_settings.broker).requeue({"m"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None and again.headers is not None
     assert again.headers["x-headers-left-out"] == "large (130,011 bytes)"

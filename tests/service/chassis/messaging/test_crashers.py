@@ -159,19 +159,19 @@ def test_a_note_is_of_one_message_and_ends_with_it(tmp_path: Path) -> None:
     suspects, one, other = Suspects(tmp_path / "notes"), delivery(), delivery(b"y")
     assert not suspects.any()
     for _ in range(3):
-        suspects.take(one)
+        suspects.mark(one)
     assert (suspects.deaths(one), suspects.deaths(other)) == (3, 0)
-    suspects.put_down(one)
+    suspects.unmark(one)
     assert (suspects.deaths(one), suspects.any()) == (2, True)
     suspects.forget(one)
-    suspects.take(other)
-    suspects.put_down(other)
+    suspects.mark(other)
+    suspects.unmark(other)
     assert not suspects.any()
 
 
 def test_notes_of_long_ago_count_no_more(tmp_path: Path) -> None:
     suspects = Suspects(tmp_path)
-    suspects.take(delivery())
+    suspects.mark(delivery())
     [note] = tmp_path.iterdir()
     os.utime(note, (time.time() - 8 * 24 * 3600,) * 2)
     assert not suspects.any()

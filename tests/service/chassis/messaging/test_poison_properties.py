@@ -17,7 +17,7 @@ from billing.settings import Settings
 from chassis.messaging import dlq_commands
 from chassis.messaging.amqp_tables import RawValue
 from chassis.messaging.dead_letters import REASON
-from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database
 from tests.service.chassis.messaging import test_consumer
@@ -85,12 +85,12 @@ def test_a_dead_letter_keeps_types_and_properties_on_its_way_there_and_back(
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
     stop.set()
     wait_until(lambda: test_consumer.consumers(channel) == 0, SECONDS, "no consumer")
-    office = DeadLetterOffice(billing_settings.broker)
-    [letter] = office.letters()
-    assert office.requeue({"odd"}) == 1
+    dlq = DeadLetterQueue(billing_settings.broker)
+    [message] = dlq.messages()
+    assert dlq.requeue({"odd"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None
-    for properties in (letter.properties, again):
+    for properties in (message.properties, again):
         assert {name: getattr(properties, name) for name in described} == described
         headers = dict(properties.headers or {})
         headers.pop("x-delivery-count", None)
@@ -167,8 +167,8 @@ def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
 ) -> None:
     publish(channel, DEAD, b"{}", message_id=b"\xff\xfe", headers=HEADERS)
     publish(channel, DEAD, b"{}", message_id="plain", headers={b"\xff": {b"\xfe": [b"\xfd"]}})
-    office = DeadLetterOffice(billing_settings.broker)
-    odd = next(letter.id for letter in office.letters() if letter.id != "plain")
+    dlq = DeadLetterQueue(billing_settings.broker)
+    odd = next(message.id for message in dlq.messages() if message.id != "plain")
     assert odd == r"\udcff\udcfe"
     commands = dlq_commands.commands(lambda: billing_settings.broker)
     listed = CliRunner().invoke(commands, ["list"])
@@ -176,8 +176,8 @@ def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
     for message_id in (odd, "plain"):
         shown = CliRunner().invoke(commands, ["show", message_id])
         assert shown.exit_code == 0, shown.output
-    assert office.requeue({odd}) == 1
-    assert office.discard({"plain"}) == 1
+    assert dlq.requeue({odd}) == 1
+    assert dlq.discard({"plain"}) == 1
     _method, again, _body = channel.basic_get(QUEUE, auto_ack=True)
     assert again is not None and again.message_id == b"\xff\xfe"
 

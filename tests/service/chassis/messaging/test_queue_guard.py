@@ -72,7 +72,7 @@ class Noting:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every minute happens every second."""
-    monkeypatch.setattr("chassis.messaging.queue_guard.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("chassis.messaging.queue_guard.CHECK_SECONDS", 0.3)
     monkeypatch.setattr("chassis.messaging.topology.DECLARE_SECONDS", 1.0)
 
 

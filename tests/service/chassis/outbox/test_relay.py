@@ -507,9 +507,9 @@ def is_idle(database: Database) -> bool:
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
     add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
     with gateway_db.read() as connection:
-        assert len(outbox.untried(connection, Page(100, 250_000), False)) == 3
-        assert len(outbox.untried(connection, Page(2, 250_000), False)) == 2
-        assert len(outbox.untried(connection, Page(100, 1), False)) == 1
+        assert len(outbox.new_messages(connection, Page(100, 250_000), False)) == 3
+        assert len(outbox.new_messages(connection, Page(2, 250_000), False)) == 2
+        assert len(outbox.new_messages(connection, Page(100, 1), False)) == 1
 
 
 def test_an_urgent_message_passes_all_others_that_wait(
@@ -602,8 +602,8 @@ def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Databa
             connection.execute(text(f"SET enable_{setting} = off"))
         event.listen(Engine, "before_cursor_execute", note)
         try:
-            outbox.untried(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
-            outbox.tried(connection, Page(BATCH, 8_000_000), urgent, 7)
+            outbox.new_messages(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
+            outbox.retryable(connection, Page(BATCH, 8_000_000), urgent, 7)
         finally:
             event.remove(Engine, "before_cursor_execute", note)
         for statement, parameters in looks:

@@ -24,13 +24,13 @@ from chassis.outbox import table as outbox
 from chassis.settings import DatabaseSettings, RetentionSettings
 from chassis.storage import idempotency_keys, inbox, retention
 from chassis.storage.database import Database
-from chassis.storage.retention import PIECE, Expiry, Retention
+from chassis.storage.retention import BATCH_ROWS, Expiry, Retention
 from inventory.settings import Settings
 from tests.at_work import at_work
 from tools.stack.waiting import wait_until
 
 SECONDS = 60
-OLD = 10 * PIECE + 1
+OLD = 10 * BATCH_ROWS + 1
 BY_DEFAULT = RetentionSettings()
 OUTBOX = (
     "INSERT INTO outbox (message_id, exchange, routing_key, content_type, mandatory, headers, body,"
@@ -214,7 +214,7 @@ def test_an_index_leads_to_what_is_deleted(kind: str, database: Callable[[str], 
     case = CASES[kind]
     own = database(case.service)
     statement = f"EXPLAIN (FORMAT JSON) {retention._statement(case.expiry)}"
-    parameters = {"start": "-infinity", "end": "2020-01-01", "piece": PIECE}
+    parameters = {"start": "-infinity", "end": "2020-01-01", "rows": BATCH_ROWS}
     with own.unit_of_work() as connection:
         for setting in retention._SESSION:
             connection.execute(text(setting))

@@ -41,9 +41,9 @@ def test_two_consumers_of_one_database_each_apply_an_event_once(orders_db: Datab
 
 def test_a_message_is_new_to_each_consumer_until_it_notes_it(orders_db: Database) -> None:
     with orders_db.read() as connection:
-        assert inbox.note(connection, "one", ["a", "b"]) == {"a", "b"}
-        assert inbox.note(connection, "two", ["b", "c"]) == {"b", "c"}
-        assert inbox.note(connection, "one", ["a", "b", "c"]) == {"c"}
+        assert inbox.mark_applied(connection, "one", ["a", "b"]) == {"a", "b"}
+        assert inbox.mark_applied(connection, "two", ["b", "c"]) == {"b", "c"}
+        assert inbox.mark_applied(connection, "one", ["a", "b", "c"]) == {"c"}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_what_was_applied_before_consumers_had_names_is_applied_by_none_of_them(
     migrations.upgrade(service, empty)
     with database.read() as connection:
         for consumer in consumers:
-            assert inbox.note(connection, consumer, [*ids, "new"]) == {"new"}
+            assert inbox.mark_applied(connection, consumer, [*ids, "new"]) == {"new"}
         days = connection.execute(
             text("SELECT count(*) FROM inbox WHERE applied_at < now() - interval '12 h'")
         )
@@ -81,4 +81,4 @@ def test_a_process_of_the_version_before_still_marks_what_it_applies(
     old = "INSERT INTO inbox (message_id) VALUES ('a') ON CONFLICT DO NOTHING"
     with movies_db.read() as connection:
         connection.execute(text(old))
-        assert inbox.note(connection, "inventory-consumer", ["a"]) == set()
+        assert inbox.mark_applied(connection, "inventory-consumer", ["a"]) == set()

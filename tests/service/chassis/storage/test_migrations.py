@@ -293,6 +293,6 @@ def test_messages_that_waited_before_are_not_urgent_and_are_still_sent(
     )
     upgraded(service, before, [insert], empty, opened)
     with opened.read() as connection:
-        [waiting] = outbox_module.untried(connection, Page(10, 1000), False)
-        assert outbox_module.untried(connection, Page(10, 1000), True) == []
+        [waiting] = outbox_module.new_messages(connection, Page(10, 1000), False)
+        assert outbox_module.new_messages(connection, Page(10, 1000), True) == []
     assert (waiting.message.id, waiting.message.urgent) == ("m", False)

@@ -25,7 +25,7 @@ from chassis.messaging.delivery import Delivery
 from chassis.messaging.publisher import Publisher
 from chassis.messaging.subscription import IN_FLIGHT
 from chassis.messaging.topology import Queue
-from chassis.outbox.maintenance import OUTBOX_BACKLOG, OUTBOX_LAG
+from chassis.outbox.outbox_metrics import OUTBOX_BACKLOG, OUTBOX_LAG
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
 from chassis.storage.database import Database
 from gateway.app import create_app

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from chassis.errors import SettingsError
-from chassis.messaging.dlq_commands import DeadLetterOffice
+from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.storage.database import Database
 from orders.mail import (
     settings as mail_settings,
@@ -131,17 +131,17 @@ def test_what_is_refused_for_good_is_dead_lettered_with_the_reason_and_can_be_se
     smtp_settings: Settings,
     orders_db: Database,
 ) -> None:
-    office = DeadLetterOffice(smtp_settings.broker.for_queue(QUEUE))
+    dlq = DeadLetterQueue(smtp_settings.broker.for_queue(QUEUE))
     postman.answers["gone@kawa.fr"] = ["550 No such user here"]
     postman.on_data["full@kawa.fr"] = "552 Mailbox full"
     for address in ("gone@kawa.fr", "full@kawa.fr", "ben@kawa.fr"):
         publish(channel, "order.created", order_data(email=address, order_id=address))
     wait_for_states(orders_db, refused=2, sent=1)
-    eventually(lambda: len(office.letters()) == 2, "two dead letters")
-    reasons = sorted(one.reason for one in office.letters())
+    eventually(lambda: len(dlq.messages()) == 2, "two dead letters")
+    reasons = sorted(one.reason for one in dlq.messages())
     assert reasons[0] == "the mail server refuses the mail: 552 Mailbox full"
     assert reasons[1] == "the mail server refuses the recipient: 550 No such user here"
-    assert office.requeue({one.id for one in office.letters()}) == 2
+    assert dlq.requeue({one.id for one in dlq.messages()}) == 2
     wait_for_states(orders_db, sent=3)
     assert Counter(postman.recipients()) == Counter(["gone@kawa.fr", "full@kawa.fr", "ben@kawa.fr"])
 

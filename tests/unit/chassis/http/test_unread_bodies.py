@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import create_environ
 
 from chassis.http import unread_bodies
-from chassis.http.unread_bodies import PLACES, READERS, UnreadBodies, has_body
+from chassis.http.unread_bodies import READERS, READING_THREADS, UnreadBodies, has_body
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -58,7 +58,7 @@ def leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
 
 def test_senders_that_fall_silent_keep_no_place(leaving: ExitStack) -> None:
     app = UnreadBodies(refuse)
-    for _ in range(PLACES + 1):
+    for _ in range(READING_THREADS + 1):
         silent = Sender(is_silent=True)
         leaving.callback(silent.leave)
         assert send(app, silent) == [b"no"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from chassis.messaging.connection import Connection
+from chassis.messaging.connection import BrokerConnection
 from chassis.settings import BrokerSettings
 from gateway.status.probe import ProbeError
 from gateway.status.queues import QueueProbe
@@ -46,14 +46,14 @@ def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
 ) -> None:
     opened = Opened()
 
-    def made_too_late(own: Connection) -> Opened:
+    def made_too_late(own: BrokerConnection) -> Opened:
         closer = threading.Thread(target=own.close, args=(0,))
         closer.start()
         closer.join()
         return opened
 
-    monkeypatch.setattr(Connection, "_new", made_too_late)
-    connection = Connection(settings(1), "test", [], NOBODY)
+    monkeypatch.setattr(BrokerConnection, "_new", made_too_late)
+    connection = BrokerConnection(settings(1), "test", [], NOBODY)
     connection.start()
     assert opened.closed.wait(SECONDS)
 
@@ -61,10 +61,10 @@ def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
 def test_queues_are_not_asked_for_on_a_connection_that_is_closing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def called(_own: Connection, action: Any) -> None:
+    def called(_own: BrokerConnection, action: Any) -> None:
         action()
 
-    monkeypatch.setattr(Connection, "call", called)
+    monkeypatch.setattr(BrokerConnection, "call", called)
     watch = QueueProbe(settings(1), ["billing_queue"])
     closing: Any = SimpleNamespace(is_open=False)
     watch.opened(closing)

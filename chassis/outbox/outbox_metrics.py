@@ -1,4 +1,4 @@
-"""What a relay does besides relaying: measure the outbox."""
+"""Gauges of the outbox, which its relay sets."""
 
 import time
 
@@ -6,24 +6,24 @@ from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from chassis.outbox import table as outbox
-from chassis.outbox.poll_pause import SlowLooks
+from chassis.outbox.scan_pause import ScanPause
 
 OUTBOX_BACKLOG = Gauge("outbox_backlog", "Messages that the broker has not confirmed yet")
 OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest message not confirmed yet")
 _MEASURE_SECONDS = 2.0
-_MEASURE_SHARE = 0.05  # of the time: it is a look at the whole backlog
+_MEASURE_SHARE = 0.05  # of the time: it scans the whole backlog
 _LONGEST_REST = 10.0
 
 
-class Housekeeping:
-    """Measures when that is due, on the connection it is lent."""
+class OutboxMetrics:
+    """Measures when that is due, on a connection of the relay's."""
 
     def __init__(self) -> None:
         self._measure_at = 0.0
-        self._slow_looks = SlowLooks(_MEASURE_SHARE, _LONGEST_REST)
+        self._scan_pause = ScanPause(_MEASURE_SHARE, _LONGEST_REST)
 
-    def keep(self, connection: Connection) -> None:
-        """Do what is due."""
+    def measure_if_due(self, connection: Connection) -> None:
+        """Measure if it is time."""
         if time.monotonic() >= self._measure_at:
             self.measure(connection)
 
@@ -34,4 +34,4 @@ class Housekeeping:
         OUTBOX_BACKLOG.set(waiting)
         OUTBOX_LAG.set(age)
         now = time.monotonic()
-        self._measure_at = now + max(_MEASURE_SECONDS, self._slow_looks.rest(now - began))
+        self._measure_at = now + max(_MEASURE_SECONDS, self._scan_pause.rest(now - began))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from chassis.outbox.poll_pause import SlowLooks
+from chassis.outbox.scan_pause import ScanPause
 
 
 def test_a_slow_look_asks_for_no_rest_unless_the_one_before_was_slow_too() -> None:
-    looks = SlowLooks(share=0.2, longest=3)
+    looks = ScanPause(share=0.2, longest=3)
     # such a look has waited for a lock
     assert looks.rest(30) == 0
     assert looks.rest(0.01) == 0

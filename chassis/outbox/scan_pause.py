@@ -1,19 +1,19 @@
-"""How long to rest after a look at a table, so that slow looks take only a share of the time."""
+"""How long to rest after a scan of a table, so that slow scans take only a share of the time."""
 
 _SLOW_SECONDS = 0.1
 
 
-class SlowLooks:
-    """Tells how long to rest; never long.
+class ScanPause:
+    """Returns the rest after each scan.
 
-    One slow look may have waited for somebody's lock, and asks for no rest: the next one tells.
+    A single slow scan may have waited for a lock, so only a second one in a row asks for a rest.
     """
 
     def __init__(self, share: float, longest: float) -> None:
-        """Prepare for looks.
+        """Begin without a slow scan.
 
         Args:
-            share: of the time that slow looks may take.
+            share: of the time that slow scans may take.
             longest: how many seconds to rest at most.
         """
         self._share = share
@@ -21,7 +21,7 @@ class SlowLooks:
         self._was_slow = False
 
     def rest(self, took: float) -> float:
-        """Return how many seconds to rest after a look that took so many."""
+        """Return how many seconds to rest after a scan that took `took` seconds."""
         is_slow = took > _SLOW_SECONDS
         twice, self._was_slow = is_slow and self._was_slow, is_slow
         return min(took / self._share, self._longest) if twice else 0.0
