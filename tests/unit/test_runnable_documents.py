@@ -1,6 +1,6 @@
 """How the tests read documents that can be run."""
 
-from tests.documents import Step, match, steps
+from tests.support.documents import Step, match, steps
 
 TEXT = """\
 Words.

@@ -1,5 +1,6 @@
 """docs/configuration.md: a table for each section of .env.example, between two marks."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -12,6 +13,7 @@ FILE = CHECKOUT / "docs" / "configuration.md"
 BEGIN, END = "<!-- variables -->", "<!-- end of variables -->"
 HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --- | --- | --- |"
 VAGRANTFILE = CHECKOUT / "Vagrantfile"
+TOPOLOGY = CHECKOUT / "topology.yml"
 UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 OF_STACK: dict[str, Schema] = {"PORT_OFFSET": {"type": "integer"}}
@@ -96,7 +98,14 @@ def _readers(name: str, reading: Reading) -> Iterator[str]:
         yield "every service"
     else:
         yield from reading.services
-    if name.endswith("_VM_IP") or f'"{name}"' in VAGRANTFILE.read_text(encoding="utf-8"):
+    if name in _of_vagrant():
         yield "`vagrant up`"
     if name in OTHERS:
         yield OTHERS[name]
+
+
+def _of_vagrant() -> set[str]:
+    """Which variables the Vagrantfile and the rows of machines name."""
+    machines = TOPOLOGY.read_text(encoding="utf-8").partition("\nmachines:")[2]
+    text = VAGRANTFILE.read_text(encoding="utf-8") + machines.partition("\nroles:")[0]
+    return set(re.findall(r"\b[A-Z][A-Z_]+\b", text))

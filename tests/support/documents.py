@@ -4,7 +4,7 @@ A step is some lines of a block, up to the lines `# …` that show its answer, o
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ LEFT_OUT = ".*"
 TOKEN = re.compile(
     "|".join(f"(?P<{name}>{look})" for name, look in {"identity": IDENTITY, **VARYING}.items())
 )
+_ID = re.compile(r'"id":\d+')
 Identities = dict[str, str]
 
 
@@ -107,9 +108,25 @@ def _part(token: re.Match[str], known: Identities, new: Identities) -> str:
     return f"(?P<{new[text]}>{IDENTITY})"
 
 
-def read(path: Path, ports: dict[str, str]) -> list[Step]:
-    """The steps of a document for a stack on other ports than those of .env.example."""
+def read(path: Path, ports: Mapping[str, str], sections: Collection[str] = ()) -> list[Step]:
+    """The steps of a document for a stack on other ports than those of .env.example.
+
+    With `sections`, those of these titles alone. Other stacks have other ids then.
+    """
     text = path.read_text()
+    if sections:
+        text = _ID.sub('"id":…', _only(text, sections))
     for port, own in ports.items():
         text = re.sub(rf'(localhost:|"port": ){port}\b', rf"\g<1>{own}", text)
     return list(steps(text))
+
+
+def _only(text: str, sections: Collection[str]) -> str:
+    """The text with empty lines in place of other sections of second level."""
+    kept: list[str] = []
+    in_section = False
+    for line in text.splitlines():
+        if line.startswith("## "):
+            in_section = line.removeprefix("## ") in sections
+        kept.append(line if in_section else "")
+    return "\n".join(kept)

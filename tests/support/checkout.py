@@ -2,10 +2,13 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.stack import port_allocation, variables
 from tools.stack.layout import CHECKOUT, INSTALLED
+from tools.stack.servers.data_directories import private_home
 
 # what ./stack up would install again: directories of .stack, and the lock files they are made from
 SHARED = {
@@ -59,3 +62,17 @@ class Checkout:
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+
+@contextmanager
+def started() -> Iterator[Checkout]:
+    """A new copy whose stack has just been started for the first time; removed with its data."""
+    with private_home() as home:
+        checkout = Checkout(home)
+        try:
+            said = checkout.stack("up", seconds=300)
+            # it would be installed into what others use, too
+            assert "Try:" in said and "Installing" not in said
+            yield checkout
+        finally:
+            checkout.stack("down", "--purge", seconds=120)
