@@ -12,7 +12,6 @@ from tools.stack.layout import CHECKOUT, SERVICES
 FILE = CHECKOUT / "docs" / "configuration.md"
 BEGIN, END = "<!-- variables -->", "<!-- end of variables -->"
 HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --- | --- | --- |"
-VAGRANTFILE = CHECKOUT / "Vagrantfile"
 TOPOLOGY = CHECKOUT / "topology.yml"
 UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -24,10 +23,12 @@ KINDS = {
     "password": "a secret",
     "string": "text",
 }
+OF_VAGRANT = "`vagrant up`"
 # what no service asks for
 OTHERS = {
     "RABBITMQ_MANAGEMENT_PORT": "`./stack` and provisioning",
     "PORT_OFFSET": "`./stack`",
+    "VAGRANT_BOX": OF_VAGRANT,
 }
 
 
@@ -99,13 +100,12 @@ def _readers(name: str, reading: Reading) -> Iterator[str]:
     else:
         yield from reading.services
     if name in _of_vagrant():
-        yield "`vagrant up`"
+        yield OF_VAGRANT
     if name in OTHERS:
         yield OTHERS[name]
 
 
 def _of_vagrant() -> set[str]:
-    """Which variables the Vagrantfile and the rows of machines name."""
+    """Which variables the rows of machines name."""
     machines = TOPOLOGY.read_text(encoding="utf-8").partition("\nmachines:")[2]
-    text = VAGRANTFILE.read_text(encoding="utf-8") + machines.partition("\nroles:")[0]
-    return set(re.findall(r"\b[A-Z][A-Z_]+\b", text))
+    return set(re.findall(r"\b[A-Z][A-Z_]+\b", machines.partition("\nroles:")[0]))
