@@ -1,1 +1,1 @@
-"""billing: records the bills that arrive in billing_queue, and shows them."""
+"""billing: records the bills that arrive in billing_queue, and lists them."""

@@ -23,7 +23,7 @@ def consume() -> None:
 
 
 def relay() -> None:
-    """Deliver what is in the outbox (PM2 process billing-relay)."""
+    """Publish the messages of the outbox (PM2 process billing-relay)."""
     from billing import relay
 
     logs.configure(relay.PROCESS)
@@ -31,7 +31,7 @@ def relay() -> None:
 
 
 def migrate() -> None:
-    """Bring billing_db to the newest revision."""
+    """Upgrade billing_db to the newest revision."""
     from chassis.storage import migrations
 
     logs.configure("billing-migrate")

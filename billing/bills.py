@@ -14,8 +14,8 @@ from chassis.errors import FieldError, InvalidError, NotFoundError
 from chassis.storage.page_size import bounded
 from chassis.storage.retention import Expiry
 
-# held shared to record and alone to void: a bill and its cancellation that come at the same time
-# would not see each other, and the bill would stay valid
+# shared to record, exclusive to void: without it, a bill and its cancellation that arrive at the
+# same time would not see each other, and the bill would stay valid
 _LOCK = 5102026117
 _SHOWN = (
     Bill.message_id.label("id"),
@@ -30,11 +30,11 @@ _LISTED = bounded(_SHOWN, Bill.id.desc())
 
 
 def record(connection: Connection, bills: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
-    """Insert bills, each message id once; return those that were new.
+    """Insert bills, each message id once; return the new ones.
 
-    One that was voided before it came is recorded as void since then.
+    A bill that was voided before it arrived is recorded as void since then.
     """
-    # by a statement of its own: what comes after it sees all that was committed before
+    # a statement of its own, so that the next one sees everything committed before the lock
     connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
     notes = _notes(connection, [bill["message_id"] for bill in bills])
     rows = [{**bill, "voided_at": notes.get(bill["message_id"])} for bill in bills]
@@ -54,9 +54,9 @@ class VoidBill:
     """A bill that is void.
 
     Attributes:
-        shown: what the API shows of it; all but `id` and `voided_at` is None if it has not come.
-        is_recorded: whether the bill has come.
-        is_new: whether it became void just now.
+        shown: its members in the API; all but `id` and `voided_at` are None before it arrives.
+        is_recorded: whether the bill has arrived.
+        is_new: whether this call has voided it.
     """
 
     shown: Mapping[str, Any]
@@ -65,16 +65,16 @@ class VoidBill:
 
 
 def recorded(connection: Connection, message_ids: Sequence[str]) -> Sequence[RowMapping]:
-    """Return the bills of these messages, as far as there are, the first one first."""
+    """Return the bills of these messages that are recorded, oldest first."""
     ids = func.unnest(message_ids, type_=VoidedBill.message_id.type)
     query = select(*_SHOWN).where(Bill.message_id.in_(select(ids))).order_by(Bill.id)
     return connection.execute(query).mappings().all()
 
 
 def void(connection: Connection, message_id: str) -> VoidBill:
-    """Void the bill of a message, or note it if that bill has not come yet.
+    """Void the bill of a message, or note that it is void if it has not arrived yet.
 
-    One that is void stays as it is.
+    A bill that is void already stays unchanged.
     """
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     valid = update(Bill).where(Bill.message_id == message_id, Bill.voided_at.is_(None))
@@ -96,7 +96,7 @@ def _note(connection: Connection, message_id: str) -> VoidBill:
 
 
 def expiry(settings: Retention) -> Expiry:
-    """Return the condition for cancellations that no bill can match any more."""
+    """Return the condition for expired cancellations."""
     return Expiry("voided_bills", "voided_at", timedelta(days=settings.cancellations_kept_days))
 
 
@@ -108,7 +108,7 @@ def find(
     after: str | None,
     limit: int,
 ) -> Sequence[RowMapping]:
-    """Return up to `limit` bills, newest first, those before the bill `after`.
+    """Return up to `limit` bills older than the bill `after`, newest first.
 
     Those that no longer fit into a page have no texts (see `bounded`).
 
@@ -136,7 +136,7 @@ def get(connection: Connection, message_id: str) -> RowMapping:
     """Return one bill.
 
     Raises:
-        NotFoundError: none is recorded under this id, or not yet.
+        NotFoundError: no bill with this id is recorded, or not yet.
     """
     row = connection.execute(select(*_SHOWN).where(Bill.message_id == message_id)).mappings()
     bill = row.first()

@@ -1,7 +1,7 @@
-"""billing-consumer: bills into billing_db, and which of them are void.
+"""billing-consumer: records bills, and voids those of cancelled orders.
 
-Bills of orders have a queue, a thread and a connection of their own: however many bills of clients
-wait, an order's does not wait behind them.
+Bills of orders have a queue, a thread and a connection of their own, so that none waits behind the
+bills of clients.
 """
 
 import threading
@@ -27,9 +27,9 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Consume the bills of clients, those of orders, and billing_inbox, until `stop` is set.
 
     Raises:
-        Exception: what ended one of the three before.
+        Exception: the error that ended one of the three early.
     """
-    # one connection each: they work at the same time
+    # one connection for each: they work at the same time
     databases = [Database(settings.database, connections=1) for _ in range(4)]
     of_clients, of_orders, voiding, ready = databases
     clients = _bills(settings.broker, BillHandler(of_clients), stop)
@@ -65,6 +65,6 @@ def _consumer(
     broker: BrokerSettings, topology: Topology, handler: Handler[ItemT], stop: threading.Event
 ) -> Consumer[ItemT]:
     consumer = Consumer(broker, f"{PROCESS} {broker.queue}", topology, handler, stop)
-    # there are several, and /ready tells them apart
+    # /ready distinguishes the consumers by their queues
     consumer.name = broker.queue
     return consumer

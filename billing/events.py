@@ -1,4 +1,4 @@
-"""What billing hears and tells: an order is cancelled; a bill was recorded or voided."""
+"""The events that billing consumes (order cancelled) and publishes (bill recorded, bill voided)."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_
 EXCHANGE = Exchange("billing_events", "topic")
 SOURCE = "billing-consumer"
 ORDER_BILLS = "order_bills"
-"""The queue of the bills that orders ask for; those that clients post wait in another one."""
+"""The queue of the bills that orders requests; bills that clients post have another one."""
 INBOX, ORDER_CANCELLED = "billing_inbox", "order.cancelled"
 _ORDERS = Exchange("order_events", "topic")
 INBOX_TOPOLOGY: Topology = (
@@ -27,26 +27,26 @@ RELAY_TOPOLOGY: Topology = (
     Queue(_ORDERS_INBOX),
     Binding(_ORDERS_INBOX, EXCHANGE.name, "bill.voided"),
 )
-"""What must be there before an event is published: no order may miss that its bill is recorded."""
+"""Declared before an event is published, so that no order misses that its bill is recorded."""
 
 
 def bill_recorded(bill: RowMapping) -> Message:
-    """Make the event of a new bill, with all that the API shows of it."""
+    """Build the event of a new bill, with all members that the API shows."""
     return event(EXCHANGE.name, "bill.recorded", SOURCE, dict(bill))
 
 
-def told_to_orders(recorded: Message) -> Message:
-    """Make the copy of `bill.recorded` that goes to orders, of the bill of an order.
+def copy_for_orders(recorded: Message) -> Message:
+    """Build the copy of `bill.recorded` that goes to orders, for the bill of an order.
 
-    Orders does not listen to the exchange: its messages would wait behind those about the bills of
-    clients. Nor do they wait behind those in the outbox.
+    Orders does not consume from the exchange: its messages would wait behind those about clients'
+    bills. The copy is urgent, so that it does not wait behind these in the outbox either.
     """
     return replace(recorded, exchange="", routing_key=_ORDERS_INBOX, mandatory=True, urgent=True)
 
 
 def bill_voided(void: VoidBill) -> Message:
-    """Make the event of a void bill, with all that the API shows of it.
+    """Build the event of a void bill, with all members that the API shows.
 
-    Of a bill that has not come, there is nothing to show but its id.
+    A bill that has not arrived has only its id.
     """
     return event(EXCHANGE.name, "bill.voided", SOURCE, void.shown, mandatory=True, urgent=True)

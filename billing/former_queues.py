@@ -1,4 +1,4 @@
-"""The names that the bills' queue has had: bills that came under a former name wait there."""
+"""The former names of the bills' queue, in which bills may still wait."""
 
 import logging
 import threading
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def note(connection: Connection, queue: str) -> list[str]:
-    """Note that `queue` is consumed from now on; return the names that it has had before."""
+    """Note that `queue` is consumed from now on; return its former names."""
     connection.execute(insert(BillQueue).values(name=queue).on_conflict_do_nothing())
     names = select(BillQueue.name).where(BillQueue.name != queue).order_by(BillQueue.name)
     return list(connection.scalars(names))
@@ -25,7 +25,7 @@ def note(connection: Connection, queue: str) -> list[str]:
 def watch(
     database: Database, queue: str, found: Callable[[Sequence[str]], None], stop: threading.Event
 ) -> None:
-    """Hand the former names of `queue` to `found` as soon as the database is available.
+    """Pass the former names of `queue` to `found` as soon as the database is available.
 
     Returns when `stop` is set.
     """

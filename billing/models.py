@@ -12,7 +12,7 @@ class Base(DeclarativeBase):
 
 
 class Bill(Base):
-    """A bill; its table is called `orders`, as everybody who uses billing_db knows it."""
+    """A bill; its table is called `orders`, a name that users of billing_db rely on."""
 
     __tablename__ = "orders"
 
@@ -27,7 +27,7 @@ class Bill(Base):
 
 
 class VoidedBill(Base):
-    """A note that the bill of a message is void, made before that bill came."""
+    """A note that the bill of a message is void, made before the bill arrived."""
 
     __tablename__ = "voided_bills"
 
@@ -36,7 +36,7 @@ class VoidedBill(Base):
 
 
 class BillQueue(Base):
-    """A queue that `RABBITMQ_QUEUE` names, or has named."""
+    """A queue that `RABBITMQ_QUEUE` names, or has named before."""
 
     __tablename__ = "bill_queues"
 

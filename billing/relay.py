@@ -1,4 +1,4 @@
-"""billing-relay: the events that wait in billing's outbox go to the broker."""
+"""billing-relay: publishes the events of billing's outbox."""
 
 import threading
 
@@ -12,6 +12,6 @@ PROCESS = "billing-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set; delete what inbox and notes need no longer hold."""
+    """Relay until `stop` is set, and delete expired rows."""
     expiries = [inbox.expiry(settings.retention), bills.expiry(settings.retention)]
     relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

@@ -1,4 +1,4 @@
-"""`/api/billing`, as far as it reads; the gateway takes what is posted."""
+"""The reads of `/api/billing`; the gateway accepts the POSTs."""
 
 from flask import Blueprint, Response, jsonify
 

@@ -1,4 +1,4 @@
-"""What billing accepts: messages of billing_queue and billing_inbox, and queries."""
+"""The messages of billing_queue and billing_inbox, and the queries, that billing accepts."""
 
 from typing import Annotated
 from uuid import UUID
@@ -24,7 +24,7 @@ class BillMessage(Schema):
 
 
 class CancelledOrder(EventData):
-    """What billing reads of order.cancelled: `uid` is the message id of the order's bill."""
+    """The member of order.cancelled that billing reads: `uid`, the id of the order's bill."""
 
     uid: UUID
 

@@ -1,4 +1,4 @@
-"""Which variables billing reads."""
+"""The variables that billing reads."""
 
 from dataclasses import dataclass, field
 
@@ -16,11 +16,11 @@ from chassis.settings import (
 
 
 class Retention(RetentionSettings):
-    """How long billing keeps what is no data of its business.
+    """How long billing keeps cancellations.
 
     Attributes:
-        cancellations_kept_days: cancellations of orders that are not there yet. What they are of
-            may lie among the dead letters for long before it is sent back.
+        cancellations_kept_days: for cancellations that arrived before their bills. Such a bill may
+            be a dead letter for long before it is requeued.
     """
 
     cancellations_kept_days: Days = 365

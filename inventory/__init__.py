@@ -1,1 +1,1 @@
-"""inventory: movies and products over HTTP, stock for orders, and events that tell of changes."""
+"""inventory: movies and products over HTTP, stock for orders, and events of all changes."""

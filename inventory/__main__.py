@@ -22,7 +22,7 @@ def consume() -> None:
 
 
 def relay() -> None:
-    """Deliver what is in the outbox (PM2 process inventory-relay)."""
+    """Publish the messages of the outbox (PM2 process inventory-relay)."""
     from inventory import relay
 
     logs.configure(relay.PROCESS)
@@ -30,7 +30,7 @@ def relay() -> None:
 
 
 def migrate() -> None:
-    """Bring movies_db to the newest revision."""
+    """Upgrade movies_db to the newest revision."""
     from chassis.storage import migrations
 
     logs.configure("inventory-migrate")

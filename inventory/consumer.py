@@ -1,4 +1,4 @@
-"""inventory-consumer: orders reserve stock, give it back if cancelled, keep it if completed."""
+"""inventory-consumer: reserves stock for new orders, releases it or marks it sold when they end."""
 
 import threading
 from collections import Counter
@@ -25,14 +25,14 @@ CREATED, CANCELLED, COMPLETED = "order.created", "order.cancelled", "order.compl
 
 
 class OrderLine(EventData):
-    """How many of a product an order is for."""
+    """A product of an order, and its quantity."""
 
     product_id: BigInt
     quantity: Count
 
 
 class Order(EventData):
-    """What inventory reads of an order; a bare one has no lines, and no use for stock."""
+    """The members of an order that inventory reads; a bare order has no lines and no stock."""
 
     uid: UUID
     order_id: Annotated[str, StringConstraints(min_length=1, max_length=50), NO_NUL]
@@ -45,7 +45,7 @@ class Order(EventData):
 
     @property
     def asked(self) -> Mapping[int, int]:
-        """How many of each product, by its id."""
+        """The quantity of each product, by its id."""
         asked: Counter[int] = Counter()
         for line in self.lines:
             asked[line.product_id] += line.quantity
@@ -74,7 +74,7 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 
 
 def create_handler(database: Database) -> EventHandler:
-    """Return what applies the events of orders to `movies_db`."""
+    """Return the handler that applies the events of orders to `movies_db`."""
     reactions = {
         CREATED: Reaction(Order, _reserve),
         CANCELLED: Reaction(Order, _release),
@@ -84,7 +84,7 @@ def create_handler(database: Database) -> EventHandler:
 
 
 def topology(queue: str) -> Topology:
-    """Return what must be there, so that the events of orders come into `queue`."""
+    """Return the topology that brings the events of orders into `queue`."""
     return [
         ORDERS,
         Queue(queue),

@@ -1,4 +1,4 @@
-"""inventory's events: changes of movies and products, stock for orders."""
+"""inventory's events: changes of movies and products, and of stock for orders."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ RELAY_TOPOLOGY: Topology = (
     Queue(_ORDERS_INBOX),
     Binding(_ORDERS_INBOX, EXCHANGE.name, f"{_STOCK}*"),
 )
-"""What must be there before an event is published: no order may miss what became of its stock."""
+"""Declared before an event is published, so that no order misses what happened to its stock."""
 API, CONSUMER = "inventory-api", "inventory-consumer"
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ def announce(
 
     Args:
         connection: in that transaction, which holds the aggregate's lock.
-        type: what happened, such as `product.updated`.
-        data: what there is to say about it.
-        aggregate: what it happened to, such as `product/1`.
-        source: the process that says so.
-        logged: what the log shall say besides.
+        type: the type of the event, such as `product.updated`.
+        data: the data of the event.
+        aggregate: what changed, such as `product/1`.
+        source: the process that announces it.
+        logged: further members of the log line.
     """
     of_order = type.startswith(_STOCK)
     message = event(EXCHANGE.name, type, source, dict(data), mandatory=of_order, urgent=of_order)
@@ -50,12 +50,12 @@ def announce(
 def announce_all(
     connection: Connection, type: str, changed: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Put the events that tell of many changes into the outbox by one statement.
+    """Put the events of many changes into the outbox with one statement.
 
     Args:
         connection: in the transaction of the changes, which holds the aggregates' locks.
-        type: what happened to each, such as `product.updated`.
-        changed: what there is to say about each aggregate, by its name.
+        type: the type of all events, such as `product.updated`.
+        changed: the data of each event, by the name of its aggregate.
     """
     messages = [event(EXCHANGE.name, type, API, dict(data)) for data in changed.values()]
     outbox.add_all(connection, messages, list(changed))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TypedDict
 from uuid import UUID
 
 from sqlalchemy import (
@@ -38,7 +38,7 @@ class Movie(Base):
 
 
 class Product(Base):
-    """What is sold; `movie_id` says of which movie it is an edition."""
+    """A product; `movie_id` is the movie that it is an edition of."""
 
     __tablename__ = "products"
 
@@ -52,13 +52,23 @@ class Product(Base):
     )
 
 
+class Shortage(TypedDict):
+    """A product of which fewer are in stock than an order asks for; no name if it doesn't exist."""
+
+    product_id: int
+    name: str | None
+    asked: int
+    available: int
+
+
 class Reservation(Base):
-    """What became of an order's wish for stock.
+    """The state of an order's stock.
 
     Attributes:
-        state: `reserved`, `rejected`, `released`, or `cancelled` (before it was reserved).
-        short: what was short of a rejected one; None if it is older than this column.
-        cancelled: whether its cancellation has come.
+        state: `reserved`, `rejected`, `released`, `completed`, or `cancelled` (before it was
+            reserved).
+        short: the shortages of a rejected one; None if the row is older than this column.
+        cancelled: whether the order's cancellation has arrived.
     """
 
     __tablename__ = "reservations"
@@ -66,14 +76,14 @@ class Reservation(Base):
     uid: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     order_id: Mapped[str] = mapped_column(String(50))
     state: Mapped[str] = mapped_column(Text)
-    short: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    short: Mapped[list[Shortage] | None] = mapped_column(JSONB(none_as_null=True))
     cancelled: Mapped[bool] = mapped_column(Boolean, server_default=false())
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class ReservationLine(Base):
-    """How much of a product a reservation took; the product may be deleted by now."""
+    """The quantity of a product that a reservation took; the product may be deleted since."""
 
     __tablename__ = "reservation_lines"
 

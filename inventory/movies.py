@@ -1,4 +1,4 @@
-"""Movies: what can be done with them, each change with its event.
+"""Movies: queries and changes; each change announces its event.
 
 Knows neither HTTP nor its schemas.
 """
@@ -18,10 +18,10 @@ from inventory.events import announce
 from inventory.models import Movie, Product
 
 _COLUMNS = (Movie.id, Movie.title, Movie.description)
-PIECE = 5000
+BATCH_SIZE = 5000
 """How many movies `clear` deletes in one transaction."""
 _CLEAR_SECONDS = 6.0  # the gateway waits 10 s for an answer
-# made once: making them takes as long as asking for them
+# built once: building a statement takes as long as executing it
 _LISTED = bounded(_COLUMNS, Movie.id)
 _BY_ID = select(*_COLUMNS).where(Movie.id == bindparam("movie_id"))
 
@@ -29,15 +29,15 @@ _BY_ID = select(*_COLUMNS).where(Movie.id == bindparam("movie_id"))
 def find(
     connection: Connection, *, title: str | None, after: int | None, limit: int
 ) -> Sequence[RowMapping]:
-    """Return up to `limit` movies in the order of their ids, those after the id `after`.
+    """Return up to `limit` movies after the id `after`, in the order of their ids.
 
     Those that no longer fit into a page have no texts (see `bounded`).
 
     Args:
         connection: a connection to `movies_db`.
         title: a part of the title, in any case; `%` and `_` mean themselves.
-        after: the last id of the page before.
-        limit: at most so many.
+        after: the last id of the previous page.
+        limit: the most movies to return.
     """
     query = select(*_LISTED).order_by(Movie.id).limit(limit)
     if after is not None:
@@ -68,7 +68,7 @@ def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
 def change(
     connection: Connection, movie_id: int, values: Mapping[str, Any], check: Check | None = None
 ) -> RowMapping:
-    """Change what `values` name of a movie that passes `check`, and return it.
+    """Change the columns in `values` of a movie that passes `check`, and return it.
 
     Raises:
         NotFoundError: there is none with this id.
@@ -83,42 +83,41 @@ def change(
 
 
 def remove(connection: Connection, movie_id: int, check: Check | None = None) -> RowMapping:
-    """Delete a movie that passes `check`, and return it; its products are of no movie then.
+    """Delete a movie that passes `check`, and return it; its products refer to no movie then.
 
     Raises:
         NotFoundError: there is none with this id.
     """
-    # before its products, and nobody can make another one its edition meanwhile
+    # locked before its products; nobody can make another product its edition meanwhile
     query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update()
     movie = _existing(connection.execute(query).mappings().first(), movie_id)
     if check is not None:
         check(movie)
-    products.forget_movies(connection, Product.movie_id == movie_id)
+    products.unlink_movies(connection, Product.movie_id == movie_id)
     connection.execute(delete(Movie).where(Movie.id == movie_id))
     _announce(connection, "movie.deleted", movie)
     return movie
 
 
 def clear(database: Database) -> int:
-    """Delete all movies and return how many there were; their products are of no movie then.
+    """Delete all movies and return how many there were; their products refer to no movie then.
 
-    They go in pieces, each with its event in a transaction of its own: however many there are, no
-    statement takes long, and nobody who writes waits for long. Movies that are created meanwhile
-    stay.
+    They are deleted in batches, each in a transaction of its own with its event: however many there
+    are, no statement takes long, and no writer waits long. Movies that are created meanwhile stay.
 
     Raises:
-        UnavailableError: there are so many that a request ends before they are all deleted. Those
-            that are deleted stay deleted, and another call goes on.
+        UnavailableError: there are too many to delete within one request. The deleted ones stay
+            deleted, and another call continues.
     """
     end = time.monotonic() + _CLEAR_SECONDS
     last = _newest(database)
     deleted, after = 0, 0
     while True:
         with database.unit_of_work() as connection:
-            ids = _clear_piece(connection, after, last)
+            ids = _clear_batch(connection, after, last)
             connection.commit()
         deleted += len(ids)
-        if len(ids) < PIECE:
+        if len(ids) < BATCH_SIZE:
             return deleted
         after = ids[-1]
         if time.monotonic() > end:
@@ -127,19 +126,19 @@ def clear(database: Database) -> int:
 
 
 def _newest(database: Database) -> int:
-    """Return the highest id of a movie; all that are created from now on get higher ones."""
+    """Return the highest id of a movie; movies created from now on get higher ones."""
     with database.unit_of_work() as connection:
         _lock(connection)
         return connection.execute(select(func.coalesce(func.max(Movie.id), 0))).scalar_one()
 
 
-def _clear_piece(connection: Connection, after: int, last: int) -> Sequence[int]:
-    """Delete up to `PIECE` of the movies behind `after`, up to `last`; return their ids."""
+def _clear_batch(connection: Connection, after: int, last: int) -> Sequence[int]:
+    """Delete up to `BATCH_SIZE` of the movies after `after`, up to `last`; return their ids."""
     _lock(connection)
     rows = select(Movie.id).where(Movie.id > after, Movie.id <= last)
-    ids = connection.execute(rows.order_by(Movie.id).limit(PIECE)).scalars().all()
+    ids = connection.execute(rows.order_by(Movie.id).limit(BATCH_SIZE)).scalars().all()
     if ids:
-        products.forget_movies(connection, Product.movie_id.between(ids[0], ids[-1]))
+        products.unlink_movies(connection, Product.movie_id.between(ids[0], ids[-1]))
         connection.execute(delete(Movie).where(Movie.id.between(ids[0], ids[-1])))
         data = {"deleted": len(ids), "up_to": ids[-1]}
         announce(connection, "movie.cleared", data, "movies")
@@ -147,7 +146,7 @@ def _clear_piece(connection: Connection, after: int, last: int) -> Sequence[int]
 
 
 def _lock(connection: Connection) -> None:
-    """Keep others from changing movies, and from making products editions of them."""
+    """Block changes of movies, and new references from products to them."""
     connection.execute(text("LOCK TABLE movies IN EXCLUSIVE MODE"))
 
 

@@ -1,4 +1,4 @@
-"""`/api/products`, and `/api/produits`, its other name."""
+"""`/api/products` and its alias `/api/produits`."""
 
 from flask import Blueprint, Response, jsonify
 
@@ -24,9 +24,9 @@ def product_routes(name: str, database: Database) -> Blueprint:
     @routes.get("")
     def list_products() -> Response:
         query = parsing.query(ProductQuery)
-        sought = query.model_dump() | {"limit": query.limit + 1}
+        criteria = query.model_dump() | {"limit": query.limit + 1}
         with database.read() as connection:
-            found = products.find(connection, **sought)
+            found = products.find(connection, **criteria)
         return tagged(page(found, query.limit))
 
     @routes.post("")

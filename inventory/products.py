@@ -1,7 +1,7 @@
-"""Products: what can be done with them, each change with its event.
+"""Products: queries and changes; each change announces its event.
 
-Knows neither HTTP nor its schemas. Whoever locks movies and products locks the movies first, and
-the products in the order of their ids, so that nobody waits for each other.
+Knows neither HTTP nor its schemas. Every transaction locks movies first, then products in the order
+of their ids, so that there is no deadlock.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ _COLUMNS = (
 )
 _LISTED = bounded(_COLUMNS, Product.id)
 _MOVIE_CONSTRAINT = "products_movie"
-_PIECE = 1000  # products that one statement changes
+_BATCH_SIZE = 1000  # products that one statement changes
 
 
 def find(
@@ -54,7 +54,7 @@ def find(
     after: int | None,
     limit: int,
 ) -> Sequence[RowMapping]:
-    """Return up to `limit` products in the order of their ids, those after the id `after`.
+    """Return up to `limit` products after the id `after`, in the order of their ids.
 
     Those that no longer fit into a page have no texts (see `bounded`).
 
@@ -62,10 +62,10 @@ def find(
         connection: a connection to `movies_db`.
         name: a part of the name, in any case; `%` and `_` mean themselves.
         movie_id: the movie that they are editions of.
-        in_stock: whether there is at least one.
-        ids: no others than these.
-        after: the last id of the page before.
-        limit: at most so many.
+        in_stock: whether at least one is in stock.
+        ids: only these products.
+        after: the last id of the previous page.
+        limit: the most products to return.
     """
     query = select(*_LISTED).order_by(Product.id).limit(limit)
     if after is not None:
@@ -107,14 +107,14 @@ def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
 def change(
     connection: Connection, product_id: int, values: Mapping[str, Any], check: Check | None = None
 ) -> RowMapping:
-    """Change what `values` name of a product that passes `check`, and return it.
+    """Change the columns in `values` of a product that passes `check`, and return it.
 
     Raises:
         NotFoundError: there is none with this id.
         InvalidError: there is no such movie.
     """
     if values.get("movie_id") is not None:
-        # as its constraint will, but before the product
+        # the constraint locks the movie, too, but after the product
         movie = select(Movie.id).where(Movie.id == values["movie_id"])
         connection.execute(movie.with_for_update(read=True, key_share=True))
     _check(connection, product_id, check)
@@ -152,12 +152,12 @@ def adjust(
 
 def _impossible(product: RowMapping, delta: int) -> ConflictError:
     bound = "below 0" if delta < 0 else f"above {MAX_INTEGER:,}"
-    there = f"There are {product['stock']:,} of the product {product['id']}"
-    return ConflictError(f"{there}; {delta:+,} would take its stock {bound}.")
+    current = f"There are {product['stock']:,} of the product {product['id']}"
+    return ConflictError(f"{current}; {delta:+,} would take its stock {bound}.")
 
 
 def remove(connection: Connection, product_id: int, check: Check | None = None) -> RowMapping:
-    """Delete a product that passes `check`, and return what it was.
+    """Delete a product that passes `check`, and return it.
 
     Raises:
         NotFoundError: there is none with this id.
@@ -169,17 +169,17 @@ def remove(connection: Connection, product_id: int, check: Check | None = None) 
     return product
 
 
-def forget_movies(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Set `movie_id` of products to null, with an event for each; a thousand products at a time.
+def unlink_movies(connection: Connection, condition: ColumnElement[bool]) -> None:
+    """Set `movie_id` of products to null, in batches, and announce each change.
 
     Args:
-        connection: in a transaction that keeps others from referring to these movies.
-        which: the condition that these products fit.
+        connection: in a transaction that blocks new references to these movies.
+        condition: which products to change.
     """
-    in_order = select(Product.id).where(which).order_by(Product.id).limit(_PIECE)
+    in_order = select(Product.id).where(condition).order_by(Product.id).limit(_BATCH_SIZE)
     while ids := connection.execute(in_order.with_for_update()).scalars().all():
-        piece = Product.id == any_(cast(list(ids), ARRAY(BIGINT)))
-        statement = update(Product).where(piece).values(movie_id=None).returning(*_COLUMNS)
+        batch = Product.id == any_(cast(list(ids), ARRAY(BIGINT)))
+        statement = update(Product).where(batch).values(movie_id=None).returning(*_COLUMNS)
         changed = connection.execute(statement).mappings().all()
         by_name = {f"product/{product['id']}": dict(product) for product in changed}
         announce_all(connection, "product.updated", by_name)
@@ -190,7 +190,7 @@ def _announce(connection: Connection, event_type: str, product: RowMapping) -> N
 
 
 def _check(connection: Connection, product_id: int, check: Check | None) -> None:
-    """Lock a product and have it checked, if there is a check."""
+    """Lock a product and check it, if there is a check."""
     if check is not None:
         query = select(*_COLUMNS).where(Product.id == product_id).with_for_update()
         check(_existing(connection.execute(query).mappings().first(), product_id))

@@ -1,4 +1,4 @@
-"""inventory-relay: the events that wait in inventory's outbox go to the broker."""
+"""inventory-relay: publishes the events of inventory's outbox."""
 
 import threading
 
@@ -12,7 +12,7 @@ PROCESS = "inventory-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, and delete what has served its time."""
+    """Relay until `stop` is set, and delete expired rows."""
     retention = settings.retention
     expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), *stock.expiries(retention)]
     relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

@@ -1,4 +1,4 @@
-"""What inventory's routes accept."""
+"""The requests that inventory's routes accept."""
 
 from decimal import Decimal
 from typing import Annotated, Any
@@ -46,24 +46,24 @@ def _ids(value: Any) -> list[int]:
 
 
 Stock = Annotated[int, whole_number(0, MAX_INTEGER)]
-"""How many there are: 0 to 2,147,483,647, also given as a string."""
+"""A quantity in stock: 0 to 2,147,483,647, also given as a string."""
 
 Delta = Annotated[int, AfterValidator(_not_zero), whole_number(-MAX_INTEGER, MAX_INTEGER)]
-"""How many more, or fewer: a whole number, but not 0; also given as a string."""
+"""A change of stock: a whole number, but not 0; also given as a string."""
 
 Ids = Annotated[list[int], BeforeValidator(_ids)]
-"""1 to 1000 ids with commas between them."""
+"""1 to 1000 ids, separated by commas."""
 
 
 class NewMovie(Schema):
-    """A movie to be created."""
+    """A movie to create."""
 
     title: Title
     description: LongText | None = None
 
 
 class MovieChange(Schema):
-    """What is to change of a movie; what is left out stays."""
+    """Changes of a movie; a member that is left out stays."""
 
     title: Title = Field(default="")
     description: LongText | None = None
@@ -82,7 +82,7 @@ class MovieQuery(Page):
 
 
 class NewProduct(Schema):
-    """A product to be created."""
+    """A product to create."""
 
     name: Title
     description: LongText | None = None
@@ -92,7 +92,7 @@ class NewProduct(Schema):
 
 
 class ProductChange(Schema):
-    """What is to change of a product; what is left out stays."""
+    """Changes of a product; a member that is left out stays."""
 
     name: Title = Field(default="")
     description: LongText | None = None
@@ -109,13 +109,13 @@ class ProductChange(Schema):
 
 
 class StockChange(Schema):
-    """How much is to be added to a product's stock, or taken from it."""
+    """The quantity to add to a product's stock, or to take from it."""
 
     delta: Delta
 
 
 class ProductQuery(Page):
-    """Which products to list: those that fit all that is given."""
+    """Which products to list: those that match all given criteria."""
 
     name: SearchText | None = None
     movie_id: BigInt | None = None

@@ -1,4 +1,4 @@
-"""Which variables inventory reads."""
+"""The variables that inventory reads."""
 
 from dataclasses import dataclass, field
 
@@ -18,12 +18,12 @@ QUEUE = "inventory_inbox"
 
 
 class Retention(RetentionSettings):
-    """How long inventory keeps what is no data of its business.
+    """How long inventory keeps reservations of ended orders.
 
     Attributes:
-        reservations_kept_days: reservations of orders that have ended.
-        cancellations_kept_days: cancellations of orders that are not there yet. What they are of
-            may lie among the dead letters for long before it is sent back.
+        reservations_kept_days: for reservations of orders that have ended.
+        cancellations_kept_days: for cancellations that arrived before their orders. Such an order
+            may be a dead letter for long before it is requeued.
     """
 
     reservations_kept_days: Days = 90

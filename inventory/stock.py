@@ -1,14 +1,13 @@
-"""Stock for orders: reserved for all lines of an order or none, and given back once.
+"""Stock for orders: reserved for all lines of an order or none, and released once.
 
-An order is known by its uid, and by what became of it in `reservations`, so that an event that
-comes again, late or before the one it follows does no harm. Knows neither the broker nor its
-messages.
+`reservations` holds the state of each order by its uid, so that events that are repeated, late or
+out of order do no harm. Knows neither the broker nor its messages.
 """
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BIGINT, ColumnElement, Connection, Integer, any_, func, select, update
@@ -18,29 +17,67 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from chassis.schema.fields import MAX_INTEGER
 from chassis.storage.retention import Expiry
 from inventory.events import CONSUMER, announce
-from inventory.models import Product, Reservation, ReservationLine
+from inventory.models import Product, Reservation, ReservationLine, Shortage
 from inventory.settings import Retention
 
-_ORDERS = 1262572883  # the advisory locks of orders, next to which are their uids
-_NAMED = 5  # short lines that a reason names
-Short = dict[str, Any]
+_ORDERS = 1262572883  # the class of orders' advisory locks; the second key is a part of the uid
+_NAMED = 5  # shortages that a reason names
 logger = logging.getLogger(__name__)
 
 
-def lock(connection: Connection, uids: Collection[UUID], product_ids: Collection[int]) -> None:
-    """Lock orders, and then all products that they are about, each in one order.
+class Available(NamedTuple):
+    """A product's name, and the quantity in stock."""
 
-    So that no two transactions wait for each other; to be called once, first in each.
+    name: str
+    quantity: int
+
+
+def shortages(stock: Mapping[int, Available], asked: Mapping[int, int]) -> list[Shortage]:
+    """Return the products of which more are asked for than are in stock.
 
     Args:
-        connection: in a transaction, which keeps the locks until its end.
-        uids: the orders; one that is not there yet is locked, too.
+        stock: the products that exist, by their ids.
+        asked: the quantity of each product that an order asks for, by its id.
+    """
+    lines = [(id, stock.get(id), quantity) for id, quantity in asked.items()]
+    return [
+        Shortage(
+            product_id=id,
+            name=product.name if product else None,
+            asked=quantity,
+            available=product.quantity if product else 0,
+        )
+        for id, product, quantity in lines
+        if product is None or product.quantity < quantity
+    ]
+
+
+def rejection_reason(short: Sequence[Shortage]) -> str:
+    """Return a sentence for people about shortages; it names the first five."""
+    named = [
+        f"product {line['product_id']} does not exist"
+        if line["name"] is None
+        else f"{line['asked']} of {line['name']} asked, {line['available']} available"
+        for line in short[:_NAMED]
+    ]
+    more = [f"{len(short) - _NAMED} more"] if len(short) > _NAMED else []
+    return ": ".join(filter(None, ["not enough in stock", "; ".join(named + more)]))
+
+
+def lock(connection: Connection, uids: Collection[UUID], product_ids: Collection[int]) -> None:
+    """Lock orders, then all of their products, each in a fixed order.
+
+    This prevents deadlocks; call it once, first in each transaction.
+
+    Args:
+        connection: in a transaction, which holds the locks until its end.
+        uids: the orders; one without a row yet is locked, too.
         product_ids: the products that they may reserve.
     """
     if not uids:
         return
     _lock_orders(connection, uids)
-    # what is given back is what was reserved, whatever the cancellation says
+    # stock is released by the reservation's lines, whatever the cancellation says
     lines = select(ReservationLine.product_id).where(ReservationLine.uid.in_(uids))
     ids = [*product_ids, *connection.execute(lines).scalars()]
     in_order = select(Product.id).where(Product.id == _any(ids)).order_by(Product.id)
@@ -48,7 +85,7 @@ def lock(connection: Connection, uids: Collection[UUID], product_ids: Collection
 
 
 def _lock_orders(connection: Connection, uids: Collection[UUID]) -> None:
-    """Lock orders by a part of their uids; two that have it in common wait without need."""
+    """Lock orders by a part of their uids; two orders may share it, and then wait needlessly."""
     keys = sorted({uid.int % 2**31 for uid in uids})
     key = func.unnest(sql_cast(keys, ARRAY(Integer))).column_valued("key")
     connection.execute(select(func.pg_advisory_xact_lock(_ORDERS, key)))
@@ -59,25 +96,25 @@ def reserve(
 ) -> None:
     """Reserve stock for an order, or reject it.
 
-    An order that was dealt with before gets the same answer again: orders asks again when the first
-    one was lost. A cancelled one gets none.
+    A repeated request gets the same answer again: orders repeats it if the first answer was lost. A
+    cancelled order gets none.
 
     Args:
         connection: in a transaction that has locked the order and its products.
         uid: the order.
-        order_id: how people call it.
-        quantities: how many of each product, by its id.
+        order_id: its id for people.
+        quantities: the quantity of each product, by its id.
     """
-    short = _short(connection, quantities)
+    short = shortages(_stock_of(connection, quantities), quantities)
     state = "rejected" if short else "reserved"
-    if not _note(connection, uid, order_id, state=state, short=short or None):
+    if not _insert_once(connection, uid, order_id, state=state, short=short or None):
         _answer_again(connection, uid, order_id)
     elif short:
         _announce_rejection(connection, uid, order_id, short)
     else:
         lines = [{"product_id": id, "quantity": quantity} for id, quantity in quantities.items()]
         connection.execute(insert(ReservationLine), [{"uid": uid, **line} for line in lines])
-        _move(connection, uid, Product.stock - ReservationLine.quantity)
+        _set_stock(connection, uid, Product.stock - ReservationLine.quantity)
         _announce(connection, uid, order_id, "stock.reserved", lines=lines)
 
 
@@ -93,43 +130,44 @@ def _answer_again(connection: Connection, uid: UUID, order_id: str) -> None:
 
 
 def _announce_rejection(
-    connection: Connection, uid: UUID, order_id: str, short: Sequence[Short]
+    connection: Connection, uid: UUID, order_id: str, short: Sequence[Shortage]
 ) -> None:
-    _announce(connection, uid, order_id, "stock.rejected", reason=_reason(short), short=short)
+    reason = rejection_reason(short)
+    _announce(connection, uid, order_id, "stock.rejected", reason=reason, short=short)
 
 
 def release(connection: Connection, uid: UUID, order_id: str) -> None:
-    """Give an order's stock back, if it has some; if it comes later, it shall reserve nothing.
+    """Release an order's stock, if it has any; an order that arrives later reserves none.
 
-    A product that is deleted by now gets nothing back. If the cancellation comes again, so does
-    `stock.released`, without lines for an order that had no stock.
+    A deleted product gets nothing back. A repeated cancellation repeats `stock.released`, without
+    lines for an order that had no stock.
 
     Args:
         connection: in a transaction that has locked the order and its products.
         uid: the order.
-        order_id: how people call it.
+        order_id: its id for people.
     """
-    if _was_reserved(connection, uid):
-        # no more than an integer holds: no order is worth a message that can't be applied
+    if _mark_released(connection, uid):
+        # capped at the largest integer, so that the message can always be applied
         sum_ = sql_cast(Product.stock, BIGINT) + ReservationLine.quantity
-        _move(connection, uid, func.least(sum_, MAX_INTEGER))
+        _set_stock(connection, uid, func.least(sum_, MAX_INTEGER))
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
-    elif _is_first_cancellation(connection, uid, order_id):
+    elif _mark_cancelled(connection, uid, order_id):
         logger.info("nothing to release", extra={"uid": str(uid), "order_id": order_id})
     else:
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
 
 
 def complete(connection: Connection, uid: UUID, order_id: str) -> None:
-    """Note that an order is completed, and announce that what it has reserved is sold.
+    """Mark an order as completed, and announce that its stock is sold.
 
-    The announcement is repeated with each repetition of the completion. It has no lines for an
-    order without a reservation: it may have been purged, and holds no stock in any case.
+    A repeated completion repeats the announcement. It has no lines for an order without a
+    reservation, which may have been purged and holds no stock in any case.
 
     Args:
         connection: in a transaction that has locked the order.
         uid: the order.
-        order_id: how people call it.
+        order_id: its id for people.
     """
     reserved = update(Reservation).where(Reservation.uid == uid, Reservation.state == "reserved")
     connection.execute(reserved.values(state="completed", updated_at=func.now()))
@@ -143,7 +181,7 @@ def complete(connection: Connection, uid: UUID, order_id: str) -> None:
 
 
 def expiries(settings: Retention) -> list[Expiry]:
-    """Return what need no longer be known of orders; what is reserved stays until they end."""
+    """Return the conditions for expired reservations; a reserved one stays until its order ends."""
     ended = "state IN ('rejected', 'released', 'completed')"
     kept = {
         ended: settings.reservations_kept_days,
@@ -155,50 +193,28 @@ def expiries(settings: Retention) -> list[Expiry]:
     ]
 
 
-def _short(connection: Connection, quantities: Mapping[int, int]) -> list[Short]:
-    query = select(Product.id, Product.name, Product.stock).where(Product.id == _any(quantities))
-    found = {row.id: row for row in connection.execute(query)}
-    lines = [(id, found.get(id), asked) for id, asked in quantities.items()]
-    return [
-        {
-            "product_id": id,
-            "name": product.name if product else None,
-            "asked": asked,
-            "available": product.stock if product else 0,
-        }
-        for id, product, asked in lines
-        if product is None or product.stock < asked
-    ]
+def _stock_of(connection: Connection, product_ids: Collection[int]) -> dict[int, Available]:
+    query = select(Product.id, Product.name, Product.stock).where(Product.id == _any(product_ids))
+    return {row.id: Available(row.name, row.stock) for row in connection.execute(query)}
 
 
-def _reason(short: Sequence[Short]) -> str:
-    named = [
-        f"product {line['product_id']} does not exist"
-        if line["name"] is None
-        else f"{line['asked']} of {line['name']} asked, {line['available']} available"
-        for line in short[:_NAMED]
-    ]
-    more = [f"{len(short) - _NAMED} more"] if len(short) > _NAMED else []
-    return ": ".join(filter(None, ["not enough in stock", "; ".join(named + more)]))
-
-
-def _note(connection: Connection, uid: UUID, order_id: str, **values: Any) -> bool:
-    """Note what becomes of an order; False if that was noted before."""
+def _insert_once(connection: Connection, uid: UUID, order_id: str, **values: Any) -> bool:
+    """Insert the reservation of an order; return False if it has one already."""
     row = insert(Reservation).values(uid=uid, order_id=order_id, **values)
     statement = row.on_conflict_do_nothing().returning(Reservation.uid)
     return connection.execute(statement).first() is not None
 
 
-def _is_first_cancellation(connection: Connection, uid: UUID, order_id: str) -> bool:
-    """Note the cancellation of an order without stock; False if that was noted before."""
-    if _note(connection, uid, order_id, state="cancelled", cancelled=True):
+def _mark_cancelled(connection: Connection, uid: UUID, order_id: str) -> bool:
+    """Mark an order without stock as cancelled; return False if it was already."""
+    if _insert_once(connection, uid, order_id, state="cancelled", cancelled=True):
         return True
     first = update(Reservation).where(Reservation.uid == uid, Reservation.cancelled.is_(False))
     return connection.execute(first.values(cancelled=True)).rowcount > 0
 
 
-def _was_reserved(connection: Connection, uid: UUID) -> bool:
-    """Note that an order is released, if it has stock."""
+def _mark_released(connection: Connection, uid: UUID) -> bool:
+    """Mark an order as released; return False if it has no reserved stock."""
     statement = (
         update(Reservation)
         .where(Reservation.uid == uid, Reservation.state == "reserved")
@@ -207,7 +223,7 @@ def _was_reserved(connection: Connection, uid: UUID) -> bool:
     return connection.execute(statement).rowcount > 0
 
 
-def _move(connection: Connection, uid: UUID, stock: ColumnElement[int]) -> None:
+def _set_stock(connection: Connection, uid: UUID, stock: ColumnElement[int]) -> None:
     lines = (ReservationLine.uid == uid, ReservationLine.product_id == Product.id)
     connection.execute(update(Product).where(*lines).values(stock=stock))
 

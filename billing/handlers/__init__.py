@@ -1,1 +1,1 @@
-"""What billing does with each kind of message."""
+"""The handlers of billing's messages, one module for each kind."""

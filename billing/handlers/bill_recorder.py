@@ -1,4 +1,4 @@
-"""What billing does with bills, those of clients and those of orders: record and announce each."""
+"""The handler of bills, those of clients and those of orders: records and announces each."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, RowMapping
 
 from billing import bills
-from billing.events import bill_recorded, told_to_orders
+from billing.events import bill_recorded, copy_for_orders
 from billing.schemas import BillMessage
 from chassis import trace
 from chassis.errors import InvalidError, MalformedJsonError
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReceivedBill:
-    """A bill that came in a message."""
+    """A bill received in a message."""
 
     message_id: str
     bill: BillMessage
@@ -41,15 +41,15 @@ class ReceivedBill:
 
 
 class BillHandler:
-    """Records bills, and has billing-relay announce each."""
+    """Records bills, and puts an event for each into the outbox."""
 
     def __init__(self, database: Database, *, of_orders: bool = False) -> None:
         """Prepare a handler.
 
         Args:
-            database: where the bills are.
-            of_orders: whether orders has asked for the bills, and is told of each; again, if it
-                asks again, since it has not heard of it.
+            database: `billing_db`.
+            of_orders: whether orders has requested the bills, and gets a copy of each event; again,
+                if it repeats the request, since it has missed the first copy.
         """
         self._database = database
         self._of_orders = of_orders
@@ -58,7 +58,7 @@ class BillHandler:
         """Read a bill; a message that another client published without an id gets one.
 
         Raises:
-            RejectedError: it is no bill.
+            RejectedError: the message is no bill.
         """
         try:
             bill = validated(BillMessage, decode(delivery.body))
@@ -72,12 +72,12 @@ class BillHandler:
         return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
 
     def aggregate(self, item: ReceivedBill) -> str:
-        """Return what a bill is about: itself."""
+        """Return the aggregate of a bill: the bill itself."""
         return item.message_id
 
     def apply(self, items: Sequence[ReceivedBill], lock_seconds: float | None = None) -> None:
-        """Insert the bills that are not there yet, and their events, in one transaction."""
-        # of one that is in this batch twice, the first
+        """Insert the new bills and their events in one transaction."""
+        # the first of duplicates in this batch
         first = {item.message_id: item for item in reversed(items)}
         with self._database.unit_of_work(lock_seconds) as connection:
             recorded = bills.record(connection, [item.row for item in items])
@@ -85,7 +85,7 @@ class BillHandler:
             if self._of_orders:
                 missed = _recorded_before(connection, first.keys(), recorded)
                 answers = [*events, *(_event(first[bill["id"]], bill) for bill in missed)]
-                events += map(told_to_orders, answers)
+                events += map(copy_for_orders, answers)
             outbox.add_all(connection, events)
             connection.commit()
         new = {bill["id"]: bill for bill in recorded}
@@ -93,11 +93,11 @@ class BillHandler:
             _log(item, new.pop(item.message_id, None))
 
     def check(self) -> None:
-        """Raise what is wrong if the database does not answer."""
+        """Raise an error if the database does not answer."""
         self._database.check()
 
     def is_outage(self, error: Exception) -> bool:
-        """A database that is away, or not as it should be, is no message's fault."""
+        """Return whether the database, and no message, has caused the error."""
         return database.is_outage(error)
 
 

@@ -1,4 +1,4 @@
-"""What billing does with the messages of billing_inbox: void the bill of a cancelled order."""
+"""The handler of billing_inbox: voids the bill of a cancelled order."""
 
 import logging
 
@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 
 
 def _void(connection: Connection, order: CancelledOrder, event_id: str) -> None:
-    """Void the bill and announce that.
+    """Void the bill and announce it.
 
-    Where there is no bill yet, there is nothing to announce: `bill.recorded` will say that it is
-    void. If orders asks again, it has missed the announcement, or waits for a bill that was lost.
+    A bill that has not arrived is not announced: its `bill.recorded` will say that it is void. If
+    orders repeats the request, it has missed the announcement, or waits for a bill that was lost.
     """
     message_id = str(order.uid)
     void = bills.void(connection, message_id)
     if void.is_recorded or not void.is_new:
         outbox.add(connection, bill_voided(void))
-    what = "bill voided" if void.is_recorded else "bill is void when it comes"
+    what = "bill voided" if void.is_recorded else "bill voided before it arrived"
     logger.info(what, extra={"message_id": message_id, "event_id": event_id})
 
 

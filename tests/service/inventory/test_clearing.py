@@ -95,7 +95,7 @@ def test_a_movie_with_thousands_of_products_takes_few_statements(
 def test_what_takes_longer_than_a_request_may_is_gone_on_with_by_the_next(
     inventory: FlaskClient, movies_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(movies, "PIECE", 10)
+    monkeypatch.setattr(movies, "BATCH_SIZE", 10)
     monkeypatch.setattr(movies, "_CLEAR_SECONDS", 0.0)
     fill(movies_db, 25)
     for left in (15, 5):
@@ -111,15 +111,15 @@ def test_a_movie_that_is_created_meanwhile_stays(
     inventory: FlaskClient, movies_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(movies_db, 5)
-    clear_piece = movies._clear_piece
+    clear_piece = movies._clear_batch
 
     def created_first(*arguments: Any) -> Any:
         with movies_db.read() as connection:
             connection.execute(text("INSERT INTO movies (title) VALUES ('new')"))
-        monkeypatch.setattr(movies, "_clear_piece", clear_piece)
+        monkeypatch.setattr(movies, "_clear_batch", clear_piece)
         return clear_piece(*arguments)
 
-    monkeypatch.setattr(movies, "_clear_piece", created_first)
+    monkeypatch.setattr(movies, "_clear_batch", created_first)
     assert inventory.delete(MOVIES).json == {"deleted": 5}
     assert [row.title for row in rows(movies_db, "SELECT title FROM movies")] == ["new"]
     assert told(movies_db, "movie.cleared") == [{"deleted": 5, "up_to": 5}]
