@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from chassis import logs
 from chassis.storage import database
 from tests.support import side_by_side
+from tests.support.servers import DATABASES, PASSWORD, Logged
 from tools.stack import lifecycle
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home
@@ -22,15 +23,6 @@ from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.stack import Stack
 
-Logged = Callable[[], list[dict[str, Any]]]
-PASSWORD = "a password of the tests'"
-DATABASES = {
-    "gateway": ("gateway_db", "gateway_user"),
-    "inventory": ("movies_db", "inventory_user"),
-    "billing": ("billing_db", "billing_user"),
-    "customers": ("customers_db", "customers_user"),
-    "orders": ("orders_db", "orders_user"),
-}
 # how the names of all variables begin that are no service's own
 OTHERS = (
     "RABBITMQ_",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.deployment.conftest import ENV
+from tests.deployment.passwords import ENV
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, steps
 from tools.stack.waiting import wait_until

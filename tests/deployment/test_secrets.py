@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.deployment.conftest import PASSWORDS
+from tests.deployment.passwords import PASSWORDS
 from tests.deployment.platform import PROCESSES, Platform
 from tests.deployment.vagrant import MACHINES, on_each
 

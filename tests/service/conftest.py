@@ -20,8 +20,6 @@ from chassis.settings import (
     BrokerSettings,
     DatabaseSettings,
     EventSettings,
-    PortSettings,
-    ServerSettings,
     Upstream,
 )
 from chassis.storage import migrations
@@ -31,30 +29,22 @@ from customers.settings import Settings as CustomersSettings
 from gateway.app import create_app as create_gateway
 from gateway.proxy import Proxy
 from gateway.routes import proxy_routes
-from gateway.settings import AuthSettings
 from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
 from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
 from orders.app import create_app as create_orders
-from orders.mail.settings import MailSettings
 from orders.settings import Settings as OrdersSettings
-from tests.conftest import DATABASES, PASSWORD
 from tests.service.raw_upstream import RawUpstream
 from tests.support.emptying import emptying
+from tests.support.servers import DATABASES, PASSWORD
+from tests.support.settings import NOWHERE, SERVER, port, settings_of_gateway, settings_of_orders
 from tools.stack.ports import free_port
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
 
-SERVER = ServerSettings(bind="127.0.0.1", workers=1, threads=4)
-NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhost="", queue="")
 _numbers = count()
 Emptied = Callable[..., AbstractContextManager[Database]]
-
-
-def port() -> PortSettings:
-    """A port that is free now."""
-    return PortSettings(port=free_port())
 
 
 @pytest.fixture(scope="session")
@@ -150,15 +140,6 @@ def gateway_db(emptied: Emptied) -> Iterator[Database]:
         yield database
 
 
-def settings_of_gateway(
-    database: DatabaseSettings, broker: BrokerSettings, upstream: int
-) -> GatewaySettings:
-    """The configuration of the gateway before one server, at this port, for all services."""
-    server = Upstream("the service", "127.0.0.1", upstream)
-    upstreams = (server, server, server, server)
-    return GatewaySettings(SERVER, port(), port(), database, broker, *upstreams, AuthSettings())
-
-
 @pytest.fixture
 def gateway_settings(
     gateway_db: Database,
@@ -238,24 +219,6 @@ def orders_db(emptied: Emptied) -> Iterator[Database]:
     shared = ("outbox", "inbox", "idempotency_keys")
     with emptied("orders", *own, *shared, "customers", "mails") as database:
         yield database
-
-
-def settings_of_orders(
-    database: DatabaseSettings, broker: BrokerSettings, home: Path
-) -> OrdersSettings:
-    """The configuration of orders; no other service answers."""
-    return OrdersSettings(
-        server=SERVER,
-        port=port(),
-        consumer_port=port(),
-        relay_port=port(),
-        mail_port=port(),
-        database=database,
-        broker=broker,
-        inventory=Upstream("inventory-api", "127.0.0.1", free_port()),
-        customers=Upstream("customers-api", "127.0.0.1", free_port()),
-        mail=MailSettings(mail_dir=home / "mail"),
-    )
 
 
 @pytest.fixture

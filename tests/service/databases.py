@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from chassis.settings import DatabaseSettings
 from chassis.storage import migrations
-from tests.conftest import DATABASES, PASSWORD
+from tests.support.servers import DATABASES, PASSWORD
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home
 from tools.stack.servers.postgres import Postgres

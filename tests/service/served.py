@@ -14,8 +14,8 @@ import requests
 from pydantic import SecretStr
 
 from chassis.settings import BrokerSettings, DatabaseSettings
-from tests.conftest import DATABASES
 from tests.service.process import ROOT, broker_variables, database_variables
+from tests.support.servers import DATABASES
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 

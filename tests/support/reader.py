@@ -13,6 +13,7 @@ SECONDS = 120.0
 READS = re.compile(
     r"curl (?!.*-(?:X|d) )[^\n]*|\./stack (?:status|logs|psql|trace|run \w+ (?:\w+ )?list)\b[^\n]*"
 )
+
 PATIENCE = 60.0
 # its exit status says whether all is up, which in a drill it is not
 MAY_FAIL = "./stack status"

@@ -1,6 +1,5 @@
 """What the tests of the whole stack begin with."""
 
-import re
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -8,14 +7,12 @@ import psycopg2
 import pytest
 import requests
 
+from tests.support.readiness import LOCK_MOVIES, ready
 from tests.system.client import Bills
 from tests.system.orders import Orders
-from tools.stack.layout import PROCESSES
 from tools.stack.servers.databases import connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
-
-LOCK_MOVIES = "LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"
 
 
 @pytest.fixture
@@ -35,20 +32,6 @@ def orders(stack: Stack) -> Iterator[Orders]:
     orders.purge_dead_letters()
     yield orders
     wait_until(lambda: ready(stack), 60, "the stack to be whole again")
-
-
-def ready(stack: Stack) -> bool:
-    """Whether every process says that it is ready, and the gateway asks all of them."""
-    return all(stack.is_ready(process) for process in PROCESSES) and _passes_on(stack)
-
-
-def _passes_on(stack: Stack) -> bool:
-    """Whether all circuits are closed; a request to each service gives those a chance to close."""
-    headers = {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
-    for name in ("movies", "customers", "orders", "billing"):
-        requests.get(f"{stack.url}/api/{name}?limit=1", headers=headers, timeout=20)
-    metrics = requests.get(f"{stack.url}/metrics", timeout=20).text
-    return not re.search(r"^upstream_circuit_state\{.*\} [12]", metrics, re.MULTILINE)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import requests
 
-from tests.system.test_openapi import ORDERED
+from tests.support.ordered import ORDERED
 from tests.system.wire import Taken, Wire
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.outages import killed
-from tests.system.conftest import ready
+from tests.support.readiness import ready
 from tests.system.customers import Customer, Customers
 from tests.system.listener import Listener
 from tools.stack import variables

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.outages import stopped
-from tests.system.conftest import ready
+from tests.support.readiness import ready
 from tests.system.listener import Listener
 from tools.stack.layout import CHECKOUT
 from tools.stack.stack import Stack

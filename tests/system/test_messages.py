@@ -19,7 +19,7 @@ from tests.messages import (
     rows,
     section,
 )
-from tests.system.conftest import ready
+from tests.support.readiness import ready
 from tests.system.telling import NO_BILL, NO_BILL_ID, Telling
 from tests.system.wire import Taken, Wire
 from tools.stack.errors import StackError

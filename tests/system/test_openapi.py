@@ -9,11 +9,11 @@ import requests
 
 from tests import openapi
 from tests.openapi import Operation
-from tests.system.test_orders import run
+from tests.support.ordered import JSON, OPERATIONS, ORDERED
+from tests.support.stack_commands import run
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_for
 
-OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 WITH_BODY = [operation for operation in OPERATIONS.values() if operation.bodies]
 # an event's data may have any field
 CLOSED = [operation for operation in WITH_BODY if operation.id != "postEvent"]
@@ -22,7 +22,6 @@ LISTS = [operation for name, operation in OPERATIONS.items() if name.startswith(
 # it waits for orders no longer than a second, and is 504 on a machine that is busy
 HURRIED = "getOrderDetails"
 TOO_LARGE = b'"' + b"x" * 1024 * 1024 + b'"'
-JSON = "application/json"
 # content type, body, and the status of what is answered
 WRONG_BODIES = (
     (JSON, b"", 400),
@@ -32,11 +31,6 @@ WRONG_BODIES = (
     (JSON, b"[]", 422),
 )
 PROTECTED = [operation for operation in OPERATIONS.values() if operation.protected]
-ORDERED = [
-    item["product_id"]
-    for order in openapi.examples(OPERATIONS["createOrder"].bodies[JSON]).values()
-    for item in order.get("items", [])
-]
 
 
 def needs(operation: Operation) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Orders through all services: the saga, happy and unhappy, raced and cancelled; who may order."""
 
 import csv
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.stack_commands import run
 from tests.system.listener import Listener
 from tests.system.orders import Orders
 from tools.stack.commands import seed
-from tools.stack.layout import CHECKOUT
 from tools.stack.stack import Stack
 
 Captured = pytest.CaptureFixture[str]
@@ -224,16 +223,3 @@ def test_what_was_written_can_be_listed_and_shown(stack: Stack, orders: Orders) 
     shown = run(stack, "orders", "mail", "show", f"{row.uid}.created")
     assert order["order_id"] in shown
     assert "19.98" in shown
-
-
-def run(stack: Stack, *words: str) -> str:
-    """Run a command of a service, as ./stack run does, and return what it says."""
-    done = subprocess.run(
-        [stack.process_manager.environment()["PYTHON"], "-m", *words],
-        cwd=CHECKOUT,
-        env=stack.process_manager.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from tests import openapi
+from tests.support.readiness import ready
 from tests.system import newman
 from tests.system.client import connect
-from tests.system.conftest import ready
 from tests.system.newman import Answer
 from tools.postman.collection import FILE, in_order
 from tools.postman.drill import QUEUED, STARTED, STOPPED

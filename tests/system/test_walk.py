@@ -2,8 +2,8 @@
 
 import requests
 
+from tests.support.readiness import ready
 from tests.system.client import GOOD, Bills
-from tests.system.conftest import ready
 from tests.system.orders import Answer, Orders
 from tools.stack import trace
 from tools.stack.stack import Stack

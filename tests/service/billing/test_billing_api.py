@@ -15,7 +15,7 @@ from billing.settings import Settings
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
 from tests.service.answers import content, problem, walked
-from tests.service.conftest import SERVER, port
+from tests.support.settings import SERVER, port
 
 BILLS = "/api/billing"
 

@@ -26,9 +26,9 @@ from chassis.messaging.cloudevents import event
 from chassis.settings import BrokerSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
-from tests.conftest import DATABASES, PASSWORD
 from tests.service.amqp import connect
 from tests.service.process import Process, environment
+from tests.support.servers import DATABASES, PASSWORD
 from tools.stack.errors import StackError
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home

@@ -31,8 +31,8 @@ from customers.settings import Settings
 from tests.outages import frozen, stopped
 from tests.service.amqp import connect
 from tests.service.answers import content, problem
-from tests.service.conftest import SERVER, port
 from tests.service.process import Process, environment
+from tests.support.settings import SERVER, port
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

@@ -27,10 +27,10 @@ from orders.consumer import QUEUE
 from orders.settings import Settings
 from tests.service.amqp import connect
 from tests.service.answers import content
-from tests.service.orders.test_orders_saga import body_of
 from tests.service.orders_api import ORDERS, create_with_items
 from tests.service.process import Process, environment
 from tests.service.shop import Shop
+from tests.support.order_events import body_of
 from tools.stack.waiting import wait_until
 
 SECONDS = 60.0

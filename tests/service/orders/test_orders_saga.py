@@ -30,6 +30,7 @@ from orders.queries import FoundOrder
 from orders.transitions import Cause
 from tests.service.answers import content
 from tests.service.orders_api import ORDERS, create, create_with_items
+from tests.support.order_events import body_of
 
 API = Cause("orders-api", "api", "request-1")
 TELLS = {"processing": "order.updated", "completed": "order.completed"} | {
@@ -46,27 +47,6 @@ NEXT = {
 ANY = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def data_of(type: str, uid: object) -> dict[str, Any]:
-    """What another service says about an order."""
-    if type == "bill.recorded":
-        return {
-            **{"id": str(uid), "user_id": "1", "number_of_items": 3, "total_amount": 39.98},
-            **{"order_id": "A", "created_at": "2026-01-01T00:00:00Z", "voided_at": None},
-        }
-    if type == "stock.rejected":
-        short = {"product_id": 1, "name": "The Matrix, DVD", "asked": 2, "available": 1}
-        reason = "short of The Matrix, DVD: 2 asked, 1 available"
-        return {"uid": str(uid), "order_id": "A", "reason": reason, "short": [short]}
-    return {"uid": str(uid), "order_id": "A", "lines": [{"product_id": 1, "quantity": 2}]}
-
-
-def body_of(type: str, uid: object, event_id: str | None = None) -> bytes:
-    """An event of another service."""
-    event_id = event_id or str(uuid4())
-    told = {"specversion": "1.0", "id": event_id, "type": type, "source": "another"}
-    return encode({**told, "time": "2026-01-01T00:00:00Z", "data": data_of(type, uid)})
 
 
 class World:

@@ -11,7 +11,7 @@ import pytest
 
 from chassis import logs, trace
 from chassis.trace import Trace
-from tests.conftest import Logged
+from tests.support.servers import Logged
 
 TRACE = Trace("req-1", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 

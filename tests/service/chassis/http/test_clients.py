@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from chassis.settings import read
 from gateway.edge.forwarded import ForwardedHeaders
 from gateway.edge.settings import EdgeSettings
-from tests.conftest import Logged
 from tests.service.raw_upstream import RawUpstream
+from tests.support.servers import Logged
 
 MOVIES = "/api/movies"
 Make = Callable[[str], FlaskClient]

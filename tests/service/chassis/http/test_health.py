@@ -23,8 +23,8 @@ from chassis.storage import database, migrations
 from chassis.storage.database import Database
 from inventory.app import create_app
 from inventory.settings import Settings
-from tests.conftest import DATABASES, PASSWORD
-from tests.service.conftest import NOWHERE, SERVER, port
+from tests.support.servers import DATABASES, PASSWORD
+from tests.support.settings import NOWHERE, SERVER, port
 from tools.stack import processes
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home

@@ -2,9 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -13,76 +11,35 @@ import pika
 import pytest
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
-from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import topology as broker
-from chassis.messaging.consumer import Consumer
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.dlq_commands import DeadLetterQueue
-from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
-from tests.at_work import at_work
-from tests.service.amqp import channel_with_empty, connect
+from tests.service.amqp import connect
+from tests.support import bill_consumer
+from tests.support.bill_consumer import (
+    DEAD,
+    GOOD,
+    QUEUE,
+    SECONDS,
+    consumers,
+    in_hand,
+    post,
+    rows,
+    wait_for_rows,
+    waiting,
+)
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
-QUEUE, DEAD = "billing_queue", "billing_queue.dlq"
-GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
-# longer than several attempts to connect, of which each may take some seconds
-SECONDS = 60.0
-
-
-@pytest.fixture
-def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
-    """A channel beside the consumer's, with both queues empty."""
-    with channel_with_empty(billing_settings.broker, QUEUE, DEAD) as channel:
-        yield channel
-
-
-@pytest.fixture
-def consume(billing_settings: Settings) -> Iterator[Callable[[], threading.Event]]:
-    """Start a consumer in a thread; its event stops it."""
-    with ExitStack() as running:
-        yield lambda: running.enter_context(at_work(partial(_consume, billing_settings)))
-
-
-def _consume(settings: Settings, stop: threading.Event) -> None:
-    database = Database(settings.database, connections=1)
-    topology = [Queue(QUEUE), Queue(DEAD)]
-    Consumer(settings.broker, "test consumer", topology, BillHandler(database), stop).run()
-    database.close()
-
-
-def post(channel: BlockingChannel, body: object, message_id: str | None = None) -> None:
-    """Publish a message by hand, as another client would."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    channel.basic_publish("", QUEUE, data, pika.BasicProperties(message_id=message_id))
-
-
-def in_hand() -> float:
-    """How many messages the consumer was given and has not acknowledged yet."""
-    return REGISTRY.get_sample_value("messages_in_flight", {"queue": QUEUE}) or 0.0
-
-
-def waiting(channel: BlockingChannel, queue: str) -> int:
-    """How many messages are ready in a queue; of one that does not answer at once, none."""
-    return int(channel.queue_declare(queue, passive=True).method.message_count)
-
-
-def rows(database: Database) -> list[Any]:
-    """All bills."""
-    with database.read() as connection:
-        return list(connection.execute(text("SELECT * FROM orders ORDER BY id")))
-
-
-def wait_for_rows(database: Database, count: int) -> None:
-    """Wait until so many bills are recorded."""
-    wait_until(lambda: len(rows(database)) >= count, SECONDS, f"{count} bills")
+channel = bill_consumer.channel
+consume = bill_consumer.consume
+missing_table = bill_consumer.missing_table
 
 
 def test_bills_are_recorded_once_each_with_their_message_id(
@@ -259,19 +216,6 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
         wait_for_rows(billing_db, 1)
 
 
-@pytest.fixture
-def missing_table(billing_db: Database) -> Iterator[Callable[[], None]]:
-    """The table is away, as after a failed deployment; the call brings it back."""
-    _rename(billing_db, "orders", "orders_away")
-    yield lambda: _rename(billing_db, "orders_away", "orders")
-    _rename(billing_db, "orders_away", "orders")
-
-
-def _rename(database: Database, name: str, other: str) -> None:
-    with database.read() as connection:
-        connection.execute(text(f"ALTER TABLE IF EXISTS {name} RENAME TO {other}"))
-
-
 def test_a_database_that_can_not_do_its_part_dead_letters_nothing(
     channel: BlockingChannel,
     billing_db: Database,
@@ -330,11 +274,6 @@ def test_no_lost_connection_counts_against_a_message_while_the_database_is_away(
     finally:
         postgres.start()
     wait_for_rows(billing_db, 1)
-
-
-def consumers(channel: BlockingChannel) -> int:
-    """How many consume the bills."""
-    return int(channel.queue_declare(QUEUE, passive=True).method.consumer_count)
 
 
 def has_closed_one(rabbitmq: RabbitMQ) -> bool:

@@ -11,20 +11,13 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from billing.settings import Settings
 from chassis.storage.database import Database
-from tests.service.chassis.messaging import test_consumer
-from tests.service.chassis.messaging.test_consumer import (
-    DEAD,
-    GOOD,
-    QUEUE,
-    rows,
-    wait_for_rows,
-    waiting,
-)
 from tests.service.process import Process, environment
+from tests.support import bill_consumer
+from tests.support.bill_consumer import DEAD, GOOD, QUEUE, rows, wait_for_rows, waiting
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 
-channel, missing_table = test_consumer.channel, test_consumer.missing_table
+channel, missing_table = bill_consumer.channel, bill_consumer.missing_table
 SECONDS = 120.0
 MANY, SIZE = 120, 1_500_000
 MOST_OCTETS = 64_000_000

@@ -20,21 +20,13 @@ from chassis.messaging.dead_letters import REASON
 from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database
-from tests.service.chassis.messaging import test_consumer
-from tests.service.chassis.messaging.test_consumer import (
-    DEAD,
-    GOOD,
-    QUEUE,
-    SECONDS,
-    post,
-    wait_for_rows,
-    waiting,
-)
+from tests.support import bill_consumer
+from tests.support.bill_consumer import DEAD, GOOD, QUEUE, SECONDS, post, wait_for_rows, waiting
 from tools.drills.workload.poison import MILLISECONDS, nested
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
-channel, consume = test_consumer.channel, test_consumer.consume
+channel, consume = bill_consumer.channel, bill_consumer.consume
 Consume = Callable[[], threading.Event]
 
 HEADERS: dict[str, Any] = {
@@ -84,7 +76,7 @@ def test_a_dead_letter_keeps_types_and_properties_on_its_way_there_and_back(
     stop = consume()
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
     stop.set()
-    wait_until(lambda: test_consumer.consumers(channel) == 0, SECONDS, "no consumer")
+    wait_until(lambda: bill_consumer.consumers(channel) == 0, SECONDS, "no consumer")
     dlq = DeadLetterQueue(billing_settings.broker)
     [message] = dlq.messages()
     assert dlq.requeue({"odd"}) == 1
@@ -159,7 +151,7 @@ def test_however_many_messages_can_not_be_put_aside_the_good_ones_pass(
     consume()
     wait_for_rows(billing_db, 50)
     # none of them is lost: each is in hand
-    assert test_consumer.in_hand() == 2 * PREFETCH + 50
+    assert bill_consumer.in_hand() == 2 * PREFETCH + 50
 
 
 def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
@@ -205,7 +197,7 @@ def test_bytes_that_end_the_connection_count_against_no_other_message(
     for _ in range(5):
         assert ended.acquire(timeout=SECONDS)
     stop.set()
-    wait_until(lambda: test_consumer.consumers(channel) == 0, SECONDS, "no consumer")
+    wait_until(lambda: bill_consumer.consumers(channel) == 0, SECONDS, "no consumer")
     monkeypatch.undo()
     counts: dict[str, int] = {}
     while waiting(channel, QUEUE):
@@ -215,4 +207,4 @@ def test_bytes_that_end_the_connection_count_against_no_other_message(
     assert counts.pop("bomb") >= 4
     # once, when nobody could know yet; who comes before the bomb is recorded
     assert max(counts.values(), default=0) <= 1
-    assert len(counts) + len(test_consumer.rows(billing_db)) == 20
+    assert len(counts) + len(bill_consumer.rows(billing_db)) == 20

@@ -14,8 +14,8 @@ from chassis.messaging.consumer import ALONE_ABOVE
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database, is_doubtful, is_outage
 from tests.service.answers import problem
-from tests.service.chassis.messaging import test_consumer
-from tests.service.chassis.messaging.test_consumer import (
+from tests.support import bill_consumer
+from tests.support.bill_consumer import (
     DEAD,
     GOOD,
     QUEUE,
@@ -27,7 +27,7 @@ from tests.service.chassis.messaging.test_consumer import (
 )
 from tools.stack.waiting import wait_until
 
-channel, consume = test_consumer.channel, test_consumer.consume
+channel, consume = bill_consumer.channel, bill_consumer.consume
 Consume = Callable[[], threading.Event]
 BODY = b'{"user_id": "u", "number_of_items": 1, "total_amount": 1}'
 _RAISE = (
@@ -75,7 +75,7 @@ def test_what_a_trigger_refuses_of_one_message_is_its_own_fault_once_another_pas
     with refusing(billing_db, "bad"):
         post(channel, {**GOOD, "user_id": "bad"}, "first")
         consume()
-        wait_until(lambda: test_consumer.in_hand() == 1, SECONDS, "the bill to be in hand")
+        wait_until(lambda: bill_consumer.in_hand() == 1, SECONDS, "the bill to be in hand")
         for number in range(10):
             post(channel, GOOD, f"m{number}")
         wait_for_rows(billing_db, 10)
@@ -93,10 +93,10 @@ def test_what_a_trigger_refuses_of_all_messages_is_waited_for(
         for number in range(10):
             post(channel, GOOD, f"m{number}")
         consume()
-        wait_until(lambda: test_consumer.in_hand() == 10, SECONDS, "all to be in hand")
+        wait_until(lambda: bill_consumer.in_hand() == 10, SECONDS, "all to be in hand")
         assert waiting(channel, DEAD) == 0
     wait_for_rows(billing_db, 10)
-    wait_until(lambda: test_consumer.in_hand() == 0, SECONDS, "all to be acknowledged")
+    wait_until(lambda: bill_consumer.in_hand() == 0, SECONDS, "all to be acknowledged")
     assert waiting(channel, DEAD) == 0
     assert len(rows(billing_db)) == 10
 
@@ -124,7 +124,7 @@ def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_pas
             assert method is not None
             channel.basic_reject(method.delivery_tag or 0, requeue=True)
         consume()
-        wait_until(lambda: test_consumer.in_hand() == 1, SECONDS, "the bill to be in hand")
+        wait_until(lambda: bill_consumer.in_hand() == 1, SECONDS, "the bill to be in hand")
         assert waiting(channel, DEAD) == 0
         post(channel, GOOD, "good")
         wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")

@@ -23,15 +23,15 @@ from inventory import consumer, relay
 from inventory.app import create_app
 from inventory.settings import Settings
 from tests.at_work import at_work
-from tests.conftest import DATABASES, PASSWORD
 from tests.outages import frozen
 from tests.service.amqp import channel_with_empty
-from tests.service.conftest import NOWHERE, port
 from tests.service.databases import settings_of
 from tests.service.mailing import eventually
 from tests.service.products_api import create
 from tests.service.replication import Primary, replicated
 from tests.service.reservations import CREATED, EXCHANGE, QUEUE, order, states
+from tests.support.servers import DATABASES, PASSWORD
+from tests.support.settings import NOWHERE, port
 
 SECONDS = 60.0
 

@@ -18,10 +18,10 @@ from inventory.app import create_app
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
 from tests.at_work import at_work
-from tests.service.conftest import NOWHERE, SERVER, port
 from tests.service.databases import own_database
 from tests.service.mailing import eventually
 from tests.service.relaying import relay_until
+from tests.support.settings import NOWHERE, SERVER, port
 from tools.drills.targets.network import Network
 from tools.drills.targets.platform import Unsuitable
 from tools.stack.errors import StackError

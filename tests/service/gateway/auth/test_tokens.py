@@ -5,30 +5,27 @@ import hmac
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import unquote
 
 import pytest
-from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from werkzeug.test import TestResponse
 
 from chassis import logs
 from chassis.errors import ConflictError, InvalidError, NotFoundError
 from chassis.messaging.publisher import Publisher
-from chassis.settings import DatabaseSettings, read
+from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from gateway.app import create_app
 from gateway.auth import scopes, tokens
-from gateway.settings import AuthSettings, Settings
-from tests.service.conftest import NOWHERE, settings_of_gateway
-from tests.service.raw_upstream import RawUpstream
+from tests.support import token_gateway
+from tests.support.settings import NOWHERE
+from tests.support.token_gateway import API_TOKEN, REALM, Gateway, bearing, refused
 from tools.stack.ports import free_port
 
-API_TOKEN = "bootstrap-token-of-the-tests!"
+gateway = token_gateway.gateway
+
 CLASS_OF = {
     "/api/movies": "movies",
     "/api/products": "products",
@@ -42,70 +39,14 @@ CLASS_OF = {
     "/api/event/shop/order/create": "events",
 }
 BILL = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
-REALM = 'Bearer realm="crud-master"'
 ALL = "all:read,all:write"
 READING, WRITING = ["GET", "HEAD"], ["POST", "PUT", "PATCH", "DELETE", "BREW"]
-
-
-@dataclass
-class Gateway:
-    """The gateway before one upstream that stands for all services."""
-
-    settings: Settings
-    database: Database
-    upstream: RawUpstream
-
-    def client(self, protected: str, database: DatabaseSettings | None = None) -> FlaskClient:
-        """A client of a gateway that protects these classes, on another database perhaps."""
-        auth = read(AuthSettings, auth_protected=protected, api_token=API_TOKEN)
-        database = database or self.settings.database
-        settings = replace(self.settings, auth=auth, database=database)
-        app = create_app(settings, Publisher(NOWHERE, "idle", []))
-        return app.test_client(use_cookies=False)
-
-    def token(self, scope: str, name: str = "tester", lifetime: timedelta | None = None) -> str:
-        """A new token."""
-        with self.database.unit_of_work() as connection:
-            made = tokens.create(connection, name, scopes.parse(scope), lifetime)
-            connection.commit()
-        return made
-
-    def change(self, statement: str) -> None:
-        """Change the table by hand."""
-        with self.database.read() as connection:
-            connection.execute(text(statement))
-
-
-@pytest.fixture
-def gateway(
-    gateway_db: Database,
-    database_settings: Callable[[str], DatabaseSettings],
-    upstream: RawUpstream,
-) -> Gateway:
-    """The gateway, its broker being away."""
-    settings = settings_of_gateway(database_settings("gateway"), NOWHERE, upstream.port)
-    return Gateway(settings, gateway_db, upstream)
 
 
 @pytest.fixture
 def away(gateway: Gateway) -> DatabaseSettings:
     """A database that does not answer."""
     return gateway.settings.database.model_copy(update={"port": free_port()})
-
-
-def bearing(token: str, **more: str) -> dict[str, str]:
-    """Headers with a token."""
-    return {"Authorization": f"Bearer {token}", **more}
-
-
-def refused(answer: TestResponse, status: int, challenge: str) -> None:
-    """Check that a request was refused with this challenge."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers.getlist("WWW-Authenticate") == [challenge]
-    if answer.data:
-        assert answer.content_type == "application/problem+json"
-        document = json.loads(answer.data)
-        assert document["status"] == status and document["detail"]
 
 
 def dump(database: Database) -> str:

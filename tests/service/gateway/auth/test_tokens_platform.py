@@ -12,8 +12,8 @@ from chassis.settings import read
 from gateway.app import create_app
 from gateway.edge.settings import EdgeSettings
 from gateway.settings import Settings
-from tests.service.conftest import NOWHERE
-from tests.service.gateway.auth.test_tokens import REALM, Gateway, bearing, gateway, refused
+from tests.support.settings import NOWHERE
+from tests.support.token_gateway import REALM, Gateway, bearing, gateway, refused
 
 __all__ = ["gateway"]
 DETAILS = ["bills", "gateway", "machines", "orders", "outboxes", "queues", "rabbitmq"]

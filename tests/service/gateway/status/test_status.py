@@ -40,7 +40,6 @@ from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
 from tests.at_work import at_work
 from tests.outages import frozen, queues_stopped, stopped
-from tests.service.conftest import NOWHERE, SERVER
 from tests.service.raw_upstream import OK, RawUpstream, answering, silent
 from tests.service.watched import (
     Needed,
@@ -52,6 +51,7 @@ from tests.service.watched import (
     unreachable,
     watching,
 )
+from tests.support.settings import NOWHERE, SERVER
 from tools.stack.ports import free_port
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until

@@ -28,7 +28,6 @@ from orders.mail import claims as mail_claims
 from orders.mail import table as mails
 from orders.mail.message import OrderData, compose
 from orders.settings import Settings
-from tests.service.conftest import port
 from tests.service.mailing import (
     EPOCH,
     channel_of,
@@ -42,6 +41,7 @@ from tests.service.mailing import (
 from tests.service.mails import DEAD, channel_beside, rows, wait_for_states, working
 from tests.service.process import Process
 from tests.service.raw_upstream import RawUpstream
+from tests.support.settings import port
 
 STEPS = ("created", "completed", "cancelled")
 ENCODED = ("=?utf-8?q??=@x.test", "=?x?q?ceo?=@corp.test", "=?utf-8?q?ceo?=@corp.test")

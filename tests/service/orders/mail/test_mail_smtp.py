@@ -37,7 +37,6 @@ from orders.mail.settings import MailSettings
 from orders.mail.transport import DeferredError, Letter, RefusedError
 from orders.settings import Settings
 from tests.at_work import at_work
-from tests.service.conftest import port
 from tests.service.mail_server import Postman, by_smtp, serving
 from tests.service.mailing import (
     EPOCH,
@@ -49,6 +48,7 @@ from tests.service.mailing import (
 )
 from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
 from tests.service.relaying import relay_until
+from tests.support.settings import port
 from tools.stack.ports import free_port
 
 SECONDS = 30.0

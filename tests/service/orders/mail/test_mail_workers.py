@@ -20,10 +20,10 @@ from orders.mail.smtp import Smtp
 from orders.settings import Settings
 from tests.at_work import at_work
 from tests.outages import frozen
-from tests.service.conftest import port
 from tests.service.mail_server import Postman, by_smtp, serving
 from tests.service.mailing import eventually, order_data, publish
 from tests.service.mails import channel_beside, rows, wait_for_states
+from tests.support.settings import port
 from tools.stack.ports import free_port
 from tools.stack.servers.postgres import Postgres
 
