@@ -1,4 +1,4 @@
-"""The README's walk, status by status."""
+"""The tutorial's walk on machines, status by status, and what the machines show of it."""
 
 import subprocess
 import sys

@@ -38,6 +38,16 @@ class Checkout:
         names = ("GATEWAY_PORT", "RABBITMQ_MANAGEMENT_PORT", "BILLING_CONSUMER_PORT")
         self.ports = {example[name]: own[name] for name in names}
 
+    def start(self, tries: int = 3) -> None:
+        """Start the stack; on a busy machine, `up` may wait in vain, and is called again."""
+        for left in reversed(range(tries)):
+            done = self._run("up", seconds=300)
+            # it would be installed into what others use, too
+            assert "Installing" not in done.stdout
+            if done.returncode == 0:
+                return
+            assert left and "in vain" in done.stdout, done.stdout
+
     def _share(self, name: str, lock: Path) -> None:
         """Link to what is installed; the stamp is the copy's own, since it names the lock file."""
         directory = self.home / ".stack" / name
@@ -51,7 +61,12 @@ class Checkout:
 
     def stack(self, *words: str, seconds: float) -> str:
         """Run ./stack, and return what it says. Raises if it fails."""
-        done = subprocess.run(
+        done = self._run(*words, seconds=seconds)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def _run(self, *words: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             ["./stack", *words],
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -60,8 +75,6 @@ class Checkout:
             text=True,
             timeout=seconds,
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
 
 
 @contextmanager
@@ -70,9 +83,7 @@ def started() -> Iterator[Checkout]:
     with private_home() as home:
         checkout = Checkout(home)
         try:
-            said = checkout.stack("up", seconds=300)
-            # it would be installed into what others use, too
-            assert "Try:" in said and "Installing" not in said
+            checkout.start()
             yield checkout
         finally:
             checkout.stack("down", "--purge", seconds=120)
