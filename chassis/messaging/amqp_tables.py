@@ -1,9 +1,9 @@
-"""AMQP's tables: pika reads all that a client may have sent, and writes it again as it was.
+"""AMQP's tables: makes pika read all that a client may have sent, and write it back unchanged.
 
-pika 1.4 raises for a time beyond the year 9999 and for arrays nested a thousand deep, and cuts
-numbers with a fraction. An error there ends the connection, the broker delivers the message again,
-and so no other message comes. With `install`, a value that Python has nothing for is a `RawValue`,
-and properties that can't be read at all are those of a message with one header, `UNREADABLE`.
+pika 1.4 raises for a time after the year 9999 and for arrays nested a thousand deep, and truncates
+numbers with a fraction. Such an error ends the connection, the broker delivers the message again,
+and no other message ever arrives. After `install`, a value without a Python type is a `RawValue`,
+and a message with unreadable properties has a single header, `UNREADABLE`.
 
 Source: AMQP 0-9-1, section 4.2.5.5, and https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
 """
@@ -20,14 +20,14 @@ _DEEPEST = 16
 _TABLE, _ARRAY, _TIME = b"F", b"A", b"T"
 _FRACTIONS = {b"f": ">f", b"d": ">d"}
 _LENGTH = 4  # bytes
-_KEPT = 4096  # bytes of properties that can't be read
+_UNREAD_BYTES = 4096  # of unreadable properties, which are kept
 _decode_value, _encode_value = data.decode_value, data.encode_value
 _decode_properties = spec.BasicProperties.decode
 
 
 @dataclass(frozen=True)
 class RawValue:
-    """A value as it was sent: the letter of its kind, and the bytes behind it."""
+    """A value as it was sent: the letter of its kind, and its bytes."""
 
     kind: bytes
     bytes: bytes
@@ -37,7 +37,7 @@ class RawValue:
 
 
 def install() -> None:
-    """Have pika read and write tables as this module does."""
+    """Replace pika's functions that read and write tables by those of this module."""
     data.decode_table = decode_table
     data.encode_value = _encode
     spec.BasicProperties.decode = _read  # type: ignore[method-assign]
@@ -46,7 +46,7 @@ def install() -> None:
 def decode_table(encoded: bytes, offset: int, depth: int = 0) -> tuple[dict[str | bytes, Any], int]:
     """Return the table at `offset`, and where it ends.
 
-    What can't be read takes the rest of its table with it, since nobody knows where it ends.
+    An unreadable value takes the rest of its table with it, since its end is unknown.
     """
     start, end = _part(encoded, offset)
     table: dict[str | bytes, Any] = {}
@@ -96,7 +96,7 @@ def _part(encoded: bytes, offset: int) -> tuple[int, int]:
 
 
 def _raw(encoded: bytes, kind: bytes, start: int) -> tuple[RawValue, int]:
-    """Return a value unread, up to its end where that is known."""
+    """Return a value unread, up to its end if that is known."""
     if kind in (_TABLE, _ARRAY):
         _start, end = _part(encoded, start)
     elif kind == _TIME:
@@ -122,7 +122,7 @@ def size_of(name: str | bytes, value: Any) -> int:
     """Return how many bytes a header takes in a table.
 
     Raises:
-        Exception: it has no place in a table; pika has many reasons.
+        Exception: it can't be in a table; pika raises many kinds.
     """
     pieces: list[bytes] = []
     return data.encode_short_string(pieces, name) + _encode(pieces, value)  # type: ignore[arg-type]
@@ -131,10 +131,10 @@ def size_of(name: str | bytes, value: Any) -> int:
 def _read(
     properties: pika.BasicProperties, encoded: bytes, offset: int = 0
 ) -> pika.BasicProperties:
-    """Read properties from a frame; without any error, since that would end the connection."""
+    """Read properties from a frame; never raise, since that would end the connection."""
     try:
         _decode_properties(properties, encoded, offset)  # type: ignore[no-untyped-call]
     except Exception:
-        unread = {UNREADABLE: encoded[offset : offset + _KEPT]}
+        unread = {UNREADABLE: encoded[offset : offset + _UNREAD_BYTES]}
         vars(properties).update(vars(pika.BasicProperties(headers=unread)))
     return properties

@@ -23,7 +23,7 @@ def now() -> int:
 
 
 def why_down(reason: str, settings: BrokerSettings) -> str:
-    """Say why there is no connection: a RabbitMQ that runs may refuse the login."""
+    """Return why there is no connection; a running RabbitMQ may refuse the login."""
     if "ACCESS_REFUSED - Login was refused" in reason:
         return f"RabbitMQ refuses the login of {settings.user}"
     if "NOT_ALLOWED" in reason and "vhost" in reason:
@@ -32,7 +32,7 @@ def why_down(reason: str, settings: BrokerSettings) -> str:
 
 
 def root_cause(error: object) -> str:
-    """Say what lies at the bottom of pika's nested errors, such as that nobody listens."""
+    """Return the innermost of pika's nested errors as text, such as `connection refused`."""
     nested = (*getattr(error, "exceptions", ()), getattr(error, "exception", None))
     for inner in (*nested, *getattr(error, "args", ())):
         if isinstance(inner, Exception):
@@ -45,7 +45,7 @@ def root_cause(error: object) -> str:
 def parameters(
     settings: BrokerSettings, name: str, blocked_timeout: float | None = None
 ) -> pika.ConnectionParameters:
-    """Return pika's parameters; `name` is what the management UI shows for it."""
+    """Return pika's parameters; the management UI shows `name` for the connection."""
     password = settings.password.get_secret_value()
     return pika.ConnectionParameters(
         host=settings.host,

@@ -1,7 +1,7 @@
 """Messages that need a row that another transaction has locked: they wait, and others pass them.
 
-A lock may be held for long, as by a session in psql that somebody has left open. Messages of one
-aggregate keep their order: those that come after one that waits, wait behind it.
+A lock may be held for long, as by a psql session that somebody has left open. Messages of one
+aggregate keep their order: later ones wait behind the first one that waits.
 """
 
 import time
@@ -11,18 +11,18 @@ from chassis.messaging.delivery import Delivery
 from chassis.messaging.window import PREFETCH
 
 _SHORTEST_PAUSE = 1.0  # seconds between attempts
-_SHARE = 4  # so many times as long as an attempt takes
+_SHARE = 4  # a pause is so many times as long as the attempt before it
 
 
 class LockWaits:
-    """The messages, unacknowledged, in a line for each aggregate."""
+    """The unacknowledged messages, in a line for each aggregate."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, list[Delivery]] = {}
         self._began_at = self._next_at = 0.0
 
     def __bool__(self) -> bool:
-        """Tell whether any message waits."""
+        """Return whether any message waits."""
         return bool(self._lines)
 
     def deliveries(self) -> list[Delivery]:
@@ -30,16 +30,16 @@ class LockWaits:
         return [delivery for line in self._lines.values() for delivery in line]
 
     def holds(self, aggregate: Hashable | None) -> bool:
-        """Tell whether a message of this aggregate waits."""
+        """Return whether a message of this aggregate waits."""
         return aggregate is not None and aggregate in self._lines
 
     def add(self, aggregate: Hashable | None, delivery: Delivery) -> None:
-        """Have a message wait, behind those of its aggregate; without one it waits by itself."""
+        """Add a message behind those of its aggregate; without an aggregate it has its own line."""
         key = delivery if aggregate is None else aggregate
         self._lines.setdefault(key, []).append(delivery)
 
     def due(self) -> list[Delivery]:
-        """Take the messages that are to be tried now: whole lines, in turn."""
+        """Take the messages that are due: whole lines, in turn."""
         self._began_at = time.monotonic()
         taken: list[Delivery] = []
         while self._lines and len(taken) < PREFETCH and self._began_at >= self._next_at:
@@ -48,6 +48,6 @@ class LockWaits:
         return taken
 
     def rest(self) -> None:
-        """Have the next attempt after a pause: most of the time belongs to other messages."""
+        """Postpone the next attempt: most of the time belongs to other messages."""
         now = time.monotonic()
         self._next_at = now + max(_SHORTEST_PAUSE, _SHARE * (now - self._began_at))

@@ -8,17 +8,17 @@ from uuid import uuid4
 
 @dataclass(frozen=True)
 class Message:
-    """A message on its way to the broker; always persistent.
+    """A message to publish; always persistent.
 
     Attributes:
-        body: what is sent, JSON unless `content_type` says otherwise.
+        body: JSON unless `content_type` says otherwise.
         routing_key: for the default exchange, the queue's name.
         exchange: empty for the default exchange.
         id: the same at each attempt to deliver it.
-        headers: trace, and whatever a consumer needs besides the body.
-        mandatory: whether a queue must be there to take it.
-        urgent: whether an order waits for it: in an outbox it passes what no order waits for.
-        properties: further ones of AMQP's, by pika's names, in place of our own. An outbox does
+        headers: the trace, and what a consumer needs besides the body.
+        mandatory: whether publishing fails if no queue takes it.
+        urgent: whether an order waits for it: an outbox publishes it before messages that are not.
+        properties: further AMQP properties, by pika's names, which override ours. An outbox does
             not store them.
     """
 
@@ -34,7 +34,7 @@ class Message:
 
     @property
     def destination(self) -> str:
-        """Where it goes, as logs and checks say it: a queue, or an exchange and the routing key."""
+        """Where it goes, for logs and checks: a queue, or an exchange and the routing key."""
         return f"{self.exchange}/{self.routing_key}" if self.exchange else self.routing_key
 
 

@@ -1,4 +1,4 @@
-"""Messages that were refused, until the dead-letter queue has them: none waits for another."""
+"""Refused messages that wait until the dead-letter queue has them; none waits for another."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from chassis.messaging.delivery import Delivery
 
 HELD = Gauge(
     "dead_letters_held",
-    "Refused messages that stay unacknowledged, as the dead-letter queue has not confirmed them",
+    "Refused messages that stay unacknowledged until the dead-letter queue confirms them",
     ["queue"],
 )
 _FIRST_SECONDS, _LONGEST_SECONDS = 0.5, 60.0
@@ -49,16 +49,16 @@ class PendingDeadLetters:
         return self._waiting.keys()
 
     def add(self, refused: Iterable[tuple[Delivery, str]]) -> None:
-        """Take messages, each with the reason why it was refused."""
+        """Add refused messages, each with the reason."""
         for delivery, reason in refused:
             self._waiting[delivery] = _Waiting(delivery, reason)
 
     def publish(self, done: Callable[[Delivery], None]) -> None:
-        """Publish what is due, and call `done` for each that is confirmed.
+        """Publish the messages that are due, and call `done` for each confirmed one.
 
-        One that can't be published is tried again later, and later each time; the others pass it.
+        A message that can't be published is retried with growing pauses; the others pass it.
         """
-        # of a lost channel nothing can be acknowledged: the broker delivers it again
+        # messages of a lost channel can't be acknowledged: the broker delivers them again
         self._waiting = {
             delivery: waiting
             for delivery, waiting in self._waiting.items()
@@ -89,5 +89,5 @@ class PendingDeadLetters:
 
 
 def is_at_limit(held: Collection[Delivery]) -> bool:
-    """Tell whether no more messages than these should be held."""
+    """Return whether no more messages should be held."""
     return len(held) >= _MOST or sum(len(delivery.body) for delivery in held) >= _MOST_OCTETS

@@ -1,7 +1,7 @@
 """The grouped publisher: one confirmed channel for all threads of a process.
 
-Threads hand over messages and wait; the connection's thread publishes all that wait and resolves
-them as confirms come.
+Threads hand over messages and wait. The connection's thread publishes all of them, and resolves
+their futures as confirms arrive.
 
 Own code: pika's BlockingChannel waits for each confirm: with 16 threads, a seventh of this rate.
 Source: https://www.rabbitmq.com/docs/confirms
@@ -30,7 +30,7 @@ from chassis.settings import BrokerSettings
 
 Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 OVERDUE_SECONDS = 20.0
-"""After so long without an answer the connection is ended: a dead queue gives none on it."""
+"""After so long without an answer the connection is closed: a dead queue never answers on it."""
 _CHECK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """Whether a message handed over now has a good chance to be confirmed soon."""
+    """Whether a message handed over now is likely to be confirmed soon."""
 
     DOWN = "down"
     READY = "ready"
@@ -75,7 +75,7 @@ class Publisher:
         self._state = State.DOWN
         self._settings = settings
         self._reason = "not connected yet"
-        self._read_since = 0.0  # since when the broker reads what is sent (monotonic clock)
+        self._read_since = 0.0  # since when the broker reads from us (monotonic)
         self._channel: Channel | None = None
         self._probing = False
         self._declaring = False
@@ -83,7 +83,7 @@ class Publisher:
         self._connection = BrokerConnection(settings, name, self._topology, self)
 
     def start(self) -> None:
-        """Connect, in a thread; to be called after the process has forked."""
+        """Connect, in a thread; must be called after the process has forked."""
         self._connection.start()
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Publisher:
         self._connection.close()
 
     def check(self) -> None:
-        """Raise what is wrong if a message would not be taken now, as far as is known."""
+        """Raise what is wrong if the broker is known not to take messages now."""
         self._check_state()
         if refused := self._confirms.refusals.lasting():
             detail = f"RabbitMQ takes no message for {refused}: the queue is full, or dead"
@@ -104,11 +104,11 @@ class Publisher:
             raise BrokerUnavailableError(f"RabbitMQ is {self._state.value}")
 
     def is_ready(self) -> bool:
-        """Tell whether a message handed over now is likely to be confirmed soon."""
+        """Return whether a message handed over now is likely to be confirmed soon."""
         return self._state is State.READY
 
     def wait_until_ready(self, seconds: float = _OPEN_SECONDS) -> bool:
-        """Wait until messages can be handed over, `seconds` at most."""
+        """Wait for `seconds` at most until messages can be handed over; return whether they can."""
         with self._changed:
             return self._changed.wait_for(self.is_ready, seconds)
 
@@ -116,7 +116,7 @@ class Publisher:
         """Publish and wait for the confirm.
 
         Raises:
-            BrokerUnavailableError: not confirmed in time; the broker may have it all the same.
+            BrokerUnavailableError: not confirmed in time; the broker may still have it.
         """
         future = self.submit(message)
         try:
@@ -128,11 +128,11 @@ class Publisher:
             raise BrokerUnavailableError(detail, "broker_timeout") from None
 
     def submit(self, message: Message) -> Pending:
-        """Hand a message over; the future ends when it is confirmed or failed.
+        """Hand a message over; the future resolves when it is confirmed or failed.
 
         Raises:
-            BrokerUnavailableError: the broker is known to be away, blocked or slow, or not to have
-                the exchange.
+            BrokerUnavailableError: the broker is known to be unavailable, blocked or slow, or not
+                to have the exchange.
         """
         self._check_state()
         self._unknown_exchanges.check(message.exchange)
@@ -167,16 +167,16 @@ class Publisher:
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
 
     def lost(self, reason: str) -> None:
-        """Fail all that is not confirmed: whoever waits decides what becomes of it."""
+        """Fail all unconfirmed messages; the threads that wait decide what to do with them."""
         self._channel = None
         self._reason = reason
         self._unknown_exchanges.note(reason)
         self._set(State.DOWN)
-        self._fail_unsent(f"RabbitMQ is away: {reason}")
-        self._confirms.fail_all(f"RabbitMQ is away: {reason}")
+        self._fail_unsent(f"RabbitMQ is unavailable: {reason}")
+        self._confirms.fail_all(f"RabbitMQ is unavailable: {reason}")
 
     def blocked(self, reason: str | None) -> None:
-        """The broker has stopped reading what we send, or reads again."""
+        """The broker has stopped reading from us (`reason`), or reads again (None)."""
         if reason is not None:
             self._set(State.BLOCKED)
         elif self._state is State.BLOCKED:
@@ -185,7 +185,7 @@ class Publisher:
             self._probe()
 
     def _check_answers(self) -> None:
-        """End a connection on which an answer is overdue, or on which a queue takes nothing."""
+        """Close a connection with an overdue answer, or one on which a queue takes nothing."""
         self._connection.later(_CHECK_SECONDS, self._check_answers)
         if self._state is State.BLOCKED:
             return
@@ -200,7 +200,7 @@ class Publisher:
             self._declare()
 
     def _declare(self) -> None:
-        """Have queues, exchanges and bindings there again, whoever has removed them."""
+        """Declare queues, exchanges and bindings again, in case somebody has removed them."""
         self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
         if self._channel is not None and self._channel.is_open and not self._declaring:
             self._declaring = True
@@ -221,14 +221,14 @@ class Publisher:
     def _flush(self) -> None:
         for message, future in self._take_unsent():
             if self._channel is None or not self._channel.is_open:
-                fail(future, "RabbitMQ is away: the channel was lost")
+                fail(future, "RabbitMQ is unavailable: the channel was lost")
             else:
                 self._send(self._channel, message, future)
 
     def _send(self, channel: Channel, message: Message, future: Pending) -> None:
-        """Publish; what can't be put into AMQP's frames is not sent, has no tag, and fails alone.
+        """Publish; a message that can't be encoded is not sent, has no tag, and fails alone.
 
-        pika makes all frames of a message before it hands over the first.
+        pika encodes all frames of a message before it sends the first one.
         """
         try:
             properties = _properties(message)
@@ -254,7 +254,7 @@ class Publisher:
     def _returned(
         self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
     ) -> None:
-        """A mandatory message that no queue took: fail it, and have the queues there again."""
+        """Fail a mandatory message that no queue took, and declare the queues again."""
         self._confirms.returned(as_text(properties.message_id or ""))
         self._declare()
 
@@ -262,7 +262,7 @@ class Publisher:
         self._declaring = False
 
     def _suspect(self) -> None:
-        """After an overdue confirm nothing is handed over until a probe is confirmed."""
+        """After an overdue confirm, take no message until a probe is confirmed."""
         if self._state is State.READY:
             self._set(State.SUSPECT)
             logger.warning("broker is slow to confirm")
@@ -277,7 +277,7 @@ class Publisher:
         self._probing = True
         answer: Pending = Future()
         answer.add_done_callback(self._probed)
-        # no queue has this name: the broker confirms at once that it has nowhere to put it
+        # no queue has this name: the broker confirms an unroutable message at once
         self._send(self._channel, Message(b"", "publisher-probe", mandatory=False), answer)
 
     def _probed(self, answer: Pending) -> None:
@@ -292,12 +292,12 @@ class Publisher:
 
 
 def _check_size(message: Message, properties: pika.BasicProperties, frame_max: int) -> None:
-    """Refuse headers that don't fit into one frame: the broker would close the connection.
+    """Check that the headers fit into one frame: otherwise the broker closes the connection.
 
     Raises:
-        ValueError: they don't.
+        ValueError: they do not fit.
     """
-    # at most four bytes a character; encoding them all twice would cost each message
+    # at most four bytes a character; encoding all headers twice would slow down each message
     if all(isinstance(value, str) for value in message.headers.values()):
         characters = sum(len(name) + len(value) for name, value in message.headers.items())
         if 4 * characters < frame_max // 2:

@@ -1,4 +1,4 @@
-"""Counts what waits in queues that this process does not consume, such as its dead letters."""
+"""Counts the messages of queues that this process does not consume, such as dead letters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,13 +9,13 @@ Note = Callable[[Mapping[str, int]], None]
 
 
 class QueueDepths:
-    """Asks for one queue after the other, on a channel of its own.
+    """Asks for one queue after the other, on its own channel.
 
-    All of it but `watch` is called on the connection's thread.
+    All methods but `watch` run on the connection's thread.
     """
 
     def __init__(self, names: Sequence[str], note: Note) -> None:
-        """Prepare to count `names`; `note` is told how many messages wait in those that exist."""
+        """Prepare to count `names`; `note` receives the counts of those that exist."""
         self._names = list(names)
         self._note = note
         self._channel: Channel | None = None
@@ -23,21 +23,21 @@ class QueueDepths:
         self._found: dict[str, int] = {}
 
     def watch(self, names: Sequence[str]) -> None:
-        """Count these queues from the next look on; may be called on any thread."""
+        """Count these queues from the next `look` on; may be called on any thread."""
         self._names = list(names)
 
     def look(self, beside: Channel) -> None:
-        """Ask for all queues, unless the last look has not ended.
+        """Count all queues, unless the last count is still in progress.
 
         Args:
-            beside: an open channel of the connection; nothing is asked on it.
+            beside: an open channel of the connection; it is not used itself.
         """
         if not self._left:
             self._left, self._found = list(self._names), {}
             self._ask(beside)
 
     def lost(self) -> None:
-        """There is no connection any more."""
+        """The connection is lost."""
         self._channel = None
         self._left = []
 
@@ -64,7 +64,7 @@ class QueueDepths:
         own.queue_declare(name, passive=True, callback=declared)
 
     def _closed(self, closed: Channel, beside: Channel) -> None:
-        """The queue does not exist, which closes the channel; or the connection is gone."""
+        """Skip a queue that does not exist, which closes the channel."""
         if closed is self._channel and closed.connection.is_open:
             self._channel = None
             self._next(beside)

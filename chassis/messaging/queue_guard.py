@@ -1,7 +1,7 @@
-"""Looks after the queue of a consumer: whether it is alive, and bound as it should be.
+"""Checks that a consumer's queue is alive and has its bindings.
 
-A dead quorum queue (its processes ended, as after a full disk) looks well: it can be declared, and
-whoever consumes from it hears nothing. But it does not count its consumers any more.
+A dead quorum queue (its processes have ended, as after a full disk) looks healthy: it can be
+declared, and consuming from it raises no error. But its consumer count is zero.
 """
 
 import logging
@@ -23,12 +23,12 @@ from chassis.settings import BrokerSettings
 
 WAITING = Gauge(
     "messages_waiting",
-    "Messages that wait in a queue, not delivered yet, by its consumer; NaN while it can't tell",
+    "Messages that wait in a queue, not delivered yet, by its consumer; NaN while unknown",
     ["queue"],
 )
 DEAD_LETTERS = Gauge(
     "dead_letters_waiting",
-    "Messages in the dead-letter queue of a queue, by its consumer; NaN while it can't tell",
+    "Messages in the dead-letter queue of a queue, by its consumer; NaN while unknown",
     ["queue"],
 )
 STRANDED = Gauge(
@@ -38,7 +38,7 @@ STRANDED = Gauge(
 )
 CHECK_SECONDS = 5.0
 _SILENT_SECONDS = 15.0
-# a queue that is slow to answer is declared as one without consumers, too
+# a slow queue is also declared with no consumers
 _MOST_CHECKS_WITHOUT_CONSUMER = 3
 logger = logging.getLogger(__name__)
 
@@ -50,12 +50,12 @@ class _Consuming(Enum):
 
 
 class QueueGuard:
-    """Asks on a channel of its own; all but `check` is called on the connection's thread."""
+    """Asks on its own channel; all methods but `check` run on the connection's thread."""
 
     def __init__(
         self, settings: BrokerSettings, topology: Topology, connection: BrokerConnection
     ) -> None:
-        """Prepare a guard of `settings.queue`; `topology` is declared again now and then."""
+        """Prepare a guard of `settings.queue`, which declares `topology` again periodically."""
         self._settings = settings
         self._queue = settings.queue
         self._waiting = WAITING.labels(settings.queue)
@@ -87,14 +87,14 @@ class QueueGuard:
             raise BrokerUnavailableError(detail)
 
     def watch_former(self, queues: Sequence[str]) -> None:
-        """Count what waits in former queues, too; may be called on any thread."""
+        """Also count messages in former queues; may be called on any thread."""
         self._former = list(queues)
         wanted = [self._queue, *queues]
         dead = [dead_letter_queue(queue) for queue in wanted]
         self._other_depths.watch([*dead, *queues])
 
     def opened(self, channel: Channel) -> None:
-        """There is a connection; its topology has just been declared."""
+        """A connection is open, and its topology has just been declared."""
         self._is_open = True
         self._consuming = _Consuming.NOT_YET
         self._checks_without_consumer = 0
@@ -103,7 +103,7 @@ class QueueGuard:
         self._connection.later(CHECK_SECONDS, lambda: self._check_queue(channel))
 
     def asked(self) -> None:
-        """The broker was asked to deliver."""
+        """The consumer has asked the broker to deliver."""
         self._consuming = _Consuming.ASKED_FOR
 
     def begun(self) -> None:
@@ -112,16 +112,16 @@ class QueueGuard:
         self._fault = ""
 
     def paused(self) -> None:
-        """The broker is to deliver nothing until it is asked again."""
+        """The consumer has cancelled its subscription."""
         self._consuming = _Consuming.NOT_YET
 
     def delivered(self) -> None:
-        """A message has come, so the queue is alive."""
+        """A message has arrived, so the queue is alive."""
         self._checks_without_consumer = 0
 
     def lost(self, reason: str) -> None:
-        """There is no connection any more."""
-        # RabbitMQ ends the connection of whoever wants messages of a dead queue
+        """The connection is lost."""
+        # RabbitMQ closes the connection of a consumer of a dead queue
         if self._consuming is _Consuming.ASKED_FOR:
             self._fault = f"RabbitMQ delivers nothing from {self._queue}: {reason}"
         self._is_open = False
@@ -135,7 +135,7 @@ class QueueGuard:
     def _check_queue(self, channel: Channel) -> None:
         self._connection.later(CHECK_SECONDS, lambda: self._check_queue(channel))
         if self._consuming is _Consuming.NOT_YET:
-            # the consumer waits for its database; of the queue nothing is known
+            # the consumer waits for its database; the state of the queue is unknown
             self._fault = ""
         if self._asked_at is None and channel.is_open:
             self._asked_at = time.monotonic()
@@ -144,7 +144,7 @@ class QueueGuard:
             self._other_depths.look(channel)
 
     def _on_side_channel(self, channel: Channel, act: Callable[[Channel], None]) -> None:
-        """Act on a channel that may be closed by an error without harm to the consumer's."""
+        """Act on a separate channel, so that an error does not close the consumer's."""
         if self._side_channel is not None and self._side_channel.is_open:
             act(self._side_channel)
             return
@@ -157,7 +157,7 @@ class QueueGuard:
         channel.connection.channel(on_open_callback=opened)
 
     def _closed(self, beside: Channel, reason: Exception) -> None:
-        """The queue is not there, or what is declared contradicts what is there."""
+        """The queue does not exist, or a declaration contradicts an existing object."""
         if beside is self._side_channel and beside.connection.is_open:
             self._asked_at = None
             extra = {"queue": self._queue, "reason": str(reason)}
@@ -176,30 +176,30 @@ class QueueGuard:
     def _counted(self, frame: Any) -> None:
         self._asked_at = None
         waiting, consumers = frame.method.message_count, frame.method.consumer_count
-        # a dead queue is declared as one that is empty and has no consumers
+        # a dead queue is declared as empty and without consumers
         self._waiting.set(waiting if waiting or consumers else math.nan)
         if consumers or self._consuming is not _Consuming.BEGUN:
             self._checks_without_consumer = 0
             return
         self._checks_without_consumer += 1
         if self._checks_without_consumer >= _MOST_CHECKS_WITHOUT_CONSUMER:
-            self._fault = f"{self._queue} is dead: it knows no consumer, though this one consumes"
+            self._fault = f"{self._queue} is dead: it counts no consumer, though this one consumes"
             self._connection.end(self._fault)
 
     def _set_other_depths(self, depths: Mapping[str, int]) -> None:
         if self._checks_without_consumer or self._fault:
-            # what is declared of a dead queue's dead letters is not true, either
+            # the count of its dead letters is wrong as well
             return
         self._dead_letters.set(depths.get(dead_letter_queue(self._queue), math.nan))
         for queue in self._former:
             STRANDED.labels(queue).set(_total(depths, queue))
 
     def _clear_depths(self) -> None:
-        """Show no number where none is known: it would look like an empty queue, or an old one."""
+        """Set NaN: a stale number or a zero would mislead."""
         self._waiting.set(math.nan)
         self._dead_letters.set(math.nan)
 
 
 def _total(depths: Mapping[str, int], queue: str) -> int:
-    """Return how many messages a queue and its dead letters have; none if it does not exist."""
+    """Return how many messages a queue and its dead letters have; 0 if it does not exist."""
     return depths.get(queue, 0) + depths.get(dead_letter_queue(queue), 0)

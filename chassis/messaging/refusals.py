@@ -1,8 +1,8 @@
 """Destinations for which the broker takes no message: it refuses (nack), or never answers.
 
-A queue is full and refuses (`reject-publish`), or is dead: RabbitMQ declares a quorum queue whose
-processes have ended as if nothing were wrong. A channel also remembers that a queue was full after
-the limit is gone (seen with 3.10), so that only a new one helps.
+A queue that refuses is full (`reject-publish`) or dead: RabbitMQ declares a quorum queue whose
+processes have ended as if it were healthy. A channel also remembers that a queue was full after
+the limit is gone (seen with 3.10), so that only a new channel helps.
 """
 
 import time
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from chassis.backoff import Backoff
 
 _LASTING_SECONDS = 3.0
-_LASTING_ROUNDS = 3  # a moment's refusals are one
+_LASTING_ROUNDS = 3  # refusals within a moment are one round
 _ROUND_SECONDS = 0.5
 _REMEMBERED_SECONDS = 90.0  # longer than a relay waits before it tries again
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0  # seconds between connections made for that reason
-_MOST = 1000  # routing keys of events are the clients' choice
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 3.0, 60.0  # seconds between such reconnections
+_MOST = 1000  # destinations: clients choose the routing keys of events
 
 
 @dataclass
@@ -26,7 +26,7 @@ class _Refused:
 
 
 class Refusals:
-    """What is refused and nothing else, by destination; used on the connection's thread.
+    """The refused destinations; used on the connection's thread.
 
     `lasting` may be called on any thread.
     """
@@ -38,7 +38,7 @@ class Refusals:
         self._has_news = False
 
     def note(self, destination: str) -> None:
-        """A message for `destination` was not taken."""
+        """Record that a message for `destination` was not taken."""
         now = time.monotonic()
         known = self._refused.get(destination)
         self._has_news = True
@@ -51,7 +51,7 @@ class Refusals:
             known.rounds += 1
 
     def forget(self, destination: str) -> None:
-        """A message for `destination` was taken."""
+        """Record that a message for `destination` was taken."""
         if destination not in self._refused:
             return
         del self._refused[destination]
@@ -60,7 +60,7 @@ class Refusals:
             self._not_before = 0.0
 
     def lasting(self) -> str | None:
-        """Return a destination that has taken nothing for several rounds, until lately."""
+        """Return a destination that has taken nothing for several rounds, the last one recently."""
         now = time.monotonic()
         for destination, refused in list(self._refused.items()):
             lasts = refused.last - refused.since >= _LASTING_SECONDS
@@ -70,7 +70,7 @@ class Refusals:
         return None
 
     def wants_new_connection(self) -> bool:
-        """Tell whether a new connection may help now, less and less often while none does."""
+        """Return whether to reconnect now; the pauses grow while reconnecting does not help."""
         now = time.monotonic()
         if not self._has_news or now < self._not_before or self.lasting() is None:
             return False

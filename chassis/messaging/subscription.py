@@ -1,8 +1,8 @@
-"""A consumer's subscription to its queue: what is delivered, acknowledged, and given back.
+"""A consumer's subscription to its queue: what is delivered, acknowledged, and returned.
 
-It limits the octets in hand. What does not fit goes back into the queue, and all that comes behind
-it, so that the order stays; then the broker delivers fewer messages ahead. A broker that has once
-counted such a delivery blames no message for it, see `chassis.messaging.consumer`.
+It limits the octets in hand. A message that does not fit returns to the queue, and so do those
+behind it, so that the order stays. Then the prefetch shrinks. Returns raise the broker's delivery
+count, by which alone no message is refused, see `chassis.messaging.consumer`.
 """
 
 import logging
@@ -36,13 +36,13 @@ logger = logging.getLogger(__name__)
 
 
 class Subscription:
-    """Keeps a connection, and consumes on its channel when it is asked to."""
+    """Keeps a connection, and consumes on its channel when asked to."""
 
     def __init__(self, settings: BrokerSettings, name: str, topology: Topology) -> None:
         """Prepare a subscription to `settings.queue`; nothing is connected before `start`."""
         self.arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self.channel: Channel | None = None
-        """The newest one, None while there is no connection."""
+        """The current channel, None without a connection."""
         self._queue = settings.queue
         self._in_flight = IN_FLIGHT.labels(settings.queue)
         self._octets_in_flight = OCTETS_IN_FLIGHT.labels(settings.queue)
@@ -58,11 +58,11 @@ class Subscription:
         self._guard = QueueGuard(settings, parts, self._connection)
 
     def start(self) -> None:
-        """Connect, in a thread of its own."""
+        """Connect, in a new thread."""
         self._connection.start()
 
     def close(self) -> None:
-        """Close the connection, after what was asked of it before."""
+        """Close the connection after the calls before this one."""
         self._connection.close()
 
     def check(self) -> None:
@@ -70,42 +70,42 @@ class Subscription:
         self._guard.check()
 
     def watch_former(self, queues: Sequence[str]) -> None:
-        """Measure what waits in `queues`, which this consumer's queue was called before."""
+        """Measure what waits in `queues`, which are former names of this consumer's queue."""
         self._guard.watch_former(queues)
 
     def has_failed(self) -> bool:
-        """Tell, once, whether an error in this process has ended a connection."""
+        """Return whether an error in this process has ended a connection; resets the answer."""
         return self._connection.has_failed()
 
     @property
     def prefetch(self) -> int:
-        """How many messages the broker delivers ahead."""
+        """How many unacknowledged messages the broker delivers at most."""
         return 1 if self._is_one_by_one else self._window.count
 
     def begin(self, channel: Channel, one_by_one: bool) -> None:
-        """Have messages delivered on a new channel."""
+        """Consume on a new channel."""
         self._is_one_by_one = one_by_one
         self._call(lambda: self._begin(channel))
 
     def renew(self, channel: Channel, one_by_one: bool = False) -> None:
-        """Have as many messages delivered ahead as if none were in hand.
+        """Subscribe anew, with the full prefetch.
 
-        A new subscription does not count those of the one before it.
+        The prefetch of a new subscription does not count messages of the one before it.
         """
         self._is_one_by_one = one_by_one
         self._call(lambda: self._cancel(channel))
 
     def hold(self, count: int, is_full: bool) -> None:
-        """Say how many of the messages in hand stay there for long; no more come if it is full."""
+        """Set how many messages in hand stay there for long; `is_full` stops further deliveries."""
         if (count, is_full) == (self._held, self._is_full):
             return
         self._held, self._is_full = count, is_full
         channel = self.channel
         if channel is not None:
-            self._call(lambda: self._go_on(channel))
+            self._call(lambda: self._consume_if_possible(channel))
 
     def acknowledge(self, deliveries: Sequence[Delivery], everything: bool) -> None:
-        """Acknowledge messages of one channel; `everything` if none before them is in hand."""
+        """Acknowledge messages of one channel; `everything` if no earlier ones are in hand."""
         if not deliveries:
             return
         tags = [delivery.tag for delivery in deliveries]
@@ -114,7 +114,7 @@ class Subscription:
         self._call(lambda: self._acknowledge(channel, acknowledged, multiple=everything))
 
     def stop(self) -> None:
-        """Have the broker deliver nothing more, and wait until it has said so."""
+        """Cancel the subscription, and wait until the broker confirms that."""
         self._stopped.set()
         channel = self.channel
         if channel is not None:
@@ -130,40 +130,40 @@ class Subscription:
     # What follows runs on the connection's thread.
 
     def opened(self, channel: Channel) -> None:
-        """Have the consumer ask for messages."""
+        """Announce the new channel; the consumer begins on it when it is ready."""
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         self._guard.opened(channel)
         self._forget()
         self.channel = channel
 
     def lost(self, reason: str) -> None:
-        """What was not acknowledged will be delivered again."""
+        """Reset: the broker will deliver unacknowledged messages again."""
         self.channel = None
         self._guard.lost(reason)
         self._forget()
         self._ended.set()
 
     def blocked(self, reason: str | None) -> None:
-        """Publishers are blocked; a consumer is not."""
+        """Do nothing: the broker blocks publishers, and no consumer."""
 
     def _forget(self) -> None:
-        """Begin anew, with nothing in hand."""
+        """Reset, with nothing in hand."""
         self._sizes: dict[int, int] = {}  # by delivery tags, which rise
         self._octets = 0
         self._tag: str | None = None
-        self._is_begun = self._is_ending = self._gives_back = False
+        self._is_begun = self._is_ending = self._returns = False
         self._count()
 
     def _begin(self, channel: Channel) -> None:
         self._is_begun = True
-        self._go_on(channel)
+        self._consume_if_possible(channel)
 
-    def _go_on(self, channel: Channel) -> None:
-        """Consume, if nothing speaks against it."""
+    def _consume_if_possible(self, channel: Channel) -> None:
+        """Consume, if idle, open, with room, and not stopped."""
         is_idle = self._is_begun and self._tag is None and not self._is_ending
         if not (is_idle and channel.is_open and self._has_room()) or self._stopped.is_set():
             return
-        # what is set counts for the consumers that come after
+        # the prefetch applies to consumers that begin after this
         channel.basic_qos(prefetch_count=self.prefetch)
         self._guard.asked()
         self._tag = channel.basic_consume(self._queue, self._deliver, callback=self._consuming)
@@ -177,11 +177,11 @@ class Subscription:
         return not self._is_full and not (is_much and self._is_busy())
 
     def _is_busy(self) -> bool:
-        """Tell whether messages are in hand that are acknowledged soon, and so make room."""
+        """Return whether messages in hand will be acknowledged soon, and so make room."""
         return len(self._sizes) > self._held
 
     def _cancel(self, channel: Channel) -> None:
-        """Have nothing more delivered; once the broker has said so, consume anew with room."""
+        """Cancel the subscription; when the broker confirms that, consume again if possible."""
         if self._tag is None or not channel.is_open:
             return
         tag, self._tag = self._tag, None
@@ -190,10 +190,10 @@ class Subscription:
         channel.basic_cancel(tag, lambda _frame: self._cancelled(channel))
 
     def _cancelled(self, channel: Channel) -> None:
-        self._is_ending = self._gives_back = False
+        self._is_ending = self._returns = False
         if self._stopped.is_set():
             self._ended.set()
-        self._go_on(channel)
+        self._consume_if_possible(channel)
 
     def _end(self, channel: Channel) -> None:
         self._cancel(channel)
@@ -210,8 +210,8 @@ class Subscription:
         self._guard.delivered()
         self._window.note(len(body))
         is_too_much = self._octets + len(body) > window.MOST_OCTETS and self._is_busy()
-        if self._gives_back or is_too_much:
-            self._give_back(channel, method.delivery_tag)
+        if self._returns or is_too_much:
+            self._return(channel, method.delivery_tag)
             return
         self._sizes[method.delivery_tag] = len(body)
         self._octets += len(body)
@@ -222,17 +222,17 @@ class Subscription:
         if self._window.widen():
             self._cancel(channel)
 
-    def _give_back(self, channel: Channel, tag: int) -> None:
-        if not self._gives_back:
+    def _return(self, channel: Channel, tag: int) -> None:
+        if not self._returns:
             logger.info("messages are large", extra={"queue": self._queue, "octets": self._octets})
-        self._gives_back = True
-        # before the message is in the queue again, or it would be delivered again at once
+        self._returns = True
+        # before the message is back in the queue, or it would be delivered again at once
         self._cancel(channel)
         self._window.narrow()
         channel.basic_reject(tag, requeue=True)
 
     def _acknowledge(self, channel: Channel, tags: Sequence[int], multiple: bool) -> None:
-        """Acknowledge messages, by one tag for all up to it or a tag each."""
+        """Acknowledge messages: all up to one tag (`multiple`), or each tag."""
         if not channel.is_open:
             return
         for tag in tags:
@@ -240,7 +240,7 @@ class Subscription:
         for tag in self._up_to(tags[0]) if multiple else tags:
             self._octets -= self._sizes.pop(tag, 0)
         self._count()
-        self._go_on(channel)
+        self._consume_if_possible(channel)
 
     def _up_to(self, last: int) -> list[int]:
         return list(takewhile(lambda tag: tag <= last, self._sizes))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pika.channel import Channel
 
-DECLARE_SECONDS = 60.0  # between declarations of what somebody may have removed meanwhile
+DECLARE_SECONDS = 60.0  # between declarations, as somebody may have removed something
 QUORUM = {"x-queue-type": "quorum"}
 
 
@@ -38,7 +38,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Binding:
-    """What of an exchange a queue gets: all, unless `routing_key` says otherwise."""
+    """Which messages of an exchange a queue receives: all, unless `routing_key` is given."""
 
     queue: str
     exchange: str
@@ -53,7 +53,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class FormerBinding(Binding):
-    """What a queue got in an earlier version, and gets no more; it may be gone already."""
+    """A binding of an earlier version, which is removed; it may not exist any more."""
 
     def declare(self, channel: "Channel", then: Callable[[], None]) -> None:
         """Remove it on the connection's own thread, then go on."""
@@ -66,7 +66,7 @@ Topology = Iterable[Queue | Exchange | Binding]
 
 
 def declare(topology: Topology, channel: "Channel", then: Callable[[], None]) -> None:
-    """Declare all of `topology`, one after the other, then go on; on the connection's thread."""
+    """Declare all parts, one after the other, then go on; on the connection's thread."""
     parts = list(topology)
     if not parts:
         then()
@@ -75,5 +75,5 @@ def declare(topology: Topology, channel: "Channel", then: Callable[[], None]) ->
 
 
 def dead_letter_queue(queue: str) -> str:
-    """Return the name of the queue for what can't be processed."""
+    """Return the name of the queue for messages of `queue` that can't be processed."""
     return f"{queue}.dlq"

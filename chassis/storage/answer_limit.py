@@ -1,8 +1,8 @@
-"""A limit for answers of PostgreSQL: a connection whose server is silent for too long is ended.
+"""A time limit for PostgreSQL's answers: a connection whose server is silent too long is closed.
 
-A machine that vanishes is noticed by the kernel (see `database.connect_args`). A server that hangs
-is not, as on a disk that does not answer: its kernel acknowledges all that arrives, and its own
-time limits are checked by nobody.
+The kernel notices a vanished machine (see `database.connect_args`). It does not notice a server
+that hangs, as on a disk that does not respond: the server's kernel still acknowledges all packets,
+and the hanging server does not enforce its own time limits.
 """
 
 import os
@@ -20,9 +20,9 @@ _TICK_SECONDS = 0.5
 
 
 class _Watch:
-    """Ends the connections that have waited for an answer until their time was over.
+    """Closes connections that have waited too long for an answer.
 
-    It is asked twice a statement, so it does little there.
+    It is called twice for each statement, so these calls do little.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class _Watch:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to watch, unless it does already; after a fork it does not."""
+        """Start the thread, unless it runs; after a fork it does not run any more."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
@@ -40,7 +40,7 @@ class _Watch:
 
     @contextmanager
     def over(self, driver: Any) -> Iterator[None]:
-        """Watch a connection for a block in which it waits for an answer."""
+        """Limit the time of a block in which a connection waits for an answer."""
         number = next(self._numbers)
         if not driver.closed:
             self._waiting[number] = time.monotonic() + driver.answer_seconds, driver.fileno()
@@ -54,7 +54,7 @@ class _Watch:
         while True:
             time.sleep(_TICK_SECONDS)
             now = time.monotonic()
-            # under the lock, so that no descriptor is closed, and given to another file, meanwhile
+            # under the lock, so that no descriptor is closed and reused meanwhile
             with self._lock:
                 for end, descriptor in list(self._waiting.values()):
                     if now > end:
@@ -62,7 +62,7 @@ class _Watch:
 
 
 def _end(descriptor: int) -> None:
-    """End a connection for whoever waits on it, as if its server had closed it."""
+    """Shut a connection down for the thread that waits on it, as if its server had closed it."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as its_socket:
         its_socket.shutdown(socket.SHUT_RDWR)
 
@@ -83,7 +83,7 @@ class _Connection(connection):
 
     def rollback(self) -> None:
         if self.status == STATUS_READY:
-            # there is nothing to roll back, and nothing is asked
+            # there is nothing to roll back, so psycopg2 sends nothing
             super().rollback()
             return
         with _watch.over(self):
@@ -101,7 +101,7 @@ class _Cursor(cursor):
 
     def fetchmany(self, *arguments: Any) -> Any:
         if self.name is None:
-            # it has its rows; one with a name asks for them
+            # it has its rows already; a named cursor fetches them
             return super().fetchmany(*arguments)
         with _watch.over(self.connection):
             return super().fetchmany(*arguments)
@@ -115,9 +115,10 @@ class _Cursor(cursor):
 
 
 def limited(seconds: float) -> dict[str, Any]:
-    """Return how psycopg2 makes a connection that waits at most so long for each answer.
+    """Return psycopg2's arguments for connections that wait `seconds` at most for each answer.
 
-    One that is ended is an outage, as one that its server has closed: `OperationalError`.
+    A connection closed by the limit is an outage, like one closed by its server:
+    `OperationalError`.
     """
     factory = type("Connection", (_Connection,), {"answer_seconds": seconds})
     return {"connection_factory": factory, "cursor_factory": _Cursor}

@@ -1,4 +1,4 @@
-"""A service's own PostgreSQL: engine, reads, units of work, and whether it answers."""
+"""A service's own PostgreSQL: connections, transactions, health, and kinds of errors."""
 
 import select
 from collections.abc import Iterator, Mapping
@@ -17,29 +17,29 @@ from chassis.storage.answer_limit import limited
 CONNECT_TIMEOUT = 2  # seconds
 STATEMENT_TIMEOUT = 10_000  # milliseconds
 ANSWER_SECONDS = 15.0
-"""Of one statement; longer than a server that is well takes to cancel it."""
-# below it: who waits for another's lock is told from who takes long
+"""The limit of one statement; longer than a healthy server takes to cancel it."""
+# below the statement time-out, so that a wait for a lock differs from a slow statement
 LOCK_TIMEOUT = 9_000
 # connection, transaction, login, catalog, conflict, resources, state, operator, system, settings
 _OWN_CLASSES = frozenset(["08", "25", "28", "3D", "40", "53", "55", "57", "58", "F0"])
-# schema, privilege, column, function and table that are not there
+# missing schema, privilege, column, function, table
 _OWN_CODES = frozenset(["3F000", "42501", "42703", "42883", "42P01"])
 _OPTIONS = {
     "timezone": "UTC",
     "statement_timeout": STATEMENT_TIMEOUT,
     "lock_timeout": LOCK_TIMEOUT,
-    # most of what a cursor finds is wanted, not the first tenth, for which PostgreSQL would plan
+    # PostgreSQL plans for the first tenth of a cursor's rows; ours are mostly read to the end
     "cursor_tuple_fraction": 1,
 }
 
 
 def connect_args(place: Mapping[str, str], options: Mapping[str, object]) -> dict[str, Any]:
-    """Return how psycopg2 makes every connection of ours, with these settings of the session.
+    """Return psycopg2's arguments for every connection, with `options` as its session settings.
 
-    `place` is what `DatabaseSettings.place` is: where libpq connects to.
+    `place` is where libpq connects to, from `DatabaseSettings.place`.
 
-    A server that vanishes without a word (halted, cut off) is noticed within some ten seconds: by
-    keepalives while an answer is waited for, by `tcp_user_timeout` while something is sent.
+    A server that vanishes without closing (halted, cut off) is noticed within about ten seconds: by
+    keepalives while waiting for an answer, by `tcp_user_timeout` while sending.
 
     Source: PostgreSQL's manual, libpq, "Parameter Key Words".
     """
@@ -57,10 +57,10 @@ def connect_args(place: Mapping[str, str], options: Mapping[str, object]) -> dic
 
 
 class Probe:
-    """Asks a database over a connection of its own each time.
+    """Checks a database over a new connection each time.
 
-    On a kept connection a server that hangs would be waited for without an end; connecting has a
-    time limit.
+    A check on a kept connection would wait for a hanging server forever; connecting has a time
+    limit.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
@@ -79,8 +79,8 @@ class Probe:
 class Database:
     """A pool of connections to one database.
 
-    A connection that its server has closed is replaced when it is taken from the pool, so that a
-    restarted PostgreSQL costs no request its answer.
+    A connection that its server has closed is replaced when it is taken from the pool, so that no
+    request fails after a restart of PostgreSQL.
     """
 
     def __init__(self, settings: DatabaseSettings, connections: int = 16) -> None:
@@ -97,7 +97,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Lend a connection for single statements: no transaction, so no round trip for one."""
+        """Lend a connection in autocommit mode: single statements, without a transaction's cost."""
         with self._engine.connect() as connection, _autocommit(connection):
             yield connection
 
@@ -125,7 +125,7 @@ class Database:
 
 @contextmanager
 def _autocommit(connection: Connection) -> Iterator[None]:
-    """Have each statement be a transaction; SQLAlchemy's own way costs a round trip to undo."""
+    """Set autocommit on the driver; SQLAlchemy's isolation level costs a round trip to reset."""
     driver = connection.connection.driver_connection
     assert driver is not None
     driver.autocommit = True
@@ -138,7 +138,7 @@ def _autocommit(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[Iterator[RowMapping]]:
-    """Lend the rows of a query as they are taken: who stops early fetches no more.
+    """Lend the rows of a query, fetched while they are read: an early end fetches no more.
 
     Args:
         connection: in a transaction, which a cursor in the database needs.
@@ -152,40 +152,42 @@ def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[Itera
 def _check_open(driver: Any, *_pool: object) -> None:
     """Have a connection replaced that its server has closed.
 
-    Of such a one there is the end to read. The kernel knows, without a round trip to the server.
+    A connection that the server closed is readable (EOF). The kernel knows that without a round
+    trip to the server.
 
     Raises:
-        DisconnectionError: it is closed.
+        DisconnectionError: the connection is closed.
     """
-    if driver.closed or _has_something_to_read(driver.fileno()):
+    if driver.closed or _is_readable(driver.fileno()):
         raise DisconnectionError
 
 
-def _has_something_to_read(descriptor: int) -> bool:
+def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def is_statement_timeout(error: Exception) -> bool:
-    """Tell whether the database has stopped a statement that took too long by itself.
+    """Return whether the database has cancelled a statement that took too long.
 
-    To an API or a relay that is an outage like others. A message of which that happens again and
-    again, while it is alone and others succeed, is at fault itself. A wait for a lock ends earlier
+    For an API or a relay that is an outage like others. If it happens repeatedly to one message
+    alone while others succeed, the message is at fault. A wait for a lock ends earlier
     (`LOCK_TIMEOUT`), and is no message's fault.
     """
     return isinstance(error, DBAPIError) and isinstance(error.orig, QueryCanceled)
 
 
 def is_lock_timeout(error: Exception) -> bool:
-    """Tell whether another transaction has held a lock for longer than one may wait for it."""
+    """Return whether a statement has waited too long for another transaction's lock."""
     return isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable)
 
 
 def is_outage(error: Exception) -> bool:
-    """Tell whether the database can't do its part, whatever the data: to wait for, not to give up.
+    """Return whether the database fails for any data: the caller waits instead of giving up.
 
-    Away, read-only, without a table or a right; but not what it refuses because of the data.
+    It is unavailable or read-only, or lacks a table or a privilege. An error caused by the data is
+    no outage.
     """
     if isinstance(error, DataError | IntegrityError):
         return False
@@ -195,11 +197,10 @@ def is_outage(error: Exception) -> bool:
 
 
 def is_doubtful(error: Exception) -> bool:
-    """Tell whether an outage may be the fault of one statement's data, as `is_outage` can't know.
+    """Return whether an outage may be due to one statement's data, which `is_outage` can't know.
 
-    A trigger that raises, or a value of another type than its column, is the fault of all
-    statements or of one: of one, if others succeed. The codes that name the database's own state
-    are never doubtful.
+    A trigger that raises, or a value of the wrong type, may affect all statements or just one: just
+    one, if others succeed. Error codes about the database's own state are never doubtful.
 
     Source: PostgreSQL's manual, appendix A, "PostgreSQL Error Codes".
     """

@@ -1,4 +1,4 @@
-"""The inbox: which messages each consumer has applied, so that a redelivery changes nothing.
+"""The inbox: which messages each consumer has applied, so that a duplicate changes nothing.
 
 Source: https://microservices.io/patterns/communication-style/idempotent-consumer.html
 """
@@ -22,17 +22,17 @@ inbox = Table(
 
 
 def mark_applied(connection: Connection, consumer: str, message_ids: Iterable[str]) -> set[str]:
-    """Note messages in the transaction that applies them; return those that were not there yet.
+    """Mark messages in the transaction that applies them; return those not marked before.
 
-    Where another transaction has just noted one of them, this waits for its end.
+    If another transaction is marking one of them, this waits until that transaction ends.
 
     Args:
         connection: in that transaction.
-        consumer: who applies them, by its process name. Two consumers of one database that receive
-            the same event each apply it.
+        consumer: the name of the process that applies them. If two consumers of one database
+            receive the same event, each applies it.
         message_ids: the messages.
     """
-    # in one order, so that two consumers never wait for each other
+    # sorted, so that two consumers never wait for each other
     rows = [{"consumer": consumer, "message_id": id} for id in sorted(set(message_ids))]
     if not rows:
         return set()
@@ -41,5 +41,5 @@ def mark_applied(connection: Connection, consumer: str, message_ids: Iterable[st
 
 
 def expiry(settings: RetentionSettings) -> Expiry:
-    """Return the condition for marks that no redelivery can match any more."""
+    """Return which marks are old enough that no redelivery can match them."""
     return Expiry("inbox", "applied_at", timedelta(days=settings.inbox_kept_days))

@@ -1,4 +1,4 @@
-"""How much a page of a list may hold, and how a query fetches no more than that."""
+"""The size limit of a page of a list, and how a query fetches no more than that."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, case, func, literal_column
 
 MAX_BYTES = 1024 * 1024
-"""Of a page as it is sent; a page of one row may be longer."""
+"""Of a page as sent; a page of a single row may be longer."""
 
 
 def bounded(columns: Iterable[Any], order_by: Any) -> tuple[Any, ...]:
-    """Return `columns` for a list, with texts only where the rows before them leave room.
+    """Return `columns` for a list, with NULL for texts of rows beyond the size limit.
 
-    Where texts of `MAX_BYTES` go before a row and its predecessor, its own texts are NULL and not
-    read. `http.paging.page` shows no such row: it ends where the answer has `MAX_BYTES`, and an
-    answer is longer than its texts.
+    If the texts before a row and its predecessor have `MAX_BYTES`, the row's own texts are NULL and
+    not read. `http.paging.page` never shows such a row: it ends where the answer has `MAX_BYTES`,
+    and an answer is longer than its texts.
 
     Args:
         columns: the columns to select, labelled or not.
-        order_by: the order of the list, of which no two rows have the same place.
+        order_by: the order of the list, which is unique for each row.
     """
     listed = tuple(columns)
     texts = {column for column in listed if isinstance(column.type, String)}

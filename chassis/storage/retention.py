@@ -1,8 +1,8 @@
-"""Retention: what has served its time is deleted in small pieces, until none of it is left.
+"""Retention: expired rows are deleted in small batches until none is left.
 
-The relay process of a service does it, beside the relay and on a connection of its own. It rests as
-long as it works, and waits for no lock, so that it holds nobody up. A task that fails delays no
-other one: each has its turn in every round.
+The relay process of a service does it, beside the relay and on its own connection. It rests as long
+as it works and waits for no lock, so it slows nobody down. A failing task delays no other: each has
+its turn in every round.
 """
 
 import logging
@@ -23,16 +23,16 @@ from chassis.storage.database import Database, is_outage
 
 TABLE_BYTES = Gauge("table_bytes", "Size of a table with its indexes", ["table"])
 TABLE_ROWS = Gauge("table_rows", "Rows of a table, as PostgreSQL estimates them", ["table"])
-PURGED = Counter("rows_purged_total", "Rows deleted because they have served their time", ["table"])
+PURGED = Counter("rows_purged_total", "Rows deleted because they have expired", ["table"])
 BATCH_ROWS = 1000
-"""How many rows one statement deletes: few enough to hold nobody up."""
+"""How many rows one statement deletes: few enough to slow nobody down."""
 FAILURES = Counter("retention_failures_total", "Tasks of retention that have failed", ["task"])
 _ROUND_SECONDS = 60.0
 _BEFORE_ALL = "-infinity"
 _SESSION = (
-    # what a crash brings back is deleted again
+    # rows that reappear after a crash are deleted again
     "SET LOCAL synchronous_commit = off",
-    # by its index, always: the planner believes of a table that fills and empties what it was
+    # always by index: the planner's statistics of a table that fills and empties are stale
     *(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "sort")),
 )
 _SIZES = text(
@@ -43,24 +43,24 @@ logger = logging.getLogger(__name__)
 
 
 class Task(Protocol):
-    """What is done once a round; its name tells it apart."""
+    """Work for each round; logs and metrics show its name."""
 
     __qualname__: str
 
     def __call__(self, connection: Connection, /) -> object:
-        """Do it, in transactions of its own."""
+        """Do the work, in its own transactions."""
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """Which rows of a table have served their time; its parts are SQL of ours.
+    """Which rows of a table expire; its parts are trusted SQL.
 
     Attributes:
         table: the table's name.
-        column: the time by which a row ages. An index begins with it.
-        kept: for how long.
-        condition: what else is true of those rows, as that index says it if it is a partial one.
-        newest: how many of them are kept at most, however young they are; all if None.
+        column: the time from which a row ages. An index begins with it.
+        kept: how long rows are kept.
+        condition: further condition; the literal predicate of the index if that is partial.
+        newest: how many such rows are kept at most, at any age; no limit if None.
     """
 
     table: str
@@ -71,17 +71,17 @@ class Expiry:
 
 
 def purge_all(connection: Connection, expiry: Expiry) -> int:
-    """Delete what has served its time, without a rest; return how many rows."""
+    """Delete all expired rows without a rest; return how many."""
     return _purge(connection, expiry, lambda seconds: True)
 
 
 def _purge(connection: Connection, expiry: Expiry, rest: Callable[[float], bool]) -> int:
-    """Delete piece by piece, each in a transaction of its own.
+    """Delete batch by batch, each in its own transaction.
 
     Args:
         connection: outside of a transaction.
         expiry: what to delete.
-        rest: called after a piece with the seconds that it took; False ends it.
+        rest: called after a batch with the seconds that it took; False stops.
 
     Returns:
         How many rows were deleted.
@@ -96,12 +96,12 @@ def _purge(connection: Connection, expiry: Expiry, rest: Callable[[float], bool]
         PURGED.labels(expiry.table).inc(count)
         if count < BATCH_ROWS or not rest(time.monotonic() - began):
             return deleted
-        # behind what is deleted: its entries stay in the index until a vacuum
+        # behind the deleted rows: their index entries stay until a vacuum
         start = last
 
 
 def _end(connection: Connection, expiry: Expiry) -> datetime:
-    """Return the time before which rows are to go."""
+    """Return the time before which rows have expired."""
     oldest = "SELECT now() - :kept"
     if expiry.newest is not None:
         oldest = f"SELECT greatest(now() - :kept, ({_surplus(expiry)}))"
@@ -114,7 +114,7 @@ def _end(connection: Connection, expiry: Expiry) -> datetime:
 
 
 def _surplus(expiry: Expiry) -> str:
-    """Return the query of the time of the oldest row to keep: so many are newer."""
+    """Return the query for the time of the oldest row to keep, behind `newest` newer ones."""
     return (
         f"SELECT {expiry.column} FROM {expiry.table} WHERE {expiry.condition} "
         f"ORDER BY {expiry.column} DESC OFFSET :newest LIMIT 1"
@@ -161,13 +161,13 @@ class Retention:
         stop: threading.Event,
         tasks: Sequence[Task] = (),
     ) -> None:
-        """Prepare it.
+        """Prepare to purge.
 
         Args:
             settings: the database.
-            expiries: what to delete of it.
-            stop: set when it shall end.
-            tasks: what else to do in each round, in transactions of its own.
+            expiries: which rows to delete.
+            stop: set to end it.
+            tasks: further work of each round, in its own transactions.
         """
         self._database = Database(settings, connections=1)
         purges = [(expiry.table, partial(self._expire, expiry)) for expiry in expiries]
@@ -176,12 +176,12 @@ class Retention:
         self._tasks: list[tuple[str, Callable[[Connection], object]]]
         self._tasks = [sizes, *others, *purges, sizes]
         for name, _task in self._tasks:
-            # from the start: for Prometheus a counter that begins with 1 has not increased
+            # created at the start: Prometheus sees no increase of a counter that begins with 1
             FAILURES.labels(name)
         self._stop = stop
 
     def run(self) -> None:
-        """Purge and measure until the stop event is set; wait out an unavailable database."""
+        """Purge and measure until the stop event is set; wait while the database is unavailable."""
         while not self._stop.is_set():
             try:
                 self._round()
@@ -196,7 +196,7 @@ class Retention:
         """Give each task its turn.
 
         Raises:
-            DBAPIError: the database is unavailable, for all of them.
+            DBAPIError: the database is unavailable for all tasks.
         """
         self._database.check()
         for name, task in self._tasks:
@@ -210,7 +210,7 @@ class Retention:
         except Exception as error:
             FAILURES.labels(name).inc()
             extra = {"task": name, "reason": first_line(error)}
-            # of an error that is no outage the cause is in our code: its traceback is wanted
+            # an error that is no outage is a bug of ours, so log its traceback
             logger.warning("retention task failed", extra=extra, exc_info=not is_outage(error))
 
     def _expire(self, expiry: Expiry, connection: Connection) -> None:
@@ -219,5 +219,5 @@ class Retention:
             logger.info("rows purged", extra={"table": expiry.table, "rows": deleted})
 
     def _rest(self, seconds: float) -> bool:
-        """Rest as long as the piece took; False if this shall end."""
+        """Rest as long as the batch took; False if told to stop."""
         return not self._stop.wait(seconds)

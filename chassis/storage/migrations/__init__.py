@@ -27,7 +27,7 @@ def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") ->
     engine = create_engine(settings.url, connect_args=connect_args(settings.place, {}))
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-        # the lock is the session's; in a transaction of ours all revisions would be one
+        # the session holds the lock; inside this transaction all revisions would be one
         connection.commit()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)

@@ -3,7 +3,7 @@
 from alembic import context
 
 connection = context.config.attributes["connection"]
-# a revision's locks end with it: the old code goes on beside a deployment
+# each revision releases its locks: the old code runs during a deployment
 context.configure(connection=connection, transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()

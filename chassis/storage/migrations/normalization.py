@@ -1,4 +1,4 @@
-"""Text of rows from before, brought to the form in which text is kept and looked for now.
+"""Normalizes the text of older rows to NFC, the form in which text is stored and searched now.
 
 Source: https://www.postgresql.org/docs/15/functions-string.html (normalize; encoding UTF8 alone).
 """
@@ -7,7 +7,7 @@ from alembic import op
 
 
 def normalize(table: str, column: str, longest: int) -> None:
-    """Bring a column to NFC, where the result still fits; no event announces it.
+    """Convert a column to NFC where the result still fits; no event announces it.
 
     Args:
         table: its name.
@@ -24,8 +24,8 @@ def normalize(table: str, column: str, longest: int) -> None:
 def normalize_unique(table: str, key: str, column: str, longest: int) -> None:
     """Do the same for a column of names that no two rows share.
 
-    Of rows whose names are one in NFC, one gets it: the one that has it already, else the first.
-    The others keep theirs, by which nobody finds them any more; by their key they are found.
+    If several names are equal in NFC, one row gets the NFC name: the one that has it already, else
+    the first. The others keep their names: a search by name no longer finds them, the key does.
 
     Args:
         table: its name.

@@ -4,7 +4,7 @@ from alembic import op
 
 
 def create_outbox() -> None:
-    """Create the outbox, its index of what is unsent, and the trigger that wakes the relay."""
+    """Create the outbox, its indexes, and the trigger that wakes the relay."""
     op.execute(
         """
         CREATE TABLE outbox (
@@ -39,8 +39,8 @@ def create_outbox() -> None:
 def index_outbox() -> None:
     """Create the outbox's indexes, in place of earlier ones.
 
-    One each for what waits, first what has not been tried; for what waits in an aggregate; and for
-    what has been sent.
+    One for unsent messages, new ones first; one for unsent messages of an aggregate; one for sent
+    messages.
     """
     op.execute("DROP INDEX IF EXISTS outbox_unsent, outbox_aggregate, outbox_sent")
     op.execute("CREATE INDEX outbox_unsent ON outbox ((attempts > 0), id) WHERE sent_at IS NULL")
@@ -52,7 +52,7 @@ def index_outbox() -> None:
 
 
 def let_urgent_messages_pass() -> None:
-    """Let messages of the outbox be urgent, and put those first in the index of what waits."""
+    """Add the column `urgent` to the outbox, and to its index of unsent messages."""
     op.execute("ALTER TABLE outbox ADD COLUMN urgent boolean NOT NULL DEFAULT false")
     op.execute("DROP INDEX outbox_unsent")
     op.execute(
@@ -80,13 +80,13 @@ def create_inbox() -> None:
 
 
 def mark_by_consumer(consumer: str, *others: str) -> None:
-    """Have the inbox mark each message for the consumer that has applied it.
+    """Add the consumer that has applied a message to each mark of the inbox.
 
-    A mark from before does not say whose it is, so it holds for all consumers of the database: no
-    two of them received the same event until then.
+    An older mark names no consumer, so it is copied for all consumers of the database: until then
+    no two of them received the same event.
 
     Args:
-        consumer: also whose mark it is if a process of the version before makes one.
+        consumer: the default, for marks that processes of the old version insert.
         others: further consumers of the same database.
     """
     op.execute(f"ALTER TABLE inbox ADD COLUMN consumer text NOT NULL DEFAULT '{consumer}'")
