@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from chassis.settings import BrokerSettings
 from chassis.storage import database
 from chassis.storage.database import Database
-from chassis.storage.database import _has_something_to_read as is_ended
+from chassis.storage.database import _is_readable as is_ended
 from inventory.app import create_app
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
