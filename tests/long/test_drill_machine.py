@@ -20,13 +20,13 @@ from hypothesis.stateful import (
 
 from provisioning.rabbitmq.definitions import DEAD_LETTERS
 from tools.drills.checks import saga
-from tools.drills.checks.checker import Judge, compare
+from tools.drills.checks.checker import Checker, compare
 from tools.drills.checks.recovery import settle
 from tools.drills.targets.stack_platform import StackPlatform
 from tools.drills.workload import fixtures
 from tools.drills.workload.client import Client
-from tools.drills.workload.history import Ledger, Request, Verdict
-from tools.drills.workload.request_generator import Mix
+from tools.drills.workload.history import History, Request, Verdict
+from tools.drills.workload.request_generator import RequestGenerator
 from tools.stack.errors import StackError
 from tools.stack.layout import PROCESSES, SERVICES
 from tools.stack.stack import Stack
@@ -47,20 +47,20 @@ class Faults(RuleBasedStateMachine):
     def __init__(self, stack: Stack) -> None:
         super().__init__()
         self.platform = StackPlatform(stack)
-        wait_until(self.platform.is_whole, 60, "the stack to be whole", poll=0.5)
+        wait_until(self.platform.is_healthy, 60, "the stack to be whole", poll=0.5)
         self.client = Client(self.platform.url, self.platform.token)
-        self.ledger = Ledger()
+        self.history = History()
         own, stock = fixtures.make(self.client, uuid4().hex[:8])
         self.stock = stock
-        self.mix = Mix(own, random.Random(5))
+        self.generator = RequestGenerator(own, random.Random(5))
         dead = {q: n for q, n in self.platform.depths().items() if q.endswith(DEAD_LETTERS)}
-        self.judge = Judge(self.platform, own, stock, dead)
+        self.checker = Checker(self.platform, own, stock, dead)
         self.mending: list[Callable[[], object]] = []
 
     @rule(target=requests)
     def ask(self) -> Request:
         """Ask for something, whatever it is."""
-        request = self.mix.next()
+        request = self.generator.next()
         self._send(request)
         return request
 
@@ -73,16 +73,16 @@ class Faults(RuleBasedStateMachine):
     @rule(target=orders)
     def order(self) -> Request:
         """Order something that is there."""
-        order = self.mix.probe()
+        order = self.generator.probe()
         self._send(order)
         return order
 
     @rule(order=orders)
     def cancel(self, order: Request) -> None:
         """Cancel an order if it was taken, perhaps too late."""
-        for entry in self.ledger.accepted():
+        for entry in self.history.accepted():
             if entry.request == order:
-                self._send(self.mix.cancellation(min(entry.ids)))
+                self._send(self.generator.cancellation(min(entry.ids)))
 
     @rule(name=st.sampled_from(WORKERS))
     def stop(self, name: str) -> None:
@@ -130,27 +130,29 @@ class Faults(RuleBasedStateMachine):
     def nothing_is_there_twice_and_no_stock_below_zero(self) -> None:
         """What has to be true at any time, as far as databases answer."""
         try:
-            recorded = self.judge.recorded()
+            recorded = self.checker.recorded()
             products = ", ".join(map(str, self.stock))
             select = f"SELECT id FROM products WHERE stock < 0 AND id IN ({products})"
             below = self.platform.rows("inventory", select)
         except StackError:
             return
-        assert [f for f in compare(self.ledger.entries(), recorded) if f.verdict != "lost"] == []
+        assert [f for f in compare(self.history.entries(), recorded) if f.verdict != "lost"] == []
         assert below == []
 
     def teardown(self) -> None:
         """Mend all, and see that all is as it has to be."""
         self.mend()
-        found = settle(self.judge, self.ledger, lambda: None)
-        wait_until(self.platform.is_whole, 60, "the stack to be whole", poll=0.5)
+        found = settle(self.checker, self.history, lambda: None)
+        wait_until(self.platform.is_healthy, 60, "the stack to be whole", poll=0.5)
         assert list(found) == []
-        marker = f"SELECT order_pk FROM order_lines WHERE product_id = {self.judge.goods.marker}"
+        marker = (
+            f"SELECT order_pk FROM order_lines WHERE product_id = {self.checker.fixtures.marker}"
+        )
         assert {o.status for o in saga.placed(self.platform, f"id IN ({marker})")} <= {*saga.FINAL}
 
     def _send(self, request: Request) -> None:
         answer = self.client.send(request)
-        self.ledger.add(answer)
+        self.history.add(answer)
         # the gateway may just be killed
         assert answer.verdict is not Verdict.IMPROPER, answer
 

@@ -176,7 +176,7 @@ class Orders:
         bills = {uid for (uid,) in self.query("billing", statement, self.customer)}
         return found + [f"the bill {message_id} is of no order" for message_id in bills - uids]
 
-    def rows(self) -> list[saga.Placed]:
+    def rows(self) -> list[saga.PlacedOrder]:
         """The customer's orders in orders_db; those that were answered, and a few unsure ones."""
         rows = saga.placed(self._source, f"customer_id = '{self.customer}'")
         ids = {row.id for row in rows}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.drills import catalogue, faults
-from tools.drills.fault_context import Scene
+from tools.drills.fault_context import FaultContext
 from tools.drills.report.result import Result
 from tools.drills.run import Runner
 from tools.drills.targets.stack_platform import StackPlatform
@@ -20,14 +20,14 @@ from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
 LOAD = Load(seconds=6, rate=10, seed=5)
-QUIET = catalogue.Drill("quiet", "Nothing happens.", lambda scene: scene.hold())
+QUIET = catalogue.Drill("quiet", "Nothing happens.", lambda context: context.hold())
 
 
 @pytest.fixture
 def platform(stack: Stack) -> StackPlatform:
     """The stack, whole."""
     platform = StackPlatform(stack)
-    wait_until(platform.is_whole, 60, "the stack to be whole", poll=0.5)
+    wait_until(platform.is_healthy, 60, "the stack to be whole", poll=0.5)
     return platform
 
 
@@ -52,71 +52,73 @@ def test_a_drill_costs_nothing_and_leaves_nothing(
 ) -> None:
     [drill] = catalogue.chosen([name])
     # how soon answers come is for a machine that has nothing else to do
-    result = _run(replace(drill, going_on=catalogue.NOTHING), platform, tmp_path)
+    result = _run(replace(drill, unaffected=catalogue.NOTHING), platform, tmp_path)
     assert result.good, result
     assert result.accepted == result.once > 0
     assert result.band[1] > result.band[0] > 0
     assert any(sample.recorded for sample in result.samples)
     assert list(tmp_path.iterdir()) == []
-    assert platform.is_whole()
+    assert platform.is_healthy()
     # there is no depth while the broker is late to tell
     dead = ("billing_queue.dlq", "inventory_inbox.dlq")
     wait_until(lambda: not any(map(platform.depths().get, dead)), 30, "no dead letter")
 
 
-def _forget_a_bill(scene: Scene) -> None:
+def _forget_a_bill(context: FaultContext) -> None:
     """Delete a bill, as no service ever would."""
-    scene.hold()
+    context.hold()
     delete = "DELETE FROM orders WHERE user_id LIKE %s AND order_id IS NULL"
-    with closing(connect(_stack(scene), "billing")) as connection, connection:
-        connection.cursor().execute(delete, (f"drill-{scene.run}-%",))
+    with closing(connect(_stack(context), "billing")) as connection, connection:
+        connection.cursor().execute(delete, (f"drill-{context.run}-%",))
 
 
-def _write_twice(scene: Scene) -> None:
+def _write_twice(context: FaultContext) -> None:
     """Write a mail once more, under another number of its Maildir."""
-    maildir = Path(_stack(scene).variables["STATE_DIR"]) / "mail"
+    maildir = Path(_stack(context).variables["STATE_DIR"]) / "mail"
 
     def newest() -> list[Path]:
-        own = scene.platform.rows("orders", f"SELECT uid::text FROM orders WHERE id IN ({orders})")
+        own = context.platform.rows(
+            "orders", f"SELECT uid::text FROM orders WHERE id IN ({orders})"
+        )
         uids = {row["uid"] for row in own}
         return [mail for mail in (maildir / "new").iterdir() if mail.name[:36] in uids]
 
-    marker = f"SELECT id FROM products WHERE name = 'drill-{scene.run}-marker'"
-    [row] = scene.platform.rows("inventory", marker)
+    marker = f"SELECT id FROM products WHERE name = 'drill-{context.run}-marker'"
+    [row] = context.platform.rows("inventory", marker)
     orders = f"SELECT order_pk FROM order_lines WHERE product_id = {row['id']}"
     wait_until(lambda: bool(newest()), 30, "a mail")
     mail = newest()[0]
     shutil.copy(mail, maildir / "cur" / f"{mail.name}:2,S")
 
 
-def _reject_an_order(scene: Scene) -> None:
+def _reject_an_order(context: FaultContext) -> None:
     """Have the history say that an order was rejected, of which there was enough."""
-    scene.hold()
-    found = scene.platform.rows(
-        "inventory", f"SELECT id FROM products WHERE name = 'drill-{scene.run}-plenty'"
+    context.hold()
+    found = context.platform.rows(
+        "inventory", f"SELECT id FROM products WHERE name = 'drill-{context.run}-plenty'"
     )
     reject = """
         UPDATE order_history SET to_status = 'cancelled', cause = 'stock.rejected'
         WHERE order_pk = (SELECT max(order_pk) FROM order_lines WHERE product_id = %s)
     """
-    with closing(connect(_stack(scene), "orders")) as connection, connection:
+    with closing(connect(_stack(context), "orders")) as connection, connection:
         connection.cursor().execute(reject, (found[0]["id"],))
 
 
-def _stack(scene: Scene) -> Stack:
-    assert isinstance(scene.platform, StackPlatform)
-    return scene.platform.stack
+def _stack(context: FaultContext) -> Stack:
+    assert isinstance(context.platform, StackPlatform)
+    return context.platform.stack
 
 
 @pytest.mark.parametrize(
     ("fault", "verdict", "words"),
     [
-        (_forget_a_bill, "lost", "is not there"),
-        (_reject_an_order, "lost", "was rejected, with stock enough"),
+        (_forget_a_bill, "lost", "is missing"),
+        (_reject_an_order, "lost", "was rejected although the stock sufficed"),
         (_write_twice, "repeated", "2 mails"),
     ],
 )
-def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
+def test_what_is_lost_or_repeated_is_found_and_its_artifacts_kept(
     platform: StackPlatform,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,18 +148,18 @@ def test_what_is_lost_or_repeated_is_found_and_its_evidence_kept(
 
 
 def test_an_interrupted_drill_undoes_what_it_did(platform: StackPlatform, tmp_path: Path) -> None:
-    def interrupted(scene: Scene) -> None:
-        scene.platform.stop_process("billing-consumer")
-        scene.platform.freeze_process("inventory-api")
-        scene.platform.act_on_server("kill", "postgresql-customers")
-        scene.platform.alarm_broker(True)
-        scene.platform.set_read_only("orders", True)
-        scene.platform.freeze_pm2()
+    def interrupted(context: FaultContext) -> None:
+        context.platform.stop_process("billing-consumer")
+        context.platform.freeze_process("inventory-api")
+        context.platform.act_on_server("kill", "postgresql-customers")
+        context.platform.alarm_broker(True)
+        context.platform.set_read_only("orders", True)
+        context.platform.freeze_pm2()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         _run(replace(QUIET, fault=interrupted), platform, tmp_path)
-    assert platform.is_whole()
+    assert platform.is_healthy()
     result = _run(QUIET, platform, tmp_path)
     assert result.good, result
 
@@ -171,5 +173,5 @@ def test_a_disturbed_network_is_whole_again_afterwards(
 ) -> None:
     with platform.disturb(effect, "inventory-api"):
         if effect == "cut":
-            wait_until(lambda: not platform.is_whole(), 30, "inventory-api to be away")
-    wait_until(platform.is_whole, 30, "the network to be whole")
+            wait_until(lambda: not platform.is_healthy(), 30, "inventory-api to be away")
+    wait_until(platform.is_healthy, 30, "the network to be whole")

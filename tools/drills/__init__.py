@@ -1,1 +1,1 @@
-"""Drills that judge themselves: faults under live traffic, and what became of each promise."""
+"""Drills that check themselves: faults under live traffic, and whether each promise was kept."""

@@ -1,4 +1,4 @@
-"""Which drills there are."""
+"""The list of drills."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from functools import partial
 
 from tools.drills import faults, infrastructure_faults
 from tools.drills.faults import Fault
-from tools.drills.going_on import GoingOn
+from tools.drills.unaffected import Unaffected
 from tools.drills.workload import poison
 from tools.drills.workload.history import PROMISED
 from tools.drills.workload.poison import Poison
@@ -15,9 +15,9 @@ from tools.stack.console import table
 from tools.stack.errors import StackError
 from tools.stack.names import unknown
 
-NOTHING = GoingOn((), 0)
-# where all threads wait for a service that hangs, a fifth is answered in time
-READS_OF_ORDERS = GoingOn((ORDER_READ,), 0.6)
+NOTHING = Unaffected((), 0)
+# if all threads waited for the service that hangs, a fifth would be answered in time
+READS_OF_ORDERS = Unaffected((ORDER_READ,), 0.6)
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Drill:
     """A fault under traffic.
 
     Attributes:
-        cuts_clients_off: whether requests without an answer are to be expected.
-        poison: the messages that belong into dead letters.
-        going_on: what has to be answered as ever meanwhile.
-        small_disk: the server that is at home on a small file system, which is filled.
+        cuts_clients_off: whether unanswered requests are expected.
+        poison: the messages that have to become dead letters.
+        unaffected: the requests that have to be answered as usual meanwhile.
+        small_disk: the server whose data are on a small file system, which is filled.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Drill:
     fault: Fault | None = None
     cuts_clients_off: bool = False
     poison: Sequence[Poison] = ()
-    going_on: GoingOn = NOTHING
+    unaffected: Unaffected = NOTHING
     small_disk: str = ""
 
 
@@ -48,7 +48,7 @@ DRILLS = (
     Drill("consumer-stopped", "billing-consumer is stopped and started.", faults.consumer_stopped),
     Drill(
         "processes-killed",
-        "Each process is killed with -9 at random moments, again and again.",
+        "Each process is killed with -9 at random moments, repeatedly.",
         faults.processes_killed,
         cuts_clients_off=True,
     ),
@@ -62,12 +62,12 @@ DRILLS = (
     Drill("broker-killed", "RabbitMQ is killed with -9 and started.", faults.broker_killed),
     Drill(
         "broker-alarmed",
-        "RabbitMQ is out of disk by its own reckoning, and blocks publishers.",
+        "RabbitMQ believes that its disk is full, and blocks publishers.",
         faults.broker_alarmed,
     ),
     Drill(
         "broker-disconnected",
-        "All connections to RabbitMQ are closed over its management API, again and again.",
+        "All connections to RabbitMQ are closed over its management API, repeatedly.",
         faults.broker_disconnected,
     ),
     Drill(
@@ -82,72 +82,72 @@ DRILLS = (
     ),
     Drill(
         "databases-disconnected",
-        "All connections to each PostgreSQL are terminated, again and again.",
+        "All connections to each PostgreSQL are terminated, repeatedly.",
         faults.databases_disconnected,
     ),
     Drill(
         "database-read-only",
-        "The database of each service takes no changes for a while.",
+        "The database of each service is read-only for a while.",
         faults.databases_read_only,
-        going_on=GoingOn((READ,), 0.8),
+        unaffected=Unaffected((READ,), 0.8),
     ),
     Drill(
         "outage-flapping",
-        "billing's PostgreSQL is away, and meanwhile all connections to RabbitMQ are closed, dozens"
-        " of times: RabbitMQ counts each delivery in vain.",
+        "billing's PostgreSQL is stopped, and meanwhile all connections to RabbitMQ are closed"
+        " dozens of times: RabbitMQ counts each failed delivery.",
         faults.outage_flapping,
     ),
     Drill(
         "queues-dead",
-        "RabbitMQ's queues are dead, as after a full disk, while the broker runs on.",
+        "RabbitMQ's queues are dead, as after a full disk, while the broker keeps running.",
         faults.queues_dead,
     ),
     Drill(
         "bindings-removed",
-        "Exchanges are deleted with all their bindings, again and again.",
+        "Exchanges are deleted with all their bindings, repeatedly.",
         faults.bindings_removed,
     ),
     Drill(
         "queues-purged",
-        "The queues between orders, inventory, billing and mails are purged, again and again.",
+        "The queues between orders, inventory, billing and mails are purged, repeatedly.",
         faults.queues_purged,
     ),
     Drill(
         "services-frozen",
-        "Services are frozen (SIGSTOP) and let go; without inventory, many order, and others read.",
+        "Services are frozen (SIGSTOP) and resumed; while inventory is, a crowd orders and reads.",
         faults.services_frozen,
-        going_on=READS_OF_ORDERS,
+        unaffected=READS_OF_ORDERS,
     ),
     Drill(
         "pm2-frozen",
-        "PM2 itself is frozen (SIGSTOP), and reads no log line of its processes.",
+        "PM2 itself is frozen (SIGSTOP), and reads no log lines of its processes.",
         faults.pm2_frozen,
-        going_on=GoingOn((*PROMISED, READ), 0.9),
+        unaffected=Unaffected((*PROMISED, READ), 0.9),
     ),
     Drill(
         "network-cut", "The network to inventory-api, then to RabbitMQ, is cut.", _network("cut")
     ),
-    Drill("network-delayed", "It is slower by 300 ms.", _network("delayed")),
-    Drill("network-lossy", "It loses 5 % of all packets.", _network("lossy")),
+    Drill("network-delayed", "The same network is slower by 300 ms.", _network("delayed")),
+    Drill("network-lossy", "The same network loses 5 % of all packets.", _network("lossy")),
     Drill(
         "broker-disk-full",
-        "RabbitMQ's disk is full (a small one, of a stack of its own).",
+        "RabbitMQ's disk is full (a small one, of a separate stack).",
         small_disk="rabbitmq",
     ),
     Drill(
         "database-disk-full",
-        "The disk of billing's PostgreSQL is full (a small one, of a stack of its own).",
+        "The disk of billing's PostgreSQL is full (a small one, of a separate stack).",
         small_disk="postgresql-billing",
     ),
     Drill(
         "poison-flood",
-        "Hundreds of messages that are no bills come into billing_queue.",
+        "Hundreds of messages that are not bills are published to billing_queue.",
         poison.flood,
         poison=poison.FLOOD,
     ),
     Drill(
         "poison-header",
-        "Messages with headers that are hard to read come into billing_queue and inventory_inbox.",
+        "Messages with unreadable headers are published to billing_queue and inventory_inbox.",
         poison.headers,
         poison=poison.HEADERS,
     ),
@@ -167,7 +167,7 @@ DRILLS = (
 
 
 def chosen(names: Sequence[str]) -> list[Drill]:
-    """The drills of these names, all of them without any. Raises StackError for a wrong one."""
+    """The drills of these names, or all without any. Raises StackError for an unknown name."""
     known = {drill.name: drill for drill in DRILLS}
     for name in names:
         if name not in known:

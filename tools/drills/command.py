@@ -1,4 +1,4 @@
-"""./stack drill: which drills, on what, and what is said of them."""
+"""./stack drill: chooses the drills and the platform, runs them, and reports."""
 
 import math
 import random
@@ -26,8 +26,8 @@ from tools.stack.layout import INSTALLED
 from tools.stack.lock import alone
 from tools.stack.stack import Stack
 
-PLACE = INSTALLED / "drills"
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ARTIFACTS = INSTALLED / "drills"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LARGEST_SEED = 1_000_000
 NAME = Words(lambda _context, _before: (one.name for one in catalogue.DRILLS))
 
@@ -55,17 +55,24 @@ class Positive(click.ParamType[float]):
     example="./stack drill broker-killed gateway-killed\n./stack drill --report drills.html",
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", type=NAME)
-@click.option("--list", "listing", is_flag=True, help="Say which drills there are.")
+@click.option("--list", "listing", is_flag=True, help="List the drills.")
 @click.option("--vagrant", is_flag=True, help="Act on the machines of `vagrant up`.")
 @click.option(
-    "--seconds", type=Positive(), default=30.0, show_default="30", help="Of traffic per drill."
+    "--seconds",
+    type=Positive(),
+    default=30.0,
+    show_default="30",
+    help="Seconds of traffic per drill.",
 )
 @click.option(
     "--rate", type=Positive(), default=20.0, show_default="20", help="Requests per second."
 )
-@click.option("--seed", type=int, help="Repeat the random moments of another run.")
+@click.option("--seed", type=int, help="Repeat the random choices of another run.")
 @click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page about it."
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a report, as one HTML page.",
 )
 def drill(
     names: tuple[str, ...],
@@ -76,10 +83,10 @@ def drill(
     seed: int | None,
     report: Path | None,
 ) -> int:
-    """Break things under traffic, and judge what became of it.
+    """Inject faults under live traffic, and check that nothing was lost or duplicated.
 
-    Without a NAME all drills run, one after another: about a quarter of an hour. The exit status
-    is 1 if anything went wrong.
+    Without a NAME all drills run, one after another, which takes about a quarter of an hour. The
+    exit status is 1 if any check fails.
     """
     if listing:
         say(catalogue.listing())
@@ -91,10 +98,10 @@ def drill(
 def run(
     stack: Stack, chosen: Sequence[catalogue.Drill], load: Load, vagrant: bool, report: Path | None
 ) -> int:
-    """Run drills and say what they came to; 1 if anything went wrong. Raises StackError."""
+    """Run drills and print their results; returns 1 if any failed. Raises StackError."""
     if report:
         _check_writable(report)
-    with alone(stack.home), _undoing():
+    with alone(stack.home), _signals_interrupt():
         results = _run_all(chosen, _platform(stack, vagrant), load)
     traffic = f"{load.seconds:g} s of traffic a drill, {load.rate:g} requests per second"
     say(f"{traffic}, --seed {load.seed}")
@@ -106,7 +113,7 @@ def run(
 
 
 def _check_writable(report: Path) -> None:
-    """Say now, and not after a quarter of an hour, that a report can't be written."""
+    """Fail now, and not after a quarter of an hour, if the report can't be written."""
     try:
         report.open("a").close()
     except OSError as error:
@@ -114,9 +121,9 @@ def _check_writable(report: Path) -> None:
 
 
 @contextmanager
-def _undoing() -> Iterator[None]:
-    """Have whatever ends the block raise KeyboardInterrupt, so that what it did is undone."""
-    before = {sign: signal.signal(sign, signal.default_int_handler) for sign in ENDING}
+def _signals_interrupt() -> Iterator[None]:
+    """Turn signals that end the process into KeyboardInterrupt, so that faults are undone."""
+    before = {sign: signal.signal(sign, signal.default_int_handler) for sign in SIGNALS}
     try:
         yield
     finally:
@@ -134,7 +141,7 @@ def _platform(stack: Stack, vagrant: bool) -> Platform:
 
 def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) -> list[Result]:
     platform.check()
-    runner = Runner(platform, load, PLACE, progress)
+    runner = Runner(platform, load, ARTIFACTS, progress)
     results = []
     for one in chosen:
         result = _run(runner, one)
@@ -147,7 +154,7 @@ def _run_all(chosen: Sequence[catalogue.Drill], platform: Platform, load: Load) 
 
 
 def _run(runner: Runner, one: catalogue.Drill) -> Result:
-    """Run a drill; one that can't begin or be undone is the last, and what others found is told."""
+    """Run a drill; one that can't start is the last, and earlier results are still reported."""
     try:
         return runner.run(one)
     except StackError as error:
@@ -156,7 +163,7 @@ def _run(runner: Runner, one: catalogue.Drill) -> Result:
 
 
 def progress(text: str) -> None:
-    """Show what goes on in one line that is written over, on a terminal only."""
+    """Show progress in one line that is overwritten, on a terminal only."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{escaped_line(text)[:120]}")
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""One fault under way: on what it acts, for how long, and by what chance."""
+"""What one fault acts on, how long it lasts, and its source of random choices."""
 
 import random
 import time
@@ -12,51 +12,51 @@ Act = Callable[[], None]
 Clients = Callable[[], AbstractContextManager[None]]
 
 
-class Scene:
-    """What a fault has to do with.
+class FaultContext:
+    """What a fault gets to work with.
 
-    A fault begins, holds until it is over, and undoes itself, also when it is interrupted.
+    A fault begins, lasts, and undoes itself, also when it is interrupted.
     """
 
     def __init__(
         self,
         platform: Platform,
-        chance: random.Random,
+        rng: random.Random,
         run: str,
         seconds: float,
         note: Callable[[str], None],
         tell: Act,
         crowd: Clients = nullcontext,
     ) -> None:
-        """Begin.
+        """Start the fault's time.
 
         Args:
             platform: what the fault acts on.
-            chance: decides what is random.
-            run: the drill's own name.
+            rng: makes the random choices.
+            run: the id of this run.
             seconds: how long the fault lasts.
-            note: is told what was done.
-            tell: is called again and again while the fault waits.
-            crowd: has a crowd of clients at work beside the traffic for a block.
+            note: receives each action, in words.
+            tell: is called repeatedly while the fault waits, to show progress.
+            crowd: a block during which a crowd of clients works beside the traffic.
         """
         self._crowd = crowd
         self.platform = platform
-        self.chance = chance
+        self.rng = rng
         self.run = run
         self.note = note
         self._tell = tell
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def last(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
-        """Have something begin, last for a share of the fault's time, and be undone in any case."""
-        self._last(begin, words, undo, share, nullcontext)
+    def sustain(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
+        """Begin something, let it last for a share of the fault's time, and undo it in any case."""
+        self._sustain(begin, words, undo, share, nullcontext)
 
-    def crowded(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
-        """Do as `last` does, with the crowd at work while it lasts."""
-        self._last(begin, words, undo, share, self._crowd)
+    def sustain_with_crowd(self, begin: Act, words: str, undo: Act, share: float = 1.0) -> None:
+        """Like `sustain`, with the crowd at work meanwhile."""
+        self._sustain(begin, words, undo, share, self._crowd)
 
-    def _last(self, begin: Act, words: str, undo: Act, share: float, clients: Clients) -> None:
+    def _sustain(self, begin: Act, words: str, undo: Act, share: float, clients: Clients) -> None:
         try:
             begin()
             self.note(words)
@@ -66,7 +66,7 @@ class Scene:
             undo()
 
     def repeat(self, act: Act, words: str, shortest: float, longest: float) -> None:
-        """Do something, and again after a random time, in seconds, as often as there is time."""
+        """Repeat an action at random intervals (in seconds) until the fault's time is over."""
         while True:
             act()
             self.note(words)
@@ -74,15 +74,15 @@ class Scene:
                 return
 
     def hold(self, share: float = 1.0) -> None:
-        """Wait for a share of the fault's time, and not beyond its end."""
+        """Wait for a share of the fault's time, but not beyond its end."""
         self._wait_until(min(time.monotonic() + share * self.seconds, self._end))
 
     def pause(self, shortest: float, longest: float) -> bool:
-        """Wait for a random time, in seconds; False, at once, if the fault would end before.
+        """Wait for a random time in seconds; returns False at once if the fault would end before.
 
-        What a fault does last is its end, from which the recovery counts: nothing waits after it.
+        The last action of a fault is its end, where the recovery starts: nothing waits after it.
         """
-        until = time.monotonic() + self.chance.uniform(shortest, longest)
+        until = time.monotonic() + self.rng.uniform(shortest, longest)
         if until >= self._end:
             return False
         self._wait_until(until)
@@ -95,4 +95,4 @@ class Scene:
 
     def shuffled(self, names: Sequence[str]) -> list[str]:
         """All names, in a random order."""
-        return self.chance.sample(list(names), len(names))
+        return self.rng.sample(list(names), len(names))

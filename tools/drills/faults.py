@@ -1,154 +1,156 @@
-"""The faults: each begins, holds, and is undone, whatever happens meanwhile."""
+"""The faults: each begins, lasts, and is undone, whatever happens meanwhile."""
 
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tools.drills.fault_context import Scene
+from tools.drills.fault_context import FaultContext
 from tools.stack.layout import PROCESSES, SERVICES, TOPOLOGY
 
-Fault = Callable[[Scene], None]
+Fault = Callable[[FaultContext], None]
 NAMES = tuple(process.name for process in PROCESSES)
-# so many that each has its turn
+# enough that each process is killed once at least
 KILLS = 1.5 * len(NAMES)
-# clients' bills are not among them: nobody sends those again
-OF_ORDERS = ("order_bills", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
+# billing_queue is not among them: nobody sends clients' bills again
+ORDER_QUEUES = ("order_bills", "inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
 CROWDED = "inventory-api"
-# of the time of each other, so that reads may wait long if they have to
+# as many times the share of each other one, so that slow reads have time to show
 CROWD_TURNS = 4
 FROZEN = ("orders-api", "customers-api", "billing-consumer", "orders-relay")
 
 
-def consumer_stopped(scene: Scene) -> None:
+def consumer_stopped(context: FaultContext) -> None:
     """PM2 stops billing-consumer and starts it again."""
-    stop, start = scene.platform.stop_process, scene.platform.start_process
+    stop, start = context.platform.stop_process, context.platform.start_process
     name = "billing-consumer"
-    scene.last(partial(stop, name), f"{name} is stopped", partial(start, name))
+    context.sustain(partial(stop, name), f"{name} is stopped", partial(start, name))
 
 
-def processes_killed(scene: Scene) -> None:
-    """Each process is killed with -9, at random moments, again and again."""
-    each = scene.seconds / KILLS
+def processes_killed(context: FaultContext) -> None:
+    """Each process is killed with -9 at random moments, repeatedly."""
+    each = context.seconds / KILLS
     while True:
-        for name in scene.shuffled(NAMES):
-            if not scene.pause(0.2 * each, 1.8 * each):
+        for name in context.shuffled(NAMES):
+            if not context.pause(0.2 * each, 1.8 * each):
                 return
-            scene.platform.kill_process(name)
-            scene.note(f"{name} is killed")
+            context.platform.kill_process(name)
+            context.note(f"{name} is killed")
 
 
-def gateway_killed(scene: Scene) -> None:
+def gateway_killed(context: FaultContext) -> None:
     """The gateway is killed with -9 while it answers."""
-    kill = partial(scene.platform.kill_process, "gateway")
-    scene.repeat(kill, "the gateway is killed", 3, 6)
+    kill = partial(context.platform.kill_process, "gateway")
+    context.repeat(kill, "the gateway is killed", 3, 6)
 
 
-def server_away(scene: Scene, action: str, servers: Sequence[str]) -> None:
-    """Servers go away in turn, each for its share of the time, and are started again."""
-    act, share = scene.platform.act_on_server, 1 / (2 * len(servers) - 1)
-    for number, name in enumerate(scene.shuffled(servers)):
+def server_outage(context: FaultContext, action: str, servers: Sequence[str]) -> None:
+    """Servers are stopped or killed in turn, each for its share of the time, and started again."""
+    act, share = context.platform.act_on_server, 1 / (2 * len(servers) - 1)
+    for number, name in enumerate(context.shuffled(servers)):
         if number:
-            scene.hold(share)
+            context.hold(share)
         begin, undo = partial(act, action, name), partial(act, "start", name)
-        scene.last(begin, f"{name}: {action}", undo, share)
-        scene.note(f"{name} is back")
+        context.sustain(begin, f"{name}: {action}", undo, share)
+        context.note(f"{name} is available again")
 
 
-def databases_disconnected(scene: Scene) -> None:
-    """All connections to each database are terminated, again and again."""
-    for service in itertools.cycle(scene.shuffled(SERVICES)):
-        scene.platform.disconnect_database(service)
-        scene.note(f"connections to the database of {service} are terminated")
-        if not scene.pause(0.2, 1):
+def databases_disconnected(context: FaultContext) -> None:
+    """All connections to each database are terminated, repeatedly."""
+    for service in itertools.cycle(context.shuffled(SERVICES)):
+        context.platform.disconnect_database(service)
+        context.note(f"connections to the database of {service} are terminated")
+        if not context.pause(0.2, 1):
             return
 
 
-def databases_read_only(scene: Scene) -> None:
-    """Each database in turn takes no changes, as one that has failed over to a standby."""
-    set_read_only, share = scene.platform.set_read_only, 1 / len(SERVICES)
-    for service in scene.shuffled(SERVICES):
+def databases_read_only(context: FaultContext) -> None:
+    """Each database in turn is read-only, like a standby after a failover."""
+    set_read_only, share = context.platform.set_read_only, 1 / len(SERVICES)
+    for service in context.shuffled(SERVICES):
         begin, undo = partial(set_read_only, service, True), partial(set_read_only, service, False)
-        scene.last(begin, f"the database of {service} is read-only", undo, share)
+        context.sustain(begin, f"the database of {service} is read-only", undo, share)
 
 
-def broker_disconnected(scene: Scene) -> None:
-    """All AMQP connections are closed over the management API, again and again."""
-    disconnect = scene.platform.disconnect_broker
-    scene.repeat(disconnect, "all connections to RabbitMQ are closed", 1, 6)
+def broker_disconnected(context: FaultContext) -> None:
+    """All AMQP connections are closed over the management API, repeatedly."""
+    disconnect = context.platform.disconnect_broker
+    context.repeat(disconnect, "all connections to RabbitMQ are closed", 1, 6)
 
 
-def outage_flapping(scene: Scene) -> None:
-    """billing's database is away, and all AMQP connections are closed again and again."""
+def outage_flapping(context: FaultContext) -> None:
+    """billing's database is stopped, and all AMQP connections are closed repeatedly."""
     try:
-        scene.platform.act_on_server("stop", "postgresql-billing")
-        scene.note("the database of billing is away")
-        while scene.pause(0.1, 0.4):
-            scene.platform.disconnect_broker()
+        context.platform.act_on_server("stop", "postgresql-billing")
+        context.note("the database of billing is stopped")
+        while context.pause(0.1, 0.4):
+            context.platform.disconnect_broker()
     finally:
-        scene.platform.act_on_server("start", "postgresql-billing")
+        context.platform.act_on_server("start", "postgresql-billing")
 
 
-def broker_alarmed(scene: Scene) -> None:
+def broker_alarmed(context: FaultContext) -> None:
     """RabbitMQ believes that its disk is full, and blocks publishers."""
-    alarm = scene.platform.alarm_broker
-    scene.last(partial(alarm, True), "RabbitMQ blocks publishers", partial(alarm, False))
+    alarm = context.platform.alarm_broker
+    context.sustain(partial(alarm, True), "RabbitMQ blocks publishers", partial(alarm, False))
 
 
-def queues_dead(scene: Scene) -> None:
-    """RabbitMQ's queues take and give nothing, while the broker runs on; it is restarted."""
-    restart = partial(scene.platform.act_on_server, "restart", "rabbitmq")
-    scene.last(scene.platform.stop_queues, "all queues are dead", restart)
+def queues_dead(context: FaultContext) -> None:
+    """RabbitMQ's queues are dead while the broker keeps running; a restart ends that."""
+    restart = partial(context.platform.act_on_server, "restart", "rabbitmq")
+    context.sustain(context.platform.stop_queues, "all queues are dead", restart)
 
 
-def bindings_removed(scene: Scene) -> None:
-    """Exchanges are deleted with all their bindings, again and again; relays make them anew."""
-    for exchange in itertools.cycle(scene.shuffled(tuple(TOPOLOGY.exchanges))):
-        scene.platform.delete_exchange(exchange)
-        scene.note(f"{exchange} is deleted, with its bindings")
-        if not scene.pause(0.2, 1):
+def bindings_removed(context: FaultContext) -> None:
+    """Exchanges are deleted with all their bindings, repeatedly; relays declare them again."""
+    for exchange in itertools.cycle(context.shuffled(tuple(TOPOLOGY.exchanges))):
+        context.platform.delete_exchange(exchange)
+        context.note(f"{exchange} is deleted, with its bindings")
+        if not context.pause(0.2, 1):
             return
 
 
-def queues_purged(scene: Scene) -> None:
-    """The queues between orders, inventory, billing and mails are purged, again and again."""
+def queues_purged(context: FaultContext) -> None:
+    """The queues between orders, inventory, billing and mails are purged, repeatedly."""
     try:
-        for queue in itertools.cycle(scene.shuffled(OF_ORDERS)):
-            scene.platform.purge(queue)
-            scene.note(f"{queue} is purged")
-            if not scene.pause(0.05, 0.3):
+        for queue in itertools.cycle(context.shuffled(ORDER_QUEUES)):
+            context.platform.purge(queue)
+            context.note(f"{queue} is purged")
+            if not context.pause(0.05, 0.3):
                 return
     finally:
-        # what orders would do by itself, some minutes later
-        scene.platform.command("orders", "resend")
-        # of the customers' events there is no repetition
-        scene.platform.command("orders", "directory", "rebuild")
+        # orders would do this by itself, some minutes later
+        context.platform.command("orders", "resend")
+        # nothing sends the customers' events again
+        context.platform.command("orders", "directory", "rebuild")
 
 
-def services_frozen(scene: Scene) -> None:
-    """Processes are frozen (SIGSTOP) in turn, and let go; a crowd orders without inventory."""
-    freeze, thaw = scene.platform.freeze_process, scene.platform.thaw_process
+def services_frozen(context: FaultContext) -> None:
+    """Processes are frozen (SIGSTOP) in turn, and resumed; a crowd orders while inventory is."""
+    freeze, thaw = context.platform.freeze_process, context.platform.thaw_process
     share = 1 / (len(FROZEN) + CROWD_TURNS)
-    # first, so that it has its whole time
+    # first, so that it gets its full time
     begin, undo = partial(freeze, CROWDED), partial(thaw, CROWDED)
-    scene.crowded(begin, f"{CROWDED} is frozen under a crowd", undo, CROWD_TURNS * share)
-    for name in scene.shuffled(FROZEN):
+    context.sustain_with_crowd(
+        begin, f"{CROWDED} is frozen under a crowd", undo, CROWD_TURNS * share
+    )
+    for name in context.shuffled(FROZEN):
         begin, undo = partial(freeze, name), partial(thaw, name)
-        scene.last(begin, f"{name} is frozen", undo, share)
+        context.sustain(begin, f"{name} is frozen", undo, share)
 
 
-def pm2_frozen(scene: Scene) -> None:
-    """PM2 is frozen (SIGSTOP), so that nobody reads what its processes log, and let go."""
-    scene.last(scene.platform.freeze_pm2, "PM2 is frozen", scene.platform.thaw_pm2)
+def pm2_frozen(context: FaultContext) -> None:
+    """PM2 is frozen (SIGSTOP), so that nobody reads its processes' logs, and resumed."""
+    context.sustain(context.platform.freeze_pm2, "PM2 is frozen", context.platform.thaw_pm2)
 
 
-def all_restarted(scene: Scene) -> None:
+def all_restarted(context: FaultContext) -> None:
     """Every server and every process is restarted at once."""
-    scene.note("everything is restarted")
-    scene.platform.restart_all()
+    context.note("everything is restarted")
+    context.platform.restart_all()
 
 
 DATABASES = tuple(f"postgresql-{service}" for service in SERVICES)
-broker_stopped: Fault = partial(server_away, action="stop", servers=["rabbitmq"])
-broker_killed: Fault = partial(server_away, action="kill", servers=["rabbitmq"])
-databases_restarted: Fault = partial(server_away, action="restart", servers=DATABASES)
-databases_killed: Fault = partial(server_away, action="kill", servers=DATABASES)
+broker_stopped: Fault = partial(server_outage, action="stop", servers=["rabbitmq"])
+broker_killed: Fault = partial(server_outage, action="kill", servers=["rabbitmq"])
+databases_restarted: Fault = partial(server_outage, action="restart", servers=DATABASES)
+databases_killed: Fault = partial(server_outage, action="kill", servers=DATABASES)

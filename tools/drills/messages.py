@@ -1,4 +1,4 @@
-"""Messages that go into a queue past the gateway, with whatever headers AMQP allows."""
+"""Messages published to a queue directly, not through the gateway, with any headers AMQP allows."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ amqp_tables.install()
 
 @dataclass(frozen=True)
 class Message:
-    """What is put into which queue; the values of `headers` may be `RawValue`s."""
+    """A message and its queue; the values of `headers` may be `RawValue`s."""
 
     queue: str
     id: str
@@ -27,7 +27,7 @@ class Message:
 def publish(
     address: tuple[str, int], vhost: str, credentials: tuple[str, str], messages: Iterable[Message]
 ) -> None:
-    """Publish messages, and return when the broker has all of them. Raises StackError."""
+    """Publish messages, and return when the broker has confirmed all. Raises StackError."""
     try:
         with connect_to(address, vhost, credentials) as connection:
             channel = connection.channel()

@@ -1,4 +1,4 @@
-"""Reading an answer: whether it is a promise, a proper refusal, or something that must not be."""
+"""Classifies an answer: a promise, a proper refusal, or an improper answer."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from tools.drills.workload.history import Request, Verdict
 
 PROBLEM = "application/problem+json"
-# too many, broken upstream, away, too slow
+# too many requests, broken upstream, unavailable, too slow
 REFUSALS = (429, 502, 503, 504)
 CONFLICT = 409
 IDS = {"bill": "id", "order": "id", "customer": "id", "event": "event_uid"}
@@ -14,7 +14,7 @@ Reading = tuple[Verdict, str | None, str]
 
 
 def read(request: Request, status: int, media_type: str, data: bytes) -> Reading:
-    """What an answer says: its verdict, the id of what it promises, and what is worth noting."""
+    """The verdict on an answer, the id of what it promises, and a detail to log."""
     body = _parsed(data)
     if status in (201, 202) and request.kind in IDS:
         found = body.get(IDS[request.kind])
@@ -31,10 +31,10 @@ def _refusal(request: Request, status: int, media_type: str, body: dict[str, Any
         return Verdict.IMPROPER
     if status in REFUSALS and body.get("cause"):
         return Verdict.REFUSED
-    # a request of this key is still being answered
+    # a request with this key is still in flight
     if status == CONFLICT and request.key:
         return Verdict.REFUSED
-    # an order has come to its end meanwhile
+    # the order was completed or cancelled meanwhile
     if status == CONFLICT and request.kind == "cancel":
         return Verdict.DONE
     return Verdict.IMPROPER

@@ -1,13 +1,13 @@
-"""What a drill has found wrong."""
+"""What a drill can find wrong."""
 
 from typing import NamedTuple
 
-# the last of the drill itself, which then says nothing about the platform
+# the last is a failure of the drill itself, which says nothing about the platform
 LOST, REPEATED, WRONG, SLOW, BROKEN = "lost", "repeated", "wrong", "slow", "broken drill"
 
 
 class Finding(NamedTuple):
-    """One thing that is not as it has to be: what of, and in words what."""
+    """One thing that is wrong: the kind, the thing, and a description."""
 
     verdict: str
     of: str

@@ -1,4 +1,4 @@
-"""What has to be true of orders once they are settled: state, history, stock, bill and mails."""
+"""Checks settled orders: status, history, stock, bill and mails."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,27 +15,29 @@ HISTORIES = (
 )
 
 
-class Placed(NamedTuple):
-    """An order with items, as orders_db has it."""
+class PlacedOrder(NamedTuple):
+    """An order with items, as orders_db records it."""
 
     uid: str
     id: int
     status: str
 
 
-def placed(source: Source, where: str) -> list[Placed]:
-    """The orders that `where` (SQL) is true of."""
+def placed(source: Source, where: str) -> list[PlacedOrder]:
+    """The orders that match `where` (SQL)."""
     rows = source.rows("orders", f"SELECT uid::text, id, status FROM orders WHERE {where}")
-    return [Placed(row["uid"], row["id"], row["status"]) for row in rows]
+    return [PlacedOrder(row["uid"], row["id"], row["status"]) for row in rows]
 
 
-def findings(source: Source, orders: Sequence[Placed], stock: Mapping[int, int]) -> list[Finding]:
-    """What is wrong with `orders`, which are all that there are of some products.
+def findings(
+    source: Source, orders: Sequence[PlacedOrder], stock: Mapping[int, int]
+) -> list[Finding]:
+    """What is wrong with `orders`, which have to be all orders of the products of `stock`.
 
     Args:
-        source: where to look.
-        orders: the orders.
-        stock: how many there were of each of these products at first.
+        source: reads the databases and mails.
+        orders: the orders to check.
+        stock: the initial stock of each product.
     """
     return [
         *_open(orders),
@@ -46,7 +48,7 @@ def findings(source: Source, orders: Sequence[Placed], stock: Mapping[int, int])
     ]
 
 
-def _open(orders: Sequence[Placed]) -> list[Finding]:
+def _open(orders: Sequence[PlacedOrder]) -> list[Finding]:
     return [
         Finding(LOST, order.uid, f"the order {order.id} is still {order.status}")
         for order in orders
@@ -54,7 +56,7 @@ def _open(orders: Sequence[Placed]) -> list[Finding]:
     ]
 
 
-def _wrong_histories(source: Source, orders: Sequence[Placed]) -> list[Finding]:
+def _wrong_histories(source: Source, orders: Sequence[PlacedOrder]) -> list[Finding]:
     select = f"""
         SELECT order_pk, to_status FROM order_history
         WHERE order_pk IN ({_numbers(order.id for order in orders)}) ORDER BY id
@@ -67,9 +69,9 @@ def _wrong_histories(source: Source, orders: Sequence[Placed]) -> list[Finding]:
 
 
 def _wrong_stock(
-    source: Source, orders: Sequence[Placed], stock: Mapping[int, int]
+    source: Source, orders: Sequence[PlacedOrder], stock: Mapping[int, int]
 ) -> list[Finding]:
-    """What is there and what completed orders have taken is what there was."""
+    """The stock left and what completed orders took have to add up to the initial stock."""
     taken = _quantities(source, (order.id for order in orders if order.status == "completed"))
     reserved = _reserved(source, stock)
     select = f"SELECT id, stock FROM products WHERE id IN ({_numbers(stock)})"
@@ -78,8 +80,8 @@ def _wrong_stock(
         Finding(
             REPEATED if reserved[product] > taken[product] else LOST,
             f"product {product}",
-            f"of product {product} {there.get(product)} are there, {reserved[product]} reserved,"
-            f" {taken[product]} in completed orders, and {at_first} were there at first",
+            f"product {product}: {there.get(product)} in stock, {reserved[product]} reserved,"
+            f" {taken[product]} in completed orders; initial stock: {at_first}",
         )
         for product, at_first in stock.items()
         if there.get(product, 0) + reserved[product] != at_first
@@ -107,8 +109,8 @@ def _reserved(source: Source, products: Iterable[int]) -> Counter[int]:
     return Counter({row["product_id"]: row["quantity"] for row in rows})
 
 
-def _wrong_bills(source: Source, orders: Sequence[Placed]) -> list[Finding]:
-    """A completed order has one bill; a cancelled one has none that is not void."""
+def _wrong_bills(source: Source, orders: Sequence[PlacedOrder]) -> list[Finding]:
+    """A completed order has one valid bill; a cancelled one has none, or a void one."""
     select = f"""
         SELECT message_id, voided_at IS NULL AS valid FROM orders
         WHERE message_id IN ({_texts(order.uid for order in orders)})
@@ -129,8 +131,8 @@ def _wrong_bills(source: Source, orders: Sequence[Placed]) -> list[Finding]:
     ]
 
 
-def _wrong_mails(source: Source, orders: Sequence[Placed]) -> list[Finding]:
-    """There is one mail of each kind: that we have the order, and how it ended."""
+def _wrong_mails(source: Source, orders: Sequence[PlacedOrder]) -> list[Finding]:
+    """Each order has one mail that confirms it, and one that says how it ended."""
     ended = [order for order in orders if order.status in FINAL]
     uids = {order.uid for order in ended}
     wanted = Counter(f"{order.uid}.{step}" for order in ended for step in ("created", order.status))

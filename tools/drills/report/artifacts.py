@@ -1,4 +1,4 @@
-"""What a failed drill leaves behind, so that it can be understood."""
+"""The files of a failed drill, which show what happened."""
 
 import json
 from collections import deque
@@ -14,7 +14,7 @@ LAST_LINES = 2000
 
 
 def keep(result: Result, answers: Sequence[Answer], directory: Path) -> None:
-    """Write what was found, and what every client saw, into `directory`."""
+    """Write the findings and every client's answers into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     findings = [{"verdict": f.verdict, "of": f.of, "what": f.words} for f in result.findings]
     summary = {**result.figures(), "findings": findings, "notes": result.notes()}
@@ -39,7 +39,7 @@ def _line(answer: Answer, began: float) -> dict[str, object]:
 
 
 def keep_window(logs: Path, directory: Path, began: float, ended: float) -> None:
-    """Copy the lines of PM2's log files that fall into a window; those without a time, too."""
+    """Copy the lines of PM2's log files within a window, and those without a time."""
     start, end = _iso(began), _iso(ended)
     for file in sorted(logs.glob("*.log")):
         with file.open(errors="replace") as lines:

@@ -1,6 +1,6 @@
-"""A time line as SVG: accepted and recorded, what waits in queues, and the fault as a band.
+"""The time line of a drill: accepted, recorded, waiting in queues, and the fault as a band.
 
-This computes where everything is; page.html draws it.
+This module computes the positions; page.html draws them as SVG.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ Value = Callable[[Sample], int | None]
 
 
 class Scale:
-    """From seconds and counts to places in the picture."""
+    """Maps seconds and counts to positions in the picture."""
 
     def __init__(self, seconds: float, most: int, top: float, height: float) -> None:
         self.most = rounded_up(max(most, 1))
@@ -28,17 +28,17 @@ class Scale:
         self._height = height
 
     def x(self, second: float) -> float:
-        """Where a second is."""
+        """The position of a second."""
         return LEFT + min(second / self._seconds, 1) * (WIDTH - LEFT - RIGHT)
 
     def y(self, count: float) -> float:
-        """Where a count is."""
+        """The position of a count."""
         return self._top + self._height * (1 - count / self.most)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis of counts: the middle of its label, and its lowest and highest count with places."""
+    """An axis of counts: the middle of its label, and its lowest and highest count."""
 
     label: str
     middle: float
@@ -47,11 +47,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Picture:
-    """Where everything is in the picture of one drill, in units of its own.
+    """The positions of everything in the picture of one drill, in units of the picture.
 
     Attributes:
         band: start and width of the fault.
-        marks: what was done: its place, its second, and words.
+        marks: the actions: position, second, and words.
         seconds: labels of the time axis: their places, and seconds.
         lines: names, and paths in the notation of SVG.
     """
@@ -97,7 +97,7 @@ def rounded_up(most: int) -> int:
 
 
 def line(samples: Sequence[Sample], value: Value, scale: Scale) -> str:
-    """A path that is broken where nobody could say the value."""
+    """A path with gaps where the value could not be read."""
     path, pen_down = "", False
     for sample in samples:
         count = value(sample)

@@ -1,4 +1,4 @@
-"""The report of a run of drills: one page without outside resources."""
+"""The report of a run of drills: one HTML page without external resources."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from tools.drills.workload.load import Load
 
 
 def render(results: Sequence[Result], load: Load) -> str:
-    """The page, as HTML; what is inserted is escaped."""
+    """The page as HTML; inserted values are escaped."""
     environment = Environment(
         loader=PackageLoader("tools.drills.report", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What came of one drill."""
+"""The result of one drill."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from tools.drills.checks.findings import BROKEN, LOST, REPEATED, WRONG, Finding
 
 LIMIT_SECONDS = 60.0
-"""How long a recovery may take."""
+"""The longest recovery that passes."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What was true at one moment: seconds since the drill began; None where nobody could say."""
+    """The state at one moment, in seconds since the start; None where it could not be read."""
 
     second: float
     accepted: int
@@ -21,14 +21,15 @@ class Sample:
 
 @dataclass
 class Result:
-    """The figures of one drill, and what was wrong.
+    """The figures and findings of one drill.
 
     Attributes:
-        skipped: why it could not be done here.
-        abandoned: whether it could not begin or not be undone, so that no other can follow.
-        began: on the clock of `time.monotonic`; `bands` and `marks` are seconds after it.
-        recovery: seconds from the end of the fault until all that was accepted before it was
-            recorded and a new order completed; None if it never did.
+        skipped: why the drill can't run here; empty if it ran.
+        abandoned: whether it could not start or be undone, so that no drill can follow.
+        began: on the clock of `time.monotonic`; `band` and `marks` are seconds after it.
+        recovery: seconds from the end of the fault until everything accepted before its end was
+            recorded and a new order completed; None if that did not happen in time.
+        left: the directory with the artifacts of a failed drill.
     """
 
     name: str
@@ -49,23 +50,23 @@ class Result:
     abandoned: bool = False
 
     def abandon(self, reason: str) -> None:
-        """Say that it could not be undone, beside all that was found before."""
-        self.findings = [*self.findings, Finding(BROKEN, "the end", reason)]
+        """Add that the drill could not be undone, and keep the earlier findings."""
+        self.findings = [*self.findings, Finding(BROKEN, "the cleanup", reason)]
         self.abandoned = True
 
     @property
     def lost(self) -> int:
-        """How much that was promised is not there."""
+        """How many promised things are missing."""
         return sum(finding.verdict == LOST for finding in self.findings)
 
     @property
     def repeated(self) -> int:
-        """How much is there more than once, or is there and must not be."""
+        """How many things exist more than once, or must not exist."""
         return sum(finding.verdict in (REPEATED, WRONG) for finding in self.findings)
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost, repeated or answered wrongly, and the recovery was in time."""
+        """Whether nothing was lost, duplicated or improperly answered, and recovery was in time."""
         if self.skipped:
             return True
         in_time = self.recovery is not None and self.recovery <= LIMIT_SECONDS
@@ -78,5 +79,5 @@ class Result:
         return {name: getattr(self, name) for name in (*names, *more)}
 
     def notes(self) -> list[str]:
-        """What was done when, in words."""
+        """The actions of the drill, each with its second."""
         return [f"{second:.1f} s: {words}" for second, words in self.marks]

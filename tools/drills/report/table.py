@@ -1,4 +1,4 @@
-"""What drills came to, as a table for the terminal."""
+"""The results of drills as a table for the terminal."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ SHOWN = 10
 
 
 def describe(results: Sequence[Result]) -> str:
-    """A row for each drill, and below it what was wrong; for `show`."""
+    """A row for each drill, and below it the findings; for `show`."""
     rows = [HEADINGS, *(row(result) for result in results if not result.skipped)]
     skipped = [f"  {line(result)}" for result in results if result.skipped]
     wrong = [words for result in results for words in _wrong(result)]
@@ -63,5 +63,5 @@ def _wrong(result: Result) -> list[str]:
         return []
     words = [f"    {finding.verdict}: {finding.words}" for finding in result.findings]
     more = [f"    and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
-    place = f": more is in {result.left}" if result.left else ""
+    place = f": details in {result.left}" if result.left else ""
     return [f"\n  {result.name}{place}", *words[:SHOWN], *more]

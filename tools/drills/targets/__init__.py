@@ -1,1 +1,1 @@
-"""What a drill acts on: ./stack on one machine, or Vagrant's machines."""
+"""The platforms that drills act on: ./stack on one machine, or Vagrant's machines."""

@@ -1,6 +1,6 @@
-"""A stack of its own, one server of which is at home on a file system that can be filled.
+"""A separate stack, one server of which has its data on a small file system that can be filled.
 
-Nobody's own data are ever on it: what is on a tmpfs is gone with it.
+No user's data are ever on it, since a tmpfs loses its files when it is unmounted.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ from tools.stack.errors import StackError
 from tools.stack.servers.data_directories import private_home
 from tools.stack.stack import Stack
 
-# room for a new PostgreSQL cluster or RabbitMQ, and for the traffic before it is filled
+# enough for a new PostgreSQL cluster or RabbitMQ, and for the traffic before it is filled
 SIZE = "320m"
-PIECE = bytes(1 << 20)
+CHUNK = bytes(1 << 20)
 
 
 class SmallDisk:
@@ -28,17 +28,17 @@ class SmallDisk:
         self._filler = mounted / "filler"
 
     def fill(self) -> None:
-        """Leave no byte of it."""
+        """Fill it to the last byte."""
         try:
             with self._filler.open("wb", buffering=0) as file:
-                while file.write(PIECE):
+                while file.write(CHUNK):
                     pass
         except OSError:
-            # that is what was wanted
+            # the file system is full
             return
 
     def free(self) -> None:
-        """Undo that, and have the server run."""
+        """Free the space, and make sure that the server runs."""
         self._filler.unlink(missing_ok=True)
         if not self._serves():
             self._server.stop()

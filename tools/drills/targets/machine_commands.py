@@ -1,11 +1,11 @@
-"""The commands that act on a machine, as they are typed there."""
+"""The shell commands that act on a machine."""
 
 import shlex
 
 from tools.drills.targets.network import LOSS
 from tools.stack.servers.rabbitmq import STOP_QUEUES
 
-# a restart would not end the postmaster, which is a unit of its own per cluster
+# each cluster's postmaster is a unit of its own, which restarting postgresql.service would not end
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
 PM2_PID = "/var/lib/crud-master/pm2/pm2.pid"
 TABLE = "crud_master_drill"
@@ -17,17 +17,17 @@ def process(action: str, name: str) -> str:
 
 
 def kill(name: str) -> str:
-    """Kill -9 a process of PM2's, if it runs just now."""
+    """Kill -9 a process of PM2, if it runs."""
     return f'pid=$(pm2 pid {name}); [[ ! $pid -gt 0 ]] || sudo kill -9 "$pid"'
 
 
 def freeze(name: str) -> str:
-    """SIGSTOP a process of PM2's and its children."""
+    """SIGSTOP a process of PM2 and its children."""
     return _family("STOP", name)
 
 
 def thaw(name: str) -> str:
-    """SIGCONT a process of PM2's and its children."""
+    """SIGCONT a process of PM2 and its children."""
     return _family("CONT", name)
 
 
@@ -52,38 +52,38 @@ def server(action: str, name: str) -> str:
     unit = RABBITMQ if name == "rabbitmq" else POSTGRESQL
     if action == "kill":
         return f"sudo systemctl kill -s KILL {shlex.quote(unit)}"
-    # a pattern names units that run, and so none to start
+    # a pattern matches running units only, so it can start none
     started = unit if name == "rabbitmq" else "postgresql.service"
     return f"sudo systemctl {action} {started}"
 
 
 def query(database: str) -> str:
-    """Put the statement on standard input to a database, and show the bare answer."""
+    """Run the statement on standard input in a database, and print the bare answer."""
     return f"sudo -u postgres psql -qXAt -v ON_ERROR_STOP=1 -d {shlex.quote(database)}"
 
 
 def disk_limit(limit: str) -> str:
-    """Say how much disk has to be free, or RabbitMQ blocks publishers."""
+    """Set the free disk space below which RabbitMQ blocks publishers."""
     return f"sudo rabbitmqctl -q set_disk_free_limit {limit}"
 
 
 def stop_queues() -> str:
-    """End RabbitMQ's quorum queues, while the broker runs on."""
+    """Stop RabbitMQ's quorum queues, while the broker keeps running."""
     return f"sudo rabbitmqctl -q eval {shlex.quote(STOP_QUEUES)}"
 
 
 def orphans() -> str:
-    """Show the services' processes whose parent is gone: number and name; PM2 itself is one."""
+    """List the services' processes without a parent: id and name; PM2 itself is one."""
     return "ps --ppid 1 -o pid=,comm=,user= | awk '$NF == \"app\"'"
 
 
 def mails() -> str:
-    """Name all mails in the Maildir."""
+    """List the mails in the Maildir."""
     return "sudo find /var/lib/crud-master/processes/mail/{new,cur} -type f -printf '%f\\n'"
 
 
 def disturbing(effect: str, address: str, port: int) -> str:
-    """Disturb what comes to a port of this machine from others, and goes back."""
+    """Disturb the traffic between a port of this machine and other machines."""
     if effect == "delayed":
         return f"sudo tc qdisc replace dev {_interface(address)} root netem delay 300ms"
     which = LOSS if effect == "lossy" else ""
@@ -103,7 +103,7 @@ table inet {TABLE} {{
 
 
 def calming(address: str) -> str:
-    """Undo `disturbing`; fine if there is nothing to undo."""
+    """Undo `disturbing`; does nothing if there is nothing to undo."""
     return (
         f"sudo nft delete table inet {TABLE} 2>/dev/null || true;"
         f" sudo tc qdisc del dev {_interface(address)} root 2>/dev/null || true"
@@ -121,6 +121,6 @@ def restarting(broker: bool) -> str:
 
 
 def logs(since: float) -> str:
-    """Show what the processes and servers have logged since a time (seconds since 1970)."""
+    """Print the logs of processes and servers since a time (seconds since 1970)."""
     recent = f"sudo find /var/lib/crud-master/pm2/logs -name '*.log' -newermt @{since:.0f}"
     return f"{recent} -exec tail -n 20000 {{}} +; sudo journalctl --since @{since:.0f} --no-pager"

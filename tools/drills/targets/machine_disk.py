@@ -1,4 +1,4 @@
-"""A machine whose server has its data on a small file system, in a file, for a while."""
+"""A machine where a server's data are on a small file system, in a file, for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ class MachineDisk:
         self._server = server
 
     def fill(self) -> None:
-        """Leave no byte of it."""
+        """Fill it to the last byte."""
         self._vagrant.ssh(self._machine, commands.fill(self._server))
 
     def free(self) -> None:
-        """Undo that, and have the server run."""
+        """Free the space, and make sure that the server runs."""
         self._vagrant.ssh(self._machine, commands.free(self._server))
 
 
@@ -30,7 +30,7 @@ class MachineDisk:
 def machine_with_small_disk(
     platform: Platform, vagrant: Vagrant, machine: str, server: str
 ) -> Iterator[FullDisk]:
-    """Move the server's data there, and back afterwards. Raises Unsuitable."""
+    """Move the server's data to a small file system, and back afterwards. Raises Unsuitable."""
     try:
         vagrant.ssh(machine, commands.small_disk(server))
     except CommandError as error:

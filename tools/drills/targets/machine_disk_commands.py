@@ -1,4 +1,4 @@
-"""The commands that give a server on a machine a small disk, fill it, and move it back."""
+"""The shell commands that move a server's data to a small disk, fill it, and move them back."""
 
 from tools.drills.targets.machine_commands import RABBITMQ
 
@@ -9,7 +9,7 @@ NO_LOOP = 3
 
 
 def small_disk(server: str) -> str:
-    """Move a server's data to a file system of its own, with little room, in a file."""
+    """Move a server's data to a small file system of their own, in a file."""
     unit, place = _home(server)
     return f"""\
 set -e
@@ -44,13 +44,13 @@ sudo systemctl start {unit}
 
 
 def fill(server: str) -> str:
-    """Leave no byte of the small file system."""
+    """Fill the small file system to the last byte."""
     _unit, place = _home(server)
     return f"sudo dd if=/dev/zero of={place}/filler bs=1M status=none 2>/dev/null || true"
 
 
 def free(server: str) -> str:
-    """Undo that, and have the server run."""
+    """Free the space, and restart the server."""
     unit, place = _home(server)
     return f"sudo rm -f {place}/filler && sudo systemctl restart {unit}"
 

@@ -1,8 +1,8 @@
 """A disturbed network on one machine: rules of nftables on the loopback interface, as root.
 
-What goes to and comes from one address and port is dropped (`cut`), or 5 % of it (`lossy`), or led
-through a relay of ours that holds it back for 300 ms each way (`delayed`), since netem is a module
-that many kernels lack. https://wiki.nftables.org
+All packets to and from one address and port are dropped (`cut`), or 5 % of them (`lossy`), or
+redirected through our relay, which delays them by 300 ms each way (`delayed`): many kernels lack
+the module netem. https://wiki.nftables.org
 """
 
 import os
@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 
 class Network:
-    """Rules in a table of their own, so that all of them go at once."""
+    """Rules in a table of their own, so that all are removed at once."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -29,13 +29,13 @@ class Network:
 
     @contextmanager
     def disturbed(self, effect: str, address: Address) -> Iterator[None]:
-        """Have `effect` on all that goes to or comes from `address`. Raises Unsuitable."""
+        """Apply `effect` to all packets to or from `address` in the block. Raises Unsuitable."""
         require_root("nft", "ss")
         try:
             if effect == "delayed":
                 with delayed(address, DELAY_SECONDS) as port:
                     self._load(redirection(self._table, address, port))
-                    # connections that are there already would not be led anywhere else
+                    # the redirection does not apply to existing connections
                     cut_connections(address)
                     yield
                     self.calm()
@@ -48,7 +48,7 @@ class Network:
     def calm(self) -> None:
         """Remove the rules, if there are any."""
         if os.geteuid() == 0 and shutil.which("nft"):
-            # adding one that is there is fine, deleting one that is not is an error
+            # adding an existing table is fine, deleting a missing one is an error
             run("nft", "-f", "-", text=f"add {self._name}\ndelete {self._name}\n")
 
     def _load(self, rules: str) -> None:
@@ -71,7 +71,7 @@ table ip {table} {{
 
 
 def redirection(table: str, address: Address, to: int) -> str:
-    """A ruleset that leads new connections to an address to a local port, but for marked ones."""
+    """A ruleset that redirects new unmarked connections from an address to a local port."""
     host, port = address
     return f"""\
 table ip {table} {{
@@ -97,7 +97,7 @@ def require_root(*programs: str) -> None:
 
 
 def run(*command: str, text: str = "") -> str:
-    """Run a command. Raises StackError with what it says when it fails."""
+    """Run a command. Raises StackError with its error output when it fails."""
     done = subprocess.run(command, input=text, text=True, capture_output=True)
     if done.returncode:
         raise StackError(f"{command[0]} failed: {done.stderr.strip()}")

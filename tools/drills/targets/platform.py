@@ -1,4 +1,4 @@
-"""What a drill needs of the platform that it acts on; on one machine and on machines the same."""
+"""What a drill needs of its platform, on one machine and on Vagrant's machines alike."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,23 @@ from typing import Any, Protocol
 
 from tools.drills.messages import Message
 
-# a database that every server has, whatever is done to a service's
+# a database that every server has, which no fault changes
 MAINTENANCE = "postgres"
 READ_ONLY = "default_transaction_read_only"
 Row = dict[str, Any]
 
 
 class Unsuitable(Exception):
-    """This drill can't be done here; the message says what it needs."""
+    """This drill can't run here; the message says what it needs."""
 
 
 def as_json(select: str) -> str:
-    """A statement whose one value is the rows of `select`, as JSON."""
+    """A statement that returns the rows of `select` as one JSON value."""
     return f"SELECT coalesce(json_agg(t), '[]') FROM ({select}) t"
 
 
 def disconnect() -> str:
-    """A SELECT that terminates all other connections to the database that it is asked of."""
+    """A SELECT that terminates all other connections to the current database."""
     return """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND backend_type = 'client backend'
@@ -33,9 +33,9 @@ def disconnect() -> str:
 
 
 def read_only(database: str, on: bool) -> str:
-    """A statement that has new sessions of a database begin read-only, or as they did before.
+    """A statement that makes new sessions of a database read-only, or undoes that.
 
-    To be put to another database of the same server: a session that is read-only can't take it.
+    Run it in another database of the same server: a read-only session can't.
     """
     name = database.replace('"', '""')
     change = f"SET {READ_ONLY} = on" if on else f"RESET {READ_ONLY}"
@@ -43,34 +43,34 @@ def read_only(database: str, on: bool) -> str:
 
 
 class Source(Protocol):
-    """Where the judge looks: databases, mails and queues."""
+    """What the checker reads: databases, mails and queues."""
 
     def rows(self, service: str, select: str) -> list[Row]:
-        """What a service's database answers to a SELECT. Raises StackError if it is away."""
+        """The rows of a SELECT in a service's database. Raises StackError if it is unavailable."""
 
     def mails(self) -> Counter[str]:
-        """The names of the mails that were written."""
+        """The names of the written mails."""
 
     def depths(self) -> Mapping[str, int]:
-        """How many messages wait in each queue; nothing if the broker does not say."""
+        """The number of messages in each queue; empty if the broker does not answer."""
 
-    def strays(self) -> list[str]:
-        """Processes of PM2's that have outlived their parents, and work on beside the new ones."""
+    def orphans(self) -> list[str]:
+        """Processes of PM2 that have outlived their parents and still run beside the new ones."""
 
 
 class Platform(Source, Protocol):
-    """Everything that can be broken and looked at.
+    """A platform that faults act on.
 
-    Processes have their names in PM2; servers are `rabbitmq` and `postgresql-SERVICE`.
+    Processes have their PM2 names; servers are `rabbitmq` and `postgresql-SERVICE`.
     """
 
     url: str
     token: str
 
     def check(self) -> None:
-        """Raise StackError if the platform is not whole."""
+        """Raise StackError if the platform is not healthy."""
 
-    def is_whole(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether all processes are ready."""
 
     def stop_process(self, name: str) -> None:
@@ -80,16 +80,16 @@ class Platform(Source, Protocol):
         """Have PM2 start a process that was stopped."""
 
     def kill_process(self, name: str) -> None:
-        """Kill -9 a process, if it runs just now."""
+        """Kill -9 a process, if it runs."""
 
     def freeze_process(self, name: str) -> None:
         """SIGSTOP a process and its children."""
 
     def thaw_process(self, name: str) -> None:
-        """SIGCONT what was frozen."""
+        """SIGCONT a process and its children."""
 
     def freeze_pm2(self) -> None:
-        """SIGSTOP PM2 itself, on every machine; its processes run on."""
+        """SIGSTOP PM2 itself, on every machine; its processes keep running."""
 
     def thaw_pm2(self) -> None:
         """SIGCONT PM2."""
@@ -101,28 +101,28 @@ class Platform(Source, Protocol):
         """Terminate all connections to a service's database."""
 
     def set_read_only(self, service: str, on: bool) -> None:
-        """Have a service's database take no changes, or take them again; its sessions end."""
+        """Make a service's database read-only, or writable again; its sessions end."""
 
     def disconnect_broker(self) -> None:
         """Close all AMQP connections, over the management API."""
 
     def alarm_broker(self, on: bool) -> None:
-        """Have RabbitMQ believe that its disk is full, or not any more."""
+        """Make RabbitMQ believe that its disk is full, or no longer."""
 
     def stop_queues(self) -> None:
-        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        """Stop RabbitMQ's quorum queues, as a full disk may, while the broker keeps running."""
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Publish messages into their queues, past the gateway. Raises StackError."""
+        """Publish messages to their queues directly. Raises StackError."""
 
     def delete_exchange(self, exchange: str) -> None:
         """Delete an exchange with its bindings, over the management API."""
 
     def purge(self, queue: str) -> None:
-        """Throw away what waits in a queue, over the management API."""
+        """Delete the messages of a queue, over the management API."""
 
     def command(self, service: str, *words: str) -> str:
-        """What a command of a service says, such as `dlq list`. Raises StackError."""
+        """Run a command of a service, such as `dlq list`; returns its output. Raises StackError."""
 
     def disturb(self, effect: str, target: str) -> AbstractContextManager[None]:
         """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
@@ -131,7 +131,7 @@ class Platform(Source, Protocol):
         """Restart every server and every process at once."""
 
     def full_disk(self, server: str) -> AbstractContextManager["FullDisk"]:
-        """A platform whose `server` is at home on a small file system. Raises Unsuitable."""
+        """A platform whose `server` has its data on a small file system. Raises Unsuitable."""
 
     def machines(self) -> Sequence[str]:
         """The machines that can be halted; none on one machine."""
@@ -143,10 +143,10 @@ class Platform(Source, Protocol):
         """Start a machine, and return when it is up."""
 
     def repair(self) -> None:
-        """Undo whatever an interrupted drill may have left."""
+        """Undo everything that an interrupted drill may have left."""
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
-        """Write what all logs say of a window (seconds since 1970) into `directory`."""
+        """Write all logs of a window (seconds since 1970) into `directory`."""
 
 
 class FullDisk(Protocol):
@@ -155,7 +155,7 @@ class FullDisk(Protocol):
     platform: Platform
 
     def fill(self) -> None:
-        """Leave no byte of it."""
+        """Fill it to the last byte."""
 
     def free(self) -> None:
-        """Undo that, and have the server run."""
+        """Free the space, and make sure that the server runs."""

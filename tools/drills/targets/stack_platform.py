@@ -1,4 +1,4 @@
-"""The platform of ./stack, to be broken."""
+"""The platform of ./stack, for faults to act on."""
 
 import signal
 import subprocess
@@ -40,9 +40,9 @@ class StackPlatform(StackSource):
         self._network = Network(f"crud_master_drill_{stack.variables['GATEWAY_PORT']}")
 
     def check(self) -> None:
-        """Undo what a drill that was killed has left; raise StackError if it is not whole then."""
+        """Undo what a killed drill has left; raise StackError if the stack is not healthy then."""
         self._undo()
-        if not self.is_whole():
+        if not self.is_healthy():
             raise StackError("The stack does not run, or not all of it: ./stack up starts it.")
 
     def stop_process(self, name: str) -> None:
@@ -54,7 +54,7 @@ class StackPlatform(StackSource):
         self._pm2.call("start", name)
 
     def kill_process(self, name: str) -> None:
-        """Kill -9 a process, if it runs just now."""
+        """Kill -9 a process, if it runs."""
         processes.signal_all([process_lookup.pid(self.stack, name)], signal.SIGKILL)
 
     def freeze_process(self, name: str) -> None:
@@ -62,11 +62,11 @@ class StackPlatform(StackSource):
         processes.freeze(processes.family(process_lookup.pid(self.stack, name)))
 
     def thaw_process(self, name: str) -> None:
-        """SIGCONT what was frozen."""
+        """SIGCONT a process and its children."""
         processes.thaw(processes.family(process_lookup.pid(self.stack, name)))
 
     def freeze_pm2(self) -> None:
-        """SIGSTOP PM2 itself; its processes run on."""
+        """SIGSTOP PM2 itself; its processes keep running."""
         processes.freeze(self._pm2.daemons())
 
     def thaw_pm2(self) -> None:
@@ -82,7 +82,7 @@ class StackPlatform(StackSource):
         self.rows(service, disconnect())
 
     def set_read_only(self, service: str, on: bool) -> None:
-        """Have a service's database take no changes, or take them again; its sessions end."""
+        """Make a service's database read-only, or writable again; its sessions end."""
         database = self.stack.variables[f"{service.upper()}_DB_NAME"]
         self.execute(service, read_only(database, on), MAINTENANCE)
         self.disconnect_database(service)
@@ -92,15 +92,15 @@ class StackPlatform(StackSource):
         self._management.close_connections()
 
     def alarm_broker(self, on: bool) -> None:
-        """Have RabbitMQ believe that its disk is full, or not any more."""
+        """Make RabbitMQ believe that its disk is full, or no longer."""
         self.stack.rabbitmq.control("set_disk_free_limit", NEVER_MET if on else LIMIT)
 
     def stop_queues(self) -> None:
-        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        """Stop RabbitMQ's quorum queues, as a full disk may, while the broker keeps running."""
         self.stack.rabbitmq.stop_queues()
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Publish messages into their queues, past the gateway. Raises StackError."""
+        """Publish messages to their queues directly. Raises StackError."""
         broker = self.stack.rabbitmq
         publish((broker.host, broker.port), broker.vhost, broker.credentials, messages)
 
@@ -109,11 +109,11 @@ class StackPlatform(StackSource):
         self._management.delete_exchange(exchange)
 
     def purge(self, queue: str) -> None:
-        """Throw away what waits in a queue."""
+        """Delete the messages of a queue."""
         self._management.purge(queue)
 
     def command(self, service: str, *words: str) -> str:
-        """What a command of a service says. Raises StackError."""
+        """Run a command of a service and return its output. Raises StackError."""
         done = subprocess.run(
             [sys.executable, "-m", service, *words],
             cwd=CHECKOUT,
@@ -137,11 +137,11 @@ class StackPlatform(StackSource):
             list(pool.map(lambda act: act(), acts))
 
     def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
-        """A stack of its own whose `server` is at home on a small file system."""
+        """A separate stack whose `server` has its data on a small file system."""
         return full_disk.stack_with_small_disk(server, StackPlatform)
 
     def machines(self) -> Sequence[str]:
-        """None: it is all on this one."""
+        """None: everything runs on this machine."""
         return ()
 
     def halt(self, machine: str) -> None:
@@ -151,13 +151,13 @@ class StackPlatform(StackSource):
     boot = halt
 
     def repair(self) -> None:
-        """Undo whatever an interrupted drill may have left, and wait until all is ready."""
+        """Undo everything that an interrupted drill may have left, and wait until all is ready."""
         self._undo()
         lifecycle.up(self.stack)
-        wait_until(self.is_whole, 60, "the stack to be whole again", poll=0.5)
+        wait_until(self.is_healthy, 60, "the stack to be healthy again", poll=0.5)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
-        """Write what all logs say of a window (seconds since 1970) into `directory`."""
+        """Write all logs of a window (seconds since 1970) into `directory`."""
         artifacts.keep_window(self._pm2.logs, directory, began, ended)
         for name, server in self.stack.servers().items():
             files = [server.home / "server.log", *sorted((server.home / "log").glob("*.log"))]

@@ -1,4 +1,4 @@
-"""Where the judge looks on one machine: databases, the Maildir, queues, processes."""
+"""What the checker reads on one machine: databases, the Maildir, queues, processes."""
 
 import json
 from collections import Counter
@@ -21,37 +21,37 @@ from tools.stack.status import queue_depths
 
 
 class StackSource:
-    """What a stack of this machine shows."""
+    """Reads a stack of this machine."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
 
-    def is_whole(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether all processes are ready."""
         with ThreadPoolExecutor(len(PROCESSES)) as pool:
             return all(pool.map(self.stack.is_ready, PROCESSES))
 
-    def strays(self) -> list[str]:
-        """Processes that were started by PM2, and belong to it no more."""
+    def orphans(self) -> list[str]:
+        """Processes that PM2 started and that are no longer its children."""
         pm2 = self.stack.process_manager
         started = pm2.pids()
-        own = processes.family(pm2.daemon() or 0)
-        strays = [pid for pid in started if pid not in own]
-        return [f"{processes.environment(pid).get('name')} ({pid})" for pid in strays]
+        children = processes.family(pm2.daemon() or 0)
+        orphans = [pid for pid in started if pid not in children]
+        return [f"{processes.environment(pid).get('name')} ({pid})" for pid in orphans]
 
     def rows(self, service: str, select: str) -> list[Row]:
-        """What a service's database answers. Raises StackError."""
+        """The rows of a SELECT in a service's database. Raises StackError."""
         rows: list[Row] = self._value(service, as_json(select))
         return rows
 
     def mails(self) -> Counter[str]:
-        """The names of the mails in the Maildir, whether a mail reader has moved them or not."""
+        """The names of the mails in the Maildir, read or unread."""
         maildir = Path(self.stack.variables["STATE_DIR"]) / "mail"
         files = (file for box in ("new", "cur") for file in maildir.glob(f"{box}/*"))
         return Counter(file.name.partition(":")[0] for file in files)
 
     def depths(self) -> Mapping[str, int]:
-        """How many messages wait in each queue that a service consumes, and in its dead letters."""
+        """The number of messages in each consumed queue and in its dead-letter queue."""
         if not self.stack.rabbitmq.running():
             return {}
         consumed = consumed_queues(self.stack.rabbitmq.queue)
@@ -60,7 +60,7 @@ class StackSource:
         return {name: int(depth) for name, depth in depths if depth.isdecimal()}
 
     def execute(self, service: str, statement: str, database: str | None = None) -> None:
-        """Change something in a service's database, or in `database`. Raises StackError."""
+        """Run a statement in a service's database, or in `database`. Raises StackError."""
         with self._cursor(service, database) as cursor:
             cursor.execute(statement)
 
@@ -75,7 +75,7 @@ class StackSource:
     def _cursor(
         self, service: str, database: str | None = None
     ) -> Iterator["psycopg2.extensions.cursor"]:
-        """A cursor whose changes are kept at the end of the block."""
+        """A cursor whose changes are committed at the end of the block."""
         try:
             with closing(connect(self.stack, service, database)) as connection, connection:
                 yield connection.cursor()

@@ -1,4 +1,4 @@
-"""Vagrant's machines from their host: `vagrant ssh`, `halt`, `up`."""
+"""Controls Vagrant's machines from their host: `vagrant ssh`, `halt`, `up`."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT, INSTALLED, LOOPBACK
 from tools.stack.waiting import wait_until
 
-# what ssh says when it is ssh that has failed
+# the exit status when ssh itself fails
 NO_CONNECTION = 255
 TUNNEL_SECONDS = 30.0
 SSH = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
@@ -21,20 +21,20 @@ Result = subprocess.CompletedProcess[str]
 
 
 class CommandError(StackError):
-    """What a machine says of a command that fails, and its exit status."""
+    """A command that failed on a machine: its output and exit status."""
 
     def __init__(self, machine: str, command: str, done: Result) -> None:
         self.status = done.returncode
-        said = " ".join((done.stdout + done.stderr).split())[-500:] or "nothing said"
-        asked = " ".join(command.split())
-        super().__init__(f"{machine}: {said} (status {self.status} of {asked[:80]})")
+        output = " ".join((done.stdout + done.stderr).split())[-500:] or "no output"
+        shown = " ".join(command.split())[:80]
+        super().__init__(f"{machine}: {output} (status {self.status} of {shown})")
 
 
 class Vagrant:
     """The machines of one project directory.
 
-    Commands go to a machine by ssh itself, as `vagrant ssh-config` says, since it starts at once.
-    Vagrant is called by one thread at a time: it refuses a machine that another one works on.
+    Commands run over plain ssh with the configuration of `vagrant ssh-config`, which starts faster
+    than `vagrant ssh`. One thread at a time calls Vagrant, which locks the machine that it acts on.
     """
 
     def __init__(self, project: Path = CHECKOUT, state: Path = INSTALLED / "drills") -> None:
@@ -43,12 +43,12 @@ class Vagrant:
         self._lock = threading.RLock()
 
     def run(self, *arguments: str, seconds: float = 900) -> str:
-        """Run a command of Vagrant's and return what it says. Raises StackError."""
+        """Run a command of Vagrant and return its output. Raises StackError."""
         with self._lock:
             done = self._call("vagrant", *arguments, seconds=seconds)
         if done.returncode:
-            said = " ".join((done.stdout + done.stderr).split())[-500:]
-            raise StackError(f"vagrant {' '.join(arguments)} failed: {said}")
+            output = " ".join((done.stdout + done.stderr).split())[-500:]
+            raise StackError(f"vagrant {' '.join(arguments)} failed: {output}")
         return done.stdout
 
     def ssh(self, machine: str, command: str, text: str = "", seconds: float = 120) -> str:
@@ -58,7 +58,7 @@ class Vagrant:
         """
         done = self._ssh(machine, command, text, seconds)
         if done.returncode == NO_CONNECTION:
-            # a machine that was started anew may have another address
+            # a restarted machine may have another address
             self._configuration(machine).unlink(missing_ok=True)
             done = self._ssh(machine, command, text, seconds)
         if done.returncode:
@@ -67,8 +67,8 @@ class Vagrant:
 
     @contextmanager
     def tunnel(self, machine: str, port: int) -> Iterator[int]:
-        """A port of this host's loopback that leads to `port` of a machine's. Raises StackError."""
-        # so that ssh's configuration is the one of now
+        """Forward a local port to `port` of a machine's loopback. Raises StackError."""
+        # this renews an outdated ssh configuration
         self.ssh(machine, "true")
         here = ports.free_port()
         forward = ("-N", "-o", "ExitOnForwardFailure=yes")
@@ -83,7 +83,7 @@ class Vagrant:
                 )
                 if tunnel.poll() is not None:
                     raise StackError(
-                        f"ssh makes no tunnel to {machine}: status {tunnel.returncode}."
+                        f"ssh can't open a tunnel to {machine}: status {tunnel.returncode}."
                     )
                 yield here
             finally:

@@ -39,7 +39,7 @@ class VagrantPlatform(VagrantSource):
 
     def check(self) -> None:
         """Raise StackError if the machines are not whole."""
-        if not self.is_whole():
+        if not self.is_healthy():
             raise StackError("The machines are not up, or not whole: vagrant up, vagrant status.")
 
     def stop_process(self, name: str) -> None:
@@ -155,7 +155,7 @@ class VagrantPlatform(VagrantSource):
         self._on_each(self._repairing)
         for service in SERVICES:
             self.set_read_only(service, False)
-        wait_until(self.is_whole, WHOLE_SECONDS, "the machines to be whole again", poll=1)
+        wait_until(self.is_healthy, WHOLE_SECONDS, "the machines to be whole again", poll=1)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
         """Write what all logs say since the beginning of a window into `directory`."""

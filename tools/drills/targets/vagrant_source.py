@@ -27,12 +27,12 @@ class VagrantSource:
             values["RABBITMQ_VHOST"],
         )
 
-    def is_whole(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether all processes of all machines are up."""
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             return all(pool.map(self._runs, SERVICES))
 
-    def strays(self) -> list[str]:
+    def orphans(self) -> list[str]:
         """Processes of the services' account that have outlived their parents."""
         found = [self._vagrant.ssh(machine(service), commands.orphans()) for service in SERVICES]
         return [line for answer in found for line in answer.splitlines() if " PM2" not in line]

@@ -1,1 +1,1 @@
-"""The traffic of a drill: its clients, their requests, and what they saw."""
+"""The traffic of a drill: its clients, their requests, and the answers."""

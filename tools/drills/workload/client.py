@@ -1,4 +1,4 @@
-"""One client: sends a request, times it, and reads the answer."""
+"""A client that sends a request, times it, and classifies the answer."""
 
 import json
 import time
@@ -9,8 +9,8 @@ from urllib3.exceptions import HTTPError
 from tools.drills.checks import answers
 from tools.drills.workload.history import Answer, Request, Verdict
 
-MOST = 400
-"""How many requests may be under way at once."""
+MAX_IN_FLIGHT = 400
+"""The most requests in flight at once."""
 # the gateway waits 10 s for a service behind it, and may try twice
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
 
@@ -21,10 +21,10 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, maxsize=MOST)
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT, retries=False, maxsize=MAX_IN_FLIGHT)
 
     def send(self, request: Request, due: float | None = None) -> Answer:
-        """Send a request that was due at `due`, and return what became of it."""
+        """Send a request that was due at `due`, and return its answer."""
         due = time.monotonic() if due is None else due
         try:
             response = self._pool.request(

@@ -1,7 +1,7 @@
-"""A relay for TCP connections that holds back each piece for a while, each way.
+"""A relay for TCP connections that delays each chunk, each way.
 
 Own code: netem (`tc qdisc add dev lo root netem delay`) is a module that kernels of containers and
-small virtual machines lack. On the loopback interface it concerns every program of the host.
+small virtual machines lack. On the loopback interface it affects every program of the host.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# by it the relay's own connections are told from those that are led into it
+# distinguishes the relay's own connections from those that are redirected to it
 MARK = 77
-CHUNK = 65536
+READ_BYTES = 65536
 LOCAL = "127.0.0.1"
-Piece = tuple[float, bytes]
+Chunk = tuple[float, bytes]
 
 
 @contextmanager
 def delayed(address: tuple[str, int], seconds: float) -> Iterator[int]:
-    """Relay to `address` while the block runs; gives the local port to connect to."""
+    """Relay to `address` during the block; yields the local port to connect to."""
     relay = _Relay(address, seconds)
     thread = threading.Thread(target=relay.run, name="delay", daemon=True)
     thread.start()
@@ -59,7 +59,7 @@ class _Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # as a handshake over such a line would
+        # as long as a handshake over such a network takes
         await asyncio.sleep(self._seconds)
         try:
             far_reader, far_writer = await self._connect()
@@ -86,18 +86,18 @@ class _Relay:
         return await asyncio.open_connection(sock=near)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        pieces: asyncio.Queue[Piece] = asyncio.Queue()
-        writing = asyncio.create_task(self._write(pieces, writer))
+        chunks: asyncio.Queue[Chunk] = asyncio.Queue()
+        writing = asyncio.create_task(self._write(chunks, writer))
         with suppress(ConnectionError):
-            while data := await reader.read(CHUNK):
-                pieces.put_nowait((self._loop.time() + self._seconds, data))
-        pieces.put_nowait((self._loop.time() + self._seconds, b""))
+            while data := await reader.read(READ_BYTES):
+                chunks.put_nowait((self._loop.time() + self._seconds, data))
+        chunks.put_nowait((self._loop.time() + self._seconds, b""))
         await writing
 
-    async def _write(self, pieces: "asyncio.Queue[Piece]", writer: asyncio.StreamWriter) -> None:
+    async def _write(self, chunks: "asyncio.Queue[Chunk]", writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             while True:
-                due, data = await pieces.get()
+                due, data = await chunks.get()
                 await asyncio.sleep(due - self._loop.time())
                 if not data:
                     writer.write_eof()

@@ -1,27 +1,27 @@
-"""The drill's own products and customers, made over the API before it begins."""
+"""Makes the drill's own products and customers over the API before the traffic starts."""
 
 from collections.abc import Mapping
 
 from tools.drills.workload.client import Client
 from tools.drills.workload.history import Request, Verdict
-from tools.drills.workload.request_generator import Goods
+from tools.drills.workload.request_generator import Fixtures
 from tools.stack.errors import StackError
 
 MARKED, PLENTY, SCARCE = 2_000_000_000, 1_000_000, 25
 CUSTOMERS = 3
 
 
-def make(client: Client, run: str) -> tuple[Goods, Mapping[int, int]]:
-    """Make them; returns them, and how many there are of each product.
+def make(client: Client, run: str) -> tuple[Fixtures, Mapping[int, int]]:
+    """Make the fixtures; returns them, and the initial stock of each product.
 
-    Raises StackError when the platform does not take them.
+    Raises StackError when the platform does not accept them.
     """
     marker = _product(client, run, "marker", "0.01", MARKED)
     plenty = _product(client, run, "plenty", "9.99", PLENTY)
     scarce = _product(client, run, "scarce", "19.99", SCARCE)
     customers = [_customer(client, run, number) for number in range(CUSTOMERS)]
     stock = {marker: MARKED, plenty: PLENTY, scarce: SCARCE}
-    return Goods(run, marker, plenty, scarce, customers), stock
+    return Fixtures(run, marker, plenty, scarce, customers), stock
 
 
 def _product(client: Client, run: str, what: str, price: str, stock: int) -> int:
@@ -35,7 +35,7 @@ def _customer(client: Client, run: str, number: int) -> int:
 
 
 def _make(client: Client, path: str, body: object) -> int:
-    # of a product's answer the id, too, is what counts
+    # "customer" for products, too: both answers have the id in the same member
     answer = client.send(Request("customer", "", "POST", path, body))
     if answer.verdict is not Verdict.ACCEPTED or answer.id is None:
         raise StackError(f"POST {path} was answered with {answer.status}: {answer.detail}")

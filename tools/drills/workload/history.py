@@ -1,4 +1,4 @@
-"""What every client saw: each request of a drill, and each answer to it."""
+"""The history of a drill: each request, and each answer that a client got."""
 
 import threading
 import time
@@ -12,21 +12,21 @@ PROMISED = ("bill", "order", "customer", "event")
 
 
 class Verdict(Enum):
-    """What an answer says."""
+    """The classes of answers."""
 
     ACCEPTED = "accepted"  # a promise: 201 or 202
-    DONE = "done"  # any other answer as it should be
-    REFUSED = "refused"  # with a status that says why, and that trying again makes sense
-    UNANSWERED = "unanswered"  # it may count, or not
+    DONE = "done"  # any other correct answer
+    REFUSED = "refused"  # with a status and cause that invite a retry
+    UNANSWERED = "unanswered"  # the request may have taken effect, or not
     IMPROPER = "improper"  # anything else, such as a 500
 
 
 @dataclass(frozen=True)
 class Request:
-    """One thing that a client wants; with a `key` it may ask for it again.
+    """One thing that a client wants; a request with a `key` can be repeated.
 
     Attributes:
-        name: by which the thing is found in the databases; no other request has it.
+        name: unique; the thing is found by it in the databases.
     """
 
     kind: str
@@ -40,13 +40,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client saw.
+    """The answer to a request, as the client saw it.
 
     Attributes:
-        status: 0 without an answer.
-        id: what the thing is called by who has accepted it.
-        at: when it came, on the clock of `time.monotonic`.
-        seconds: since the moment at which the request was due.
+        status: of HTTP; 0 without an answer.
+        id: the id under which the thing was accepted.
+        at: when the answer arrived, on the clock of `time.monotonic`.
+        seconds: from when the request was due to the answer.
     """
 
     request: Request
@@ -60,37 +60,37 @@ class Answer:
 
 @dataclass(frozen=True)
 class Entry:
-    """A request with the ids that it was accepted under; more than one is a fault."""
+    """A request with the ids under which it was accepted; more than one is wrong."""
 
     request: Request
     ids: frozenset[str]
 
 
-class Ledger:
-    """All answers so far, from any thread."""
+class History:
+    """All answers so far; thread-safe."""
 
     def __init__(self) -> None:
         self._answers: list[Answer] = []
         self._lock = threading.Lock()
 
     def add(self, answer: Answer) -> None:
-        """Remember an answer."""
+        """Add an answer."""
         with self._lock:
             self._answers.append(answer)
 
     def answers(self) -> Sequence[Answer]:
-        """All of them, in the order in which they came."""
+        """All answers, in the order of arrival."""
         with self._lock:
             return list(self._answers)
 
     def counts(self) -> Counter[Verdict]:
-        """Count accepted requests, each once, and the answers of each other verdict."""
+        """Count the accepted requests, each once, and the answers of every other verdict."""
         counts = Counter(answer.verdict for answer in self.answers())
         counts[Verdict.ACCEPTED] = len(self.accepted())
         return counts
 
     def entries(self) -> list[Entry]:
-        """What was asked for of the kinds that are promised, each once however often it was."""
+        """The requests of the promised kinds, each once, however often it was sent."""
         requests: dict[str, Request] = {}
         ids: dict[str, set[str]] = defaultdict(set)
         for answer in self.answers():
@@ -101,5 +101,5 @@ class Ledger:
         return [Entry(request, frozenset(ids[name])) for name, request in requests.items()]
 
     def accepted(self) -> list[Entry]:
-        """What was promised."""
+        """The requests that were accepted."""
         return [entry for entry in self.entries() if entry.ids]

@@ -1,11 +1,11 @@
-"""How hard a drill is on a platform."""
+"""The load of a drill on a platform."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Load:
-    """How much traffic: `rate` requests per second for `seconds`, by the chance of `seed`."""
+    """`rate` requests per second for `seconds`; `seed` determines the random choices."""
 
     seconds: float
     rate: float

@@ -1,4 +1,4 @@
-"""Messages that no consumer can take."""
+"""Messages that no consumer can process."""
 
 import itertools
 import struct
@@ -8,13 +8,13 @@ from typing import Any
 
 from chassis.messaging.amqp_tables import RawValue
 from tools.drills.checks.findings import WRONG, Finding
-from tools.drills.fault_context import Scene
+from tools.drills.fault_context import FaultContext
 from tools.drills.messages import Message
 from tools.drills.targets.platform import Platform
 
 BILLS = "billing_queue"
 BODIES = (b"", b"no bill", b"{", b"[]", b'{"user_id": 1}', b"\xff\xfe", b"null", b"[" * 5000)
-# so many turns has the poison that comes while the traffic goes on
+# in how many turns the unreadable messages are published during the traffic
 TURNS = 10
 
 
@@ -26,20 +26,20 @@ def nested(depth: int) -> RawValue:
     return RawValue(b"A", struct.pack(">I", len(data)) + data)
 
 
-# a time in milliseconds, where AMQP has seconds: some 54,000 years from now
+# milliseconds where AMQP has seconds: some 54,000 years from now
 MILLISECONDS = RawValue(b"T", struct.pack(">Q", 1_772_000_000_000))
 UNREADABLE = ({"time": MILLISECONDS}, {"nested": nested(2000)})
 
 
 @dataclass(frozen=True)
 class Poison:
-    """What is put into one queue, and belongs into its dead letters.
+    """Messages that are published to one queue and have to become its dead letters.
 
     Attributes:
-        service: whose `dlq` works on the queue.
-        queue: the queue.
+        service: the one whose `dlq` command works on the queue.
+        queue: where they are published.
         count: how many messages.
-        headers: those of the messages, in turn.
+        headers: used in turn.
     """
 
     service: str
@@ -66,29 +66,29 @@ HEADERS = (
 )
 
 
-def flood(scene: Scene) -> None:
-    """A flood of messages that are no bills comes into billing_queue."""
-    messages = _messages(scene, FLOOD)
-    scene.platform.publish(messages)
-    scene.note(f"{len(messages)} messages that are no bills")
+def flood(context: FaultContext) -> None:
+    """A flood of messages that are not bills is published to billing_queue."""
+    messages = _messages(context, FLOOD)
+    context.platform.publish(messages)
+    context.note(f"{len(messages)} messages that are not bills")
 
 
-def headers(scene: Scene) -> None:
-    """Messages whose headers pika can't read come into two queues, a few at a time."""
-    messages = _messages(scene, HEADERS)
+def headers(context: FaultContext) -> None:
+    """Messages whose headers pika can't read are published to two queues, a few at a time."""
+    messages = _messages(context, HEADERS)
     for turn in range(TURNS):
-        scene.hold(1 / TURNS)
+        context.hold(1 / TURNS)
         some = messages[turn::TURNS]
-        scene.platform.publish(some)
-        scene.note(f"{len(some)} messages with headers that are hard to read")
+        context.platform.publish(some)
+        context.note(f"{len(some)} messages with unreadable headers")
 
 
-def _messages(scene: Scene, poisons: Sequence[Poison]) -> list[Message]:
-    return [message for poison in poisons for message in poison.messages(scene.run)]
+def _messages(context: FaultContext, poisons: Sequence[Poison]) -> list[Message]:
+    return [message for poison in poisons for message in poison.messages(context.run)]
 
 
-def unlisted(platform: Platform, run: str, poisons: Sequence[Poison]) -> list[Finding]:
-    """What `dlq list` does not show of the poison. Raises StackError when it shows nothing."""
+def not_listed(platform: Platform, run: str, poisons: Sequence[Poison]) -> list[Finding]:
+    """The poison that `dlq list` does not show. Raises StackError if the command fails."""
     found = []
     for poison in poisons:
         listing = platform.command(poison.service, "dlq", "list")
@@ -100,6 +100,6 @@ def unlisted(platform: Platform, run: str, poisons: Sequence[Poison]) -> list[Fi
 
 
 def discard(platform: Platform, run: str, poisons: Sequence[Poison]) -> None:
-    """Throw the poison away. Raises StackError."""
+    """Discard the poison. Raises StackError."""
     for poison in poisons:
         platform.command(poison.service, "dlq", "discard", *poison.ids(run))

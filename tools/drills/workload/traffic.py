@@ -1,7 +1,7 @@
-"""Traffic at a held rate: a request goes out when it is due, whether or not earlier ones are done.
+"""Traffic at a fixed rate: a request is sent when it is due, without waiting for earlier answers.
 
-An answer's time counts from the moment at which its request was due, so that a stall is seen by all
-requests that fall into it.
+An answer's time counts from when its request was due, so that a stall shows in all requests that
+fall into it.
 """
 
 import heapq
@@ -10,14 +10,14 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tools.drills.workload.client import MOST, Client
-from tools.drills.workload.history import Answer, Ledger, Request, Verdict
-from tools.drills.workload.request_generator import Mix
+from tools.drills.workload.client import MAX_IN_FLIGHT, Client
+from tools.drills.workload.history import Answer, History, Request, Verdict
+from tools.drills.workload.request_generator import RequestGenerator
 
 RETRY_SECONDS = 2.0
 REPEAT_SECONDS = 0.7
-# of ten requests with a key, one is sent again although it was accepted; of ten orders one is
-# cancelled
+# of ten accepted requests with a key one is sent again, and of ten orders one is cancelled: those
+# whose number ends with these digits
 REPEATED, CANCELLED = 3, 7
 OF = 10
 
@@ -25,13 +25,15 @@ OF = 10
 class Traffic:
     """Clients that together send `rate` requests per second, from `start` until `stop`."""
 
-    def __init__(self, client: Client, mix: Mix, ledger: Ledger, rate: float) -> None:
+    def __init__(
+        self, client: Client, generator: RequestGenerator, history: History, rate: float
+    ) -> None:
         self._client = client
-        self._mix = mix
-        self._ledger = ledger
+        self._generator = generator
+        self._history = history
         self._rate = rate
         self._stop = threading.Event()
-        self._threads = ThreadPoolExecutor(MOST, thread_name_prefix="client")
+        self._threads = ThreadPoolExecutor(MAX_IN_FLIGHT, thread_name_prefix="client")
         self._again: list[tuple[float, int, Request]] = []
         self._lock = threading.Lock()
         self._order = itertools.count()
@@ -40,13 +42,13 @@ class Traffic:
         self._schedule = threading.Thread(target=self._keep_rate, name="schedule", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start to send."""
         self._schedule.start()
 
     def stop(self) -> None:
-        """Send nothing more, and return when all that was sent is answered or has timed out.
+        """Send nothing more, and return when every request is answered or has timed out.
 
-        Raises what went wrong in a client, but for what the ledger has.
+        Raises a failure of a client itself; what the platform did wrong is in the history.
         """
         self._stop.set()
         self._schedule.join()
@@ -63,7 +65,7 @@ class Traffic:
                 self._stop.wait(min(pause, 0.1))
             if self._stop.is_set():
                 return
-            self._submit(self._mix.next(), due)
+            self._submit(self._generator.next(), due)
 
     def _send_again(self) -> None:
         while request := self._pop_due():
@@ -78,7 +80,7 @@ class Traffic:
 
     def _exchange(self, request: Request, due: float) -> None:
         answer = self._client.send(request, due)
-        self._ledger.add(answer)
+        self._history.add(answer)
         self._follow_up(answer)
 
     def _follow_up(self, answer: Answer) -> None:
@@ -88,9 +90,9 @@ class Traffic:
                 self._later(RETRY_SECONDS, request)
             return
         if request.kind == "order" and answer.id is not None:
-            self._mix.seen(answer.id)
+            self._generator.seen(answer.id)
             if last == CANCELLED:
-                self._later(0, self._mix.cancellation(answer.id))
+                self._later(0, self._generator.cancellation(answer.id))
         if request.key and last == REPEATED and request.name not in self._repeated:
             self._repeated.add(request.name)
             self._later(REPEAT_SECONDS, request)

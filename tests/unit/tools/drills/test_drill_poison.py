@@ -9,7 +9,7 @@ from pika import data
 from chassis.messaging.amqp_tables import RawValue
 from tools.drills import catalogue
 from tools.drills.checks.findings import WRONG
-from tools.drills.experiment import _belonging
+from tools.drills.experiment import _expected_dead_letters
 from tools.drills.messages import Message
 from tools.drills.workload import poison
 
@@ -38,10 +38,10 @@ def test_each_poison_has_an_id_of_its_own_and_its_place_in_dead_letters(name: st
     [drill] = catalogue.chosen([name])
     ids = [m.id for part in drill.poison for m in part.messages("x")]
     assert len(ids) == len(set(ids)) == sum(part.count for part in drill.poison)
-    belong = _belonging({"billing_queue.dlq": 3, "mail_inbox.dlq": 1}, drill)
-    assert belong["mail_inbox.dlq"] == 1
-    assert belong["billing_queue.dlq"] == 3 + drill.poison[0].count
-    assert sum(belong.values()) == 4 + len(ids)
+    expected = _expected_dead_letters({"billing_queue.dlq": 3, "mail_inbox.dlq": 1}, drill)
+    assert expected["mail_inbox.dlq"] == 1
+    assert expected["billing_queue.dlq"] == 3 + drill.poison[0].count
+    assert sum(expected.values()) == 4 + len(ids)
 
 
 def test_poison_that_dlq_list_does_not_show_is_found() -> None:
@@ -49,11 +49,11 @@ def test_poison_that_dlq_list_does_not_show_is_found() -> None:
     first, second = part.ids("x")
     platform = Mock()
     platform.command.return_value = f"{first}  2026-11-28T12:00:00+00:00  no JSON  {{\n"
-    [finding] = poison.unlisted(platform, "x", [part])
+    [finding] = poison.not_listed(platform, "x", [part])
     assert finding.verdict == WRONG
     assert finding.words == f"`billing dlq list` does not show 1 of 2, such as {second}"
     platform.command.return_value += f"{second}  -  no JSON  {{\n"
-    assert poison.unlisted(platform, "x", [part]) == []
+    assert poison.not_listed(platform, "x", [part]) == []
 
 
 def test_poison_is_thrown_away_where_it_is() -> None:

@@ -160,31 +160,31 @@ def test_progress_is_a_line_written_over_and_on_a_terminal_alone(
     assert written.getvalue() == wanted
 
 
-@pytest.mark.parametrize("failing", ["the course", "the repair", "the stage"])
-def test_a_drill_that_can_not_be_undone_shows_what_it_has_found(
+@pytest.mark.parametrize("failing", ["the experiment", "the repair", "the separate stack"])
+def test_a_drill_that_can_not_be_undone_keeps_its_findings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str
 ) -> None:
     def fail(*_arguments: object) -> None:
         raise StackError(f"{failing} fails")
 
     @contextmanager
-    def stage(*_arguments: object) -> Iterator[None]:
+    def full_disk(*_arguments: object) -> Iterator[None]:
         yield
-        if failing == "the stage":
+        if failing == "the separate stack":
             fail()
 
     found = _result()
     found.findings = [Finding(LOST, "drill-x-1", "it is not there")]
-    course, platform = Mock(), Mock()
-    course.result = course.run.return_value = found
-    course.ledger.answers.return_value = []
+    experiment, platform = Mock(), Mock()
+    experiment.result = experiment.run.return_value = found
+    experiment.history.answers.return_value = []
     platform.depths.return_value = {}
-    if failing == "the course":
-        course.run.side_effect = StackError("the course fails")
+    if failing == "the experiment":
+        experiment.run.side_effect = StackError("the experiment fails")
     if failing == "the repair":
         platform.repair.side_effect = fail
-    monkeypatch.setattr("tools.drills.run.Course", Mock(return_value=course))
-    monkeypatch.setattr("tools.drills.run._stage", stage)
+    monkeypatch.setattr("tools.drills.run.Experiment", Mock(return_value=experiment))
+    monkeypatch.setattr("tools.drills.run._full_disk", full_disk)
     runner = Runner(platform, LOAD, tmp_path, lambda _words: None)
     [drill] = catalogue.chosen(["broker-killed"])
     result = runner.run(drill)
@@ -192,14 +192,14 @@ def test_a_drill_that_can_not_be_undone_shows_what_it_has_found(
     assert [finding.words for finding in result.findings] == ["it is not there", f"{failing} fails"]
 
 
-def test_after_a_drill_that_can_not_begin_what_the_others_found_is_told(
+def test_a_drill_that_can_not_start_is_the_last_and_earlier_results_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = Mock()
-    runner.run.side_effect = [_result(), StackError("There is no goods."), _result()]
+    runner.run.side_effect = [_result(), StackError("There are no fixtures."), _result()]
     monkeypatch.setattr(command, "Runner", Mock(return_value=runner))
     drills = catalogue.chosen(["consumer-stopped", "broker-killed", "poison-flood"])
     results = command._run_all(drills, Mock(), LOAD)
     assert len(results) == 2 and results[0].good
     assert not results[1].good
-    assert "There is no goods." in table.describe(results)
+    assert "There are no fixtures." in table.describe(results)

@@ -18,13 +18,13 @@ from tools.drills.workload import crowd as crowds
 from tools.drills.workload.client import Client
 from tools.drills.workload.crowd import POSTERS, Crowd
 from tools.drills.workload.delay import delayed
-from tools.drills.workload.history import Ledger, Request, Verdict
-from tools.drills.workload.request_generator import Goods, Mix
+from tools.drills.workload.history import History, Request, Verdict
+from tools.drills.workload.request_generator import Fixtures, RequestGenerator
 from tools.drills.workload.traffic import Traffic
 from tools.stack import processes
 from tools.stack.waiting import wait_until
 
-GOODS = Goods("x", marker=1, plenty=2, scarce=3, customers=[1, 2])
+GOODS = Fixtures("x", marker=1, plenty=2, scarce=3, customers=[1, 2])
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -67,13 +67,13 @@ def gateway() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
-def _traffic(server: ThreadingHTTPServer, ledger: Ledger, rate: float) -> Traffic:
+def _traffic(server: ThreadingHTTPServer, history: History, rate: float) -> Traffic:
     client = Client(f"http://127.0.0.1:{server.server_port}", "token")
-    return Traffic(client, Mix(GOODS, random.Random(1)), ledger, rate)
+    return Traffic(client, RequestGenerator(GOODS, random.Random(1)), history, rate)
 
 
 def test_the_same_seed_makes_the_same_requests() -> None:
-    one, same, other = (Mix(GOODS, random.Random(seed)) for seed in (1, 1, 2))
+    one, same, other = (RequestGenerator(GOODS, random.Random(seed)) for seed in (1, 1, 2))
     requests = [one.next() for _ in range(50)]
     assert requests == [same.next() for _ in range(50)]
     assert requests != [other.next() for _ in range(50)]
@@ -81,8 +81,10 @@ def test_the_same_seed_makes_the_same_requests() -> None:
 
 
 def test_each_order_has_its_own_number_of_the_marker() -> None:
-    mix = Mix(GOODS, random.Random(1))
-    orders = [r for r in (mix.next() for _ in range(100)) if r.kind == "order"] + [mix.probe()]
+    generator = RequestGenerator(GOODS, random.Random(1))
+    orders = [r for r in (generator.next() for _ in range(100)) if r.kind == "order"] + [
+        generator.probe()
+    ]
     lines = [order.body["items"][0] for order in orders]  # type: ignore[index]
     assert lines == [{"product_id": 1, "quantity": order.number} for order in orders]
     assert len({order.number for order in orders}) == len(orders)
@@ -92,26 +94,26 @@ def test_requests_go_out_at_their_rate_although_none_is_answered(
     gateway: ThreadingHTTPServer,
 ) -> None:
     Gateway.may_answer.clear()
-    ledger = Ledger()
-    traffic = _traffic(gateway, ledger, rate=50)
+    history = History()
+    traffic = _traffic(gateway, history, rate=50)
     traffic.start()
     wait_until(lambda: len(Gateway.seen) >= 50, 30, "50 requests")
-    assert not ledger.answers()
+    assert not history.answers()
     Gateway.may_answer.set()
     traffic.stop()
     # a stall is seen by all that fall into it
-    assert max(answer.seconds for answer in ledger.answers()) >= 0.5
+    assert max(answer.seconds for answer in history.answers()) >= 0.5
 
 
 def test_a_request_with_a_key_that_was_refused_is_sent_again_as_it_was(
     gateway: ThreadingHTTPServer,
 ) -> None:
-    mix = Mix(GOODS, random.Random(1))
-    keyed = next(r for r in iter(mix.next, None) if r.kind == "bill" and r.key)
+    generator = RequestGenerator(GOODS, random.Random(1))
+    keyed = next(r for r in iter(generator.next, None) if r.kind == "bill" and r.key)
     assert keyed.key
     Gateway.statuses[keyed.key] = [503]
-    ledger = Ledger()
-    traffic = _traffic(gateway, ledger, rate=20)
+    history = History()
+    traffic = _traffic(gateway, history, rate=20)
     traffic.start()
 
     def attempts() -> list[Any]:
@@ -126,18 +128,18 @@ def test_a_crowd_orders_and_reads_while_none_is_answered_and_all_is_in_the_ledge
     gateway: ThreadingHTTPServer,
 ) -> None:
     Gateway.may_answer.clear()
-    ledger = Ledger()
+    history = History()
     client = Client(f"http://127.0.0.1:{gateway.server_port}", "token")
-    crowd = Crowd(client, Mix(GOODS, random.Random(1)), ledger)
+    crowd = Crowd(client, RequestGenerator(GOODS, random.Random(1)), history)
     with crowd.at_work():
         # each poster waits for its own answer, and reads go out at their rate
         wait_until(lambda: len(_keys()) == POSTERS, 30, "all posters")
         wait_until(lambda: len(Gateway.seen) >= POSTERS + 10, 30, "reads")
-        assert not ledger.answers()
+        assert not history.answers()
     Gateway.may_answer.set()
     crowd.finish()
-    assert len(ledger.answers()) == len(Gateway.seen)
-    assert {entry.request.name for entry in ledger.accepted()} == set(_keys())
+    assert len(history.answers()) == len(Gateway.seen)
+    assert {entry.request.name for entry in history.accepted()} == set(_keys())
     # no order has the number of another, by which it is found again
     assert len(set(_keys())) == len(_keys()) == POSTERS
 
@@ -151,10 +153,10 @@ def test_a_crowds_order_that_is_refused_is_sent_again_as_it_was(
 ) -> None:
     monkeypatch.setattr(crowds, "POSTERS", 1)
     monkeypatch.setattr(crowds, "PAUSE_SECONDS", (0.0, 0.1))
-    mix, ledger = Mix(GOODS, random.Random(1)), Ledger()
+    generator, history = RequestGenerator(GOODS, random.Random(1)), History()
     Gateway.statuses["drill-x-1"] = [503, 504]
     client = Client(f"http://127.0.0.1:{gateway.server_port}", "token")
-    crowd = Crowd(client, mix, ledger)
+    crowd = Crowd(client, generator, history)
     with crowd.at_work():
         wait_until(lambda: len(_keys()) >= 4, 30, "a second order")
     crowd.finish()
@@ -165,7 +167,9 @@ def test_a_crowds_order_that_is_refused_is_sent_again_as_it_was(
 
 
 def test_a_crowd_that_was_never_at_work_is_finished_at_once() -> None:
-    crowd = Crowd(Client("http://127.0.0.1:1", "token"), Mix(GOODS, random.Random(1)), Ledger())
+    crowd = Crowd(
+        Client("http://127.0.0.1:1", "token"), RequestGenerator(GOODS, random.Random(1)), History()
+    )
     crowd.finish()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tools.drills import faults, infrastructure_faults
-from tools.drills.fault_context import Scene
+from tools.drills.fault_context import FaultContext
 from tools.drills.targets import machine_commands, machine_disk_commands
 from tools.drills.targets.platform import Unsuitable
 from tools.drills.targets.vagrant import Vagrant
@@ -92,8 +92,8 @@ def platform(calls: Calls, tmp_path: Path) -> VagrantPlatform:
     return VagrantPlatform(vagrant, variables.parse(CHECKOUT / ".env.example"))
 
 
-def _quick(platform: VagrantPlatform, seconds: float = 0.01) -> Scene:
-    return Scene(platform, random.Random(1), "run", seconds, lambda _w: None, lambda: None)
+def _quick(platform: VagrantPlatform, seconds: float = 0.01) -> FaultContext:
+    return FaultContext(platform, random.Random(1), "run", seconds, lambda _w: None, lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_a_fault_ends_with_what_it_does_last(
     platform: VagrantPlatform, calls: Calls, fault: faults.Fault
 ) -> None:
     last = [0.0]
-    scene = Scene(
+    context = FaultContext(
         platform, random.Random(1), "run", 1.5, lambda _w: None, lambda: last.append(time.time())
     )
-    fault(scene)
-    # whatever waits tells, again and again
+    fault(context)
+    # whatever waits reports its progress repeatedly
     assert (Path(os.environ["CALLS"])).stat().st_mtime >= last[-1]
 
 
@@ -128,10 +128,10 @@ def test_the_crowd_is_at_work_while_inventory_is_frozen_and_no_longer(
         yield
         steps.extend([*map(str, calls.on_machines()[-1:]), "crowd ends"])
 
-    scene = Scene(
+    context = FaultContext(
         platform, random.Random(1), "run", 0.1, lambda _w: None, lambda: None, crowd=crowd
     )
-    faults.services_frozen(scene)
+    faults.services_frozen(context)
     frozen, began, still_frozen, ended = steps
     assert "inventory-vm" in frozen and "STOP" in frozen
     assert (began, still_frozen, ended) == ("crowd", frozen, "crowd ends")
@@ -199,7 +199,7 @@ def test_a_database_that_does_not_answer_is_a_sentence(
 ) -> None:
     answer("psql", "", 2)
     with pytest.raises(
-        StackError, match=r"^billing-vm: nothing said \(status 2 of sudo -u postgres psql "
+        StackError, match=r"^billing-vm: no output \(status 2 of sudo -u postgres psql "
     ):
         platform.rows("billing", "SELECT 1")
 
@@ -333,7 +333,7 @@ def test_a_tunnel_that_ssh_does_not_make_is_a_sentence(calls: Calls, tmp_path: P
     _put_ssh(tmp_path, "#!/bin/sh\ncase $* in *-L*) exit 255 ;; esac\n")
     vagrant = Vagrant(tmp_path, tmp_path / "state")
     with (
-        pytest.raises(StackError, match="no tunnel to billing-vm"),
+        pytest.raises(StackError, match="open a tunnel to billing-vm"),
         vagrant.tunnel("billing-vm", 5672),
     ):
         pytest.fail("there is a tunnel")
@@ -401,14 +401,14 @@ def test_the_platform_is_whole_when_all_its_processes_are_online(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     _prepare_whole(answer)
-    assert platform.is_whole()
+    assert platform.is_healthy()
 
 
 def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("pm2 jlist", "", 255)
-    assert not platform.is_whole()
+    assert not platform.is_healthy()
     with pytest.raises(StackError, match="vagrant up"):
         platform.check()
 

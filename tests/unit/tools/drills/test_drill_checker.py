@@ -1,4 +1,4 @@
-"""What drills make of what clients saw and of what is there."""
+"""Checks of drills: what clients saw against what is recorded."""
 
 import json
 from collections import Counter
@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tools.drills.checks import answers, recovery, saga
-from tools.drills.checks.checker import Judge, compare, once
+from tools.drills.checks.checker import Checker, compare, once
 from tools.drills.checks.findings import LOST, REPEATED, WRONG, Finding
 from tools.drills.checks.recovery import Recovery
-from tools.drills.checks.saga import Placed
+from tools.drills.checks.saga import PlacedOrder
 from tools.drills.targets.platform import Row
-from tools.drills.workload.history import Answer, Entry, Ledger, Request, Verdict
-from tools.drills.workload.request_generator import Goods
+from tools.drills.workload.history import Answer, Entry, History, Request, Verdict
+from tools.drills.workload.request_generator import Fixtures
 
 BILL = Request("bill", "drill-x-1", "POST", "/api/billing", key="drill-x-1", number=1)
-GOODS = Goods("x", marker=1, plenty=2, scarce=3, customers=[1])
+GOODS = Fixtures("x", marker=1, plenty=2, scarce=3, customers=[1])
 PROBLEM = "application/problem+json"
-ORDER = Placed("5d0e", 7, "completed")
+ORDER = PlacedOrder("5d0e", 7, "completed")
 STOCK = {1: 10}
 
 
@@ -37,13 +37,13 @@ class Shown:
             of, _, word = name.partition("__")
             if of == service and word in select:
                 return rows
-        return [{"unsent": 0, "untold": 0, "copies": 0}] if "count(*)" in select else []
+        return [{"unsent": 0, "undelivered": 0, "total": 0}] if "count(*)" in select else []
 
     def mails(self) -> Counter[str]:
         """What was written."""
         return Counter(self.written)
 
-    def strays(self) -> list[str]:
+    def orphans(self) -> list[str]:
         """What has outlived its parent."""
         return self.outlived
 
@@ -124,17 +124,17 @@ def test_a_page_of_things_is_an_answer_as_it_should_be() -> None:
 
 
 def test_a_request_that_was_repeated_is_one_entry_with_all_its_ids() -> None:
-    ledger = Ledger()
-    ledger.add(Answer(BILL, Verdict.UNANSWERED, 0, 1.0))
-    ledger.add(Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"))
-    ledger.add(Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"))
-    ledger.add(Answer(Request("read", "", "GET", "/"), Verdict.DONE, 200, 1.0))
-    assert ledger.entries() == [_entry("a")]
-    assert ledger.accepted() == [_entry("a")]
+    history = History()
+    history.add(Answer(BILL, Verdict.UNANSWERED, 0, 1.0))
+    history.add(Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"))
+    history.add(Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"))
+    history.add(Answer(Request("read", "", "GET", "/"), Verdict.DONE, 200, 1.0))
+    assert history.entries() == [_entry("a")]
+    assert history.accepted() == [_entry("a")]
 
 
 def test_progress_and_verdict_count_a_repeated_request_as_accepted_once() -> None:
-    ledger = Ledger()
+    history = History()
     other = Request("order", "drill-x-2", "POST", "/api/orders")
     for answer in (
         Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"),
@@ -143,9 +143,9 @@ def test_progress_and_verdict_count_a_repeated_request_as_accepted_once() -> Non
         Answer(other, Verdict.REFUSED, 503, 1.0),
         Answer(other, Verdict.ACCEPTED, 201, 1.0, "b"),
     ):
-        ledger.add(answer)
-    counts = ledger.counts()
-    assert counts[Verdict.ACCEPTED] == len(ledger.accepted()) == 2
+        history.add(answer)
+    counts = history.counts()
+    assert counts[Verdict.ACCEPTED] == len(history.accepted()) == 2
     assert counts[Verdict.REFUSED] == 2
 
 
@@ -208,28 +208,29 @@ def test_each_step_has_one_mail(mails: list[str], verdict: str) -> None:
 @pytest.mark.parametrize(
     ("depth", "verdicts"), [(2, []), (3, [WRONG]), (1, [LOST]), (None, [LOST])]
 )
-def test_dead_letters_are_those_that_belong_there(
-    depth: int | None, verdicts: Sequence[str]
-) -> None:
+def test_dead_letters_are_the_expected_ones(depth: int | None, verdicts: Sequence[str]) -> None:
     source = Shown()
     source.waiting = {} if depth is None else {"billing_queue.dlq": depth}
-    judge = Judge(source, GOODS, {}, {"billing_queue.dlq": 2})
-    assert [finding.verdict for finding in judge.findings([])] == verdicts
+    checker = Checker(source, GOODS, {}, {"billing_queue.dlq": 2})
+    assert [finding.verdict for finding in checker.findings([])] == verdicts
 
 
-@pytest.mark.parametrize("what", ["unsent", "untold", "copies"])
+@pytest.mark.parametrize("what", ["unsent", "undelivered", "total"])
 def test_what_is_still_on_its_way_is_found(what: str) -> None:
-    source = Shown(gateway__count=[{"unsent": 0, "untold": 0, "copies": 0, what: 1}])
-    if what == "copies":
-        source = Shown(customers__copies=[{"unsent": 0, "untold": 0, "copies": 1}])
-    found = Judge(source, GOODS, {}, {}).findings([])
+    source = Shown(gateway__count=[{"unsent": 0, "undelivered": 0, "total": 0, what: 1}])
+    if what == "total":
+        source = Shown(customers__total=[{"unsent": 0, "undelivered": 0, "total": 1}])
+    found = Checker(source, GOODS, {}, {}).findings([])
     assert [finding.verdict for finding in found] == [LOST]
 
 
 def test_an_order_that_was_rejected_although_there_was_enough_is_lost() -> None:
     source = Shown(orders__rejected=[{"uid": "u", "id": 8}])
-    [finding] = Judge(source, GOODS, {}, {}).findings([])
-    assert (finding.verdict, finding.words) == (LOST, "the order 8 was rejected, with stock enough")
+    [finding] = Checker(source, GOODS, {}, {}).findings([])
+    assert (finding.verdict, finding.words) == (
+        LOST,
+        "the order 8 was rejected although the stock sufficed",
+    )
 
 
 def test_a_product_that_is_gone_is_lost() -> None:
@@ -241,8 +242,8 @@ def test_a_product_that_is_gone_is_lost() -> None:
 def test_a_worker_that_has_outlived_its_master_is_found() -> None:
     source = Shown()
     source.outlived = ["gateway (28102)"]
-    [finding] = Judge(source, GOODS, {}, {}).findings([])
-    assert finding.words == "gateway (28102) works on, although its parent is gone"
+    [finding] = Checker(source, GOODS, {}, {}).findings([])
+    assert finding.words == "gateway (28102) runs on without its parent"
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
@@ -250,9 +251,9 @@ def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "LIMIT_SECONDS", 4)
-    source, ledger = Shown(), Ledger()
+    source, history = Shown(), History()
     told: list[int] = []
-    ledger.add(Answer(BILL, Verdict.ACCEPTED, 202, 0.1, "a"))
+    history.add(Answer(BILL, Verdict.ACCEPTED, 202, 0.1, "a"))
     order = Request("order", "drill-x-2", "POST", "/api/orders", key="drill-x-2", number=2)
     probes = iter(
         [Answer(order, Verdict.REFUSED, 503, 0.1), Answer(order, Verdict.ACCEPTED, 201, 0.1, "8")]
@@ -268,8 +269,8 @@ def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed(
         if len(told) == 4:
             source.shown["orders__status"] = [{"uid": "u", "id": 8, "status": status}]
 
-    seconds = Recovery(Judge(source, GOODS, {}, {}), ledger, lambda: next(probes)).wait(tell)
+    seconds = Recovery(Checker(source, GOODS, {}, {}), history, lambda: next(probes)).wait(tell)
     assert told[:4] == [0, 1, 2, 3]
     assert (seconds is None) is (status == "cancelled")
     assert (len(told) > 4) is (status == "cancelled")
-    assert [entry.request for entry in ledger.entries()] == [BILL, order]
+    assert [entry.request for entry in history.entries()] == [BILL, order]
