@@ -25,7 +25,7 @@ from tests.service.amqp import connect
 from tests.service.process import ROOT, Process, environment
 from tools.stack.waiting import wait_until
 
-SECONDS = 30.0
+SECONDS = 90.0
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 

@@ -14,7 +14,7 @@ import requests
 from chassis.settings import BrokerSettings, DatabaseSettings, ServerSettings
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 class Settings(Protocol):

@@ -38,7 +38,7 @@ from tools.stack.waiting import wait_until
 QUEUE, ORDERS, INBOX = "billing_queue", "order_bills", "billing_inbox"
 LISTENER = "debug-billing-events"
 GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
-SECONDS = 30.0
+SECONDS = 90.0
 MANY = 20_000
 
 

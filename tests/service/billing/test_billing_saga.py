@@ -29,7 +29,7 @@ from tools.stack.waiting import wait_until
 
 Row = dict[str, Any]
 VALUES: Row = {"user_id": "usr_1", "number_of_items": 3, "total_amount": Decimal("99.97")}
-SECONDS = 20.0
+SECONDS = 90.0
 
 
 def bill(uid: UUID) -> ReceivedBill:

@@ -51,7 +51,7 @@ from tests.service.relaying import relay_until
 from tests.support.settings import port
 from tools.stack.ports import free_port
 
-SECONDS = 30.0
+SECONDS = 90.0
 USER, PASSWORD = "mailer", "a password of the tests'"
 
 
