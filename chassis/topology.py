@@ -79,6 +79,7 @@ class Role:
         database: the variable of its database's name.
         settings: variables that it needs besides those that follow from the rest.
         optional: variables that it can do without.
+        documents: files beside its package that it serves.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Role:
     processes: tuple[Process, ...]
     settings: tuple[str, ...]
     optional: tuple[str, ...]
+    documents: tuple[str, ...]
 
     @property
     def server(self) -> Process | None:

@@ -162,6 +162,7 @@ def _role(name: str, row: _Row) -> Role:
         processes=row.rows("processes", lambda process, inner: _process(process, inner, name)),
         settings=row.names("settings"),
         optional=row.names("optional"),
+        documents=row.texts("documents"),
     )
     row.end()
     _known("server", f"role {name}", role.servers, SERVERS)

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# What the scripts of all roles have in common. Sourced by them, with `set -euo pipefail`.
+# What a role is, and what its steps have in common. Sourced by provision.sh, with `set -euo pipefail`.
 #
-#   begin_role NAME       sources the steps, checks who and where we are
-#   need VARIABLE...      the variables that the role can't do without
-#   take VARIABLE...      those that it can do without
-#   machine_addresses     prints the addresses of all the project's machines
+#   begin_role ROLE             checks who and where we are
+#   read_role ROLE [MACHINE]    takes from topology.yml what the role has, and checks the variables
+#   machine_addresses           prints the addresses of all the project's machines
+#   values_of VARIABLE...       prints their values
 
 provisioning=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 readonly provisioning
@@ -17,8 +17,14 @@ readonly account=app
 # variables that come from the machine and not from .env
 export STATE_DIR=$state/processes CODE_DIR=$home/current
 # shellcheck disable=SC2034
-readonly of_machine=(STATE_DIR CODE_DIR)
+readonly of_machine=(STATE_DIR CODE_DIR MACHINE_NAME)
 role=
+# what provisioning/role.py says of the role
+own_address=
+# shellcheck disable=SC2034  # provision.sh uses them
+machine_variables=() packages=() databases=() role_servers=() documents=()
+servers=() server_ports=() workers=() worker_ports=() access=()
+variables=() optional=() needed=()
 # a function at the end of a pipe runs in this shell, and may set its variables
 shopt -s lastpipe
 
@@ -52,6 +58,7 @@ source "$provisioning/steps/logs.sh"
 source "$provisioning/steps/smoke.sh"
 
 begin_role() {
+  (($# == 1 || $# == 2)) || fail 'Usage: provision.sh ROLE [MACHINE]; topology.yml has the roles and machines.'
   role=$1
   ((EUID == 0)) || fail "This sets up the whole machine as $role: run it as root."
   require_debian
@@ -64,15 +71,38 @@ begin_role() {
   begin_steps "$provision_log"
 }
 
+read_role() {
+  local said
+  said=$(cd "$source_root" && "$python" -B -m provisioning.role "$@") || exit 1
+  eval "$said"
+  need "${needed[@]}" "${variables[@]}"
+  take "${optional[@]}"
+  # where this very machine runs it, the services need no other
+  if has_server rabbitmq; then export RABBITMQ_HOST=${RABBITMQ_HOST:-127.0.0.1}; fi
+  if has_document openapi.yaml; then
+    export SWAGGER_UI_DIR=$tools/swagger-ui/node_modules/swagger-ui-dist
+    optional+=(SWAGGER_UI_DIR)
+  fi
+}
+
+# has WORD...: whether there is any
+has() { (($# > 0)); }
+
+has_server() { [[ " ${role_servers[*]} " == *" $1 "* ]]; }
+
+has_document() { [[ " ${documents[*]} " == *" $1 "* ]]; }
+
+# need VARIABLE...: those that the role can't do without
 need() {
   local name
   for name; do
     [[ -n ${!name:-} ]] || fail "The variable $name is missing. In a checkout with a .env:" \
-      "sudo bash -c 'set -a; . ./.env; provisioning/$role.sh'"
+      "sudo bash -c 'set -a; . ./.env; provisioning/provision.sh $role'"
   done
   take "$@"
 }
 
+# take VARIABLE...: those that it can do without
 take() {
   local name
   for name; do
@@ -81,11 +111,18 @@ take() {
   done
 }
 
-machine_addresses() {
+values_of() {
   local name
-  for name in $(compgen -v | grep -E '^[A-Z]+_VM_IP$'); do
-    printf '%s\n' "${!name}"
-  done
+  for name; do printf '%s\n' "${!name}"; done
+}
+
+machine_addresses() { values_of "${machine_variables[@]}"; }
+
+# at the end: where people find what this machine forwards
+tell_addresses() {
+  [[ $role != gateway ]] ||
+    printf '\nThe platform: http://localhost:%s/api/movies   RabbitMQ: http://localhost:%s\n' \
+      "$GATEWAY_FORWARDED_PORT" "$RABBITMQ_FORWARDED_PORT"
 }
 
 # as_app COMMAND...: as the services' account, with their variables and nothing else

@@ -1,13 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # A release of the role's service: laid beside the old one, migrated, switched to, taken over.
-# The role's script sets `servers` and `workers` to the names of its PM2 processes, and `documents` to the
-# files beside its packages that it serves.
+# `servers` and `workers` are the names of its PM2 processes, `documents` the files beside its packages that
+# it serves.
 
 readonly current=$home/current
 readonly releases_kept=3
-servers=()
-workers=()
-documents=()
 
 # write_variables NAME...: what the services of this machine get to know, for them alone
 write_variables() {
@@ -47,12 +44,12 @@ lay_release() {
   changed_to "${release##*/}"
 }
 
-# migrate DATABASE: before the switch, so that new code never meets an old schema
+# before the switch, so that new code never meets an old schema
 migrate() {
-  local before after
-  before=$(revision "$1")
+  local before after name=${databases[0]}_DB_NAME
+  before=$(revision "${!name}")
   (cd "$(release)" && as_app venv/bin/python -m "$role" migrate)
-  after=$(revision "$1")
+  after=$(revision "${!name}")
   [[ $before == "$after" ]] || changed_to "${before:-none} -> $after"
 }
 
@@ -66,7 +63,8 @@ runtime() {
   sha256sum "$(variables_file)" "$configuration/pm2.env" /etc/systemd/system/crud-master.service \
     "$provisioning/pm2/package-lock.json" "$current/chassis/http/server.py" "$current/$role/__main__.py" \
     "$current/chassis/http/granian_master.py" "$current/chassis/log_output.py" \
-    "$current/chassis/ecosystem.js" "$current/$role/ecosystem.config.js" | sed 's, .*,,'
+    "$current/chassis/ecosystem.config.js" | sed 's, .*,,'
+  (cd "$current" && venv/bin/python -B -m chassis.pm2 "$role")
 }
 
 take_over() {
@@ -125,7 +123,7 @@ start_stopped() {
   local stopped
   stopped=$(pm2 jlist | "$python" "$provisioning/pm2/stopped.py" "${servers[@]}" "${workers[@]}")
   [[ -n $stopped ]] || return 0
-  pm2 start "$current/$role/ecosystem.config.js" --only "$stopped"
+  pm2 start "$current/chassis/ecosystem.config.js" --only "$stopped"
   changed_to "started $stopped"
 }
 

@@ -1,12 +1,23 @@
 # shellcheck shell=bash disable=SC2154
-# The firewall: nothing gets in but SSH and what the role opens.
+# The firewall: nothing gets in but SSH and what topology.yml opens. `access` has these calls, with the
+# names of variables for ports and addresses:
 #
 #   open_port PORT ADDRESS...      for these machines
-#   open_workers PORT...           health and metrics of workers, for gateway-vm, which watches them
+#   open_workers PORT ADDRESS...   health and metrics of a worker, for machines that watch it
 #   open_entrance PORT             for everybody but the project's own machines
 #   open_forwarded_port PORT       from where the provider's NAT brings forwarded ports
 
 openings=()
+
+open_firewall() {
+  local call words values
+  for call in "${access[@]}"; do
+    read -ra words <<<"$call"
+    mapfile -t values < <(values_of "${words[@]:1}")
+    "${words[0]}" "${values[@]}"
+  done
+  set_firewall
+}
 
 open_port() {
   local port=$1
@@ -16,11 +27,10 @@ open_port() {
 
 # further instances of a worker (pm2 scale) take the next free ports, up to the 15th after the first
 open_workers() {
-  local port last
-  for port; do
-    last=$((port + 15 > 65535 ? 65535 : port + 15))
-    openings+=("ip saddr $(nft_set "$GATEWAY_VM_IP") tcp dport $port-$last accept")
-  done
+  local port=$1 last
+  shift
+  last=$((port + 15 > 65535 ? 65535 : port + 15))
+  openings+=("ip saddr $(nft_set "$@") tcp dport $port-$last accept")
 }
 
 # an interface of the NAT's own is only for what the provider forwards
@@ -88,7 +98,7 @@ ssh_ports() {
 
 # the interface of the default route, unless the project's private network is on it
 nat_interface() {
-  local interface own=${role^^}_VM_IP
+  local interface own=$own_address
   interface=$(ip -4 route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
   [[ -n $interface && -n $(ip -4 -o address show to "${!own}/32") ]] || return 0
   [[ -n $(ip -4 -o address show dev "$interface" to "${!own}/32") ]] || printf '%s\n' "$interface"

@@ -25,7 +25,7 @@ install_pm2_service() {
   local unit=/etc/systemd/system/crud-master.service
   sed "s,@ROLE@,$role,g" "$provisioning/pm2/pm2.env" |
     put_file "$configuration/pm2.env" 644 root root
-  sed "s,@ROLE@,$role,g" "$provisioning/systemd/crud-master.service" | put_file "$unit" 644 root root
+  put_file "$unit" 644 root root <"$provisioning/systemd/crud-master.service"
   ! wrote "$unit" || systemctl daemon-reload
   systemctl is-enabled --quiet crud-master.service || systemctl enable crud-master.service
   put_file /usr/local/bin/pm2 755 root root <"$provisioning/pm2/as-app"

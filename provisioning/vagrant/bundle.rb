@@ -6,24 +6,21 @@ require "rubygems/package"
 module CrudMaster
   # Pack what a machine needs, and nothing else, into one archive, since Vagrant's upload of a
   # directory takes everything in it and a command for each file. Returns the archive's path.
-  def self.bundle(root, role)
-    path = File.join(root, ".vagrant", "upload", "#{role}.tar")
+  def self.bundle(root, machine)
+    path = File.join(root, ".vagrant", "upload", "#{machine.name}.tar")
     FileUtils.mkdir_p(File.dirname(path))
     # under a name of our own first: an upload may be reading the old one, another Vagrant writing it
     new = "#{path}.#{Process.pid}"
-    File.binwrite(new, archive(root, files(root, role)))
+    File.binwrite(new, archive(root, files(root, machine)))
     File.rename(new, path)
     path
   end
 
-  # What a role serves besides its packages.
-  DOCUMENTS = {"gateway" => ["openapi.yaml"]}.freeze
-
-  def self.files(root, role)
-    found = Dir.glob("{chassis,#{role},provisioning}/**/*", base: root).sort
+  def self.files(root, machine)
+    found = Dir.glob("{chassis,#{machine.role},provisioning}/**/*", base: root).sort
     found = found.select { |name| File.file?(File.join(root, name)) }
     found = found.reject { |name| name.match?(%r{/__pycache__/|\.pyc\z|\.tmp\z}) }
-    found + ["requirements.lock", "topology.yml", *DOCUMENTS[role]]
+    found + ["requirements.lock", "topology.yml", *machine.documents]
   end
 
   def self.archive(root, names)

@@ -15,31 +15,18 @@ module CrudMaster
     end
   end
 
-  # The variables: from .env, or .env.example where there is none; the environment wins.
+  # The variables: from .env, or .env.example where there is none; the environment wins. The services check
+  # the values: here it is only what Vagrant itself uses, and that lines are well formed.
   class Settings
     LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
-    SECRET = /_(PASSWORD|TOKEN)\z/
-    # without a default, but from the environment, too
-    OPTIONAL = %w[SMTP_HOST SMTP_PORT SMTP_TLS SMTP_USER SMTP_PASSWORD TRUSTED_PROXIES CORS_ORIGINS
-      ALLOWED_HOSTS].freeze
-    LIMIT = %r{\A\s*(?:none|[1-9]\d{0,8}/(?:second|minute|hour|day))\s*\z}i
-    ORIGIN = %r{\Ahttps?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?\z}i
-    HOST = /\A[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\z/i
-    # what the services' own settings take at most
-    MOST = {
-      "WORKERS" => 64, "THREADS" => 256,
-      "KEPT_HOURS" => 8760, "KEPT_ROWS" => 10_000_000, "KEPT_DAYS" => 3650
-    }.freeze
-    SECONDS = { "EVENT_PUBLISH_TIMEOUT_SECONDS" => 30, "ORDERS_RESEND_AFTER_SECONDS" => 86_400 }.freeze
     # the commands that say where the variables come from, and who can read them
     CHATTY = %w[up reload provision validate].freeze
     READ_BY_OTHERS = 0o044
-    PROTECTED = %w[movies products billing customers orders events platform].freeze
 
-    def self.read(root)
+    def self.read(root, topology)
       own = File.join(root, ".env")
       example = File.join(root, ".env.example")
-      new(File.exist?(own) ? own : example, parse(example).keys)
+      new(File.exist?(own) ? own : example, parse(example).keys, topology)
     end
 
     # Comments, blank lines, quotes and `export` as in a shell.
@@ -55,12 +42,14 @@ module CrudMaster
       end
     end
 
-    def initialize(path, required)
+    def initialize(path, required, topology)
       @path = path
       @file = File.basename(path)
       written = self.class.parse(path)
-      names = written.keys | required | OPTIONAL
-      @values = names.to_h { |name| [name, ENV[name] || written[name].to_s] }
+      names = written.keys | required | topology.optional | topology.defaults.keys
+      # a port or an address that .env.example lacks has the default of topology.yml
+      defaults = topology.defaults.except(*written.keys, *required)
+      @values = names.to_h { |name| [name, ENV[name] || written[name] || defaults[name].to_s] }
       check(required)
       report_source if (ARGV & CHATTY).any?
     end
@@ -71,7 +60,7 @@ module CrudMaster
 
     # What every machine may know.
     def public_names
-      @values.keys.reject { |name| name.match?(SECRET) || @values[name].empty? }
+      @values.keys.reject { |name| name.match?(Topology::SECRET) || @values[name].empty? }
     end
 
     # Lines NAME=value, in base64; of what has a value.
@@ -87,13 +76,7 @@ module CrudMaster
       refuse "lacks #{missing.join(', ')}: copy the line from .env.example and adapt it" if missing.any?
       @values.each { |name, value| check_characters(name, value) }
       addresses = named(/_VM_IP\z/).each { |name, value| check_address(name, value) }
-      named(/_PORT\z/).each { |name, value| check_whole(name, value, 65_535, "port") }
-      MOST.each { |field, most| named(/_#{field}\z/).each { |name, value| check_whole(name, value, most) } }
-      named(/_STRICT\z/).each { |name, value| check_switch(name, value) }
-      named(/_SECONDS\z/).each { |name, value| check_seconds(name, value) }
-      check_tokens
-      check_edge
-      check_mail
+      named(/_PORT\z/).each { |name, value| check_port(name, value) }
       check_distinct(addresses, "address")
       check_distinct(named(/_FORWARDED_PORT\z/), "port")
     end
@@ -115,62 +98,9 @@ module CrudMaster
       refuse "has #{name}=#{value}, which is no IPv4 address"
     end
 
-    def check_whole(name, value, most, what = "whole number")
-      good = value.match?(/\A\d{1,9}\z/) && value.to_i.between?(1, most)
-      refuse "has #{name}=#{value}, which is no #{what} from 1 to #{most}" unless good
-    end
-
-    def check_switch(name, value)
-      refuse "has #{name}=#{value}, which is neither true nor false" unless %w[true false].include?(value)
-    end
-
-    def check_seconds(name, value)
-      most = SECONDS.fetch(name)
-      good = value.match?(/\A\d+(\.\d+)?\z/) && value.to_f.positive? && value.to_f <= most
-      refuse "has #{name}=#{value}, which is no number of seconds above 0, #{most} at most" unless good
-    end
-
-    def check_tokens
-      words = @values["AUTH_PROTECTED"].downcase.split(",", -1).map(&:strip)
-      good = [%w[all], %w[none]].include?(words) || (words - PROTECTED).empty?
-      what = "has AUTH_PROTECTED=#{@values['AUTH_PROTECTED']}, which is neither all nor none nor a list of "
-      refuse what + PROTECTED.join(",") unless good
-      good = @values["API_TOKEN"].match?(/\A[\x21-\x7e]{8,512}\z/)
-      refuse "has an API_TOKEN that is not 8 to 512 visible ASCII characters" unless good
-    end
-
-    def check_edge
-      named(/\ARATE_LIMIT_/).each do |name, value|
-        refuse "has #{name}=#{value}, which is neither none nor NUMBER/second, /minute, /hour or /day" unless value.match?(LIMIT)
-      end
-      words = words_of("TRUSTED_PROXIES")
-      refuse "has TRUSTED_PROXIES=#{words.join(',')}, which is no list of addresses and networks" unless words.all? { |word| network?(word) }
-      words = words_of("CORS_ORIGINS")
-      good = words == ["*"] || words.all? { |word| word.match?(ORIGIN) }
-      refuse "has CORS_ORIGINS=#{words.join(',')}, which is neither * nor a list of origins" unless good
-      words = words_of("ALLOWED_HOSTS")
-      refuse "has ALLOWED_HOSTS=#{words.join(',')}, which is no list of host names without ports" unless words.all? { |word| word.match?(HOST) }
-    end
-
-    def words_of(name)
-      @values[name].split(",", -1).map(&:strip)
-    end
-
-    def network?(word)
-      network = IPAddr.new(word)
-      !word.include?("%") && (!word.include?("/") || network.to_s == word.split("/").first.downcase)
-    rescue IPAddr::Error
-      false
-    end
-
-    def check_mail
-      encryption = @values["SMTP_TLS"]
-      good = ["", "none", "starttls", "tls"].include?(encryption)
-      refuse "has SMTP_TLS=#{encryption}, which is neither none nor starttls nor tls" unless good
-      user, password = @values.values_at("SMTP_USER", "SMTP_PASSWORD").map(&:empty?)
-      refuse "has only one of SMTP_USER and SMTP_PASSWORD: give both, or none" unless user == password
-      open = ["", "none"].include?(encryption) && !password
-      refuse "has SMTP_PASSWORD, for which SMTP_TLS has to be starttls or tls" if open
+    def check_port(name, value)
+      good = value.match?(/\A\d{1,5}\z/) && value.to_i.between?(1, 65_535)
+      refuse "has #{name}=#{value}, which is no port from 1 to 65535" unless good
     end
 
     def check_distinct(values, kind)

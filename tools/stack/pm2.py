@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.stack import processes
 from tools.stack.errors import StackError
-from tools.stack.layout import CHECKOUT, INSTALLED, SERVICES
+from tools.stack.layout import CHECKOUT, INSTALLED
 from tools.stack.waiting import wait_until
 
 NODE = INSTALLED / "bin" / "node"
@@ -110,8 +110,7 @@ class Pm2:
         """Start every service's processes anew, with the variables and the code of now."""
         if self.entries():
             self.call("delete", "all")
-        files = (str(CHECKOUT / service / "ecosystem.config.js") for service in SERVICES)
-        self.call("start", *files)
+        self.call("start", str(CHECKOUT / "chassis" / "ecosystem.config.js"))
 
     def entries(self) -> list[Entry]:
         """The processes that PM2 knows; none when it does not run."""

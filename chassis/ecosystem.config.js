@@ -1,17 +1,22 @@
 'use strict';
 
-// What all PM2 processes have in common. `python` and `root` come from the environment of the one
-// `pm2 start`; the defaults are those of a machine.
+// The PM2 processes of the role that ROLE names, or, without it, of all roles, by topology.yml.
+
+const { execFileSync } = require('node:child_process');
+
+// From the environment of the one `pm2 start`; the defaults are those of a machine.
 const python = process.env.PYTHON || '/opt/crud-master/current/venv/bin/python';
 const root = process.env.ROOT || '/opt/crud-master/current';
+const roles = process.env.ROLE ? [process.env.ROLE] : [];
 
-// app(name, args): the entry that runs `python ARGS` as PM2 process `name`.
-exports.app = (name, args) => ({
+const app = ({ name, args }) => ({
   name,
   // env, since PM2 hands a path with a space in it to a shell, and drops the arguments
   script: '/usr/bin/env',
-  args: [python, ...args.split(' ')],
+  args: [python, ...args],
   cwd: root,
+  // by it a process knows which one it is of those that run the same command
+  env: { PROCESS_NAME: name },
   interpreter: 'none',
   exec_mode: 'fork',
   autorestart: true,
@@ -26,3 +31,6 @@ exports.app = (name, args) => ({
   // no look for version control in the directory
   vizion: false,
 });
+
+const printed = execFileSync(python, ['-B', '-m', 'chassis.pm2', ...roles], { cwd: root, encoding: 'utf8' });
+module.exports = { apps: JSON.parse(printed).map(app) };

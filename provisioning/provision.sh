@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Turns a bare Debian or Ubuntu machine into one of topology.yml; again, to bring it up to date:
+#
+#   provision.sh ROLE [MACHINE]
+#
+# MACHINE is the machine of that role that this is; without it, the first one. As root, with the variables
+# of .env.example in the environment.
+set -euo pipefail
+
+# shellcheck source=provisioning/lib/role.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib/role.sh"
+begin_role "$@"
+
+step 'system packages' install_packages
+read_role "$@"
+
+step 'packages' install_packages "${packages[@]}"
+step 'account' make_account
+step 'firewall' open_firewall
+if has "${databases[@]}"; then
+  step 'PostgreSQL' run_postgresql
+  step 'database' make_database "${databases[@]}"
+fi
+if has_server rabbitmq; then
+  step 'RabbitMQ' run_rabbitmq
+  step 'RabbitMQ definitions' define_rabbitmq
+fi
+if has "${servers[@]}" "${workers[@]}"; then
+  step 'Python packages' install_python_packages
+  step 'Node.js and PM2' install_pm2
+  if has_document openapi.yaml; then step 'Swagger UI' install_swagger_ui; fi
+  step 'PM2 service' install_pm2_service
+  step 'log rotation' rotate_logs
+  step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST "${role^^}_BIND" "${optional[@]}" "${of_machine[@]}"
+  step 'release' lay_release
+  step 'migrations' migrate
+  step 'processes' take_over
+  step 'smoke test' smoke_test
+fi
+tell_addresses
