@@ -5,7 +5,7 @@ smoke_test() {
   local port worker=live server=ready urls=()
   # workers are ready when the broker is; in strict mode, so is the server
   if has_server rabbitmq; then worker=ready; fi
-  if [[ " ${variables[*]} " == *' EVENTS_STRICT '* && $EVENTS_STRICT == true ]]; then server=$worker; fi
+  if [[ " ${variables[*]} " == *' EVENTS_STRICT '* && ${EVENTS_STRICT,,} =~ ^(1|t|true|y|yes|on)$ ]]; then server=$worker; fi
   for port in "${server_ports[@]}"; do urls+=("http://127.0.0.1:${!port}/$server"); done
   for port in "${worker_ports[@]}"; do urls+=("http://127.0.0.1:${!port}/$worker"); done
   "$python" "$provisioning/smoke.py" "${urls[@]}"

@@ -16,25 +16,14 @@ import requests
 
 from tests.at_work import at_work
 from tests.deployment.vagrant import Vagrant, on_each
+from tools.stack.layout import TOPOLOGY
 from tools.stack.waiting import wait_until
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 URL = "http://localhost:8080"
 MANAGEMENT = "http://localhost:15672"
-PROCESSES = {
-    "gateway-vm": ("gateway", "gateway-relay"),
-    "inventory-vm": ("inventory-api", "inventory-consumer", "inventory-relay"),
-    "billing-vm": ("billing-api", "billing-consumer", "billing-relay"),
-    "customers-vm": ("customers-api", "customers-relay"),
-    "orders-vm": ("orders-api", "orders-consumer", "orders-relay", "mail-worker"),
-}
-DATABASES = {
-    "gateway-vm": "gateway_db",
-    "inventory-vm": "movies_db",
-    "billing-vm": "billing_db",
-    "customers-vm": "customers_db",
-    "orders-vm": "orders_db",
-}
+PROCESSES = {m.name: tuple(process.name for process in m.role.processes) for m in TOPOLOGY.machines}
+DATABASES = {m.name: m.role.database.default for m in TOPOLOGY.machines if m.role.database}
 READ = (
     "/api/movies",
     "/api/products",

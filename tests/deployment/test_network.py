@@ -9,26 +9,21 @@ import pytest
 
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import MACHINES, on_each
+from tools.stack.layout import TOPOLOGY
 
-ADDRESSES = {
-    "gateway-vm": "192.168.56.10",
-    "inventory-vm": "192.168.56.11",
-    "billing-vm": "192.168.56.12",
-    "customers-vm": "192.168.56.13",
-    "orders-vm": "192.168.56.14",
-}
-PORTS = (22, 4369, 5432, 5672, 8080, *range(9101, 9108), 9110, 9120, 15672, 25672)
+ADDRESSES = {machine.name: machine.address.default for machine in TOPOLOGY.machines}
+WORKER_PORTS = [int(p.port.default) for p in TOPOLOGY.processes if not p.is_server]
+PORTS = (22, 4369, 5432, 5672, 8080, *sorted(WORKER_PORTS), 15672, 25672)
 # the other machines' services that a machine may call, over the private network
 CALLED = {
-    "gateway-vm": ("inventory-vm", "billing-vm", "customers-vm", "orders-vm"),
-    "orders-vm": ("inventory-vm", "customers-vm"),
+    machine.name: [called.name for called in TOPOLOGY.machines_of(*machine.role.calls)]
+    for machine in TOPOLOGY.machines
 }
 # the workers that gateway-vm watches
 WATCHED = {
-    "inventory-vm": {9105, 9106},
-    "billing-vm": {9102, 9104},
-    "customers-vm": {9103},
-    "orders-vm": {9107, 9110, 9120},
+    machine.name: {int(worker.port.default) for worker in machine.role.workers}
+    for machine in TOPOLOGY.machines
+    if not machine.role.watches
 }
 
 

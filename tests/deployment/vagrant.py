@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-MACHINES = ("inventory-vm", "billing-vm", "customers-vm", "orders-vm", "gateway-vm")
+from tools.stack.layout import CHECKOUT, SERVICES, TOPOLOGY
+
+MACHINES = tuple(machine.name for machine in TOPOLOGY.machines)
 COPIED = (
     "Vagrantfile",
     "requirements.lock",
@@ -22,7 +23,6 @@ COPIED = (
     "provisioning",
     "chassis",
 )
-SERVICES = ("gateway", "inventory", "billing", "customers", "orders")
 # how provisioning reports a step: machine, title, outcome, seconds
 STEP = re.compile(r"^ +(\S+-vm):  (.{28,}?) (\S.*?) +(\d+\.\d) s$", re.MULTILINE)
 # what ssh says when it is ssh that has failed

@@ -5,7 +5,16 @@ from pathlib import Path
 from chassis.topology import Process, Topology
 from chassis.topology_file import TopologyError, read_topology
 
-__all__ = ["CHECKOUT", "INSTALLED", "LOOPBACK", "PROCESSES", "SERVICES", "SWAGGER_UI", "Process"]
+__all__ = [
+    "CHECKOUT",
+    "INSTALLED",
+    "LOOPBACK",
+    "PROCESSES",
+    "SERVICES",
+    "SWAGGER_UI",
+    "TOPOLOGY",
+    "Process",
+]
 
 
 def _topology() -> Topology:

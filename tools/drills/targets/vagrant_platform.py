@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from chassis.topology import RABBITMQ, Machine
 from tools.drills.messages import Message, publish
 from tools.drills.targets import machine_commands as commands
 from tools.drills.targets.machine_disk import machine_with_small_disk
@@ -13,12 +14,12 @@ from tools.drills.targets.vagrant import CommandError, Vagrant
 from tools.drills.targets.vagrant_source import VagrantSource, machine, service_of
 from tools.stack import variables
 from tools.stack.errors import StackError
-from tools.stack.layout import LOOPBACK, PROCESSES, SERVICES
+from tools.stack.layout import LOOPBACK, SERVICES, TOPOLOGY
 from tools.stack.waiting import wait_until
 
 # as provisioning/rabbitmq/rabbitmq.conf has it; more than any disk has
 LIMIT, NEVER_MET = "512MB", "1000000000000000"
-BROKER = "billing-vm"
+BROKER = TOPOLOGY.machines_with(RABBITMQ)[0].name
 # what tc says of a kernel without it
 NO_NETEM = "qdisc kind is unknown"
 WHOLE_SECONDS = 120
@@ -117,7 +118,7 @@ class VagrantPlatform(VagrantSource):
     @contextmanager
     def disturb(self, effect: str, target: str) -> Iterator[None]:
         """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
-        address = self._values[f"{service_of(target).upper()}_VM_IP"]
+        address = self._values[TOPOLOGY.machine(machine(service_of(target))).address.name]
         try:
             self._on(target, commands.disturbing(effect, address, self.port(target)))
         except CommandError as error:
@@ -131,7 +132,7 @@ class VagrantPlatform(VagrantSource):
 
     def restart_all(self) -> None:
         """Restart every server and every process at once."""
-        self._on_each(lambda service: commands.restarting(machine(service) == BROKER))
+        self._on_each(lambda machine: commands.restarting(RABBITMQ in machine.role.servers))
 
     def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
         """These machines, with a server's data on a small file system. Raises Unsuitable."""
@@ -139,7 +140,7 @@ class VagrantPlatform(VagrantSource):
 
     def machines(self) -> Sequence[str]:
         """The machines, by their names."""
-        return [machine(service) for service in SERVICES]
+        return [machine.name for machine in TOPOLOGY.machines]
 
     def halt(self, machine: str) -> None:
         """Halt a machine."""
@@ -159,23 +160,24 @@ class VagrantPlatform(VagrantSource):
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
         """Write what all logs say since the beginning of a window into `directory`."""
-        for service in SERVICES:
-            text = self._vagrant.ssh(machine(service), commands.logs(began))
-            (directory / f"{machine(service)}.log").write_text(text)
+        for name in self.machines():
+            text = self._vagrant.ssh(name, commands.logs(began))
+            (directory / f"{name}.log").write_text(text)
 
-    def _repairing(self, service: str) -> str:
-        names = [process.name for process in PROCESSES if process.service == service]
+    def _repairing(self, machine: Machine) -> str:
+        names = [process.name for process in machine.role.processes]
         # first, since PM2 answers nothing while it is frozen
-        steps = [commands.thaw_pm2(), commands.calming(self._values[f"{service.upper()}_VM_IP"])]
+        steps = [commands.thaw_pm2(), commands.calming(self._values[machine.address.name])]
         steps += [f"({commands.thaw(name)} || true)" for name in names]
-        steps += [commands.server("start", f"postgresql-{service}")]
-        if machine(service) == BROKER:
+        steps += [commands.server("start", f"postgresql-{machine.role.name}")]
+        if RABBITMQ in machine.role.servers:
             steps += [commands.server("start", "rabbitmq"), commands.disk_limit(LIMIT)]
         return "; ".join([*steps, *(commands.process("start", name) for name in names)])
 
     def _on(self, target: str, command: str) -> None:
         self._vagrant.ssh(machine(service_of(target)), command)
 
-    def _on_each(self, command: Callable[[str], str]) -> None:
-        with ThreadPoolExecutor(len(SERVICES)) as pool:
-            list(pool.map(lambda s: self._vagrant.ssh(machine(s), command(s)), SERVICES))
+    def _on_each(self, command: Callable[[Machine], str]) -> None:
+        machines = TOPOLOGY.machines
+        with ThreadPoolExecutor(len(machines)) as pool:
+            list(pool.map(lambda m: self._vagrant.ssh(m.name, command(m)), machines))

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from chassis.topology import RABBITMQ, Machine
 from tools.drills.targets import machine_commands as commands
 from tools.drills.targets.platform import Row, as_json
 from tools.drills.targets.vagrant import Vagrant
 from tools.stack.errors import StackError
-from tools.stack.layout import LOOPBACK, PROCESSES, SERVICES
+from tools.stack.layout import LOOPBACK, TOPOLOGY
 from tools.stack.servers.management import Management
 
 
@@ -29,12 +30,12 @@ class VagrantSource:
 
     def is_healthy(self) -> bool:
         """Whether all processes of all machines are up."""
-        with ThreadPoolExecutor(len(SERVICES)) as pool:
-            return all(pool.map(self._runs, SERVICES))
+        with ThreadPoolExecutor(len(TOPOLOGY.machines)) as pool:
+            return all(pool.map(self._runs, TOPOLOGY.machines))
 
     def orphans(self) -> list[str]:
         """Processes of the services' account that have outlived their parents."""
-        found = [self._vagrant.ssh(machine(service), commands.orphans()) for service in SERVICES]
+        found = [self._vagrant.ssh(m.name, commands.orphans()) for m in TOPOLOGY.machines]
         return [line for answer in found for line in answer.splitlines() if " PM2" not in line]
 
     def rows(self, service: str, select: str) -> list[Row]:
@@ -45,8 +46,8 @@ class VagrantSource:
         return rows
 
     def mails(self) -> Counter[str]:
-        """The names of the mails in the Maildir of orders-vm."""
-        names = self._vagrant.ssh("orders-vm", commands.mails()).splitlines()
+        """The names of the mails in the Maildir of orders."""
+        names = self._vagrant.ssh(machine("orders"), commands.mails()).splitlines()
         return Counter(name.partition(":")[0] for name in names)
 
     def depths(self) -> Mapping[str, int]:
@@ -55,30 +56,29 @@ class VagrantSource:
 
     def port(self, target: str) -> int:
         """The port of a process or of rabbitmq."""
-        if target == "rabbitmq":
+        if target == RABBITMQ:
             return int(self._values["RABBITMQ_PORT"])
-        found = next(process for process in PROCESSES if process.name == target)
-        return int(self._values[found.port_variable])
+        return int(self._values[TOPOLOGY.process(target).port_variable])
 
-    def _runs(self, service: str) -> bool:
+    def _runs(self, machine: Machine) -> bool:
         try:
-            answer = self._vagrant.ssh(machine(service), "pm2 jlist")
+            answer = self._vagrant.ssh(machine.name, "pm2 jlist")
             entries: list[dict[str, Any]] = json.loads(answer[answer.index("[") :])
         except (StackError, ValueError):
             return False
         online = {e["name"] for e in entries if e["pm2_env"]["status"] == "online"}
-        return online == {process.name for process in PROCESSES if process.service == service}
+        return online == {process.name for process in machine.role.processes}
 
 
 def machine(service: str) -> str:
-    """The machine that a service runs on."""
-    return f"{service}-vm"
+    """The machine that a service runs on; of several the first."""
+    return TOPOLOGY.machines_of(service)[0].name
 
 
 def service_of(target: str) -> str:
     """The service that a process or server belongs to."""
-    if target == "rabbitmq":
-        return "billing"
+    if target == RABBITMQ:
+        return TOPOLOGY.machines_with(RABBITMQ)[0].role.name
     if target.startswith("postgresql-"):
         return target.removeprefix("postgresql-")
-    return next(process.service for process in PROCESSES if process.name == target)
+    return TOPOLOGY.process(target).service
