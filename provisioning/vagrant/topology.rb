@@ -15,8 +15,8 @@ module CrudMaster
       new(YAML.safe_load(File.read(File.join(root, "topology.yml"), encoding: "utf-8")))
     rescue Psych::SyntaxError => error
       raise SettingsError, "topology.yml, line #{error.line}: #{error.problem}."
-    rescue KeyError => error
-      raise SettingsError, "topology.yml lacks something: #{error.message}."
+    rescue KeyError, NoMethodError, TypeError => error
+      raise SettingsError, "topology.yml is not as it has to be: #{error.message.lines.first.chomp}."
     end
 
     attr_reader :machines, :defaults, :optional

@@ -9,7 +9,8 @@ import pytest
 
 from tests.deployment.passwords import ENV, PASSWORDS
 from tests.deployment.platform import Platform
-from tests.deployment.vagrant import CHECKOUT, Vagrant
+from tests.deployment.vagrant import Vagrant
+from tools.stack.layout import CHECKOUT
 
 USERS = {"RABBITMQ_USER": "rabbitmq_user"}
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import requests
 
 from tests.deployment.platform import SECONDS, URL, Platform, create_customer, create_product
-from tests.deployment.vagrant import CHECKOUT
+from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
 
 
