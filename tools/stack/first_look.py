@@ -22,7 +22,7 @@ OFFSET = "PORT_OFFSET"
 STEP = 1000
 HIGHEST = 65535
 _LINE = re.compile(
-    r"""^\s*(?:export\s+)?([A-Z_]+_PORT|PORT_OFFSET)\s*=\s*["']?(\d{1,5})\b""", re.MULTILINE
+    r"""^\s*(?:export\s+)?([A-Z0-9_]+_PORT|PORT_OFFSET)\s*=\s*["']?(\d{1,5})\b""", re.MULTILINE
 )
 
 
