@@ -76,12 +76,29 @@ class Startup:
         stack.home.mkdir(parents=True, exist_ok=True)
         # first of all: a start that is refused changes nothing
         port_allocation.check(stack.variables, frozenset(stack.pids()))
+        if self._is_new:
+            self._check_settings()
         stack.process_manager.end_unreachable()
         # an interrupted start must not pass for a finished one
         if self._is_new:
             self._stamp.unlink(missing_ok=True)
         stack.env_file.touch(mode=0o600)
         stack.env_file.write_text(self._text)
+
+    def _check_settings(self) -> None:
+        """Raise StackError if a service does not take the variables."""
+        own = self._stack.process_manager.environment()
+        del own["ENV_FILE"]  # it still has those of the last start
+        done = subprocess.run(
+            [sys.executable, "-m", "chassis.check_settings", *SERVICES],
+            cwd=CHECKOUT,
+            env=own | self._stack.variables,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            faults = done.stderr.strip().splitlines()
+            raise StackError("; ".join(fault.removeprefix("settings: ") for fault in faults))
 
     def _start(self, name: str, server: Server) -> None:
         with step(name, self._report) as outcome:

@@ -5,7 +5,6 @@ import re
 import stat
 from collections.abc import Mapping
 from io import StringIO
-from ipaddress import ip_network
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
@@ -32,33 +31,8 @@ def _loopback(role: Role) -> str:
 ADDRESSES = {role.name: _loopback(role) for role in TOPOLOGY.roles if role.processes}
 PRIVATE_ADDRESSES = dict.fromkeys(SERVICES, LOOPBACK)
 PORTS = (*(process.port_variable for process in PROCESSES), "RABBITMQ_MANAGEMENT_PORT")
-# what the services' own settings take at most
-MOST = {"WORKERS": 64, "THREADS": 256}
-SIZES = {f"{s.upper()}_{field}": most for s in SERVICES for field, most in MOST.items()}
-# likewise
-KEPT = {
-    "OUTBOX_KEPT_HOURS": 8760,
-    "OUTBOX_KEPT_ROWS": 10_000_000,
-    "INBOX_KEPT_DAYS": 3650,
-    "EVENTS_KEPT_DAYS": 3650,
-    "EVENTS_KEPT_ROWS": 10_000_000,
-    "MAILS_KEPT_DAYS": 3650,
-    "RESERVATIONS_KEPT_DAYS": 3650,
-    "CANCELLATIONS_KEPT_DAYS": 3650,
-}
-SWITCHES = ("EVENTS_STRICT",)
-SECONDS = {"EVENT_PUBLISH_TIMEOUT_SECONDS": 30, "ORDERS_RESEND_AFTER_SECONDS": 86400}
-PROTECTED = ("movies", "products", "billing", "customers", "orders", "events", "platform")
-ENCRYPTIONS = ("none", "starttls", "tls")
 # without a default, but from the environment, too
-OPTIONAL = (
-    *("SMTP_HOST", "SMTP_PORT", "SMTP_TLS", "SMTP_USER", "SMTP_PASSWORD"),
-    *("TRUSTED_PROXIES", "CORS_ORIGINS", "ALLOWED_HOSTS"),
-    "PORT_OFFSET",
-)
-LIMITS = ("RATE_LIMIT_READS", "RATE_LIMIT_WRITES")
-ORIGIN = r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?"
-HOST = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
+OPTIONAL = (*(name for role in TOPOLOGY.roles for name in role.optional), "PORT_OFFSET")
 Variables = dict[str, str]
 
 
@@ -128,104 +102,20 @@ def _check_known(written: Variables, example: str, file: str) -> None:
 
 
 def _check(values: Variables) -> None:
+    """Check what ./stack itself uses; what services take, they check (chassis.check_settings)."""
     if empty := sorted(name for name, value in values.items() if not value):
         verb = "is" if len(empty) == 1 else "are"
         raise StackError(f"{', '.join(empty)} {verb} empty: give a value, or remove the line.")
     for name in (*PORTS, "RABBITMQ_PORT"):
-        if not _is_whole(values[name], 65535):
+        if not _is_port(values[name]):
             raise StackError(f"{name} has to be a port, 1 to 65535, and is {values[name]!r}.")
-    for name, most in {**SIZES, **KEPT}.items():
-        if not _is_whole(values[name], most):
-            raise StackError(
-                f"{name} has to be a whole number, 1 to {most}, and is {values[name]!r}."
-            )
     if not re.fullmatch("[0-9]{1,5}", offset := values.get("PORT_OFFSET", "0"), re.ASCII):
         raise StackError(f"PORT_OFFSET has to be a whole number, 0 or more, and is {offset!r}.")
-    _check_events(values)
-    _check_tokens(values)
-    _check_edge(values)
-    _check_mail(values)
     _check_lines(values)
 
 
-def _check_events(values: Variables) -> None:
-    for name in SWITCHES:
-        if values[name] not in ("true", "false"):
-            raise StackError(f"{name} has to be true or false, and is {values[name]!r}.")
-    for name, most in SECONDS.items():
-        if not _is_duration(values[name], most):
-            raise StackError(
-                f"{name} has to be a number above 0, {most} at most, and is {values[name]!r}."
-            )
-
-
-def _check_tokens(values: Variables) -> None:
-    words = [word.strip().lower() for word in values["AUTH_PROTECTED"].split(",")]
-    if words not in (["all"], ["none"]) and not set(words) <= set(PROTECTED):
-        raise StackError(
-            f"AUTH_PROTECTED has to be all, none, or a list of {','.join(PROTECTED)},"
-            f" and is {values['AUTH_PROTECTED']!r}."
-        )
-    # what it is, nobody else should read
-    if not re.fullmatch(r"[\x21-\x7e]{8,512}", values["API_TOKEN"]):
-        raise StackError("API_TOKEN has to be 8 to 512 visible ASCII characters, without a blank.")
-
-
-def _check_edge(values: Variables) -> None:
-    for name in LIMITS:
-        limit = r"\s*(none|[1-9][0-9]{0,8}/(second|minute|hour|day))\s*"
-        if not re.fullmatch(limit, values[name], re.ASCII | re.IGNORECASE):
-            raise StackError(
-                f"{name} has to be none, or NUMBER/second, /minute, /hour or /day,"
-                f" and is {values[name]!r}."
-            )
-    proxies, origins = values.get("TRUSTED_PROXIES"), values.get("CORS_ORIGINS")
-    if proxies and not all(_is_network(word.strip()) for word in proxies.split(",")):
-        raise StackError(
-            f"TRUSTED_PROXIES has to be a list of addresses and networks, and is {proxies!r}."
-        )
-    if origins and origins.strip() != "*" and not all(map(_is_origin, origins.split(","))):
-        raise StackError(f"CORS_ORIGINS has to be * or a list of origins, and is {origins!r}.")
-    hosts = values.get("ALLOWED_HOSTS")
-    if hosts and not all(map(_is_host, hosts.split(","))):
-        raise StackError(
-            f"ALLOWED_HOSTS has to be a list of host names without ports, and is {hosts!r}."
-        )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        return bool(ip_network(text))
-    except ValueError:
-        return False
-
-
-def _is_origin(text: str) -> bool:
-    return bool(re.fullmatch(ORIGIN, text.strip(), re.ASCII | re.IGNORECASE))
-
-
-def _is_host(text: str) -> bool:
-    return bool(re.fullmatch(HOST, text.strip(), re.ASCII | re.IGNORECASE))
-
-
-def _check_mail(values: Variables) -> None:
-    if not _is_whole(values.get("SMTP_PORT", "25"), 65535):
-        raise StackError(f"SMTP_PORT has to be a port, 1 to 65535, and is {values['SMTP_PORT']!r}.")
-    encryption = values.get("SMTP_TLS", "none")
-    if encryption not in ENCRYPTIONS:
-        raise StackError(f"SMTP_TLS has to be none, starttls or tls, and is {encryption!r}.")
-    if ("SMTP_USER" in values) != ("SMTP_PASSWORD" in values):
-        raise StackError("SMTP_USER and SMTP_PASSWORD: give both, or none.")
-    if "SMTP_USER" in values and encryption == "none":
-        raise StackError("SMTP_TLS has to be starttls or tls where there is an SMTP_PASSWORD.")
-
-
-def _is_duration(text: str, most: int) -> bool:
-    return bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", text)) and 0 < float(text) <= most
-
-
-def _is_whole(text: str, most: int) -> bool:
-    return text.isascii() and text.isdecimal() and 0 < int(text) <= most
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) <= 65535
 
 
 def _check_lines(values: Variables) -> None:
