@@ -33,8 +33,8 @@ STATUS = """
 import json, sys
 from gateway.settings import load
 from gateway.status.document import document
-from gateway.status.snapshot import NOTHING
-json.dump(document(load().platform, NOTHING), sys.stdout)
+from gateway.status.snapshot import EMPTY
+json.dump(document(load().platform, EMPTY), sys.stdout)
 """
 
 
