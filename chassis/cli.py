@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from chassis.errors import SettingsError, first_line
 from chassis.printable import escaped
 
-# how libpq begins a sentence about a connection that it does not get
+# how libpq reports a failed connection
 _CONNECTING = re.compile(r'connection to server at "(.+?)"(?: \(.+?\))?, port (\d+) failed: (.*)')
-# who calls the commands of a service, as a person types it; where nobody says, Python is called
+# how a person calls the commands; without this variable, by `python -m`
 _CALLER = "CALLED_AS"
 _STARTS = {
     "./stack run": "./stack up starts it",
@@ -24,17 +24,17 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print `text`, in which data may be, with nothing that a terminal would obey but newlines."""
+    """Print `text`, which may contain data, with all control characters but newlines escaped."""
     click.echo(escaped(text), err=err, nl=nl)
 
 
 def say_nothing_found(text: str) -> None:
-    """Tell a person, on standard error, that a list is empty; a program gets no line for it."""
+    """Print on standard error that a list is empty; standard output stays empty."""
     echo(text, err=True)
 
 
 class Command(click.Command):
-    """A command whose help ends with an example, in which `{}` stands for how it is called."""
+    """A command whose help ends with an example, in which `{}` stands for the command's path."""
 
     def __init__(self, *words: Any, example: str = "{}", **options: Any) -> None:
         super().__init__(*words, **options)
@@ -49,7 +49,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands, of each of which the help shows the whole first sentence."""
+    """A command group whose help shows the whole first sentence of each command."""
 
     command_class = Command
 
@@ -65,7 +65,7 @@ class Group(click.Group):
 
 
 class Commands(Group):
-    """A command group that says in one sentence what its commands lack: settings, a database."""
+    """A command group that reports missing settings or an unavailable database in one sentence."""
 
     def __call__(self, *words: Any, **options: Any) -> Any:
         """Run the command that the command line names, and exit."""
@@ -76,7 +76,7 @@ class Commands(Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            # with what it names, such as a file or an address
+            # the message may contain data, such as the name of a file
             if escaped(error.message) == error.message:
                 raise
             kind = click.UsageError if isinstance(error, click.UsageError) else click.ClickException
@@ -98,7 +98,7 @@ def group(service: str, **commands: Callable[[], object] | click.Command) -> Com
 
 
 def starts(unit: str) -> str:
-    """Say what starts a server, where the command was called; `unit` is systemd's name of it."""
+    """Return how to start a server from where the command was called; `unit` is systemd's name."""
     return _STARTS[_caller()].format(unit=unit)
 
 
@@ -108,7 +108,7 @@ def _caller() -> str:
 
 
 def database_failure(error: OperationalError) -> str:
-    """Say in one sentence why a command gets nothing from its database, and what to do."""
+    """Return in one sentence why the database does not serve a command, and what to do."""
     reason = first_line(error.orig or error)
     found = _CONNECTING.fullmatch(reason)
     if found is None:

@@ -1,10 +1,10 @@
-"""Rows of text in columns, for whoever reads a command's output."""
+"""Rows of text in aligned columns, for the output of commands."""
 
 from collections.abc import Callable, Sequence
 
 
 def plain(cell: str, _row: int) -> str:
-    """A cell as it is."""
+    """Return a cell unchanged."""
     return cell
 
 
@@ -13,12 +13,12 @@ def aligned(
     indent: str = "",
     paint: Callable[[str, int], str] = plain,
 ) -> str:
-    """`rows` in columns as wide as their widest cell; a row may have fewer cells than another.
+    """Return `rows` in columns as wide as their widest cell; rows may differ in length.
 
     Args:
         rows: the cells, top to bottom.
-        indent: what each line begins with.
-        paint: given a cell and the number of its row, adds what takes no room, such as colours.
+        indent: the prefix of each line.
+        paint: given a cell and its row number, adds characters without width, such as colours.
     """
     columns = max((len(row) for row in rows), default=0)
     widths = [max(len(row[i]) for row in rows if len(row) > i) for i in range(columns)]

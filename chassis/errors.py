@@ -1,20 +1,20 @@
-"""What can go wrong, in words that know neither HTTP nor a database."""
+"""Exceptions that are independent of HTTP and of databases."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_ERRORS = 10
-"""So many errors of one input are named; the others are counted."""
+"""So many errors of one input are listed; further ones are only counted."""
 _LONGEST_FIELD, _LONGEST_DETAIL = 200, 500  # characters
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return at most `longest` characters of `text`; an ellipsis says that more were there."""
+    """Return at most `longest` characters of `text`; an ellipsis marks a cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def first_line(error: Exception) -> str:
-    """Return what an exception says, without the explanations that drivers put below it."""
+    """Return the first line of an exception's message; drivers add explanations below it."""
     return str(error).strip().partition("\n")[0]
 
 
@@ -30,30 +30,30 @@ class FieldError(NamedTuple):
 
 
 class NotFoundError(LookupError):
-    """The thing asked for does not exist."""
+    """The requested resource does not exist."""
 
 
 class ConflictError(Exception):
-    """The request contradicts the state of the thing it is about."""
+    """The request contradicts the state of the resource."""
 
 
 class PreconditionFailedError(Exception):
-    """The thing is another than the request demands; nothing was done."""
+    """The resource does not fit the request's condition; nothing was done."""
 
 
 class PreconditionRequiredError(Exception):
-    """The request has to say which state of the thing it knows."""
+    """The request must have a condition on the state of the resource."""
 
 
 class MalformedJsonError(ValueError):
-    """What should be JSON is none; the message goes on where "The body" or "The file" begins."""
+    """The input is not JSON; the message continues a sentence that begins with "The body"."""
 
 
 class InvalidError(ValueError):
-    """The input is understood and wrong.
+    """The input is well formed, but wrong.
 
     Attributes:
-        errors: names each field that is wrong, at most `MAX_ERRORS` of them, none at any length.
+        errors: the wrong fields, at most `MAX_ERRORS`, each text of limited length.
         left_out: how many more errors there are.
     """
 
@@ -71,7 +71,7 @@ def _bounded(error: FieldError) -> FieldError:
 
 
 def _labelled(error: FieldError) -> str:
-    """What is wrong with the whole has no field."""
+    """An error of the whole input has no field."""
     return f"{error.field}: {error.detail}" if error.field else error.detail
 
 
@@ -90,10 +90,10 @@ class TooManyRequestsError(Exception):
 
 
 class UnavailableError(Exception):
-    """A peer that the work needs is away; trying again later is right.
+    """A required peer is unavailable; the caller should retry later.
 
     Attributes:
-        retry_after: seconds after which another try makes sense.
+        retry_after: seconds after which a retry makes sense.
     """
 
     def __init__(self, detail: str, *, cause: str, retry_after: int = 1) -> None:
@@ -103,18 +103,18 @@ class UnavailableError(Exception):
 
 
 class BrokerUnavailableError(UnavailableError):
-    """RabbitMQ has not taken responsibility for a message."""
+    """RabbitMQ has not confirmed a message."""
 
     def __init__(self, detail: str, cause: str = "broker_unavailable") -> None:
         super().__init__(detail, cause=cause)
 
 
 class ConnectionLostError(BrokerUnavailableError):
-    """The connection was lost after a message was published: it may have cost the connection."""
+    """The connection was lost after a message was published, which may be the cause."""
 
 
 class UpstreamError(Exception):
-    """An upstream was reached and has not done its part."""
+    """An upstream was reached, but its answer is broken."""
 
     cause = "broken_answer"
 

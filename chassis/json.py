@@ -1,4 +1,4 @@
-"""JSON as all services write it: money as a number of two decimals, times in RFC 3339."""
+"""Encodes JSON for all services: money as a number with two decimals, times in RFC 3339."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ def encode(value: Any) -> bytes:
     """Encode `value`, which may hold `Decimal`, `datetime`, `UUID` and `orjson.Fragment`.
 
     Raises:
-        TypeError: it holds something that has no place in JSON.
+        TypeError: it holds a value that JSON can't represent.
     """
     return orjson.dumps(value, default=_encode, option=orjson.OPT_UTC_Z)
 

@@ -1,9 +1,9 @@
-"""Log lines for a reader that may not read: written at once or later, never waited for.
+"""Log output that never blocks, even if nobody reads it.
 
-A pipe that nobody empties takes about 200 kB, and then holds up whoever writes. Here a line that
-finds no room waits in memory, in order, and a thread writes it when there is room.
+A pipe that nobody reads takes about 200 kB and then blocks the writer. Here a line without room
+waits in memory, in order, and a thread writes it when there is room.
 
-It needs the standard library alone: granian's master runs it, too (chassis/http/granian_master.py).
+It needs the standard library only: granian's master runs it too (chassis/http/granian_master.py).
 """
 
 import io
@@ -25,10 +25,10 @@ _AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
 class Output(io.TextIOBase):
-    """A stream on a copy of a file descriptor; lines that don't fit are dropped and counted.
+    """A stream on a copy of a file descriptor; lines beyond the limit are dropped and counted.
 
-    Only sockets and pipes can be full; a file or a terminal is written to as usual. After a fork
-    the child has none of the lines that wait: they are its parent's to write.
+    Only sockets and pipes can be full; files and terminals are written as usual. After a fork the
+    child has none of the waiting lines: its parent writes them.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Output(io.TextIOBase):
 
         Args:
             descriptor: a file descriptor that is open for writing.
-            process: the name in the line that tells how many lines were dropped.
-            on_drop: called for each line that is dropped.
-            limit: of the lines that wait, in bytes.
+            process: the name in the line that reports dropped lines.
+            on_drop: called for each dropped line.
+            limit: the most bytes of waiting lines.
         """
         self._file = _open(descriptor)
         self._process = process
@@ -54,7 +54,7 @@ class Output(io.TextIOBase):
         _outputs.add(self)
 
     def write(self, text: str) -> int:
-        """Write one line or more, or keep them until they can be written."""
+        """Write lines, or keep them until they can be written."""
         data = text.encode(errors="backslashreplace")
         with self._lock:
             rest = data if self._waiting else data[self._write_some(data) :]
@@ -63,7 +63,7 @@ class Output(io.TextIOBase):
         return len(text)
 
     def drain(self, seconds: float) -> None:
-        """Write what waits, as far as it is read within `seconds`."""
+        """Write waiting lines for `seconds` at most."""
         deadline = time.monotonic() + seconds
         while self._write_waiting() and (left := deadline - time.monotonic()) > 0:
             self._wait_for_room(left)
@@ -77,13 +77,13 @@ class Output(io.TextIOBase):
         return True
 
     def close(self) -> None:
-        """Give the copy back, unless lines wait for it."""
+        """Close the copy, unless lines wait for it."""
         if not self.closed and not self._waiting:
             self._file.close()
         super().close()
 
     def _reset(self) -> None:
-        # a signal's handler may log in the middle of a line of the same thread
+        # reentrant: a signal handler may log while the same thread writes a line
         self._lock = threading.RLock()
         self._waiting: deque[bytes] = deque()
         self._bytes_waiting = 0
@@ -91,7 +91,7 @@ class Output(io.TextIOBase):
         self._thread: threading.Thread | None = None
 
     def _write_some(self, data: bytes) -> int:
-        """Return how many bytes could be written just now."""
+        """Write without blocking; return how many bytes were written."""
         try:
             if isinstance(self._file, socket.socket):
                 return self._file.send(data, _AT_ONCE)
@@ -104,7 +104,7 @@ class Output(io.TextIOBase):
             return len(data)
 
     def _keep(self, data: bytes) -> None:
-        # once lines are dropped they are until there is room for many, and one line tells of them
+        # after a drop, drop until half the limit is free, and report all drops in one line
         limit = self._limit // 2 if self._dropped else self._limit
         if self._waiting and self._bytes_waiting + len(data) > limit:
             self._dropped += 1
@@ -121,7 +121,7 @@ class Output(io.TextIOBase):
         self._bytes_waiting += len(data)
 
     def _note_dropped(self) -> bool:
-        """Put a line where the dropped ones would be; return whether there were any."""
+        """Add a line that reports the dropped ones; return whether there were any."""
         dropped, self._dropped = self._dropped, 0
         if dropped:
             self._append(_dropped_line(self._process, dropped))
@@ -132,7 +132,7 @@ class Output(io.TextIOBase):
             self._wait_for_room(None)
 
     def _write_waiting(self) -> bool:
-        """Write what there is room for; return whether some is left."""
+        """Write as much as there is room for; return whether lines are left."""
         with self._lock:
             while self._waiting or self._note_dropped():
                 data = self._waiting[0]
@@ -152,10 +152,10 @@ class Output(io.TextIOBase):
 
 
 def _open(descriptor: int) -> socket.socket | io.FileIO:
-    """Open `descriptor` a second time, so that whoever shares it does not notice O_NONBLOCK.
+    """Open `descriptor` again, so that O_NONBLOCK does not affect other processes that share it.
 
-    A pipe of another user, as a container's and that of `sudo -u app ... | tee` are, can't be
-    opened again; it is written to as a file is.
+    A pipe of another user, such as a container's or that of `sudo -u app ... | tee`, can't be
+    opened again; it is written like a file.
     """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISSOCK(mode):

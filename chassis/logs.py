@@ -1,4 +1,4 @@
-"""Logs: one JSON line per thing that happened, on standard output."""
+"""Logs: one JSON line for each event, on standard output."""
 
 import logging
 import sys
@@ -16,15 +16,15 @@ from chassis.settings import own_name
 
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
-DROPPED = Counter("log_lines_dropped_total", "Log lines that were dropped since nobody read them")
-_EXIT_SECONDS = 2.0  # for lines that wait at the end
+DROPPED = Counter("log_lines_dropped_total", "Log lines that were dropped because nobody read them")
+_EXIT_SECONDS = 2.0  # for waiting lines at exit
 _ENCODER = JsonEncoder(ensure_ascii=False)
 
 
 class Formatter(logging.Formatter):
-    """Writes a record as one line, with time, level, process and the current trace.
+    """Formats a record as one line, with time, level, process and the current trace.
 
-    The same as python-json-logger's, which makes a new encoder for each line.
+    The format is python-json-logger's, whose formatter creates a new encoder for each line.
     """
 
     def __init__(self, process: str = "") -> None:
@@ -32,7 +32,7 @@ class Formatter(logging.Formatter):
         self.process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one line; what the caller passed as `extra` comes last."""
+        """Return the line; the caller's `extra` comes last."""
         time = datetime.fromtimestamp(record.created, timezone.utc)
         line: dict[str, Any] = {
             "timestamp": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -50,7 +50,7 @@ class Formatter(logging.Formatter):
 
 
 class Handler(logging.Handler):
-    """Writes records to standard output without waiting for its reader (chassis.log_output)."""
+    """Writes records to standard output without blocking (chassis.log_output)."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -65,24 +65,24 @@ class Handler(logging.Handler):
             self.handleError(record)
 
     def flush(self) -> None:
-        """Give the reader a moment for the lines that wait, as logging does at exit."""
+        """Write waiting lines for a moment; logging calls it at exit."""
         self._output.drain(_EXIT_SECONDS)
 
 
 def configure(process: str) -> None:
-    """Log this process's records, and those of its libraries from warning on, as JSON lines."""
+    """Log as JSON lines: our records, and warnings and errors of noisy libraries."""
     handler = Handler(own_name(process))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    # in a worker of granian's: its lines keep their order among ours
+    # in a worker of granian: its lines keep their order among ours
     logging.getLogger("_granian").handlers = [handler]
     for noisy in ("urllib3", "werkzeug", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # pika logs each failed attempt with a traceback; messaging.connection logs it in one line
+    # pika logs each failed attempt with a traceback; messaging.connection logs one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def flush() -> None:
-    """Give the reader a moment for the lines that wait, where Python itself does not at exit."""
+    """Write waiting lines for a moment, where Python does not call it at exit."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
@@ -90,7 +90,7 @@ def flush() -> None:
 def granian_config(process: str) -> dict[str, Any]:
     """Return the logging configuration that gives granian's own lines the same fields.
 
-    It names no class of ours, which granian's master would hold on to, and hand on to new workers.
+    It names no class of ours: granian's master would import it, and new workers would inherit it.
     """
     levels = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
     formatter = {
@@ -109,7 +109,7 @@ def granian_config(process: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        # no filters at all, but the way to have a function called: level names in lower case
+        # not real filters, but a way to call a function: it sets level names in lower case
         "filters": {
             name: {"()": "logging.addLevelName", "level": number, "levelName": name}
             for name, number in levels.items()

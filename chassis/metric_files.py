@@ -1,7 +1,7 @@
-"""The files in which the metrics of a server's workers add up: made anew after their removal.
+"""The metric files of a server's workers, which are recreated after somebody removed them.
 
-prometheus_client maps a file into each worker; removed (by a clean-up of /tmp, by hand), it would
-go on counting where nobody can read it, and `/metrics` would fail.
+prometheus_client maps a file into each worker. If the file is removed (by a clean-up of /tmp, by
+hand), the worker counts in a file that nobody can read, and `/metrics` fails.
 """
 
 import os
@@ -12,14 +12,14 @@ from typing import Any
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 LOOK_SECONDS = 1.0
-# how many bytes of a file are used, and padding: prometheus_client.mmap_dict
+# the number of used bytes, and padding: prometheus_client.mmap_dict
 _NO_VALUES = struct.pack("ii", 8, 0)
 
 
 class Worker:
-    """Names this worker in the names of its files: another name makes prometheus_client open anew.
+    """The worker's name in its file names: with a new name, prometheus_client opens new files.
 
-    The name is the process id, and a number behind it once the files were removed.
+    The name is the process id, with a number behind it once the files were removed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -37,14 +37,14 @@ class Worker:
         return self._name
 
     def look(self) -> None:
-        """Take another name if there are no files of this process by the name that it has."""
+        """Change the name if the files of the current name are missing."""
         self._next_look = time.monotonic() + LOOK_SECONDS
         if self._file(self._removals).exists():
             return
         try:
             self._make_file(self._removals + 1)
         except OSError:
-            # no place for others: counting goes on in the removed ones until there is
+            # new files are impossible now: keep counting in the removed ones
             return
         self._removals += 1
         self._name = self._name_after(self._removals)
@@ -54,7 +54,7 @@ class Worker:
         file = self._file(removals)
         if file.exists():
             return
-        # never empty: prometheus_client fails at such a file, whichever worker it is that reads it
+        # never empty: prometheus_client fails to read an empty file in any worker
         new = file.with_suffix(".new")
         new.write_bytes(_NO_VALUES)
         new.replace(file)
@@ -74,17 +74,17 @@ def process_of(file: Path) -> int:
 
 
 def install() -> None:
-    """Have a server's worker keep its metrics so; to be called before any of them is made."""
+    """Use these files in a server's worker; must be called before any metric is created."""
     if DIRECTORY_VARIABLE not in os.environ:
         return
-    # here, since without a server it is not needed
+    # imported here, since only servers need it
     from prometheus_client import values
 
     worker = Worker(Path(os.environ[DIRECTORY_VARIABLE]))
     kept: Any = values.MultiProcessValue(worker)
 
     class Value(kept):  # type: ignore[misc]
-        """A value in a file, which is opened where the directory is there."""
+        """A value in a file; checks first that the files exist."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             worker.look()

@@ -18,9 +18,9 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 def empty_directory(directory: Path) -> None:
-    """Make `directory` the place where worker processes add up, without what earlier ones left.
+    """Empty `directory`, and make it the directory of the workers' metrics.
 
-    To be called before the workers start: prometheus_client looks for the variable when imported.
+    Must be called before the workers start: prometheus_client reads the variable when imported.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for left in directory.glob("*.db"):
@@ -33,7 +33,7 @@ def registry() -> CollectorRegistry:
     if DIRECTORY_VARIABLE not in os.environ:
         return REGISTRY
     directory = Path(os.environ[DIRECTORY_VARIABLE])
-    # it may have been removed; workers put their files into it again (chassis.metric_files)
+    # it may have been removed; workers recreate their files (chassis.metric_files)
     directory.mkdir(parents=True, exist_ok=True)
     _forget_dead_workers(directory)
     added_up = CollectorRegistry()
@@ -42,12 +42,12 @@ def registry() -> CollectorRegistry:
 
 
 def render() -> bytes:
-    """Write all of them as text."""
+    """Return all metrics as text."""
     return generate_latest(registry())
 
 
 def _forget_dead_workers(directory: Path) -> None:
-    """Remove the gauges that only living processes have, of those that live no more."""
+    """Remove the `live` gauges of dead processes."""
     for file in directory.glob("gauge_live*_*.db"):
         if not Path("/proc", str(process_of(file))).exists():
             file.unlink(missing_ok=True)

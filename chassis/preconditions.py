@@ -1,4 +1,4 @@
-"""Preconditions of a request: what the client knows of a resource decides whether it is served.
+"""Preconditions of a request: it is served only if the resource has the state that it names.
 
 Source: RFC 9110, sections 8.8.3 (ETag), 13.1.1 (If-Match), 13.1.2 (If-None-Match) and 13.2.2 (their
 order). No resource has a Last-Modified, so conditions on times are ignored, as section 13.1.3 says.
@@ -21,22 +21,22 @@ _LIST = re.compile(rf"(?:[ \t]*,)*[ \t]*{_TAG}(?:[ \t]*,(?:[ \t]*{_TAG})?)*[ \t]
 
 
 class MalformedTagsError(ValueError):
-    """What should be `*` or a list of entity tags is none."""
+    """The value is neither `*` nor a list of entity tags."""
 
 
 @dataclass(frozen=True)
 class Tags:
-    """The entity tags that a field names; `*` is any."""
+    """The entity tags that a header names; `*` matches any."""
 
     named: frozenset[str]
     is_any: bool = False
 
     def match_strongly(self, tag: str) -> bool:
-        """Tell whether the strong tag `tag`, without its quotes, is named; no weak one is equal."""
+        """Return whether the strong tag `tag`, without quotes, is named; weak tags never match."""
         return self.is_any or f'"{tag}"' in self.named
 
     def match_weakly(self, tag: str) -> bool:
-        """Tell whether `tag` is named, be it as a weak one."""
+        """Return whether `tag` is named, as a strong or a weak tag."""
         return self.match_strongly(tag) or f'W/"{tag}"' in self.named
 
 
@@ -55,7 +55,7 @@ def read_tags(field: str) -> Tags:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What a request demands of the resource as it is now."""
+    """A request's conditions on the current state of the resource."""
 
     if_match: Tags | None = None
     if_none_match: Tags | None = None
@@ -64,7 +64,7 @@ class Preconditions:
         """Check If-Match.
 
         Raises:
-            PreconditionFailedError: the resource is another than the client knows.
+            PreconditionFailedError: the resource has changed since the client read it.
         """
         if self.if_match is not None and not self.if_match.match_strongly(tag):
             raise PreconditionFailedError(
@@ -73,7 +73,7 @@ class Preconditions:
             )
 
     def check_change(self, tag: str) -> None:
-        """Check all, before a resource that exists is changed.
+        """Check all conditions before an existing resource is changed.
 
         Raises:
             PreconditionFailedError: one does not hold.

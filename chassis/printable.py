@@ -1,8 +1,8 @@
-"""Text from outside as a terminal may see it: what would steer it, or turn text round, is spelled.
+"""Makes text from outside safe for a terminal: control characters are escaped.
 
-A terminal obeys ESC and the other control characters of C0 and C1 (ECMA-48); bidirectional controls
-and line separators (Unicode Standard Annex 9) show a text as something else than it is; a lone
-surrogate has no UTF-8. Each is shown as `\\uXXXX`, which is also how JSON spells it.
+A terminal obeys ESC and the other control characters of C0 and C1 (ECMA-48). Bidirectional controls
+and line separators (Unicode Standard Annex 9) make text look different. A lone surrogate has no
+UTF-8. Each is shown as `\\uXXXX`, as JSON writes it.
 """
 
 import re
@@ -14,10 +14,10 @@ _UNSAFE = re.compile(rf"[\x00-\x09\x0b-\x1f{_OTHERS}]")
 
 
 def escaped(text: str) -> str:
-    """Return `text` with all that a terminal would obey spelled out; newlines stay."""
+    """Return `text` with such characters escaped; newlines stay."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def escaped_line(text: str) -> str:
-    """Return `text` as one line: newlines are spelled out, too."""
+    """Return `text` as one line: newlines are escaped as well."""
     return escaped(text).replace("\n", "\\u000a")

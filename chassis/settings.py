@@ -1,4 +1,4 @@
-"""The one reader of the environment.
+"""Reads settings from environment variables.
 
 Each class is a group of variables under a prefix (`INVENTORY_DB_NAME` is `name` of the group read
 with `INVENTORY_DB_`). Values come from the environment first, then from the file `ENV_FILE` names.
@@ -53,7 +53,7 @@ class DatabaseSettings(Group):
     """A service's own PostgreSQL database.
 
     Attributes:
-        host: where it is; or several, separated by commas, of which one takes writes.
+        host: its host; or several, separated by commas, of which one takes writes.
         port: for all hosts, or one for each, separated by commas.
     """
 
@@ -67,12 +67,12 @@ class DatabaseSettings(Group):
     def url(self) -> URL:
         """The SQLAlchemy address, with the driver spelled out."""
         password = self.password.get_secret_value()
-        port = self.port if isinstance(self.port, int) else None  # the others are in `place`
+        port = self.port if isinstance(self.port, int) else None  # several ports are in `place`
         return URL.create("postgresql+psycopg2", self.user, password, self.host, port, self.name)
 
     @property
     def place(self) -> dict[str, str]:
-        """Where libpq connects to: of several hosts the first that takes writes."""
+        """Where libpq connects to; of several hosts, the first that takes writes."""
         place = {"host": self.host, "port": str(self.port)}
         return place | {"target_session_attrs": "read-write"} if "," in self.host else place
 
@@ -86,7 +86,7 @@ class DatabaseSettings(Group):
 
 
 class BrokerSettings(Group):
-    """RabbitMQ: where it is and as whom to log in."""
+    """RabbitMQ: address, login and queue."""
 
     host: Annotated[str, Field(description="a host")]
     port: Port = 5672
@@ -101,7 +101,7 @@ class BrokerSettings(Group):
 
 
 class ServerSettings(Group):
-    """Where an HTTP process listens, and with how many processes and threads."""
+    """Where an HTTP server listens, and its numbers of processes and threads."""
 
     bind: Address = "0.0.0.0"
     workers: int = Field(2, ge=1, le=64)
@@ -121,11 +121,11 @@ class PortSettings(Group):
 
 
 class EventSettings(Group):
-    """How a service tells of its changes: by its outbox, or strictly, within the request.
+    """How a service publishes its events: through its outbox, or synchronously in the request.
 
     Attributes:
-        events_strict: whether a change needs the broker's confirm.
-        event_publish_timeout_seconds: how long a strict change waits for it.
+        events_strict: whether a change commits only after the broker's confirm.
+        event_publish_timeout_seconds: how long such a change waits for it.
     """
 
     events_strict: bool = False
@@ -133,12 +133,12 @@ class EventSettings(Group):
 
 
 class RetentionSettings(Group):
-    """How long a service keeps what is no data of its business.
+    """How long a service keeps technical rows.
 
     Attributes:
         outbox_kept_hours: messages that RabbitMQ has confirmed.
-        outbox_kept_rows: how many of those at most, however young they are.
-        inbox_kept_days: the marks by which a consumer knows a redelivered message again.
+        outbox_kept_rows: the most rows of those, at any age.
+        inbox_kept_days: the marks by which a consumer recognizes duplicates.
     """
 
     outbox_kept_hours: Annotated[int, Field(ge=1, le=8760)] = 24
@@ -147,7 +147,7 @@ class RetentionSettings(Group):
 
 
 class ProcessSettings(Group):
-    """What belongs to the process and not to its service.
+    """Settings of the process rather than its service.
 
     Attributes:
         process_name: its PM2 name; None if PM2 has not started it.
@@ -158,7 +158,7 @@ class ProcessSettings(Group):
     process_name: str | None = None
     machine_name: str | None = None
     state_dir: Path = Path(tempfile.gettempdir()) / "crud-master"
-    # on a machine a link, which a deployment switches; so it must not be resolved
+    # on a machine a link that a deployment switches, so it must not be resolved
     code_dir: Path = Field(default_factory=Path.cwd)
 
 
@@ -185,7 +185,7 @@ def read(group: type[GroupT], prefix: str = "", **given: object) -> GroupT:
     Args:
         group: the class to fill.
         prefix: what the variables' names begin with, e.g. `INVENTORY_DB_`.
-        given: fields that do not come from the environment.
+        given: fields that override the environment.
 
     Raises:
         SettingsError: a variable is missing or malformed; the message names it.

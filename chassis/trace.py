@@ -1,4 +1,4 @@
-"""One id that finds a request on all machines: X-Request-ID and W3C Trace Context.
+"""Ids that identify a request on all machines: X-Request-ID and W3C Trace Context.
 
 Own code: OpenTelemetry's SDK brings a tracer and exporters, where two headers are read and written.
 Source: https://www.w3.org/TR/trace-context/ (version 00).
@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# version 00 ends after the flags; what later versions add is passed over
+# version 00 ends after the flags; additions of later versions are ignored
 _TRACEPARENT = re.compile(
     r"(?!ff|00.{53}.)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
@@ -21,7 +21,7 @@ _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
 class Headers(Protocol):
-    """HTTP's headers, or AMQP's."""
+    """HTTP headers or AMQP headers."""
 
     def get(self, key: str, default: str, /) -> Any:
         """Return the value of `key`."""
@@ -29,10 +29,10 @@ class Headers(Protocol):
 
 @dataclass(frozen=True)
 class Trace:
-    """Where in which request this process is.
+    """This process's part of a request.
 
     Attributes:
-        request_id: the id that the client gave or the gateway made.
+        request_id: the id from the client, or one that the gateway created.
         trace_id: 32 hexadecimal digits, the same on all machines.
         span_id: 16 hexadecimal digits, this process's part of it.
         flags: two hexadecimal digits, passed on as they came.
@@ -45,7 +45,7 @@ class Trace:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the next process is told, over HTTP and in AMQP headers alike."""
+        """The headers for the next process, over HTTP and AMQP alike."""
         traceparent = f"00-{self.trace_id}-{self.span_id}-{self.flags}"
         return {"X-Request-ID": self.request_id, "traceparent": traceparent}
 
@@ -54,7 +54,7 @@ _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
 def current() -> Trace | None:
-    """Return the trace of the work in hand, if there is one."""
+    """Return the current trace, if there is one."""
     return _current.get()
 
 
@@ -74,7 +74,7 @@ def within(trace: Trace) -> Iterator[None]:
 
 
 def continued(headers: Headers) -> Trace:
-    """Continue the trace that `headers` carry; what is absent or malformed is made anew."""
+    """Continue the trace of `headers`; absent or malformed ids are replaced by new ones."""
     trace_id, flags = _parent(str(headers.get("traceparent", "")))
     request_id = str(headers.get("X-Request-ID", ""))
     if not _REQUEST_ID.fullmatch(request_id):

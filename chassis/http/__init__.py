@@ -1,1 +1,1 @@
-"""HTTP, on both sides: the server, requests, answers, and calls to other services."""
+"""HTTP: the server, requests and answers, and calls to other services."""

@@ -1,4 +1,4 @@
-"""Requests that come every second, as somebody watches: too many for the log."""
+"""Keeps frequent monitoring requests out of the log."""
 
 from flask import g
 
@@ -7,11 +7,11 @@ from chassis.http.request import caller_name
 
 
 def skip_request() -> None:
-    """Do not log that the current request was answered."""
+    """Do not log the current request."""
     g.quiet = True
 
 
 def skip_if_watched() -> None:
-    """Do not log it if it is the gateway's own, as it watches the platform."""
+    """Do not log the current request if it is one of the gateway's status checks."""
     if caller_name() == caller.WATCH:
         skip_request()

@@ -39,7 +39,7 @@ class Json(JSONProvider):
         return encode(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Decode `s`; requests go through `chassis.http.request`, which keeps decimals."""
+        """Decode `s`; request bodies go through `chassis.http.request`, which keeps decimals."""
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
@@ -60,13 +60,13 @@ def create_app(
 
     Args:
         process: the PM2 name of the process, for logs and health.
-        ready: what it can't work without.
+        ready: what the process can't work without.
         routes: the service's own routes.
-        health_routes: replace those of `chassis.http.health`, which are open to everybody.
-        keys: where Idempotency-Keys are kept; needed for a service with POST routes under `/api`.
+        health_routes: replace those of `chassis.http.health`, which are public.
+        keys: where Idempotency-Keys are stored; required with POST routes under `/api`.
 
     Raises:
-        ValueError: there is such a route, and no place for its keys.
+        ValueError: there is such a route, and `keys` is None.
     """
     app = Flask(process, static_folder=None)
     app.json = Json(app)
@@ -86,7 +86,7 @@ def create_app(
     if keys is not None:
         keys.init_app(app)
     elif unkeyed := post_endpoints(app):
-        raise ValueError(f"POST without a place for Idempotency-Keys: {', '.join(unkeyed)}")
+        raise ValueError(f"POST without a store for Idempotency-Keys: {', '.join(unkeyed)}")
     return app
 
 

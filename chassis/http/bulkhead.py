@@ -1,7 +1,7 @@
-"""A bulkhead: no more than so many calls at once, so that one upstream can't take all threads.
+"""A bulkhead: a limit of concurrent calls, so that one upstream can't take all threads.
 
-Who finds no permit is refused at once, unless the bulkhead has patience: then callers wait as long
-as the upstream answers others. So a burst for an upstream that is well is answered, and an upstream
+A caller without a permit is refused at once, unless the bulkhead has patience: then callers wait
+while the upstream answers others. So a burst to a healthy upstream is answered, and an upstream
 that hangs keeps nobody waiting for longer than the patience.
 
 Own code: a semaphore waits for a fixed time, whether or not the upstream answers others.
@@ -27,7 +27,7 @@ class Bulkhead:
         patience: float = 0.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Let `size` calls through at once.
+        """Allow `size` calls at once.
 
         Args:
             upstream: its name, for errors.
@@ -44,13 +44,13 @@ class Bulkhead:
 
     @contextmanager
     def permit(self, seconds: float = math.inf) -> Iterator[float]:
-        """Hold a permit for a block, which raises if the upstream has not answered.
+        """Hold a permit for a block; the block must raise if the upstream has not answered.
 
         Args:
-            seconds: how long to wait for one at most, whatever the patience.
+            seconds: the longest wait for a permit, whatever the patience.
 
         Yields:
-            How long it has waited, in seconds; exactly 0 if a permit was free.
+            How many seconds it has waited; exactly 0 if a permit was free.
 
         Raises:
             UnavailableError: no permit has become free in time.

@@ -1,8 +1,8 @@
-"""A circuit breaker: what has been away several times in a row is not asked for a while.
+"""A circuit breaker: an upstream that failed several times in a row is not called for a while.
 
-Closed, it lets all calls through. After `FAILURES` failures in a row it opens, and refuses each
-call at once. When its time is over it is half-open: one call goes through as a probe, the others
-are still refused. The probe closes it, or opens it for twice as long.
+A closed circuit lets all calls through. After `FAILURES` failures in a row it opens and refuses
+each call at once. When its time is over it is half-open: one call goes through as a probe, the
+others are still refused. The probe closes it, or opens it for twice as long.
 
 Own code: pybreaker holds a lock during the call, so one thread at a time would use an upstream.
 
@@ -23,7 +23,7 @@ from chassis.errors import UnavailableError
 FAILURES = 5
 OPEN_SECONDS, LONGEST_OPEN_SECONDS = 1.0, 4.0
 METRIC, UNTIL_METRIC = "upstream_circuit_state", "upstream_circuit_open_until_seconds"
-# of all workers the worst; one that has ended no longer counts
+# the worst of all living workers
 STATE = Gauge(
     METRIC,
     "Circuit to an upstream at the last request for it: 0 closed, 1 half-open, 2 open",
@@ -66,7 +66,7 @@ class CircuitBreaker:
         self.state = State.CLOSED
         self._now = now
         self._lock = threading.Lock()
-        self._turn = 0  # grows with each change; how a call of an earlier turn ends tells nothing
+        self._turn = 0  # grows with each change; calls of earlier turns are ignored
         self._failures = 0
         self._seconds = OPEN_SECONDS
         self._opened_until = 0.0
@@ -74,7 +74,7 @@ class CircuitBreaker:
         STATE.labels(upstream).set(self.state)
 
     def admit(self) -> int:
-        """Let a call through; return what `record` has to be told when it has ended.
+        """Let a call through; return the token for `record` when the call has ended.
 
         Raises:
             UnavailableError: the circuit is open, or its probe has not ended yet.
@@ -88,11 +88,11 @@ class CircuitBreaker:
             return self._turn
 
     def record(self, admitted: int, reached: bool | None) -> None:
-        """Learn how a call has ended.
+        """Record how a call has ended.
 
         Args:
-            admitted: what `admit` has returned.
-            reached: whether the upstream was there; None if the call does not tell.
+            admitted: the token from `admit`.
+            reached: whether the upstream was reached; None if the call does not show that.
         """
         with self._lock:
             if admitted != self._turn:

@@ -1,8 +1,7 @@
-"""Reads from one service by another over HTTP, in the caller's trace, never for long.
+"""HTTP reads from one service by another, in the caller's trace, with a short deadline.
 
-A service that hangs must not take its callers down: the client stands behind a circuit breaker and
-a bulkhead, and each call has one deadline: for its permit, the connection, the answer and a second
-try together.
+A service that hangs must not take its callers down. So the client has a circuit breaker and a
+bulkhead, and each call has one deadline for the permit, the connection, the answer and a retry.
 """
 
 import time
@@ -24,13 +23,13 @@ from chassis.schema.decoding import decode
 from chassis.settings import Upstream
 
 SECONDS = 1.5
-"""How much time a call has in all, unless its client is made with another limit."""
+"""The total time of a call, unless its client has another limit."""
 PATIENCE_SECONDS = 0.25
-"""How long a call waits for others' to end while the service answers none of them."""
+"""How long a call waits for a permit while the service answers none of the others."""
 
 
 def share_of(threads: int) -> int:
-    """Return how many of a server's threads may wait for one other service: a quarter, or one."""
+    """Return how many of a server's threads may wait for one upstream: a quarter, at least one."""
     return max(1, threads // 4)
 
 
@@ -38,12 +37,12 @@ class ServiceClient:
     """Reads from one other service; all threads of a process share it."""
 
     def __init__(self, upstream: Upstream, in_flight: int = 1, seconds: float = SECONDS) -> None:
-        """Make no connection before one is needed.
+        """Prepare a client; it connects with the first call.
 
         Args:
             upstream: where the service is.
-            in_flight: how many calls it may have to answer at once.
-            seconds: how much time a call has in all.
+            in_flight: how many calls may be in flight at once.
+            seconds: the total time of a call.
         """
         self.name = upstream.name
         self._client = UpstreamClient(upstream, in_flight, seconds, PATIENCE_SECONDS)
@@ -53,19 +52,19 @@ class ServiceClient:
 
         Raises:
             NotFoundError: 404.
-            UnavailableError: it can't be reached, says so itself (503), or is not asked, since its
-                circuit is open or as many calls as it may have wait for it.
-            UpstreamTimeoutError: it has not answered within the client's time.
-            UpstreamError: another answer than 200, or one that is not JSON.
+            UnavailableError: it can't be reached or answers 503; or the call is refused, since the
+                circuit is open or too many calls are in flight.
+            UpstreamTimeoutError: it has not answered in time.
+            UpstreamError: another status than 200, or the body is not JSON.
         """
         return self._content(self._call(_target(path, query)))
 
     def pages(self, path: str, **query: str) -> Iterator[list[Any]]:
-        """Return the pages of a list, each when it is wanted, by their links.
+        """Return the pages of a list lazily, following their links.
 
         Raises:
             NotFoundError, UnavailableError, UpstreamTimeoutError: see `get`, for each page.
-            UpstreamError: the same, or an answer is no list, or a page links to itself.
+            UpstreamError: the same; or an answer is not a list, or a page links to itself.
         """
         target: str | None = _target(path, query)
         while target is not None:
@@ -73,13 +72,13 @@ class ServiceClient:
             yield page
 
     def rows(self, path: str, **query: str) -> list[Any]:
-        """Return the rows of all pages of a list, which have the time of one call together.
+        """Return the rows of all pages of a list, within the time of one call.
 
         Raises:
             NotFoundError, UnavailableError, UpstreamTimeoutError, UpstreamError: see `pages`.
         """
         until = time.monotonic() + self._client.seconds
-        # with all the time there is, or the breaker would not blame the service for a time-out
+        # the first page gets the full time, or the breaker would not count a time-out
         rows, target = self._page(_target(path, query))
         while target is not None:
             page, target = self._page(target, until - time.monotonic())

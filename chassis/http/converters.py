@@ -1,4 +1,4 @@
-"""Parts of paths that the framework's own converters do not know."""
+"""URL converters that Flask lacks."""
 
 import re
 
@@ -6,15 +6,15 @@ from werkzeug.routing import BaseConverter, Map, PathConverter
 
 
 class AnyPath(PathConverter):
-    """`path`, but line feeds are characters like all others."""
+    """Like `path`, but it also matches line feeds."""
 
     regex = "(?s:[^/].*?)"
 
 
 class Other(BaseConverter):
-    """One part of a path that is none of `names`, which have routes of their own.
+    """A path segment that is none of `names`, which have their own routes.
 
-    A method that the route of such a name lacks is 405 then, and does not fall to this one.
+    So a method that the route of such a name lacks gets 405, and does not match this route.
     """
 
     def __init__(self, url_map: Map, *names: str) -> None:

@@ -1,6 +1,6 @@
-"""One exchange of a request and its answer over urllib3, all of it before one deadline.
+"""A deadline for a whole exchange of request and answer over urllib3.
 
-urllib3 limits each read of its own; an answer that drips would take for ever.
+urllib3 limits each single read; an answer that drips could take forever.
 """
 
 import socket
@@ -23,7 +23,7 @@ _current: ContextVar[_Exchange] = ContextVar("exchange")
 
 @contextmanager
 def within(target: str, seconds: float) -> Iterator[None]:
-    """Give the exchanges of a block their target, and so much time together."""
+    """Set the target and the total time, in seconds, of the exchanges in a block."""
     token = _current.set(_Exchange(target, time.monotonic() + seconds))
     try:
         yield
@@ -35,7 +35,7 @@ def seconds_left() -> float:
     """Return how much time is left.
 
     Raises:
-        TimeoutError: none.
+        TimeoutError: no time is left.
     """
     left = _current.get().deadline - time.monotonic()
     if left <= 0:
@@ -44,10 +44,10 @@ def seconds_left() -> float:
 
 
 class Connection(HTTPConnection):
-    """A connection for exchanges, to be used within them."""
+    """A connection for exchanges; it must be used inside `within`."""
 
     def putrequest(self, method: str, url: str, *flags: bool, **named: bool) -> None:
-        """Send the target as it came; urllib3 would write its escapes anew."""
+        """Send the target unchanged; urllib3 would normalize its percent-encoding."""
         super().putrequest(method, _current.get().target, *flags, **named)
 
     def _new_conn(self) -> socket.socket:
@@ -58,7 +58,7 @@ class Connection(HTTPConnection):
 
 
 class _Socket(socket.socket):
-    """A socket that waits no longer than until the deadline, however often it is read."""
+    """A socket whose reads and writes all end at the deadline."""
 
     def recv_into(self, *arguments: Any) -> int:
         self.settimeout(seconds_left())

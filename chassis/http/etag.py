@@ -1,6 +1,6 @@
-"""Conditional requests: an answer that the client has is not sent again, and no write gets lost.
+"""Conditional requests: they save unchanged answers, and prevent lost updates.
 
-What the conditions mean, `chassis.preconditions` says.
+`chassis.preconditions` evaluates the conditions.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,14 +25,13 @@ _BYTES = 12
 
 
 def tagged(response: Response) -> Response:
-    """Give an answer its ETag, a hash of the body; 304 to GET or HEAD if the client has it.
+    """Add the ETag, a hash of the body; answer 304 to GET or HEAD if the client has it.
 
-    The tag of a resource after a write is the one that GET answers with. The other headers, such as
-    Link, stay.
+    A write answers with the same ETag as the next GET. Other headers, such as Link, stay.
 
     Raises:
         BadRequest: If-Match or If-None-Match are malformed.
-        PreconditionFailedError: GET or HEAD demand another answer by If-Match.
+        PreconditionFailedError: If-Match of GET or HEAD names another ETag.
     """
     tag = _tag(response)
     if request.method in ("GET", "HEAD"):
@@ -47,7 +46,7 @@ def tagged(response: Response) -> Response:
 
 
 def created(response: Response, location: str) -> Response:
-    """Make an answer that of a POST which created the resource at `location`, with its ETag."""
+    """Turn an answer into 201 for a resource created at `location`, with its ETag."""
     response.status_code = 201
     response.headers["Location"] = location
     return tagged(response)
@@ -56,11 +55,11 @@ def created(response: Response, location: str) -> Response:
 def check(
     shown: Callable[[Mapping[Any, Any]], dict[str, Any]] = dict, *, required: str | None = None
 ) -> Check | None:
-    """Return the check that a row has to pass before this request changes it; None if it has none.
+    """Return the check that a row must pass before this request changes it; None if there is none.
 
     Args:
-        shown: makes of the row what GET shows.
-        required: why the request has to have If-Match, None if it may be without.
+        shown: converts the row to what GET shows.
+        required: why the request must have If-Match; None if it is optional.
 
     Raises:
         BadRequest: If-Match or If-None-Match are malformed.
@@ -78,11 +77,11 @@ def check(
 
 
 def refuse_conditions() -> None:
-    """Let nobody change at once, under a condition, what has no ETag as a whole.
+    """Refuse conditions for a collection, which has no ETag as a whole.
 
     Raises:
         BadRequest: If-Match or If-None-Match are malformed.
-        PreconditionFailedError: the request has a condition that can't be checked.
+        PreconditionFailedError: the request has such a condition.
     """
     conditions = _requested()
     if (conditions.if_match and not conditions.if_match.is_any) or conditions.if_none_match:

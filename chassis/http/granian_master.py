@@ -1,9 +1,9 @@
-"""granian's master, run as a script: its own log lines wait for no reader.
+"""Runs granian's master as a script, with log output that never blocks.
 
     python -I chassis/http/granian_master.py PROCESS OPTION... TARGET
 
-It imports no module of ours, which it would hand on to new workers: they are its forks, and have to
-load the code of the day (chassis/http/server.py).
+It imports no module of ours: workers are its forks and would inherit the old module, and they must
+load the current code (chassis/http/server.py).
 """
 
 import runpy

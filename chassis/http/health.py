@@ -1,4 +1,4 @@
-"""`/live`, `/ready` and `/metrics`, the same on every process."""
+"""`/live`, `/ready` and `/metrics`, the same for every process."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from chassis.http import access_log
 
 READY = Gauge(
     "process_ready",
-    "Whether what a process can't work without is up (1) or not (0), by its name in /ready",
+    "Whether a dependency of a process is up (1) or not (0), by its name in /ready",
     ["check"],
     multiprocess_mode="mostrecent",
 )
@@ -21,7 +21,7 @@ Result = dict[str, Any]
 
 
 class Check(Protocol):
-    """What a process can't work without."""
+    """A dependency that a process can't work without."""
 
     name: str
 
@@ -34,11 +34,11 @@ def _everybody() -> bool:
 
 
 def routes(process: str, ready: Sequence[Check]) -> tuple[Blueprint, ...]:
-    """Return the routes by which a process is watched, open to everybody.
+    """Return the public routes for monitoring a process.
 
     Args:
         process: its PM2 name.
-        ready: what it can't work without; each is tried at each call of `/ready`.
+        ready: what it can't work without; each call of `/ready` checks all of them.
     """
     return live_routes(process), ready_routes(process, ready), metrics_routes(ready)
 
@@ -57,7 +57,7 @@ def live_routes(process: str) -> Blueprint:
 def ready_routes(
     process: str, ready: Sequence[Check], detailed: Callable[[], bool] = _everybody
 ) -> Blueprint:
-    """Return `/ready`, which shows the checks to whom `detailed` says."""
+    """Return `/ready`, which shows the single checks if `detailed` allows that."""
     blueprint = _quiet("ready")
 
     @blueprint.get("/ready")
@@ -72,7 +72,7 @@ def ready_routes(
 
 
 def metrics_routes(ready: Sequence[Check]) -> Blueprint:
-    """Return `/metrics`, which tells of the checks, too: each is tried at each call."""
+    """Return `/metrics`, which includes the checks: each call runs all of them."""
     blueprint = _quiet("metrics")
 
     @blueprint.get("/metrics")
@@ -91,18 +91,18 @@ def _quiet(name: str) -> Blueprint:
 
 
 def report(ready: Sequence[Check]) -> dict[str, Any]:
-    """Try all of `ready`; return the `status` (ready or unready), and each of the `checks`."""
+    """Run all checks; return the `status` (ready or unready) and the single `checks`."""
     checks = {check.name: run_check(check) for check in ready}
     return {"status": verdict(checks), "checks": checks}
 
 
 def verdict(checks: Mapping[str, Result]) -> str:
-    """Return `ready` if all is up, `unready` otherwise."""
+    """Return `ready` if all checks are up, `unready` otherwise."""
     return "ready" if all(check["status"] == "up" for check in checks.values()) else "unready"
 
 
 def run_check(check: Check) -> Result:
-    """Try something; return its `status`, how many `milliseconds` it took, and what is wrong."""
+    """Run a check; return its `status`, its `milliseconds`, and a `detail` if it is down."""
     started = time.perf_counter()
     try:
         check.check()

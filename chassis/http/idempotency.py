@@ -1,8 +1,8 @@
 """Idempotency-Key: a repeated POST gets the first answer and has no second effect.
 
-`chassis.http.keyed_posts` adds it to every POST route of a service. An effect in the keys' own
-database counts once, whatever crashes: `keep` stores the answer in the effect's transaction. An
-effect elsewhere counts once by its id, which is `message_id`.
+`chassis.http.keyed_posts` adds it to every POST route of a service. An effect in the database of
+the keys happens once, even after a crash: `keep` stores the answer in the effect's transaction. An
+effect elsewhere happens once because of its id, which is `message_id`.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -40,10 +40,10 @@ from chassis.storage.idempotency_keys import RETENTION, RequestKey, keys
 HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
 CLAIM = timedelta(seconds=60)
 LONGEST = 512 * 1024
-"""Bytes of an answer's body that are kept; of a longer one only the status and the headers are."""
-# a comma is what the server puts between the lines of a repeated header
+"""Bytes of a stored body; of a longer answer only status and headers are stored."""
+# no comma: the server joins the lines of a repeated header with it
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
-# refusals for headers, size, rate or credentials: the same body may pass with others
+# refusals because of headers, size, rate or credentials: the same body may pass later
 _NOT_KEPT = frozenset((400, 401, 403, 406, 408, 412, 413, 415, 428, 429))
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 _IN_PROGRESS = "A request with this Idempotency-Key is still in progress."
@@ -52,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Held:
-    """The claim of the request that is being answered, and whether its answer is kept already."""
+    """The claim of the current request, and whether its answer is stored already."""
 
     key: RequestKey
     claim: UUID
@@ -60,19 +60,19 @@ class _Held:
 
 
 def message_id() -> UUID | None:
-    """Return the id of what this request causes, the same each time; None without a key."""
+    """Return the id of this request's effect, the same at each repetition; None without a key."""
     held = _held()
     return held.key.message_id if held else None
 
 
 def keep(connection: Connection, response: Response) -> None:
-    """Keep the answer to this request's key, if it has one, in the transaction of the effect.
+    """Store the answer for this request's key, if any, in the transaction of the effect.
 
-    Called last before the commit: from the commit on, a repetition gets this answer.
+    To be called last before the commit: after it, a repetition gets this answer.
 
     Raises:
-        ConflictError: another request has taken over the claim, which was a minute old; the effect
-            is not to be committed.
+        ConflictError: another request has taken over the claim, which was a minute old; the
+            caller must not commit the effect.
     """
     held = _held()
     if held is None:
@@ -108,12 +108,12 @@ def requested(caller: str, route: str) -> RequestKey | None:
 
 
 def fingerprint(body: bytes) -> bytes:
-    """Return a hash that is the same for the same JSON, however it is laid out."""
+    """Return a hash that is the same for equal JSON, whatever its layout."""
     try:
         content = json.loads(body, parse_float=_written, parse_int=_written)
         body = json.dumps(content, sort_keys=True).encode()
     except (ValueError, RecursionError):
-        logger.debug("the body is no JSON, and is hashed as it is")
+        logger.debug("the body is not JSON, and is hashed as it is")
     return hashlib.sha256(body).digest()
 
 
@@ -122,11 +122,11 @@ def _written(number: str) -> list[str]:
 
 
 def answer(database: Database, key: RequestKey | None, act: Callable[[], Response]) -> Response:
-    """Answer with `act`, or with what it answered to this key before.
+    """Answer with `act`, or with its stored answer for this key.
 
-    A claim whose holder died is taken over after a minute. `act` then acts again, unless it has
-    kept its answer with its effect (see `keep`). Answers of 500 and above are not kept, nor are
-    refusals that do not depend on the body: the caller shall try again.
+    A claim whose holder died is taken over after a minute. `act` then runs again, unless it has
+    stored its answer with its effect (see `keep`). Answers of 500 and above are not stored, nor are
+    refusals that do not depend on the body: the caller should retry.
 
     Raises:
         ConflictError: a request with this key is still in progress.
@@ -189,7 +189,7 @@ def _earlier(connection: Connection, key: RequestKey) -> Response:
 
 
 def _keep(database: Database, key: RequestKey, claim: UUID, response: Response) -> None:
-    """Keep an answer that depends on key and body alone; give the claim back for another."""
+    """Store an answer that depends on key and body alone; release the claim for others."""
     if response.status_code >= 500 or response.status_code in _NOT_KEPT:
         _release(database, key, claim)
         return
@@ -207,16 +207,16 @@ def _answered(response: Response) -> dict[str, Any]:
 
 
 def _release(database: Database, key: RequestKey, claim: UUID) -> None:
-    """Give the claim back, so that the next try need not wait for its end.
+    """Release the claim, so that a retry need not wait until it expires.
 
-    Unless its answer is kept: a commit may have counted although nobody was told so.
+    It stays if its answer is stored: a commit may have succeeded although it reported an error.
     """
     mine = and_(_same(key), keys.c.claim == claim, keys.c.status.is_(None))
     _change(database, delete(keys).where(mine))
 
 
 def _change(database: Database, statement: UpdateBase) -> None:
-    """Execute `statement`; if the database has gone meanwhile, the claim expires by itself."""
+    """Execute `statement`; if the database is unavailable, the claim expires by itself."""
     try:
         with database.read() as connection:
             connection.execute(statement)

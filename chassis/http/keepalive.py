@@ -1,7 +1,7 @@
-"""HTTP connections that are kept, and used again only while they are surely alive.
+"""Keep-alive connections that are reused only while they are surely alive.
 
-Of a peer that was cut off, or has forgotten the connection, nothing is heard: a request on it gets
-no answer, and one that is not a GET must not be sent twice.
+A peer that was cut off, or has lost the connection's state, sends nothing. A request on such a
+connection gets no answer, and only a GET may be sent again.
 """
 
 import socket
@@ -13,7 +13,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError
 
 IDLE_SECONDS = 5.0
-# of one that is in use, the kernel finds out within ten seconds
+# for a connection in use, the kernel notices within ten seconds
 SOCKET_OPTIONS = [
     *HTTPConnection.default_socket_options,
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -43,18 +43,18 @@ class Pool(urllib3.HTTPConnectionPool):
 
 
 def was_closed(error: ProtocolError) -> bool:
-    """Tell whether the peer closed the connection, kept from an earlier request perhaps.
+    """Return whether the peer closed the connection, which may be one from an earlier request.
 
-    What may be sent twice, a GET or HEAD, is then worth one more try.
+    A GET or HEAD, which may be sent twice, is then worth a retry.
     """
     return isinstance(error.args[-1], ConnectionError)
 
 
 def cause(error: Exception) -> str:
-    """Tell a port that nobody listens on from a machine that does not answer.
+    """Return whether nobody listens on the port, or the machine does not answer.
 
     Args:
-        error: urllib3's for a connection that could not be made.
+        error: urllib3's error of a connection that failed.
     """
     refused = isinstance(error.__cause__, ConnectionRefusedError)
     return "connection_refused" if refused else "unreachable"

@@ -1,6 +1,6 @@
-"""Every POST of a service takes an Idempotency-Key: no route can be forgotten.
+"""Adds the Idempotency-Key to every POST route of a service, so that none is forgotten.
 
-What a key does, `chassis.http.idempotency` says.
+`chassis.http.idempotency` applies the keys.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ _PREFIX = "/api/"
 
 @dataclass(frozen=True)
 class KeyedPosts:
-    """Where a service keeps its keys, and what keys are told apart by.
+    """Where a service stores its keys, and what distinguishes them.
 
     Attributes:
-        database: that of the keys.
-        names: other names of collections, with the name whose keys they share.
-        scope: says whose key the request's is.
+        database: the database of the keys.
+        names: aliases of collections, with the name whose keys they share.
+        scope: returns the owner of the request's key.
     """
 
     database: Database
@@ -34,7 +34,7 @@ class KeyedPosts:
     scope: Callable[[], str] = caller_scope
 
     def init_app(self, app: Flask) -> None:
-        """Have every POST route under `/api` take a key; routes for any method pass it on."""
+        """Apply keys on every POST route under `/api`; routes for any method forward them."""
         for endpoint in post_endpoints(app):
             app.view_functions[endpoint] = self._keyed(app.view_functions[endpoint])
 
@@ -48,11 +48,11 @@ class KeyedPosts:
         return keyed
 
     def _route(self, path: Mapping[str, str]) -> str:
-        """Name what is posted to: the route by its first name, and what stands in its path."""
+        """Return what is posted to: the route by its canonical name, and its path parameters."""
         rule = str(request.url_rule)
         name, slash, rest = rule.removeprefix(_PREFIX).partition("/")
         route = f"POST {_PREFIX}{self.names.get(name, name)}{slash}{rest}"
-        # a hash, for a path may be long and hold anything
+        # a hash, as a path may be long and contain anything
         return f"{route} {_hash(path)}" if path else route
 
 

@@ -20,7 +20,7 @@ def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
     """Answer with the first of `rows`, and with a link to the next page if there are more.
 
     Args:
-        rows: what a query with `LIMIT limit + 1` finds; none is taken that is not needed.
+        rows: the result of a query with `LIMIT limit + 1`; only needed rows are read.
         limit: how many to show at most.
         key: the field that `after` refers to.
     """

@@ -1,4 +1,4 @@
-"""Exceptions become problem documents (RFC 9457); this table says which."""
+"""Turns exceptions into problem documents (RFC 9457), by one table."""
 
 import logging
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from chassis.schema.messages import OTHER_STATUS, STATUSES
 from chassis.storage.database import STATEMENT_TIMEOUT, is_doubtful, is_outage
 
 MEDIA_TYPE = "application/problem+json"
-# the names of RFC 9110, which older versions of Python do not know
+# the phrases of RFC 9110, which older versions of Python lack
 _RENAMED = {413: "Content Too Large", 422: "Unprocessable Content"}
 _LONGEST_DETAIL = 4000  # characters
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def _http(error: HTTPException) -> Problem:
 
 
 def _detail(error: HTTPException) -> str:
-    """Return our description of an error, if it has one; those of werkzeug are not shown."""
+    """Return our description of an error; werkzeug's own descriptions are not shown."""
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         allowed = ", ".join(sorted(error.valid_methods))
         return f"This path does not take that method; it takes {allowed}."
@@ -126,7 +126,7 @@ def _own_description(error: HTTPException) -> str:
 
 
 def too_long(limit: int | None) -> str:
-    """Say that a body is too long, with the limit in bytes."""
+    """Return the detail for a body that is too long, with the limit in bytes."""
     if limit is None:
         return "The body is too long."
     return f"The body is longer than {limit:,} bytes ({limit // 1024:,} KiB)."
@@ -172,10 +172,10 @@ TABLE: list[tuple[type[Exception], Callable[[Any], Problem]]] = [
 
 
 def translate(error: Exception) -> Problem:
-    """Return the problem that the table has for `error`."""
+    """Return the problem document for `error`, by the table."""
     return next(to_problem(error) for kind, to_problem in TABLE if isinstance(error, kind))
 
 
 def init_app(app: Flask) -> None:
-    """Answer every exception of `app` with its problem document."""
+    """Have `app` answer every exception with its problem document."""
     app.register_error_handler(Exception, lambda error: translate(error).response())

@@ -1,4 +1,4 @@
-"""A process without an API of its own: signals, and health and metrics on a port."""
+"""What a process without an API needs: signals, threads, and a port for health and metrics."""
 
 import errno
 import logging
@@ -15,7 +15,7 @@ from chassis.http import app as web
 from chassis.http import health, unread_answers
 from chassis.settings import PortSettings, ServerSettings, own_name
 
-_INSTANCES = 16  # ports tried, and so processes of a kind that can be watched
+_INSTANCES = 16  # ports tried, and so the most instances of a process with health
 _MOVE_SECONDS = 1.0
 _FINISH_SECONDS = 15.0  # as long as PM2 waits
 Run = Callable[[], None]
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def stop_event() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set: finish what is in hand, then end."""
+    """Return an event that SIGTERM and SIGINT set: finish the work in hand, then end."""
     event = threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -36,14 +36,14 @@ def stop_event() -> threading.Event:
 
 
 def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
-    """Run `first` in this thread and each of the others in its own; when one ends, all shall.
+    """Run `first` in this thread and each other loop in its own; when one ends, stop all.
 
     Args:
-        stop: what each of them ends at; set when one has ended of itself.
-        first: returns when it has finished what was in hand, as the others do.
+        stop: ends all of them; set when one ends by itself.
+        first: returns after it has finished its work in hand, as the others do.
 
     Raises:
-        Exception: what ended one of them unexpectedly.
+        Exception: the error that ended one of them.
     """
     failures: list[Exception] = []
 
@@ -71,7 +71,7 @@ def serve_health(
 ) -> None:
     """Serve `/live`, `/ready` and `/metrics` in a thread.
 
-    A second instance of a process (`pm2 scale`) takes the next free port, and moves to the first
+    A further instance of a process (`pm2 scale`) takes the next free port, and moves to an earlier
     one when that becomes free.
     """
     app = web.create_app(own_name(process), ready=ready)
@@ -91,7 +91,7 @@ def _serve(app: Flask, host: str, first: int) -> None:
 
 
 def _serve_until_better(app: Flask, listener: socket.socket, first: int) -> socket.socket:
-    """Serve on `listener` until a port before it is free; return the one that listens there."""
+    """Serve on `listener` until an earlier port is free; return a listener on that port."""
     host, port = listener.getsockname()
     http = make_server(host, port, app, threaded=True, fd=listener.fileno())
     thread = threading.Thread(target=http.serve_forever, name="health http", daemon=True)

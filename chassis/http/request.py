@@ -1,4 +1,4 @@
-"""What a request says, read once and checked against a schema."""
+"""Reads bodies, queries and headers of requests, and checks them against schemas."""
 
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -17,7 +17,7 @@ from chassis.schema.validation import field_errors, path, validated
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 IdT = TypeVar("IdT", int, str, UUID)
-# a thousand ids fit; white space around a value counts, since Link repeats it
+# a thousand ids fit; surrounding white space counts, since Link repeats it
 _LONGEST_VALUE = 25_000
 _TOO_LONG = f"must have at most {_LONGEST_VALUE:,} characters"
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
@@ -28,7 +28,7 @@ class UnsupportedCodingError(UnsupportedMediaType):
     """The body has a Content-Encoding. Source: RFC 9110, sections 8.4 and 15.5.16."""
 
     def get_headers(self, *arguments: Any, **named: Any) -> list[tuple[str, str]]:
-        """Add which coding is taken (RFC 9110, section 12.5.3)."""
+        """Add the supported coding (RFC 9110, section 12.5.3)."""
         return [*super().get_headers(*arguments, **named), ("Accept-Encoding", "identity")]
 
 
@@ -39,7 +39,7 @@ def body(schema: type[SchemaT]) -> SchemaT:
         UnsupportedMediaType: another content type than JSON.
         BadRequest: there is no body.
         MalformedJsonError: it is not JSON.
-        InvalidError: JSON, but not what the schema asks for.
+        InvalidError: it does not fit the schema.
     """
     return validated(schema, decode(raw_body()))
 
@@ -48,7 +48,7 @@ def raw_body(limit: int | None = None) -> bytes:
     """Return the request's JSON as it was sent.
 
     Args:
-        limit: bytes that this route takes, fewer than the application.
+        limit: the most bytes that this route takes, fewer than the application.
 
     Raises:
         UnsupportedMediaType: another content type than JSON.
@@ -64,30 +64,29 @@ def raw_body(limit: int | None = None) -> bytes:
 
 
 def _limited_body(limit: int) -> bytes:
-    # one byte more of a chunked body, of which werkzeug gives so many bytes and says nothing
+    # one byte more for a chunked body, which werkzeug truncates at the limit without an error
     chunked = request.content_length is None
     request.max_content_length = limit + 1 if chunked else limit
     try:
         data = whole_body()
     except RequestEntityTooLarge:
         raise RequestEntityTooLarge(too_long(limit)) from None
-    if len(data) > limit:  # it was read before, for its Idempotency-Key
+    if len(data) > limit:  # it was read before, for the Idempotency-Key
         raise RequestEntityTooLarge(too_long(limit))
     return data
 
 
 def whole_body() -> bytes:
-    """Return the request's body as it was sent, none of it missing.
+    """Return the request's complete body as it was sent.
 
-    The server gives what comes before a broken or a missing chunk, and then an end as of a whole
-    body. So chunks are taken for whole if they are JSON. No object, array or string begins with
-    another one, so what was cut is never taken for something else that was meant.
+    At a broken or missing chunk the server ends the body without an error. So a chunked body counts
+    as complete if it is valid JSON: a truncated object, array or string never is.
 
     Raises:
         UnsupportedMediaType: it is compressed, or in another coding.
         RequestEntityTooLarge: it is longer than the application takes.
         BadRequest: it ended before its Content-Length.
-        MalformedJsonError: it came in chunks, and is not the JSON that it should be.
+        MalformedJsonError: it is chunked, declared as JSON, and not JSON.
     """
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedCodingError(
@@ -96,7 +95,7 @@ def whole_body() -> bytes:
     data = request.get_data()
     if len(data) < (request.content_length or 0):
         raise BadRequest("The body is shorter than its Content-Length.")
-    # of a chunked body werkzeug gives the first `max_content_length` bytes and says nothing
+    # werkzeug truncates a chunked body at `max_content_length` without an error
     if request.content_length is None and len(data) == request.max_content_length:
         raise RequestEntityTooLarge
     if request.content_length is None and request.is_json and data:
@@ -116,8 +115,8 @@ def query(schema: type[SchemaT]) -> SchemaT:
     """Read the query string; each parameter at most once.
 
     Raises:
-        BadRequest: a parameter is not encoded in UTF-8; naming it.
-        InvalidError: naming each parameter that is wrong.
+        BadRequest: a parameter is not encoded in UTF-8; the message names it.
+        InvalidError: parameters are wrong; it names each.
     """
     _check_encoding(request.query_string)
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
@@ -130,7 +129,7 @@ def query(schema: type[SchemaT]) -> SchemaT:
 
 
 def _check_encoding(query_string: bytes) -> None:
-    # the framework replaces bytes that are no UTF-8, and so searches for something else
+    # werkzeug replaces bytes that are not UTF-8, and would search for another text
     for parameter in query_string.split(b"&"):
         try:
             unquote_to_bytes(parameter).decode()
@@ -141,10 +140,10 @@ def _check_encoding(query_string: bytes) -> None:
 
 
 def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
-    """Read a key from a path as `kind`, e.g. `BIGINT`; `field` is the path's name for it.
+    """Read an id from a path as `kind`, e.g. `BIGINT`; `field` is its name in errors.
 
     Raises:
-        InvalidError: it is not one.
+        InvalidError: it is not of that kind.
     """
     if len(text) > _LONGEST_VALUE:
         raise InvalidError([FieldError(field, _TOO_LONG)])
@@ -155,11 +154,11 @@ def identifier(text: str, kind: TypeAdapter[IdT], field: str = "id") -> IdT:
 
 
 def caller_name() -> str:
-    """Return the name of the token that the request came with; `anonymous` without one."""
+    """Return the name of the request's token, as the gateway sent it; `anonymous` without one."""
     return request.headers.get(caller.HEADER, caller.ANONYMOUS)
 
 
 def caller_scope() -> str:
-    """Return the scope of the request's caller behind the gateway, which says its address."""
+    """Return the scope of the caller, whose address the gateway has forwarded."""
     client = request.headers.get("X-Forwarded-For", "").partition(",")[0].strip()
     return caller.scope(caller_name(), client or request.remote_addr or "")

@@ -1,4 +1,4 @@
-"""Headers that keep browsers from taking answers for what they are not.
+"""Headers that keep browsers from misinterpreting answers.
 
 Source: https://www.w3.org/TR/CSP3/ and https://fetch.spec.whatwg.org/#x-content-type-options-header
 """
@@ -21,7 +21,7 @@ PAGE_POLICY = "; ".join(
 
 
 def harden(response: Response) -> Response:
-    """Add the headers, each once; a page that has a policy of its own keeps it."""
+    """Add the headers; a page with its own Content-Security-Policy keeps it."""
     response.headers["Server"] = SERVER
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":

@@ -1,4 +1,4 @@
-"""The HTTP server: granian in WSGI mode, run in place of the process that asks for it."""
+"""The HTTP server: granian in WSGI mode, which replaces the calling process."""
 
 import ctypes
 import json
@@ -16,8 +16,8 @@ from chassis import logs, metrics
 from chassis.http import unread_answers
 from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 
-GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is above it
-HEADER_SECONDS = 10  # longer than chassis.http.keepalive keeps one idle
+GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is longer
+HEADER_SECONDS = 10  # longer than chassis.http.keepalive keeps an idle connection
 MASTER = Path(__file__).with_name("granian_master.py").absolute()
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 1.0
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(process: str, target: str, server: ServerSettings, port: PortSettings) -> NoReturn:
-    """Replace this process by granian serving `target`, so that its master holds no code of ours.
+    """Replace this process by granian serving `target`; its master loads no code of ours.
 
-    A SIGHUP then starts workers with the code that `CODE_DIR` leads to at that moment: they import
-    it from there alone, since the master has imported none and works in `/`.
+    So a SIGHUP starts workers with the code that `CODE_DIR` links to at that moment: the master has
+    imported none of it, and its working directory is `/`.
 
     Args:
         process: the PM2 name, for logs and metrics.
@@ -44,13 +44,13 @@ def run(process: str, target: str, server: ServerSettings, port: PortSettings) -
     options = [*options_of(server, port), "--log-config", str(log_config)]
     options += ["--working-dir", str(place.code_dir.absolute())]
     os.chdir("/")
-    # isolated: else the modules beside it would hide those of the standard library
+    # isolated: modules beside the script would hide those of the standard library
     command = [sys.executable, "-I", str(MASTER), process, *options, target]
     os.execv(command[0], command)
 
 
 def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
-    """Return granian's options, of which the benchmark's own server has the same."""
+    """Return granian's options, which the benchmark's server uses as well."""
     options = {
         "interface": "wsgi",
         "http": "1",
@@ -59,14 +59,14 @@ def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
         "workers": server.workers,
         "blocking-threads": server.threads,
         "backlog": 1024,
-        # connections of a worker, idle ones included; the others wait in the backlog
+        # connections of a worker, including idle ones; further ones wait in the backlog
         "backpressure": 512,
-        # for the headers of a request, and for the next request on a connection that is kept
+        # for a request's headers, and for the next request on a keep-alive connection
         "http1-header-read-timeout": HEADER_SECONDS * 1000,
-        # of a connection; headers of twice that are refused (431)
+        # per connection; headers twice as long are refused (431)
         "http1-buffer-size": 64 * 1024,
         "workers-kill-timeout": GRACE_SECONDS,
-        # at a SIGHUP, until the new worker surely accepts connections and the old one is stopped
+        # at a SIGHUP, the time for a new worker to accept connections before the old one stops
         "respawn-interval": 6,
     }
     flags = ["--no-ws", "--respawn-failed-workers"]
@@ -74,23 +74,23 @@ def options_of(server: ServerSettings, port: PortSettings) -> list[str]:
 
 
 def become_worker(process: str) -> None:
-    """Prepare the process in which granian loads the application: a worker of `process`."""
+    """Prepare a worker of `process`, in which granian loads the application."""
     die_with_parent()
     logs.configure(process)
-    # a child of multiprocessing ends without what Python does at exit
+    # a child of multiprocessing skips Python's exit handlers
     Finalize(None, logs.flush, exitpriority=0)
     unread_answers.close_unread()
 
 
 def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
-    """Have this worker end when its master is gone, even by kill -9 (prctl(2)).
+    """Have this worker end when its master dies, even by kill -9 (prctl(2)).
 
-    Without it such a worker goes on accepting connections beside the new master's workers.
+    Otherwise the worker would go on accepting connections next to the new master's workers.
 
     Args:
-        grace_seconds: for requests in flight; after it the worker is killed.
+        grace_seconds: for requests in flight; then the worker is killed.
     """
-    # forked, it has the master's handler, by which SIGTERM is lost until it has its own
+    # the fork inherits the master's handler, in which SIGTERM is lost
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     master = os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -104,7 +104,7 @@ def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:
 
 
 def _outlive_no_master(master: int, grace_seconds: float) -> None:
-    """Kill this worker if the kernel's SIGTERM came too early for it, before it served."""
+    """Kill this worker if the kernel's SIGTERM came before it could handle it."""
     while os.getppid() == master:
         time.sleep(_LOOK_SECONDS)
     time.sleep(grace_seconds)

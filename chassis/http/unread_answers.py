@@ -1,7 +1,7 @@
-"""Answers that nobody reads end with their connection, or they would stay in memory for ever.
+"""Closes connections whose peers do not read answers, which would stay in memory forever.
 
-granian has no time limit for writing. The kernel has one: a connection whose peer takes nothing for
-so long is closed. Connections have it from the socket that listens.
+granian has no time limit for writing. The kernel has one: it closes a connection whose peer takes
+nothing for that time. Connections inherit the limit from the listening socket.
 
 Source: tcp(7), TCP_USER_TIMEOUT; accurate for a closed window since Linux 5.11.
 """
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def close_unread(seconds: float = SECONDS) -> None:
-    """Have this process's server close connections whose peers take nothing for so long.
+    """Have this process's server close connections whose peers take nothing for `seconds`.
 
     A peer that takes a little now and then keeps its connection.
     """
@@ -31,12 +31,12 @@ def close_unread(seconds: float = SECONDS) -> None:
 
 
 def limit(listener: socket.socket, milliseconds: int = round(SECONDS * 1000)) -> None:
-    """Limit how long the peers of the connections that `listener` accepts may take nothing."""
+    """Limit how long peers of connections accepted by `listener` may take nothing."""
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _limit(milliseconds: int) -> None:
-    """Wait until the server listens, which it does after it has loaded the application."""
+    """Wait until the server listens, which is after the application is loaded."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         is_limited = False
@@ -51,9 +51,9 @@ def _limit(milliseconds: int) -> None:
 
 
 def _listeners() -> Iterator[socket.socket]:
-    """Lend each of this process's sockets that listen for TCP."""
+    """Lend each listening TCP socket of this process."""
     for entry in Path("/proc/self/fd").iterdir():
-        # any may be closed meanwhile
+        # a descriptor may be closed meanwhile
         with suppress(OSError):
             if os.readlink(entry).startswith("socket:"):
                 with socket.socket(fileno=os.dup(int(entry.name))) as candidate:

@@ -1,7 +1,7 @@
-"""Bodies that the application has not read are read on, and dropped, once the answer is sent.
+"""Reads and drops the rest of a body that the application has not read, after the answer.
 
-A server that closes a connection with bytes unread resets it, and a client that still sends then
-loses the answer that says why (413, 401, 429 …). A proxy in between loses it almost always.
+A server that closes a connection with unread bytes resets it. A client that is still sending then
+loses the answer (413, 401, 429 …), and a proxy in between loses it almost always.
 """
 
 import threading
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 MOST_BYTES = 8 * 1024 * 1024
 SECONDS = 3.0
 READING_THREADS = 2
-"""How many threads for requests wait for bodies at once, each for `SECONDS` at most."""
+"""How many request threads wait for bodies at once, each for `SECONDS` at most."""
 READERS = 16
-"""How many bodies a process reads on at once, those of senders that fell silent included.
+"""How many bodies a process reads on at once, including those of silent senders.
 
-Such a sender keeps its reader and its connection until it leaves: a read of the server's has no
-time limit, and the server does not say which socket a request came from.
+A silent sender occupies its reader and its connection until it disconnects: granian's read has no
+time limit, and granian does not expose the socket of a request.
 """
 _CHUNK_BYTES = 64 * 1024
 
 
 def has_body(environ: "WSGIEnvironment") -> bool:
-    """Tell whether a request announces a body, by its headers (RFC 9112, section 6.3)."""
+    """Return whether a request has a body, by its headers (RFC 9112, section 6.3)."""
     length = environ.get("CONTENT_LENGTH") or "0"
     return length != "0" or "HTTP_TRANSFER_ENCODING" in environ
 
 
 class UnreadBodies:
-    """WSGI middleware: reads on for `SECONDS` or `MOST_BYTES` at most.
+    """WSGI middleware that reads on for `SECONDS` or `MOST_BYTES` at most.
 
-    granian sends each part of an answer at once, and lets nobody read a body after the end of the
-    answer. So the answer ends when the body has ended, or when time is up. The answer's length is
-    known to the client, which need not wait. While all places or all readers are taken, answers end
-    at once.
+    granian sends each part of an answer at once, and allows no read of the body after the end of
+    the answer. So the answer ends when the body has ended, or when time is up. The client knows the
+    answer's length and need not wait. While all threads or all readers are taken, answers end at
+    once.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:
@@ -75,7 +75,7 @@ class UnreadBodies:
     def _read_on(self, body: "Body") -> None:
         if not self._readers.acquire(blocking=False):
             return
-        # granian waits for as many bytes as it is asked for, however long; a thread need not
+        # a read of granian blocks until it has all bytes; with a thread, the request need not wait
         reader = threading.Thread(target=self._drop, args=(body,), name="unread", daemon=True)
         reader.start()
         reader.join(SECONDS)
@@ -88,31 +88,31 @@ class UnreadBodies:
 
 
 class Body:
-    """A request's body that knows whether somebody still has to read it."""
+    """A request's body that knows whether it is read to the end."""
 
     def __init__(self, stream: Any, length: int | None) -> None:
-        """Take over a stream of `length` bytes, or of unknown length.
+        """Wrap a stream of `length` bytes, or of unknown length.
 
-        A stream that makes readers wait for a place has its own stream as `unhindered`.
+        A stream that limits its readers has the stream without limit as `unhindered`.
         """
         self._stream = stream
         self._left = length
         self.is_done = False
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read `size` bytes, fewer only at the end, or all.
+        """Read `size` bytes, fewer only at the end; all if negative.
 
         Raises:
-            UnavailableError: the body is slow, and too many others are.
+            UnavailableError: the body is slow, and too many others are slow as well.
         """
         try:
             return self._read(self._stream, size)
         except UnavailableError:
-            self.is_done = True  # one that is known to be slow is not waited for again
+            self.is_done = True  # a slow body is not waited for again
             raise
 
     def drop(self, most: int) -> None:
-        """Read the rest, or about `most` bytes of it, and keep none."""
+        """Read and drop the rest, about `most` bytes at most."""
         stream = getattr(self._stream, "unhindered", self._stream)
         while not self.is_done and most > 0:
             most -= len(self._read(stream, _CHUNK_BYTES))
@@ -122,6 +122,6 @@ class Body:
         assert isinstance(data, bytes)
         if self._left is not None:
             self._left -= len(data)
-        # the server gives fewer bytes than asked for at the end alone
+        # the server returns fewer bytes than requested only at the end
         self.is_done = size < 0 or len(data) < size or self._left == 0
         return data

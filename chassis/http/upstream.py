@@ -1,9 +1,9 @@
-"""Calls to an upstream: over kept connections, with time limits, no more than it should have.
+"""Calls to an upstream: over keep-alive connections, with deadlines and a limit of calls in flight.
 
-Before each call stand a bulkhead and a circuit breaker. To the breaker an answer of any status
-shows that the upstream is there. What can't be connected to is unavailable, and so is what has not
-answered within the client's time. An answer that is broken, or not there when a caller with less
-patience gives up, tells nothing; nor does whatever a client may have caused.
+A bulkhead and a circuit breaker precede each call. For the breaker, an answer with any status shows
+that the upstream is available. A failed connection, or no answer within the client's time, shows
+that it is unavailable. A broken answer shows neither, nor does a time-out of a caller with less
+time, nor anything that a client may have caused.
 """
 
 import time
@@ -32,7 +32,7 @@ from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
     "upstream_request_duration_seconds",
-    "Time that an upstream took to answer, by upstream and outcome; 0 if it was not asked",
+    "Time that an upstream took to answer, by upstream and outcome; 0 if it was not called",
     ["upstream", "outcome"],
     buckets=metrics.SECONDS,
 )
@@ -42,7 +42,7 @@ IN_FLIGHT = 32
 
 @dataclass(frozen=True)
 class Call:
-    """What is asked of an upstream; `target` is a path with its query, both encoded."""
+    """A request to an upstream; `target` is a path with its query, both encoded."""
 
     method: str
     target: str
@@ -51,7 +51,7 @@ class Call:
 
 
 class Answer(NamedTuple):
-    """What an upstream has answered."""
+    """The answer of an upstream."""
 
     status: int
     headers: urllib3.HTTPHeaderDict
@@ -68,13 +68,13 @@ class UpstreamClient:
         seconds: float | None = None,
         patience: float = 0.0,
     ) -> None:
-        """Make no connection before one is needed.
+        """Prepare a client; it connects with the first call.
 
         Args:
             upstream: where it is.
-            in_flight: how many calls it may have to answer at once.
-            seconds: how much time a call has in all, `READ_SECONDS` unless given.
-            patience: how long one call more waits while none is answered, in seconds.
+            in_flight: how many calls may be in flight at once.
+            seconds: the total time of a call, `READ_SECONDS` unless given.
+            patience: how long a further call waits while none is answered, in seconds.
         """
         self.name = upstream.name
         self._seconds = seconds
@@ -86,18 +86,18 @@ class UpstreamClient:
 
     @property
     def seconds(self) -> float:
-        """How much time a call has in all, unless its caller gives it less."""
+        """The total time of a call, unless its caller gives it less."""
         return READ_SECONDS if self._seconds is None else self._seconds
 
     def call(self, call: Call, seconds: float | None = None) -> Answer:
         """Call the upstream; GET and HEAD once more if the connection is closed without an answer.
 
         Args:
-            call: what to ask.
-            seconds: how much time it has, the client's `seconds` unless given.
+            call: the request.
+            seconds: its total time, the client's `seconds` unless given.
 
         Raises:
-            UnavailableError: it can't be reached, or is not asked (503).
+            UnavailableError: it can't be reached, or is not called (503).
             UpstreamTimeoutError: it takes too long (504).
             UpstreamError: its answer is broken (502).
         """
@@ -122,10 +122,10 @@ class UpstreamClient:
 
     @contextmanager
     def _recorded(self, given: float) -> Iterator[None]:
-        """Let the breaker decide about a call, and learn how it ends.
+        """Ask the breaker to admit a call, and record how it ends.
 
         Args:
-            given: how much time the upstream has, without what was spent in waiting for a permit.
+            given: the upstream's time, without the wait for a permit.
         """
         admitted, reached = self.breaker.admit(), None
         try:
@@ -135,7 +135,7 @@ class UpstreamClient:
             reached = False
             raise
         except UpstreamTimeoutError:
-            # one that answers nobody makes callers wait for the patience, and no longer
+            # with an upstream that answers nobody, callers wait for the patience and no longer
             reached = False if given >= self.seconds - self._patience else None
             raise
         finally:
@@ -176,7 +176,7 @@ class UpstreamClient:
             raise self._translated(error) from error
 
     def _translated(self, error: ProtocolError) -> Exception:
-        """Return what urllib3 means by an aborted connection."""
+        """Return the real cause of an aborted connection."""
         reason = error.args[-1]
         if isinstance(reason, TimeoutError):
             return reason
@@ -187,16 +187,16 @@ class UpstreamClient:
 
 
 class ConnectionClosedError(UpstreamError):
-    """The connection, kept from an earlier request perhaps, was closed before any answer."""
+    """The connection, perhaps one from an earlier request, was closed before any answer."""
 
     cause = "connection_closed"
 
 
 def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
-    """Read the body, and give the connection back, or close it if it is not whole."""
+    """Read the body; return the connection to the pool, or close it if the body is incomplete."""
     try:
         if not _says_its_length(response):
-            raise ProtocolError("no way to see whether the answer is whole")
+            raise ProtocolError("the answer has neither a length nor chunks")
         data = response.read(decode_content=False)
     except BaseException:
         response.close()
@@ -206,6 +206,6 @@ def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
 
 
 def _says_its_length(response: urllib3.BaseHTTPResponse) -> bool:
-    """Tell whether an end that comes too early would be noticed (RFC 9112, section 6.3)."""
+    """Return whether a truncated body would be noticed (RFC 9112, section 6.3)."""
     chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
     return chunked or response.length_remaining is not None

@@ -62,7 +62,7 @@ def parameters(
 
 
 def failure(error: AMQPError, settings: BrokerSettings) -> str:
-    """Say in one sentence why a command gets nothing from RabbitMQ, and what to do."""
+    """Return in one sentence why RabbitMQ does not serve a command, and what to do."""
     reason = root_cause(error)
     if not isinstance(error, AMQPConnectionError):
         return f"RabbitMQ refuses: {reason}"

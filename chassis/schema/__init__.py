@@ -1,1 +1,1 @@
-"""Data from outside: decoded, checked against a schema, and refused in our own words."""
+"""Data from outside: decoded and checked against a schema, with our own error messages."""

@@ -1,8 +1,8 @@
-"""JSON (RFC 8259) in UTF-8, decoded in the one way that all bodies, messages and files are.
+"""Decodes JSON (RFC 8259) in UTF-8: all bodies, messages and files.
 
-Decimals are `Decimal`, so that no amount passes through a binary float. A name stands once in an
-object: of two values with one name, some readers take the first, some the last (RFC 8259, section
-4; RFC 7493, section 2.3).
+Decimals become `Decimal`, so that no amount passes through a binary float. A name may occur once in
+an object: with duplicates, some readers take the first value, some the last (RFC 8259, section 4;
+RFC 7493, section 2.3).
 """
 
 import json
@@ -27,19 +27,19 @@ _EXPECTED = {
     "Illegal trailing comma": "a comma has nothing behind it",
     "Extra data": "there is something behind the value",
 }
-"""What Python's decoder complains of, by how its messages begin."""
+"""Our text for each message of Python's decoder, by the message's beginning."""
 
 
 class Members(list[tuple[str, Any]]):
-    """The members of an object as they were written, those with the same name included."""
+    """The members of an object as they were written, including duplicate names."""
 
 
 class NumberError(ValueError):
-    """A number is none in JSON, or too long to be read; the message is ours."""
+    """A number is not valid in JSON, or too long to read; the message is ours."""
 
 
 class _RepeatedNameError(ValueError):
-    """Somewhere a name stands twice."""
+    """An object has a duplicate name."""
 
 
 def decode(data: bytes) -> Any:
@@ -47,7 +47,7 @@ def decode(data: bytes) -> Any:
 
     Raises:
         MalformedJsonError: it is not JSON in UTF-8; NaN and Infinity are not.
-        InvalidError: a name is given twice; it says which, and where.
+        InvalidError: a name occurs twice; the error names it and its place.
     """
     try:
         return _decode(data, _JSON)
@@ -68,7 +68,7 @@ def decode_members(data: bytes) -> Any:
 
 
 def note_repeated(document: Any, faults: Faults) -> None:
-    """Note in `faults` each name that is given more than once, and where, in a decoded document."""
+    """Add each duplicate name of a decoded document to `faults`, with its place."""
     waiting: list[tuple[tuple[int | str, ...], Any]] = [((), document)]
     while waiting:
         place, value = waiting.pop()
@@ -137,7 +137,7 @@ def _any_number(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        # its exponent is out of all bounds; JSON itself has no infinity that it could be taken for
+        # its exponent is out of bounds; JSON has no infinity, so the two can't be confused
         return Decimal("Infinity")
 
 

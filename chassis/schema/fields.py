@@ -1,7 +1,7 @@
-"""Field types that services share: text as PostgreSQL can store it, counts, money.
+"""Field types that services share: text that PostgreSQL can store, counts, money.
 
 Numbers arrive as `int` and `Decimal` (see `chassis.schema.decoding`), so that no amount passes
-through a binary float on its way in. Text is normalized to Unicode's form NFC and measured then.
+through a binary float. Text is normalized to Unicode's form NFC before its length is checked.
 """
 
 import re
@@ -28,20 +28,20 @@ _DECIMAL = re.compile(r"[+-]?[0-9]{1,64}(\.[0-9]{1,64})?", re.ASCII)
 
 @dataclass
 class Pruned:
-    """How many unknown fields were dropped unseen, so that a refusal costs little."""
+    """How many unknown fields were dropped unchecked, so that a refusal is cheap."""
 
     count: int = 0
 
 
 class Schema(BaseModel):
-    """What comes in: no field that is not named, no silent conversion."""
+    """A schema for input: no unknown fields, no silent conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _prune(cls, data: Any, info: ValidationInfo) -> Any:
-        """Keep a few of very many unknown fields, which are refused, and count the others."""
+        """Of very many unknown fields, keep a few for the error message, and count the others."""
         if not isinstance(data, dict) or len(data) <= len(cls.model_fields) + MAX_ERRORS:
             return data
         known = {field.alias or name for name, field in cls.model_fields.items()}
@@ -54,14 +54,14 @@ class Schema(BaseModel):
 
 
 def text(shortest: int, longest: int) -> AfterValidator:
-    """Return what normalizes text to NFC, then checks its length and that PostgreSQL can store it.
+    """Return a validator that normalizes text to NFC, and checks its length and characters.
 
-    The same characters are the same text then, however they are composed.
+    So the same characters are the same text, however they are composed.
     Sources: UAX #15, https://unicode.org/reports/tr15/ (section 13 for the number of marks).
     """
 
     def read(value: str) -> str:
-        # what is longer stays too long: four characters become one at most
+        # a longer text stays too long: NFC turns four characters into at least one
         normal = _normalized(value) if len(value) <= 4 * longest else value
         if len(normal) > longest:
             raise PydanticCustomError("longest", f"must have at most {longest:,} characters")
@@ -88,7 +88,7 @@ def _check_encodable(value: str) -> None:
 
 
 def _normalized(value: str) -> str:
-    # ASCII, or no character from which on there are marks to be composed: most text is that
+    # most text is ASCII, or has no character in the range of combining marks
     if value.isascii() or max(value) < _FIRST_MARK:
         return value
     if _has_many_marks(value):
@@ -108,7 +108,7 @@ def _has_many_marks(value: str) -> bool:
 
 
 def whole_number(low: int, high: int) -> BeforeValidator:
-    """Return what reads a whole number from `low` to `high`, also given as a string."""
+    """Return a validator for a whole number from `low` to `high`, also given as a string."""
     detail = f"must be a whole number from {low:,} to {high:,}"
 
     def read(value: Any) -> int:
@@ -131,7 +131,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _is_whole(value: Decimal) -> bool:
-    # the size first: 1e999999999 is a number too, and far too long to write out
+    # the size first: 1e999999999 is a number as well, and far too long to write out
     return value.adjusted() < 20 and value == value.to_integral_value()
 
 
@@ -177,7 +177,7 @@ def _flag(value: Any) -> bool:
 
 _AS_TEXT = BeforeValidator(_reference)
 NO_NUL = AfterValidator(_without_nul)
-"""The one character that PostgreSQL's text types can't store is refused."""
+"""Refuses NUL, the one character that PostgreSQL's text types can't store."""
 
 STRIPPED = StringConstraints(strip_whitespace=True)
 
@@ -188,7 +188,7 @@ LongText = Annotated[str, text(0, 10_000)]
 """At most 10,000 characters."""
 
 SearchText = Annotated[str, text(0, 255)]
-"""What is looked for in a line: at most 255 characters, white space included."""
+"""A search text: at most 255 characters, including white space."""
 
 Reference = Annotated[str, STRIPPED, text(1, 64), _AS_TEXT]
 """Another system's id: a string or a whole number, 1 to 64 characters as text."""

@@ -1,4 +1,4 @@
-"""What people read instead of pydantic's and werkzeug's own messages.
+"""Our error messages, in place of pydantic's and werkzeug's own.
 
 Source of the types: https://docs.pydantic.dev/latest/errors/validation_errors/; tests compare both
 tables with the installed versions.
@@ -198,7 +198,7 @@ SENTENCES: dict[str, str | Callable[[Context], str]] = {
     "url_syntax_violation": _URL,
     "url_too_long": _too_long,
     "url_scheme": _scheme,
-    # no schema of ours leads to these: they are about Python's objects, functions and our code
+    # our schemas never produce these: they concern Python objects, functions and code
     "no_such_attribute": "is not known here",
     "get_attribute_error": _BASE,
     "needs_python_object": _BASE,
@@ -239,7 +239,7 @@ STATUSES = {
     414: "The path with its query is too long.",
     415: "Send the body as JSON, with Content-Type: application/json.",
     416: "The resource does not have the range asked for.",
-    417: "Of Expect, only 100-continue is taken.",
+    417: "The only supported value of Expect is 100-continue.",
     418: "This is a teapot.",
     421: "The request is for another server.",
     422: "The request is understood and wrong.",
@@ -254,6 +254,6 @@ STATUSES = {
     502: "A service behind this one has not given a whole answer.",
     503: "The service is not available; try again later.",
     504: "A service behind this one has not answered in time.",
-    505: "HTTP/1.0 and HTTP/1.1 are taken; no other version.",
+    505: "The supported versions are HTTP/1.0 and HTTP/1.1.",
 }
 """By status; an error whose description is ours keeps it."""

@@ -1,4 +1,4 @@
-"""Points in time as RFC 3339 writes them; of one that is refused it is said what it lacks."""
+"""Points in time in RFC 3339; the error for a wrong one names what it lacks."""
 
 import re
 from datetime import datetime, timezone

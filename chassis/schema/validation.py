@@ -1,6 +1,6 @@
-"""Data checked against a schema, and what is wrong with them in our words.
+"""Checks data against schemas, with our own error messages.
 
-Knows neither HTTP nor JSON: a body, a query, a message and a line of a file all come through here.
+Independent of HTTP and JSON: it checks bodies, queries, messages and lines of files.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,23 +17,23 @@ _LONGEST_PATH = 200
 
 
 class Faults:
-    """Collects what is wrong with a document: the first few in full, the others as a number."""
+    """Collects the errors of a document: the first few in full, the others as a count."""
 
     def __init__(self) -> None:
         self._kept: list[FieldError] = []
         self._count = 0
 
     def add(self, place: Iterable[int | str], detail: str) -> None:
-        """Note what is wrong at a place."""
+        """Add an error at a place."""
         self._count += 1
         if len(self._kept) < MAX_ERRORS:
             self._kept.append(FieldError(path(place), detail))
 
     def check(self) -> None:
-        """Raise what was noted, if anything was.
+        """Raise the collected errors, if any.
 
         Raises:
-            InvalidError: naming the first places.
+            InvalidError: with the first errors.
         """
         if self._count:
             raise InvalidError(self._kept, left_out=self._count - len(self._kept))
@@ -43,7 +43,7 @@ def validated(schema: type[SchemaT], data: Any) -> SchemaT:
     """Check `data` against `schema`.
 
     Raises:
-        InvalidError: naming each field that is wrong, the first ten of them.
+        InvalidError: with the first ten wrong fields.
     """
     if not isinstance(data, dict):
         raise InvalidError([FieldError("", "must be a JSON object")])
@@ -55,7 +55,7 @@ def validated(schema: type[SchemaT], data: Any) -> SchemaT:
 
 
 def field_errors(error: ValidationError) -> list[FieldError]:
-    """Translate pydantic's findings, without the input, which may be secret or large."""
+    """Translate pydantic's errors, without the input, which may be secret or large."""
     return [
         FieldError(path(fault["loc"]), sentence(fault["type"], fault["msg"], fault.get("ctx", {})))
         for fault in error.errors(include_url=False, include_input=False)
@@ -63,11 +63,11 @@ def field_errors(error: ValidationError) -> list[FieldError]:
 
 
 def sentence(error_type: str, message: str, context: Mapping[str, Any]) -> str:
-    """Say what is wrong in our words.
+    """Return our message for an error.
 
     Args:
-        error_type: pydantic's name for it, or a `PydanticCustomError`'s.
-        message: what a `PydanticCustomError` says; pydantic's own messages are not shown.
+        error_type: pydantic's type of error, or that of a `PydanticCustomError`.
+        message: the message of a `PydanticCustomError`; pydantic's own are not shown.
         context: limits and the like, as pydantic gives them.
     """
     ours = SENTENCES.get(error_type)
@@ -79,6 +79,6 @@ def sentence(error_type: str, message: str, context: Mapping[str, Any]) -> str:
 
 
 def path(location: Iterable[int | str]) -> str:
-    """Name a place in a document, at most 200 characters of it, as UTF-8 can write it."""
+    """Return the name of a place in a document: at most 200 characters, valid UTF-8."""
     text = ".".join(str(part) for part in location)
     return shortened(text, _LONGEST_PATH).encode(errors="backslashreplace").decode()
