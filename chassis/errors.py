@@ -1,11 +1,12 @@
 """Exceptions that are independent of HTTP and of databases."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 MAX_ERRORS = 10
 """So many errors of one input are listed; further ones are only counted."""
 _LONGEST_FIELD, _LONGEST_DETAIL = 200, 500  # characters
+_T = TypeVar("_T")
 
 
 def shortened(text: str, longest: int) -> str:
@@ -31,6 +32,24 @@ class FieldError(NamedTuple):
 
 class NotFoundError(LookupError):
     """The requested resource does not exist."""
+
+
+def found(thing: _T | None, what: str, value: object, key: str = "id") -> _T:
+    """Return `thing`.
+
+    Args:
+        thing: what a query has returned, None if it has found nothing.
+        what: the kind of thing, such as `order`.
+        value: what it was looked for by.
+        key: which property `value` is of.
+
+    Raises:
+        NotFoundError: `thing` is None.
+    """
+    if thing is None:
+        shown = repr(value) if isinstance(value, str) else value
+        raise NotFoundError(f"There is no {what} with the {key} {shown}.")
+    return thing
 
 
 class ConflictError(Exception):

@@ -13,7 +13,7 @@ def serve() -> None:
 
 
 def relay() -> None:
-    """Deliver what is in the outbox (PM2 process customers-relay)."""
+    """Publish the events of the outbox (PM2 process customers-relay)."""
     from customers import relay
 
     logs.configure(relay.PROCESS)
@@ -21,7 +21,7 @@ def relay() -> None:
 
 
 def migrate() -> None:
-    """Bring customers_db to the newest revision."""
+    """Migrate customers_db to the newest revision."""
     from chassis.storage import migrations
 
     logs.configure("customers-migrate")

@@ -1,4 +1,4 @@
-"""customers-api's application factory."""
+"""The application factory of customers-api."""
 
 from flask import Flask
 
@@ -17,11 +17,11 @@ PROCESS = "customers-api"
 
 
 def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
-    """Build customers' HTTP application.
+    """Build the HTTP application of customers.
 
     Args:
-        settings: its configuration.
-        publisher: for strict mode, started; without one, events go by the outbox.
+        settings: of customers.
+        publisher: a started one for strict mode; without it, events go through the outbox.
     """
     database = Database(settings.database, settings.server.threads)
     announce = SynchronousPublisher(publisher).publish if publisher else outbox.add

@@ -1,4 +1,4 @@
-"""Customers: what can be done with them, each change with its event."""
+"""The operations on customers; each change has its event."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError, NoResultFound
+from sqlalchemy.exc import DBAPIError
 
-from chassis.errors import ConflictError, NotFoundError
+from chassis.errors import ConflictError, found
 from chassis.outbox.table import PublishEvent
 from chassis.preconditions import Check
 from chassis.storage.database import Database
@@ -45,11 +45,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers of a database; a change and its event count together or not at all.
+    """The customers of a database; a change and its event are committed together.
 
     Attributes:
         database: `customers_db`.
-        announce: makes an event safe, in the transaction of its change.
+        announce: stores or publishes an event, in the transaction of its change.
     """
 
     database: Database
@@ -60,13 +60,13 @@ class Customers:
     ) -> Sequence[RowMapping]:
         """Return up to `limit` customers in the order of their ids, those after the id `after`.
 
-        Those that no longer fit into a page have no texts (see `bounded`).
+        Those that do not fit into the page have no texts (see `bounded`).
 
         Args:
-            email: the whole address, in any case.
-            name: a part of the name, in any case; `%` and `_` mean themselves.
-            after: the last id of the page before.
-            limit: at most so many.
+            email: the whole address; case does not matter.
+            name: a part of the name; case does not matter, and `%` and `_` are no wildcards.
+            after: the last id of the previous page.
+            limit: the largest number of customers.
         """
         query = select(*_LISTED).order_by(Customer.id).limit(limit)
         if after is not None:
@@ -85,15 +85,16 @@ class Customers:
             NotFoundError: there is none with this id.
         """
         query = select(*_COLUMNS).where(Customer.id == customer_id)
-        with _existing(customer_id), self.database.read() as connection:
-            return connection.execute(query).mappings().one()
+        with self.database.read() as connection:
+            customer = connection.execute(query).mappings().one_or_none()
+        return found(customer, "customer", customer_id)
 
     def create(self, values: Mapping[str, Any], keep: Keep | None = None) -> Mapping[str, Any]:
         """Insert a customer and return it.
 
         Args:
             values: its columns.
-            keep: keeps the answer to a request in the transaction of the customer.
+            keep: stores the answer to the request, in the same transaction.
 
         Raises:
             ConflictError: another customer has this email.
@@ -104,7 +105,7 @@ class Customers:
     def change(
         self, customer_id: int, values: Mapping[str, Any], check: Check | None = None
     ) -> Mapping[str, Any]:
-        """Change what `values` name of a customer that passes `check`, and return it.
+        """Change the fields in `values` of a customer that passes `check`, and return it.
 
         Raises:
             NotFoundError: there is none with this id.
@@ -113,19 +114,17 @@ class Customers:
         """
         counted = {**values, "version": Customer.version + 1}
         statement = update(Customer).where(Customer.id == customer_id).values(**counted)
-        with _existing(customer_id):
-            return self._apply("customer.updated", statement, customer_id, check)
+        return self._apply("customer.updated", statement, customer_id, check)
 
     def remove(self, customer_id: int, check: Check | None = None) -> Mapping[str, Any]:
-        """Delete a customer that passes `check`, and return what it was.
+        """Delete a customer that passes `check`, and return it as it was.
 
         Raises:
             NotFoundError: there is none with this id.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
         statement = delete(Customer).where(Customer.id == customer_id)
-        with _existing(customer_id):
-            return self._apply("customer.deleted", statement, customer_id, check)
+        return self._apply("customer.deleted", statement, customer_id, check)
 
     def _apply(
         self,
@@ -138,14 +137,15 @@ class Customers:
         with self.database.unit_of_work() as connection:
             if check is not None:
                 query = select(*_COLUMNS).where(Customer.id == customer_id).with_for_update()
-                check(connection.execute(query).mappings().one())
+                current = connection.execute(query).mappings().one_or_none()
+                check(found(current, "customer", customer_id))
             with _unique_email():
-                changed = connection.execute(change.returning(*_COLUMNS))
-                customer = dict(changed.mappings().one())
+                changed = connection.execute(change.returning(*_COLUMNS)).mappings().one_or_none()
+            customer = dict(found(changed, "customer", customer_id))
             if keep is not None:
                 keep(connection, customer)
-            event = customer_event(event_type, customer, _told_version(customer, change))
-            # now that the row is locked, so that the events of one customer keep their order
+            event = customer_event(event_type, customer, _event_version(customer, change))
+            # with the row locked, so that the events of one customer keep their order
             self.announce(connection, event, f"customer/{customer['id']}")
             connection.commit()
         what = event_type.replace(".", " ")
@@ -153,18 +153,10 @@ class Customers:
         return customer
 
 
-def _told_version(customer: Mapping[str, Any], change: Insert | Update | Delete) -> int:
-    """Return the version that a change makes: a deletion counts, too, and has no row to say so."""
+def _event_version(customer: Mapping[str, Any], change: Insert | Update | Delete) -> int:
+    """Return the version after a change; a deletion counts as one, but leaves no row to say so."""
     version: int = customer["version"]
     return version + 1 if isinstance(change, Delete) else version
-
-
-@contextmanager
-def _existing(customer_id: int) -> Iterator[None]:
-    try:
-        yield
-    except NoResultFound:
-        raise NotFoundError(f"There is no customer with the id {customer_id}.") from None
 
 
 @contextmanager
@@ -172,13 +164,13 @@ def _unique_email() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if not _says_taken(error.orig):
+        if not _is_email_conflict(error.orig):
             raise
         raise ConflictError("Another customer has this email already.") from None
 
 
-def _says_taken(cause: BaseException | None) -> bool:
-    """Tell whether the email is another's; a deadlock says so too: each wants the other's."""
+def _is_email_conflict(cause: BaseException | None) -> bool:
+    """Return whether the email is taken; two customers that swap theirs at once deadlock."""
     if isinstance(cause, UniqueViolation):
         return cause.diag.constraint_name == _EMAIL_INDEX
     return isinstance(cause, DeadlockDetected)

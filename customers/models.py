@@ -1,4 +1,4 @@
-"""Customers' tables."""
+"""The tables of customers."""
 
 from sqlalchemy import BIGINT, Identity, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -9,7 +9,7 @@ class Base(DeclarativeBase):
 
 
 class Customer(Base):
-    """A customer; `version` counts its changes, from 1 upwards, and its deletion, too."""
+    """A customer; `version` counts its changes, from 1 upwards."""
 
     __tablename__ = "customers"
 

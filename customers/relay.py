@@ -1,4 +1,4 @@
-"""customers-relay: the events that wait in the outbox of customers go to the broker."""
+"""customers-relay: publishes the events of the outbox of customers."""
 
 import threading
 
@@ -11,5 +11,5 @@ PROCESS = "customers-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, and delete what has served its time."""
+    """Relay until `stop` is set; also delete expired rows."""
     relay.run(PROCESS, settings, TOPOLOGY, stop, [idempotency_keys.EXPIRY])

@@ -1,4 +1,4 @@
-"""What the routes of customers accept."""
+"""The schemas of requests to customers."""
 
 from string import digits
 from typing import Annotated, Any
@@ -12,9 +12,9 @@ from chassis.schema.paging import Page
 
 MAX_LOCAL_PART = 64  # RFC 5321, section 4.5.3.1.1
 _LONGEST_PHONE = 32
-_ENCODED_WORD = "=?"  # how one begins: RFC 2047
+_ENCODED_WORD = "=?"  # its first characters: RFC 2047
 _PHONE_SIGNS = frozenset(digits + " +().-")
-# as text processors, web pages and address books write them: no-break, thin, narrow, figure
+# spaces and hyphens of word processors, web pages and address books: no-break, figure, thin, narrow
 _PLAIN = str.maketrans(
     dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | dict.fromkeys("\u2010\u2011\u2012\u2013", "-")
 )
@@ -37,7 +37,7 @@ def _checked(address: str) -> str:
 
 
 def _fault(address: str) -> str:
-    """Say what is wrong with an address, in our words; the library's are not shown."""
+    """Describe what is wrong with an address; the library's message is not shown."""
     local, _, domain = address.rpartition("@")
     if address.count("@") != 1:
         return "it has one @"
@@ -87,23 +87,23 @@ NONE_IF_EMPTY = AfterValidator(_none_if_empty)
 Email = Annotated[str, STRIPPED, text(1, 254), AfterValidator(_email)]
 """An email address (RFC 5321, 6531), as email-validator normalizes it.
 
-The part before the @ stays as it is, but for Unicode's NFC. The domain is in small letters, and in
+The part before the @ is only normalized to Unicode's NFC. The domain is in lower case, and in
 Unicode even if it is given as `xn--…`. Quoted parts, IP addresses and domains that no mail can
-reach (RFC 6761, such as `.local`) are refused; `.test` is what its name says.
+reach (RFC 6761, such as `.local`) are refused; `.test` is accepted, for tests.
 """
 
 Company = Annotated[str, STRIPPED, text(0, 255), NONE_IF_EMPTY]
-"""At most 255 characters, without white space around them; none of them means none."""
+"""At most 255 characters, stripped of white space; an empty text means none."""
 
 Phone = Annotated[str, AfterValidator(_phone)]
-"""A telephone number as people write it, with spaces and hyphens of any kind made plain ones.
+"""A telephone number as people write it; spaces and hyphens of any kind become plain ones.
 
-One without any sign in it but spaces means none.
+An empty or blank text means none.
 """
 
 
 class NewCustomer(Schema):
-    """A customer to be created."""
+    """A new customer."""
 
     name: Title
     email: Email
@@ -112,7 +112,7 @@ class NewCustomer(Schema):
 
 
 class CustomerChange(Schema):
-    """What is to change of a customer; what is left out stays."""
+    """Changes of a customer; absent fields stay."""
 
     name: Title = Field(default="")
     email: Email = Field(default="")
@@ -127,7 +127,7 @@ class CustomerChange(Schema):
 
 
 class CustomerQuery(Page):
-    """Which customers to list."""
+    """A page of customers."""
 
     email: Email | None = None
     name: SearchText | None = None

@@ -1,4 +1,4 @@
-"""Which variables customers reads."""
+"""The settings of customers."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ from chassis.settings import (
 
 @dataclass(frozen=True)
 class Settings:
-    """Customers' configuration."""
+    """The settings of the processes of customers."""
 
     server: ServerSettings
     port: PortSettings
@@ -29,7 +29,7 @@ class Settings:
 
 
 def load() -> Settings:
-    """Read `CUSTOMERS_*`, `RABBITMQ_*`, and how events are published.
+    """Read `CUSTOMERS_*`, `RABBITMQ_*` and the settings of events.
 
     Raises:
         SettingsError: a variable is missing or malformed.

@@ -1,4 +1,4 @@
-"""The commands of orders: its processes, and what is done with its data by hand."""
+"""The commands of orders: its processes, and commands for operators."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def serve() -> None:
 
 
 def consume() -> None:
-    """Move orders by what other services tell (PM2 process orders-consumer)."""
+    """Apply the events of other services (PM2 process orders-consumer)."""
     from orders import consumer
 
     logs.configure(consumer.PROCESS)
@@ -31,7 +31,7 @@ def consume() -> None:
 
 
 def relay() -> None:
-    """Deliver what is in the outbox (PM2 process orders-relay)."""
+    """Publish the messages of the outbox (PM2 process orders-relay)."""
     from orders import relay
 
     logs.configure(relay.PROCESS)
@@ -39,7 +39,7 @@ def relay() -> None:
 
 
 def mail_worker() -> None:
-    """Write to customers about their orders (PM2 process mail-worker)."""
+    """Send customers mails about their orders (PM2 process mail-worker)."""
     from orders.mail import worker as mail_worker
 
     logs.configure(mail_worker.PROCESS)
@@ -47,7 +47,7 @@ def mail_worker() -> None:
 
 
 def migrate() -> None:
-    """Bring orders_db to the newest revision."""
+    """Migrate orders_db to the newest revision."""
     from chassis.storage import migrations
 
     logs.configure("orders-migrate")

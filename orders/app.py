@@ -10,7 +10,7 @@ from chassis.http.keyed_posts import KeyedPosts
 from chassis.storage.database import Database
 from orders.customer_replica import check as customer_check
 from orders.customer_replica.check import CustomerCheck
-from orders.ordering import Desk
+from orders.ordering import Ordering
 from orders.orders import Orders
 from orders.routes import PROCESS, order_routes
 from orders.settings import Settings
@@ -22,8 +22,8 @@ def create_app(settings: Settings) -> Flask:
     in_flight = share_of(settings.server.threads)
     inventory = ServiceClient(settings.inventory, in_flight)
     customers = ServiceClient(settings.customers, in_flight, customer_check.SECONDS)
-    desk = Desk(Orders(database), inventory, CustomerCheck(database, customers))
-    routes = [order_routes(name, desk) for name in ("orders", "commandes")]
+    ordering = Ordering(Orders(database), inventory, CustomerCheck(database, customers))
+    routes = [order_routes(name, ordering) for name in ("orders", "commandes")]
     return web.create_app(
         PROCESS,
         ready=[database],
@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _home(database: Database) -> Blueprint:
-    """Return `/`, which says what this is."""
+    """Return `/`, which describes the service."""
     routes = Blueprint("home", __name__)
 
     @routes.get("/")

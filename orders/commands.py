@@ -1,4 +1,4 @@
-"""`list` and `resend`: orders by hand, above all those that are stuck."""
+"""`list` and `resend`: for operators, above all of stuck orders."""
 
 import time
 from datetime import timedelta
@@ -19,14 +19,14 @@ def _database(settings: Settings) -> Database:
 
 
 @click.command("list", cls=Command, example="{} --stuck\n{} --status pending --limit 20")
-@click.option("--stuck", is_flag=True, help="Only those whose step was sent again, in vain.")
-@click.option("--status", type=click.Choice(STATUSES), help="Only those in this state.")
+@click.option("--stuck", is_flag=True, help="Only those whose requests were sent again in vain.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only orders in this state.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 def list_(stuck: bool, status: str | None, limit: int) -> None:
-    """Show orders, the newest first: id, order_id, status, last change.
+    """List orders, the newest first: id, order_id, status, last change.
 
-    With --stuck also how often the step was sent again, and who owes which answer; deleted orders
-    that inventory or billing have not confirmed come last.
+    With --stuck also how often the request was sent again, and who owes which answer; deleted
+    orders that inventory or billing have not confirmed come last.
     """
     database = _database(load())
     with database.unit_of_work() as connection:
@@ -37,49 +37,49 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
                 lines = [_line(order) for order in found]
     database.close()
     if not lines:
-        say_nothing_found(_none(stuck, status))
+        say_nothing_found(_none_found(stuck, status))
     for line in lines[:limit]:
         echo(escaped_line(line))
 
 
-def _none(stuck: bool, status: str | None) -> str:
+def _none_found(stuck: bool, status: str | None) -> str:
     kind = f"order in state {status}" if status else "order"
     return f"no {kind} is stuck" if stuck else f"there is no {kind}"
 
 
 def _stuck_lines(connection: Connection, status: str | None, limit: int) -> list[str]:
     lines = []
-    for lacking in needs.stuck(connection, status, limit):
-        order = queries.get(connection, lacking.order_pk)
-        lines.append(f"{_line(order)}  {_lacks(lacking, order['status'])}")
-    for row, lacking in deleted_orders.stuck(connection, status, limit):
+    for missing in needs.stuck(connection, status, limit):
+        order = queries.get(connection, missing.order_pk)
+        lines.append(f"{_line(order)}  {_missing(missing, order['status'])}")
+    for row, missing in deleted_orders.stuck(connection, status, limit):
         status_then, deleted_at = row["status"], row["deleted_at"].isoformat(timespec="seconds")
         words = (str(row["order_pk"]), row["order_id"], status_then, f"deleted {deleted_at}")
-        lines.append("  ".join((*words, _lacks(lacking, status_then))))
+        lines.append("  ".join((*words, _missing(missing, status_then))))
     return lines
 
 
-def _lacks(lacking: needs.Needs, status: str) -> str:
-    return f"sent again {lacking.resends} times  {lacking.words(status)}"
+def _missing(missing: needs.Needs, status: str) -> str:
+    return f"sent again {missing.resends} times  {missing.describe(status)}"
 
 
-def _line(order: queries.FoundOrder) -> str:
+def _line(order: queries.OrderView) -> str:
     changed = order["updated_at"].isoformat(timespec="seconds")
     return "  ".join((str(order["id"]), order["order_id"], order["status"], changed))
 
 
 @click.command("resend", cls=Command)
 def resend() -> None:
-    """Send again what each unsettled order waits for, now, without waiting for its time.
+    """Send again at once what each unsettled order waits for.
 
-    Harmless to orders that are only on their way: nothing is done twice.
+    Harmless for orders that are in progress: nothing is done twice.
     """
     settings = load()
     database = _database(settings)
     pause = timedelta(seconds=settings.resend.resend_after_seconds)
     began, unsettled, is_done = time.monotonic(), 0, False
     while not is_done:
-        # what was changed or sent again since the command began is not due
+        # an order that was changed or sent again since the command began is not due
         age = timedelta(seconds=time.monotonic() - began)
         with database.unit_of_work() as connection:
             swept = sweeping.sweep(connection, age, pause)

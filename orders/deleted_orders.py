@@ -1,8 +1,8 @@
 """Orders that were deleted before inventory or billing had confirmed their end.
 
-The order is gone for everybody who asks, but the confirmation that it needs is still waited for:
-otherwise a lost `order.cancelled` or `order.completed` would leave its stock reserved, or its bill
-valid, for ever. An order is remembered with what its events say, until all of it is confirmed.
+No query returns such an order, but its confirmations are still awaited: otherwise a lost
+`order.cancelled` or `order.completed` would leave its stock reserved, or its bill valid, for ever.
+The order is kept, with the data of its events, until everything is confirmed.
 """
 
 import logging
@@ -17,21 +17,21 @@ from chassis.json import encode
 from chassis.schema.decoding import decode
 from orders import needs, queries
 from orders.models import DeletedOrder
-from orders.needs import COUNTED, Needs
-from orders.queries import FoundOrder
+from orders.needs import COUNT_LIMIT, Needs
+from orders.queries import OrderView
 
 _IN_DATA = ("customer_id", "total_amount", "reason", "items")
 logger = logging.getLogger(__name__)
 
 
-def remember(connection: Connection, order: FoundOrder) -> None:
-    """Remember what an order that is about to be deleted waits for; nothing if all is confirmed.
+def keep(connection: Connection, order: OrderView) -> None:
+    """Keep what an order that is about to be deleted waits for; nothing if all is confirmed.
 
     Args:
-        connection: in the transaction that holds the order's lock, and deletes it.
-        order: as it is.
+        connection: in the transaction that holds the order's lock and deletes it.
+        order: its current state.
     """
-    owed = needs.of(connection, order["id"])
+    owed = needs.of_order(connection, order["id"])
     if not (owed.stock or owed.bill):
         return
     row = {
@@ -52,13 +52,13 @@ def remember(connection: Connection, order: FoundOrder) -> None:
 
 
 def lock(connection: Connection, uids: Collection[UUID]) -> None:
-    """Lock those of the orders that are remembered, in the order of their uids."""
+    """Lock those of the orders that are kept, by ascending uid."""
     rows = select(DeletedOrder.uid).where(DeletedOrder.uid.in_(set(uids)))
     connection.execute(rows.order_by(DeletedOrder.uid).with_for_update())
 
 
 def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
-    """Note that something has come, and forget the order if that was all.
+    """Record a confirmation, and drop the order if it was the last.
 
     Args:
         connection: in a transaction.
@@ -67,7 +67,7 @@ def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
         owed: `stock_owed` or `bill_owed`.
 
     Returns:
-        Whether the order is remembered, and has waited for it.
+        Whether the order is kept and has waited for it.
     """
     own = (DeletedOrder.uid == uid, DeletedOrder.status == status)
     other = "bill_owed" if owed == "stock_owed" else "stock_owed"
@@ -81,8 +81,8 @@ def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
 
 def due(
     connection: Connection, older_than: timedelta, limit: int
-) -> Sequence[tuple[FoundOrder, Needs, str | None]]:
-    """Return orders to ask for again, with what they wait for and their requests; lock them."""
+) -> Sequence[tuple[OrderView, Needs, str | None]]:
+    """Return, and lock, the orders that are due, each with what it waits for and its request id."""
     query = (
         select(DeletedOrder.__table__)
         .where(DeletedOrder.sweep_at <= func.now() - older_than)
@@ -99,7 +99,7 @@ def due(
 def stuck(
     connection: Connection, status: str | None, limit: int
 ) -> Sequence[tuple[RowMapping, Needs]]:
-    """Return rows that wait for something that was asked for again, newest first."""
+    """Return up to `limit` rows that wait although a request was sent again, newest first."""
     query = select(DeletedOrder.__table__).where(DeletedOrder.resends > 0)
     if status is not None:
         query = query.where(DeletedOrder.status == status)
@@ -108,12 +108,12 @@ def stuck(
 
 
 def count_stuck(connection: Connection) -> int:
-    """Count such orders, up to `COUNTED`."""
-    some = select(DeletedOrder.uid).where(DeletedOrder.resends > 0).limit(COUNTED).subquery()
+    """Count them, up to `COUNT_LIMIT`."""
+    some = select(DeletedOrder.uid).where(DeletedOrder.resends > 0).limit(COUNT_LIMIT).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _order(row: RowMapping) -> FoundOrder:
+def _order(row: RowMapping) -> OrderView:
     data: dict[str, Any] = decode(bytes(row["data"]))
     known = {name: row[name] for name in ("uid", "order_id", "status")}
     return {**data, **known, "id": row["order_pk"]}

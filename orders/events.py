@@ -1,4 +1,4 @@
-"""orders' events: an order was created, changed or deleted."""
+"""The events of orders: an order was created, changed or deleted."""
 
 from datetime import datetime, timezone
 
@@ -9,32 +9,30 @@ from chassis.messaging.message import Message
 from chassis.messaging.topology import Exchange
 from chassis.outbox import table as outbox
 from orders.customer_replica.table import email_of
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 
 EXCHANGE = Exchange("order_events", "topic")
-
-
 _MANDATORY = frozenset({"order.created", "order.completed", "order.cancelled"})
 
 
-def announce(connection: Connection, type: str, order: FoundOrder, source: str) -> None:
-    """Put an order's event into the outbox, so that nobody needs to ask back.
+def announce(connection: Connection, type: str, order: OrderView, source: str) -> None:
+    """Put an order's event into the outbox, with all data, so that no receiver needs a call.
 
     Args:
         connection: in the transaction of the change, which holds the order's lock.
         type: such as `order.created`.
-        order: as it is now; a deleted one as it was.
-        source: the process that says so, such as `orders-api`.
+        order: its current state, or the last one if it is deleted.
+        source: the process that publishes it, such as `orders-api`.
     """
     outbox.add(connection, order_event(connection, type, order, source), aggregate(order))
 
 
-def aggregate(order: FoundOrder) -> str:
-    """Return under which name the messages of an order keep their order in the outbox."""
+def aggregate(order: OrderView) -> str:
+    """Return the outbox key of an order: messages with the same key stay in sequence."""
     return f"order/{order['uid']}"
 
 
-def order_event(connection: Connection, type: str, order: FoundOrder, source: str) -> Message:
+def order_event(connection: Connection, type: str, order: OrderView, source: str) -> Message:
     """Make the event of an order; see `announce`.
 
     All messages of an order with items are urgent, and none of a bare one: only the first has a way

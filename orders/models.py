@@ -26,15 +26,15 @@ class Base(DeclarativeBase):
 
 
 class Order(Base):
-    """An order; `uid` is its name in the saga, `order_id` the one that its caller knows.
+    """An order; `uid` is its id in the saga, `order_id` the one that its caller gave.
 
     Attributes:
-        request_key: what the idempotency key of the request that made it was turned into.
-        sweep_at: what the age of its current step is counted from; None if it is settled.
-        resends: how often the current step was sent again.
-        stock_freed_at: when inventory said that a cancelled order has no stock (any more).
-        stock_sold_at: when inventory said that the stock of a completed order is sold.
-        bill_voided_at: when billing said that a cancelled order's bill is void.
+        request_key: derived from the idempotency key of the request that made it.
+        sweep_at: when its wait for the current step began; None if it is settled.
+        resends: how often the current request was sent again.
+        stock_freed_at: when inventory confirmed that a cancelled order holds no stock.
+        stock_sold_at: when inventory confirmed that the stock of a completed order is sold.
+        bill_voided_at: when billing confirmed that a cancelled order's bill is void.
     """
 
     __tablename__ = "orders"
@@ -57,7 +57,7 @@ class Order(Base):
 
 
 class OrderLine(Base):
-    """So many of a product, at the price of the moment of ordering."""
+    """A quantity of a product, at the price when the order was placed."""
 
     __tablename__ = "order_lines"
 
@@ -69,7 +69,7 @@ class OrderLine(Base):
 
 
 class OrderChange(Base):
-    """A change of an order's state, and what caused it."""
+    """A change of an order's state, and its cause."""
 
     __tablename__ = "order_history"
 
@@ -86,14 +86,14 @@ class DeletedOrder(Base):
     """An order that was deleted before inventory or billing had confirmed its end.
 
     Attributes:
-        uid: the order's.
+        uid: of the order.
         order_pk: the id that it had.
-        data: as JSON, what the events of the order say besides.
+        data: the other data of its events, as JSON.
         stock_owed: whether inventory has to confirm that the order holds no stock.
         bill_owed: whether billing has to confirm that the order's bill is void.
         request_id: of the request that made the order.
-        sweep_at: what the age of the question is counted from.
-        resends: how often it was asked again.
+        sweep_at: when its current wait began.
+        resends: how often its request was sent again.
     """
 
     __tablename__ = "deleted_orders"

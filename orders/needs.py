@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, RowMapping, text
 
-COUNTED = 10_000
-"""How many of the orders that were sent again are looked at to count those that are stuck."""
+COUNT_LIMIT = 10_000
+"""How many of the orders whose requests were sent again are examined to count the stuck ones."""
 
-# What an order waits for. A mail is wanted for each change that events told of: not for an import,
-# and not for one so old that its mail may have been deleted.
+# Each change that was published as an event needs a mail: an import does not, nor does a change so
+# old that its mail may have been deleted.
 _NEEDS = """
     SELECT orders.id, orders.uid, orders.resends,
         has_items AND status IN ('pending', 'processing') AS step,
@@ -38,9 +38,9 @@ _NEEDS = """
         SELECT EXISTS (SELECT FROM order_lines WHERE order_pk = orders.id) AS has_items
     ) AS items
 """
-_IS_NEEDY = "step OR stock OR bill OR mails <> '{}'"
-# as the index orders_stuck says it
-_SENT_AGAIN = f"{_NEEDS} WHERE sweep_at IS NOT NULL AND resends > 0"
+_IS_WAITING = "step OR stock OR bill OR mails <> '{}'"
+# must match the partial index orders_stuck, or the planner scans the table
+_RESENT = f"{_NEEDS} WHERE sweep_at IS NOT NULL AND resends > 0"
 _DUE = text(
     f"{_NEEDS} WHERE sweep_at <= now() - :older_than ORDER BY sweep_at LIMIT :limit "
     "FOR UPDATE OF orders SKIP LOCKED"
@@ -52,12 +52,12 @@ _UNCONFIRMED = text(
     "ORDER BY orders.id LIMIT :limit FOR UPDATE OF orders"
 )
 _STUCK = text(
-    f"SELECT needs.*, status FROM ({_SENT_AGAIN}) AS needs JOIN orders USING (id) "
-    f"WHERE ({_IS_NEEDY}) AND status = coalesce(:status, status) ORDER BY id DESC LIMIT :limit"
+    f"SELECT needs.*, status FROM ({_RESENT}) AS needs JOIN orders USING (id) "
+    f"WHERE ({_IS_WAITING}) AND status = coalesce(:status, status) ORDER BY id DESC LIMIT :limit"
 )
 _COUNT = text(
-    f"SELECT count(*) FROM ({_SENT_AGAIN} ORDER BY orders.id LIMIT {COUNTED}) AS needs "
-    f"WHERE {_IS_NEEDY}"
+    f"SELECT count(*) FROM ({_RESENT} ORDER BY orders.id LIMIT {COUNT_LIMIT}) AS needs "
+    f"WHERE {_IS_WAITING}"
 )
 
 
@@ -67,12 +67,12 @@ class Needs:
 
     Attributes:
         order_pk: the order's id.
-        uid: its name in the saga.
-        resends: how often its current step was sent again.
+        uid: its id in the saga.
+        resends: how often its current request was sent again.
         step: whether it waits for stock, or for its bill.
-        stock: whether it has ended, and inventory has not said that it holds no stock.
-        bill: whether it is cancelled, and billing has not said that its bill is void.
-        mails: the steps of which no mail is noted.
+        stock: whether it has ended, and inventory has not confirmed that it holds no stock.
+        bill: whether it is cancelled, and billing has not confirmed that its bill is void.
+        mails: the steps of which no mail is recorded.
     """
 
     order_pk: int
@@ -86,8 +86,8 @@ class Needs:
     def __bool__(self) -> bool:
         return self.step or self.stock or self.bill or bool(self.mails)
 
-    def words(self, status: str) -> str:
-        """Say who owes the order what."""
+    def describe(self, status: str) -> str:
+        """Return who owes the order what, as text."""
         owed = [
             ("inventory: stock reserved", self.step and status == "pending"),
             ("billing: bill recorded", self.step and status == "processing"),
@@ -99,37 +99,37 @@ class Needs:
         return ", ".join(words for words, is_owed in owed if is_owed)
 
 
-def of(connection: Connection, order_pk: int) -> Needs:
-    """Return what one order waits for; the caller knows that it exists."""
+def of_order(connection: Connection, order_pk: int) -> Needs:
+    """Return what one order, which must exist, waits for."""
     return _needs(connection.execute(_OF_ONE, {"order_pk": order_pk}).mappings().one())
 
 
 def due(connection: Connection, older_than: timedelta, limit: int) -> list[Needs]:
-    """Return what orders wait for that are to be looked at, and lock them.
+    """Return what the orders that are due wait for, and lock them.
 
     Args:
-        connection: in a transaction, which keeps the locks.
-        older_than: how long ago their time began.
-        limit: at most so many. Those that somebody else has locked are passed over.
+        connection: in a transaction, which holds the locks.
+        older_than: how long they must have waited.
+        limit: the largest number of orders. Those that another process has locked are skipped.
     """
     parameters = {"older_than": older_than, "limit": limit}
     return [_needs(row) for row in connection.execute(_DUE, parameters).mappings()]
 
 
 def unconfirmed(connection: Connection, order_pks: Sequence[int], limit: int) -> list[Needs]:
-    """Lock up to `limit` of the completed orders whose sale was never asked for."""
+    """Return, and lock, up to `limit` completed orders whose sale was never requested."""
     parameters = {"order_pks": order_pks, "limit": limit}
     return [_needs(row) for row in connection.execute(_UNCONFIRMED, parameters).mappings()]
 
 
 def stuck(connection: Connection, status: str | None, limit: int) -> list[Needs]:
-    """Return orders that wait for something that was sent again, up to `limit`, newest first."""
+    """Return up to `limit` orders that wait although a request was sent again, newest first."""
     parameters = {"status": status, "limit": limit}
     return [_needs(row) for row in connection.execute(_STUCK, parameters).mappings()]
 
 
 def count_stuck(connection: Connection) -> int:
-    """Count such orders among the first `COUNTED` that were sent again."""
+    """Count them among the first `COUNT_LIMIT` orders whose requests were sent again."""
     return int(connection.execute(_COUNT).scalar_one())
 
 

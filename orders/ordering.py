@@ -1,4 +1,4 @@
-"""Taking an order: a bare one as it is, one with items at inventory's prices."""
+"""Placing an order: a bare one as it is, one with items at inventory's prices."""
 
 import logging
 from collections.abc import Mapping
@@ -10,63 +10,64 @@ from chassis.http.client import ServiceClient
 from orders import pricing, queries
 from orders.customer_replica.check import CustomerCheck, Standing
 from orders.orders import Orders
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 from orders.transitions import Cause
 
 logger = logging.getLogger(__name__)
 
 
-class TakenOrder(NamedTuple):
-    """An order as it was stored, and whether its customer is known."""
+class PlacedOrder(NamedTuple):
+    """A stored order, and whether its customer is known."""
 
-    order: FoundOrder
+    order: OrderView
     customer: Standing
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Takes orders.
+class Ordering:
+    """Places orders.
 
     Attributes:
-        orders: where they are kept.
-        inventory: the service that knows the products.
-        customers: tells whether the customers of orders are known.
+        orders: stores them.
+        inventory: the service that has the products.
+        customers: checks whether their customers are known.
     """
 
     orders: Orders
     inventory: ServiceClient
     customers: CustomerCheck
 
-    def take(
+    def place_order(
         self, values: Mapping[str, Any], cause: Cause, request_key: UUID | None = None
-    ) -> TakenOrder:
-        """Store an order and return it; it is stored whether its customer is known or not.
+    ) -> PlacedOrder:
+        """Store an order and return it, whether its customer is known or not.
 
         Args:
             values: `customer_id`, `status`, `order_id` or None, `total_amount` or None, and, if it
                 has any, `items` with `product_id` and `quantity`.
-            cause: who says so.
-            request_key: the same at each repetition of a request, which then makes one order.
+            cause: what causes it.
+            request_key: the same for each repetition of a request, so that all make one order.
 
         Raises:
             ConflictError: another order has this `order_id`.
-            InvalidError: a product is unknown, or the amounts do not fit.
-            UnavailableError: inventory is away; so are its time-outs and faults told.
+            InvalidError: a product is unknown, or the amounts do not match.
+            UnavailableError: inventory is unavailable.
+            UpstreamError: inventory fails or times out.
         """
         earlier = self._earlier(request_key)
         if earlier is not None:
-            return TakenOrder(earlier, self.customers.standing(earlier["customer_id"]))
+            return PlacedOrder(earlier, self.customers.standing(earlier["customer_id"]))
         order, lines = self._priced(values)
-        # before the order is stored: no failure may hide that it is
+        # before the order is stored: a failure after that would hide the order
         customer = self.customers.standing(order["customer_id"])
-        made = self.orders.create(order, lines, cause, request_key)
+        stored = self.orders.create(order, lines, cause, request_key)
         if customer == "unknown":
-            extra = {"order_id": made["order_id"], "customer_id": made["customer_id"]}
+            extra = {"order_id": stored["order_id"], "customer_id": stored["customer_id"]}
             logger.warning("order for an unknown customer: no mail is expected", extra=extra)
-        return TakenOrder(made, customer)
+        return PlacedOrder(stored, customer)
 
     def _priced(self, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
-        """Return an order without its items, and its lines, none for a bare order."""
+        """Return the values of an order without its items, and its lines, none for a bare order."""
         if "items" not in values:
             return values, []
         items = [(item["product_id"], item["quantity"]) for item in values["items"]]
@@ -75,8 +76,8 @@ class Desk:
         order["total_amount"] = amount
         return order, [asdict(line) for line in lines]
 
-    def _earlier(self, request_key: UUID | None) -> FoundOrder | None:
-        """Look first: a repetition depends neither on inventory nor on its prices of now."""
+    def _earlier(self, request_key: UUID | None) -> OrderView | None:
+        """Return the order of a repeated request, which needs neither inventory nor its prices."""
         if request_key is None:
             return None
         with self.orders.database.read() as connection:

@@ -1,4 +1,4 @@
-"""Orders: what a person can do with them, each change with its event."""
+"""The operations of the API on orders; each change has its event."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ from orders import deleted_orders, queries
 from orders import status as states
 from orders.events import announce
 from orders.models import Order, OrderLine
-from orders.queries import FoundOrder
-from orders.transitions import Cause, move, note
+from orders.queries import OrderView
+from orders.transitions import Cause, move, record_change
 
-_ATTEMPTS = 10  # to find an order_id that nobody has: the second one is needed once in a lifetime
-_BY_HAND = "cancelled on request"
+_ATTEMPTS = 10  # to find a free order_id: even a second one is hardly ever needed
+_CANCELLED_BY_HAND = "cancelled on request"
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ class Orders:
 
     Attributes:
         database: `orders_db`.
-        new_order_id: names an order whose caller has not.
+        new_order_id: makes the `order_id` of an order that comes without one.
     """
 
     database: Database
@@ -51,14 +51,14 @@ class Orders:
         lines: Sequence[Mapping[str, Any]],
         cause: Cause,
         request_key: UUID | None = None,
-    ) -> FoundOrder:
+    ) -> OrderView:
         """Store an order and return it.
 
         Args:
             values: `customer_id`, `total_amount`, `status`, and `order_id` or None.
-            lines: what is ordered, none for a bare order.
-            cause: who says so.
-            request_key: the same at each repetition of a request, which then makes one order.
+            lines: the items; none for a bare order.
+            cause: what causes the change.
+            request_key: the same for each repetition of a request, so that all make one order.
 
         Raises:
             ConflictError: another order has this `order_id`.
@@ -66,9 +66,9 @@ class Orders:
         with self.database.unit_of_work() as connection:
             order_pk = self._insert(connection, values, request_key)
             if order_pk is None:
-                return _earlier(connection, values["order_id"], request_key)
+                return _repeated(connection, values["order_id"], request_key)
             _insert_lines(connection, order_pk, lines)
-            note(connection, order_pk, None, values["status"], cause)
+            record_change(connection, order_pk, None, values["status"], cause)
             order = queries.get(connection, order_pk)
             announce(connection, "order.created", order, cause.source)
             connection.commit()
@@ -78,8 +78,8 @@ class Orders:
     def _insert(
         self, connection: Connection, values: Mapping[str, Any], request_key: UUID | None
     ) -> int | None:
-        """Insert an order; return its id, None if `order_id` or `request_key` are taken."""
-        _forget(connection, request_key)
+        """Insert an order and return its id; None if `order_id` or `request_key` is taken."""
+        _release_if_expired(connection, request_key)
         given = values["order_id"]
         names = [given] if given is not None else [self.new_order_id() for _ in range(_ATTEMPTS)]
         for order_id in names:
@@ -93,17 +93,17 @@ class Orders:
 
     def change(
         self, order_pk: int, values: Mapping[str, Any], cause: Cause, check: Check | None = None
-    ) -> FoundOrder:
+    ) -> OrderView:
         """Change `customer_id`, `order_id` or `total_amount` of a bare order and return it.
 
-        `move` and `remove` take a `check`, too, which the order has to pass before.
+        The order must pass `check` first, here as in `move` and `remove`.
 
         Raises:
             NotFoundError: there is none with this id.
-            ConflictError: its items or its state forbid that; another order has this `order_id`.
+            ConflictError: its items or its state forbid it, or another order has this `order_id`.
         """
         with self.database.unit_of_work() as connection:
-            _check_change(_checked(connection, order_pk, check), values)
+            _check_change(_locked(connection, order_pk, check), values)
             statement = update(Order).where(Order.id == order_pk).values(**values)
             with _unique_order_id():
                 connection.execute(statement.values(updated_at=func.clock_timestamp()))
@@ -115,40 +115,36 @@ class Orders:
 
     def move(
         self, order_pk: int, status: str, cause: Cause, check: Check | None = None
-    ) -> FoundOrder:
-        """Move an order to another state and return it; nothing happens if it is there already.
+    ) -> OrderView:
+        """Move an order to another state and return it; nothing changes if it is in it already.
 
         Raises:
             NotFoundError: there is none with this id.
-            ConflictError: that is not allowed; it says what is.
+            ConflictError: that is not allowed; the message names what is.
         """
         with self.database.unit_of_work() as connection:
-            order = _checked(connection, order_pk, check)
+            order = _locked(connection, order_pk, check)
             if order["status"] == status:
                 return order
-            _check_move(order, status)
-            reason = _BY_HAND if status == "cancelled" else None
+            states.check_by_hand(order["status"], status, bool(order["items"]))
+            reason = _CANCELLED_BY_HAND if status == "cancelled" else None
             moved = move(connection, order, status, cause, reason)
             connection.commit()
         return moved
 
-    def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> FoundOrder:
+    def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> OrderView:
         """Delete an order and return what it was.
 
-        What inventory and billing have not confirmed of it is asked for all the same.
+        Confirmations that inventory and billing owe are still asked for.
 
         Raises:
             NotFoundError: there is none with this id.
-            ConflictError: it has items, and is still on its way.
+            ConflictError: it has items and has not ended.
         """
         with self.database.unit_of_work() as connection:
-            order = _checked(connection, order_pk, check)
-            if order["items"] and order["status"] not in states.FINAL:
-                raise ConflictError(
-                    f"An order with items that is {order['status']} can't be deleted: "
-                    "cancel it first, or wait until it is completed."
-                )
-            deleted_orders.remember(connection, order)
+            order = _locked(connection, order_pk, check)
+            states.check_deletable(order["status"], bool(order["items"]))
+            deleted_orders.keep(connection, order)
             connection.execute(delete(Order).where(Order.id == order_pk))
             announce(connection, "order.deleted", order, cause.source)
             connection.commit()
@@ -156,15 +152,15 @@ class Orders:
         return order
 
 
-def _checked(connection: Connection, order_pk: int, check: Check | None) -> FoundOrder:
+def _locked(connection: Connection, order_pk: int, check: Check | None) -> OrderView:
     order = queries.locked(connection, order_pk)
     if check is not None:
         check(order)
     return order
 
 
-def _forget(connection: Connection, request_key: UUID | None) -> None:
-    """A key that is used again after it has expired makes another order."""
+def _release_if_expired(connection: Connection, request_key: UUID | None) -> None:
+    """Free a request key that has expired: when it is used again, it makes another order."""
     if request_key is None:
         return
     old = update(Order).where(
@@ -173,16 +169,12 @@ def _forget(connection: Connection, request_key: UUID | None) -> None:
     connection.execute(old.values(request_key=None))
 
 
-def _earlier(connection: Connection, order_id: str | None, request_key: UUID | None) -> FoundOrder:
-    """Return the order that this request has made before; without one, the name was taken."""
+def _repeated(connection: Connection, order_id: str | None, request_key: UUID | None) -> OrderView:
+    """Return the order that this request has made before; if none, the order_id is taken."""
     earlier = queries.of_request(connection, request_key) if request_key else None
     if earlier is not None:
         return earlier
-    raise _taken(order_id)
-
-
-def _taken(order_id: object) -> ConflictError:
-    return ConflictError(f"Another order has the order_id {order_id!r} already.")
+    raise ConflictError(f"Another order has the order_id {order_id!r} already.")
 
 
 def _insert_lines(
@@ -193,7 +185,7 @@ def _insert_lines(
         connection.execute(insert(OrderLine), rows)
 
 
-def _check_change(order: FoundOrder, values: Mapping[str, Any]) -> None:
+def _check_change(order: OrderView, values: Mapping[str, Any]) -> None:
     if order["items"] or "items" in values:
         raise ConflictError(
             "Items never change, nor do the customer, order_id and amount of an order with items."
@@ -205,27 +197,16 @@ def _check_change(order: FoundOrder, values: Mapping[str, Any]) -> None:
         )
 
 
-def _check_move(order: FoundOrder, status: str) -> None:
-    allowed = states.by_hand(order["status"], bool(order["items"]))
-    if status in allowed:
-        return
-    which = "An order with items" if order["items"] else "An order"
-    raise ConflictError(
-        f"{which} that is {order['status']} can't be made {status} by hand; "
-        f"allowed: {', '.join(allowed) or 'nothing'}."
-    )
-
-
 @contextmanager
 def _unique_order_id() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        # two that want each other's name at once end in a deadlock, which PostgreSQL breaks
+        # two orders that swap their names at once deadlock, which PostgreSQL breaks
         if not isinstance(error.orig, UniqueViolation | DeadlockDetected):
             raise
         raise ConflictError("Another order has this order_id already.") from None
 
 
-def _log(what: str, order: FoundOrder) -> None:
-    logger.info(what, extra={"order_id": order["order_id"], "uid": str(order["uid"])})
+def _log(event: str, order: OrderView) -> None:
+    logger.info(event, extra={"order_id": order["order_id"], "uid": str(order["uid"])})

@@ -1,4 +1,4 @@
-"""Checkout: what is ordered gets its names and prices from inventory, in one call."""
+"""Pricing: one call of inventory gives the names and prices of the ordered products."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +13,9 @@ from chassis.messaging.event_handler import EventData
 from chassis.schema.fields import BigInt, Money, Title
 
 MAX_QUANTITY = 1_000_000
-"""Of one product in one order; a hundred times as many still fit into a bill."""
+"""The largest quantity of one product in one order; a hundred times as many fit into a bill."""
 MAX_AMOUNT = Decimal("9999999999.99")
-"""What a column `numeric(12, 2)` can hold."""
+"""The largest amount of an order: a column `numeric(12, 2)` holds no more."""
 _PATH, _LIMIT = "/api/products", "1000"
 
 
@@ -32,7 +32,7 @@ _PRODUCTS: TypeAdapter[list[Product]] = TypeAdapter(list[Product])
 
 @dataclass(frozen=True)
 class Line:
-    """So many of a product, at its price of now."""
+    """A quantity of a product at its current price."""
 
     product_id: int
     name: str
@@ -43,21 +43,21 @@ class Line:
 def price(
     inventory: ServiceClient, items: Sequence[tuple[int, int]], expected: Decimal | None
 ) -> tuple[list[Line], Decimal]:
-    """Return the lines of an order, each product once, and what they amount to.
+    """Return the lines of an order, each product once, and their total amount.
 
     Args:
-        inventory: the service that knows the products.
-        items: product ids, and how many of each.
-        expected: the amount that the customer has seen, if that is known.
+        inventory: the service that has the products.
+        items: product ids and quantities.
+        expected: the amount that the customer has seen, None if unknown.
 
     Raises:
-        InvalidError: a product is unknown, a sum too large, the amount another than `expected`.
+        InvalidError: a product is unknown, a sum is too large, or the amount is not `expected`.
         UnavailableError: inventory is unavailable.
-        UpstreamTimeoutError: it does not answer in time.
-        UpstreamError: it answers something else than products.
+        UpstreamTimeoutError: inventory does not answer in time.
+        UpstreamError: the answer is no list of products.
     """
     wanted = _summed(items)
-    products = _ask(inventory, wanted)
+    products = _fetch_products(inventory, wanted)
     _check_known(items, products)
     lines = [
         Line(key, products[key].name, quantity, products[key].price)
@@ -79,7 +79,7 @@ def _summed(items: Iterable[tuple[int, int]]) -> dict[int, int]:
     return dict(wanted)
 
 
-def _ask(inventory: ServiceClient, wanted: Mapping[int, int]) -> dict[int, Product]:
+def _fetch_products(inventory: ServiceClient, wanted: Mapping[int, int]) -> dict[int, Product]:
     ids = ",".join(map(str, wanted))
     try:
         products = _PRODUCTS.validate_python(inventory.rows(_PATH, ids=ids, limit=_LIMIT))

@@ -1,4 +1,4 @@
-"""Finding orders with their items, their history, and figures of all of them."""
+"""Queries of orders, with their items, and of their history."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
 
-from chassis.errors import NotFoundError
+from chassis.errors import found
 from chassis.storage.database import streamed
 from chassis.storage.idempotency_keys import RETENTION
 from orders.models import Order, OrderChange, OrderLine
 
-FoundOrder = dict[str, Any]
-"""An order's columns, without the key of its request, and its lines as `items`."""
+OrderView = dict[str, Any]
+"""An order's columns without `request_key`, and its lines as `items`."""
 
 _ORDER: tuple[Any, ...] = (
     Order.id,
@@ -28,7 +28,7 @@ _ORDER: tuple[Any, ...] = (
     Order.updated_at,
     Order.reason,
 )
-_FETCHED = 200  # lines at a time, of up to 1 KiB
+_FETCH_SIZE = 200  # lines at a time, of up to 1 KiB
 _LINE = (OrderLine.product_id, OrderLine.name, OrderLine.quantity, OrderLine.unit_price)
 _CHANGE = (
     OrderChange.from_status,
@@ -50,18 +50,18 @@ def find(
     until: datetime | None = None,
     after: int | None = None,
     limit: int,
-) -> Iterator[Iterator[FoundOrder]]:
-    """Lend up to `limit` orders, the newest first, as they are taken.
+) -> Iterator[Iterator[OrderView]]:
+    """Yield up to `limit` orders, the newest first, fetched while they are iterated.
 
     Args:
-        connection: in a transaction, which a cursor in the database needs.
-        status: the state they are in.
-        customer_id: whose they are.
-        order_id: the one with this name.
+        connection: in a transaction, which a server-side cursor needs.
+        status: only orders in this state.
+        customer_id: only orders of this customer.
+        order_id: only the order with this name.
         since: the earliest time of creation.
         until: the time before which they were created.
-        after: the id of the last order of the page before.
-        limit: at most so many.
+        after: the id of the last order of the previous page.
+        limit: the largest number of orders.
     """
     given = {Order.status: status, Order.customer_id: customer_id, Order.order_id: order_id}
     chosen: list[ColumnElement[bool]] = [
@@ -74,38 +74,36 @@ def find(
     if after is not None:
         chosen.append(Order.id < after)
     page = select(*_ORDER).where(*chosen).order_by(Order.id.desc()).limit(limit)
-    with streamed(connection, _with_lines(page), _FETCHED) as rows:
+    with streamed(connection, _with_lines(page), _FETCH_SIZE) as rows:
         yield _orders(rows)
 
 
-def get(connection: Connection, order_pk: int) -> FoundOrder:
+def get(connection: Connection, order_pk: int) -> OrderView:
     """Return one order.
 
     Raises:
         NotFoundError: there is none with this id.
     """
-    return _one(connection, Order.id == order_pk, f"There is no order with the id {order_pk}.")
+    return found(_first(connection, Order.id == order_pk), "order", order_pk)
 
 
-def get_by_order_id(connection: Connection, order_id: str) -> FoundOrder:
-    """Return the order that its caller calls `order_id`.
+def get_by_order_id(connection: Connection, order_id: str) -> OrderView:
+    """Return the order with this `order_id`.
 
     Raises:
         NotFoundError: there is none.
     """
-    return _one(connection, Order.order_id == order_id, f"There is no order {order_id!r}.")
+    return found(_first(connection, Order.order_id == order_id), "order", order_id, "order_id")
 
 
-def of_request(connection: Connection, request_key: UUID) -> FoundOrder | None:
-    """Return the order that a request with this key has made, if one has before it expired."""
-    fresh = Order.created_at >= func.now() - RETENTION
-    made = select(*_ORDER).where(Order.request_key == request_key, fresh)
-    found = _with_items(connection, made)
-    return found[0] if found else None
+def of_request(connection: Connection, request_key: UUID) -> OrderView | None:
+    """Return the order that a request with this key has made, unless the key has expired."""
+    is_valid = Order.created_at >= func.now() - RETENTION
+    return _first(connection, Order.request_key == request_key, is_valid)
 
 
-def locked(connection: Connection, order_pk: int) -> FoundOrder:
-    """Return one order, which nobody else can change before the transaction ends.
+def locked(connection: Connection, order_pk: int) -> OrderView:
+    """Return one order, locked until the transaction ends.
 
     Raises:
         NotFoundError: there is none with this id.
@@ -115,37 +113,31 @@ def locked(connection: Connection, order_pk: int) -> FoundOrder:
 
 
 def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> Sequence[int]:
-    """Lock orders, in the order of their ids, which are returned; some may not exist."""
+    """Lock the orders that exist, by ascending id, and return their ids."""
     rows = select(Order.id).where(Order.uid.in_(set(uids))).order_by(Order.id)
     return connection.execute(rows.with_for_update()).scalars().all()
 
 
 def history(connection: Connection, order_pk: int) -> Sequence[RowMapping]:
-    """Return the changes of an order's state, the first one first.
+    """Return the changes of an order's state, the oldest first.
 
     Raises:
         NotFoundError: there is no order with this id.
     """
     changes = select(*_CHANGE).where(OrderChange.order_pk == order_pk).order_by(OrderChange.id)
-    found = connection.execute(changes).mappings().all()
-    if not found:
+    rows = connection.execute(changes).mappings().all()
+    if not rows:
         get(connection, order_pk)
-    return found
+    return rows
 
 
-def _one(connection: Connection, chosen: ColumnElement[bool], otherwise: str) -> FoundOrder:
-    found = _with_items(connection, select(*_ORDER).where(chosen))
-    if not found:
-        raise NotFoundError(otherwise)
-    return found[0]
-
-
-def _with_items(connection: Connection, orders: Select[Any]) -> list[FoundOrder]:
-    return list(_orders(connection.execute(_with_lines(orders)).mappings()))
+def _first(connection: Connection, *conditions: ColumnElement[bool]) -> OrderView | None:
+    query = _with_lines(select(*_ORDER).where(*conditions))
+    return next(_orders(connection.execute(query).mappings()), None)
 
 
 def _with_lines(orders: Select[Any]) -> Select[Any]:
-    """Return the query of orders and their lines: one statement, so one state of the tables."""
+    """Return the query of orders and their lines: one statement, so one snapshot."""
     page = orders.subquery()
     return (
         select(page, *(column.label(f"line_{column.key}") for column in _LINE))
@@ -154,8 +146,8 @@ def _with_lines(orders: Select[Any]) -> Select[Any]:
     )
 
 
-def _orders(rows: Iterable[RowMapping]) -> Iterator[FoundOrder]:
-    """Put orders together from the rows of `_with_lines`."""
+def _orders(rows: Iterable[RowMapping]) -> Iterator[OrderView]:
+    """Assemble orders from the rows of `_with_lines`."""
     for _id, lines in groupby(rows, lambda row: row["id"]):
         group = list(lines)
         order = {str(column.key): group[0][column.key] for column in _ORDER}

@@ -1,4 +1,4 @@
-"""orders-relay: events and bills that wait in the outbox of orders go to the broker."""
+"""orders-relay: publishes the events and bills of the outbox of orders."""
 
 import threading
 
@@ -13,7 +13,7 @@ PROCESS = "orders-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
-    """Relay until `stop` is set, delete what has served its time, and add up figures."""
+    """Relay until `stop` is set; also delete expired rows and fold the figures."""
     retention = settings.retention
     expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
     relay.run(PROCESS, settings, TOPOLOGY, stop, expiries, [statistics.fold])

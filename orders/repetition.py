@@ -1,4 +1,4 @@
-"""The messages by which an order asks again for what it waits for."""
+"""The messages that request once more what an order waits for."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,25 +11,25 @@ from chassis.outbox import table as outbox
 from orders import participants
 from orders.events import aggregate, order_event
 from orders.needs import Needs
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 from orders.saga import SOURCE, bill
 
 
-def add(connection: Connection, order: FoundOrder, needs: Needs, request_id: str | None) -> None:
-    """Put them into the outbox: straight to whoever owes the answer, with new message ids.
+def enqueue(connection: Connection, order: OrderView, needs: Needs, request_id: str | None) -> None:
+    """Put the messages into the outbox, with new ids, each for the queue of who owes the answer.
 
     Args:
         connection: in a transaction that has locked the order.
-        order: as it is, or as it was when it was deleted.
+        order: its current state, or the one in which it was deleted.
         needs: what it waits for.
-        request_id: of the request that made the order: its id finds the repetition, too.
+        request_id: of the request that made the order; the repetition belongs to the same trace.
     """
     with trace.within(trace.continued({"X-Request-ID": request_id or ""})):
         for message in _messages(connection, order, needs):
             outbox.add(connection, message, aggregate(order))
 
 
-def _messages(connection: Connection, order: FoundOrder, needs: Needs) -> Iterator[Message]:
+def _messages(connection: Connection, order: OrderView, needs: Needs) -> Iterator[Message]:
     def event(type: str, queue: str, **changed: object) -> Message:
         made = order_event(connection, type, {**order, **changed}, SOURCE)
         return replace(made, exchange="", routing_key=queue, mandatory=True)
@@ -42,5 +42,5 @@ def _messages(connection: Connection, order: FoundOrder, needs: Needs) -> Iterat
     if needs.bill:
         yield event("order.cancelled", participants.BILLING)
     for step in needs.mails:
-        as_it_was = {"status": "pending", "reason": None} if step == "created" else {}
-        yield event(f"order.{step}", participants.MAIL, **as_it_was)
+        original = {"status": "pending", "reason": None} if step == "created" else {}
+        yield event(f"order.{step}", participants.MAIL, **original)

@@ -14,7 +14,7 @@ from chassis.http.request import BIGINT
 from chassis.preconditions import Check
 from chassis.schema.decoding import decode
 from orders import queries, statistics
-from orders.ordering import Desk
+from orders.ordering import Ordering
 from orders.schemas import (
     CUSTOMER_ID,
     ORDER_ID,
@@ -32,33 +32,33 @@ from orders.transitions import Cause
 PROCESS = "orders-api"
 
 
-def order_routes(name: str, desk: Desk) -> Blueprint:
+def order_routes(name: str, ordering: Ordering) -> Blueprint:
     """Return the routes of orders, under `/api/<name>`."""
     routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
-    orders, database = desk.orders, desk.orders.database
+    orders, database = ordering.orders, ordering.orders.database
 
     @routes.post("")
     def create_order() -> Response:
         new = new_order(decode(parsing.raw_body()))
-        order, customer = desk.take(new.model_dump(), _cause(), idempotency.message_id())
+        order, customer = ordering.place_order(new.model_dump(), _cause(), idempotency.message_id())
         response = created(jsonify(_shown(order)), f"/api/{name}/{order['id']}")
-        # the ETag stays that of GET, which does not show this
+        # the ETag stays that of GET, which does not show `customer`
         response.set_data(jsonify({**_shown(order), "customer": customer}).get_data())
         return response
 
     @routes.get("")
     def list_orders() -> Response:
-        return _listed(desk, parsing.query(OrderQuery))
+        return _listed(ordering, parsing.query(OrderQuery))
 
     @routes.get("/customer/<path:customer_id>")
     def list_of_customer(customer_id: str) -> Response:
         key = parsing.identifier(_unslashed(customer_id), CUSTOMER_ID, "customer_id")
-        return _listed(desk, parsing.query(CustomerOrders), customer_id=key)
+        return _listed(ordering, parsing.query(CustomerOrders), customer_id=key)
 
     @routes.get("/status/<status>")
     def list_in_status(status: str) -> Response:
         key = parsing.identifier(status, STATUS, "status")
-        return _listed(desk, parsing.query(StatusOrders), status=key)
+        return _listed(ordering, parsing.query(StatusOrders), status=key)
 
     @routes.get("/order/<path:order_id>")
     def get_by_order_id(order_id: str) -> Response:
@@ -104,17 +104,17 @@ def order_routes(name: str, desk: Desk) -> Blueprint:
     return routes
 
 
-def _listed(desk: Desk, query: OrderPage, **fixed: str) -> Response:
+def _listed(ordering: Ordering, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with (
-        desk.orders.database.unit_of_work() as connection,
+        ordering.orders.database.unit_of_work() as connection,
         queries.find(connection, **chosen) as found,
     ):
         return tagged(page(map(_shown, found), query.limit))
 
 
 def _single(order: Mapping[str, Any]) -> Response:
-    """Answer with one order, and with its name in events, which is the id of its bill."""
+    """Answer with one order; a header has its uid, by which events and its bill name it."""
     response = tagged(jsonify(_shown(order)))
     response.headers[caller.ORDER_UID] = str(order["uid"])
     return response
@@ -129,7 +129,7 @@ def _check() -> Check | None:
 
 
 def _unslashed(text: str) -> str:
-    """An id may have slashes in it; one at its end is the path's."""
+    """Return an id without a final slash, which is the path's; others are the id's."""
     return text.removesuffix("/")
 
 

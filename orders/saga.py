@@ -1,7 +1,7 @@
-"""The saga: what inventory and billing say moves an order to its end.
+"""The saga: events of inventory and billing move an order to its end.
 
-Each reaction is idempotent: an event that comes again, late, or out of its order finds the order in
-a state in which there is nothing to do. Sources: docs/messages.md.
+Each reaction is idempotent: a duplicate, a late event, or one out of order finds the order in a
+state in which there is nothing to do. Sources: docs/messages.md.
 """
 
 import logging
@@ -21,17 +21,18 @@ from orders import deleted_orders, queries
 from orders.events import aggregate
 from orders.models import Order
 from orders.participants import BILLS
-from orders.queries import FoundOrder
+from orders.queries import OrderView
+from orders.status import after_event
 from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"
-# as it is written into the bill, of the many ways to write a UUID
+# the one spelling of a UUID that bills have
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 logger = logging.getLogger(__name__)
 
 
 class StockReserved(EventData):
-    """All that an order needs is put aside."""
+    """Everything that an order needs is reserved."""
 
     uid: UUID
 
@@ -47,20 +48,20 @@ class StockReserved(EventData):
 
 
 class StockRejected(StockReserved):
-    """Something that an order needs is short; nothing is put aside."""
+    """Something that an order needs is out of stock; nothing is reserved."""
 
     reason: str
 
 
 class BillRecorded(EventData):
-    """A bill is recorded: that of an order has the order's uid for its id."""
+    """A bill is recorded; the id of an order's bill is the order's uid."""
 
     id: str
     voided_at: Any = None
 
     @property
     def order_uid(self) -> UUID | None:
-        """The order, None if the id can't be one's."""
+        """The order; None if the id is no uid."""
         return UUID(self.id) if _UID.fullmatch(self.id) else None
 
     @property
@@ -73,45 +74,45 @@ SagaData = StockReserved | BillRecorded
 
 
 def _reserved(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Go on with a pending order: ask for its bill."""
+    """Process a pending order: ask for its bill."""
     cause = Cause(SOURCE, "stock.reserved", event_id)
-    order = _order_in(connection, data, "pending", cause)
-    if order is not None:
+    order, status = _next_status(connection, data, cause)
+    if order and status:
         outbox.add(connection, bill(order), aggregate(order))
-        move(connection, order, "processing", cause)
+        move(connection, order, status, cause)
 
 
 def _rejected(connection: Connection, data: StockRejected, event_id: str) -> None:
-    """Cancel a pending order, and say what is short."""
+    """Cancel a pending order; the reason names what is out of stock."""
     cause = Cause(SOURCE, "stock.rejected", event_id)
-    order = _order_in(connection, data, "pending", cause)
-    if order is not None:
-        move(connection, order, "cancelled", cause, data.reason)
+    order, status = _next_status(connection, data, cause)
+    if order and status:
+        move(connection, order, status, cause, data.reason)
     _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
 
 
 def _released(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Note that a cancelled order has given its stock back."""
+    """Record that a cancelled order's stock is released."""
     _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
 
 
 def _sold(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Note that the stock of a completed order is sold."""
+    """Record that a completed order's stock is sold."""
     _confirm(connection, data, Order.stock_sold_at, "completed", "stock_owed")
 
 
 def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None:
     """Complete an order that waits for its bill."""
     cause = Cause(SOURCE, "bill.recorded", event_id)
-    order = _order_in(connection, data, "processing", cause)
-    if order is not None:
-        move(connection, order, "completed", cause)
+    order, status = _next_status(connection, data, cause)
+    if order and status:
+        move(connection, order, status, cause)
     elif data.voided_at is not None:
         _voided(connection, data, event_id)
 
 
 def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
-    """Note that the bill of a cancelled order is void."""
+    """Record that a cancelled order's bill is void."""
     _confirm(connection, data, Order.bill_voided_at, "cancelled", "bill_owed")
 
 
@@ -127,20 +128,20 @@ REACTIONS: dict[str, Reaction[Any]] = {
 
 
 def _confirm(connection: Connection, data: SagaData, column: Any, status: str, owed: str) -> None:
-    """Note that what an order waited for at its end has come, the first time.
+    """Record the first confirmation that an order, at its end, waited for.
 
     Args:
         connection: in a transaction that has locked the order.
-        data: what has come.
-        column: when it came.
+        data: the confirmation.
+        column: of orders: when it came.
         status: the state in which an order waits for it.
-        owed: its name if the order is deleted by now.
+        owed: its column of deleted_orders, should the order be deleted by now.
     """
     uid = data.order_uid
     if uid is None:
         return
     now = func.clock_timestamp()
-    # one that is stuck no more is looked at in time, not after the last pause
+    # one that was stuck is due soon again, not after its last, long wait
     sweep_at = case((Order.resends > 0, now), else_=Order.sweep_at)
     values = {column: now, Order.sweep_at: sweep_at, Order.resends: 0}
     waits = update(Order).where(Order.uid == uid, Order.status == status, column.is_(None))
@@ -151,15 +152,15 @@ def _confirm(connection: Connection, data: SagaData, column: Any, status: str, o
 
 
 def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
-    """Lock the orders that a batch is about, in one order: no two batches wait for each other."""
+    """Lock the orders of a batch, all batches in the same sequence: none deadlock."""
     named = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
     uids = [uid for uid in named if uid]
     queries.lock_by_uid(connection, uids)
     deleted_orders.lock(connection, uids)
 
 
-def bill(order: FoundOrder) -> Message:
-    """Make the message that asks for an order's bill; its id is the order's uid."""
+def bill(order: OrderView) -> Message:
+    """Return the message that asks for an order's bill; its id is the order's uid."""
     body = {
         "user_id": order["customer_id"],
         "number_of_items": sum(item["quantity"] for item in order["items"]),
@@ -171,15 +172,15 @@ def bill(order: FoundOrder) -> Message:
     return Message(encode(body), BILLS, id=str(order["uid"]), headers=headers, urgent=True)
 
 
-def _order_in(
-    connection: Connection, data: SagaData, status: str, cause: Cause
-) -> FoundOrder | None:
-    """Return the order, locked, if it has items and is in `status`; else there is nothing to do."""
+def _next_status(
+    connection: Connection, data: SagaData, cause: Cause
+) -> tuple[OrderView | None, str | None]:
+    """Return the order, locked, and the state that an event moves it to; None if to none."""
     uid = data.order_uid
-    found = queries.lock_by_uid(connection, [uid]) if uid else []
-    order = queries.get(connection, found[0]) if found else None
-    if order is not None and order["items"] and order["status"] == status:
-        return order
-    extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}
-    logger.info("nothing to do", extra=extra)
-    return None
+    order_pks = queries.lock_by_uid(connection, [uid]) if uid else []
+    order = queries.get(connection, order_pks[0]) if order_pks else None
+    status = after_event(cause.name, order["status"], bool(order["items"])) if order else None
+    if status is None:
+        extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}
+        logger.info("nothing to do", extra=extra)
+    return order, status

@@ -1,4 +1,4 @@
-"""What the routes of orders accept."""
+"""The schemas of requests to orders."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -18,10 +18,10 @@ from orders.status import Status
 MAX_ITEMS = 100
 
 CustomerId = ShortReference
-"""Whose an order is: a string or a whole number, 1 to 50 characters as text."""
+"""The customer of an order: a string or a whole number, 1 to 50 characters as text."""
 
 OrderId = ShortReference
-"""What its caller calls an order: a string or a whole number, 1 to 50 characters as text."""
+"""The caller's name of an order: a string or a whole number, 1 to 50 characters as text."""
 
 CUSTOMER_ID: TypeAdapter[str] = TypeAdapter(CustomerId)
 ORDER_ID: TypeAdapter[str] = TypeAdapter(OrderId)
@@ -29,7 +29,7 @@ STATUS: TypeAdapter[str] = TypeAdapter(Status)
 
 
 class NewItem(Schema):
-    """So many of a product."""
+    """A quantity of a product."""
 
     product_id: BigInt
     quantity: Annotated[int, whole_number(1, MAX_QUANTITY)]
@@ -39,7 +39,7 @@ Items = Annotated[list[NewItem], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 class NewBareOrder(Schema):
-    """An order without items, whose amount its caller knows."""
+    """An order without items; the caller gives the amount."""
 
     order_id: OrderId | None = None
     customer_id: CustomerId
@@ -48,7 +48,7 @@ class NewBareOrder(Schema):
 
 
 class NewOrderWithItems(Schema):
-    """An order of products; the prices are inventory's."""
+    """An order of products at inventory's prices."""
 
     order_id: OrderId | None = None
     customer_id: CustomerId
@@ -58,7 +58,7 @@ class NewOrderWithItems(Schema):
 
 
 class OrderChange(Schema):
-    """What is to change of a bare order; what is left out stays. Items are known, and refused."""
+    """Changes of a bare order; absent fields stay. `items` is read only to be refused."""
 
     customer_id: CustomerId = Field(default="")
     order_id: OrderId = Field(default="")
@@ -73,13 +73,13 @@ class OrderChange(Schema):
 
 
 class StatusChange(Schema):
-    """What state an order is to be in."""
+    """The new state of an order."""
 
     status: Status
 
 
 class OrderPage(Page):
-    """Which orders to list by their time of creation, the newest first."""
+    """A page of orders by their time of creation, the newest first."""
 
     since: QueryMoment | None = Field(default=None, alias="from")
     until: QueryMoment | None = Field(default=None, alias="to")
@@ -94,28 +94,28 @@ class OrderPage(Page):
 
 
 class CustomerOrders(OrderPage):
-    """Which orders of a customer to list."""
+    """A page of the orders of a customer."""
 
     status: Status | None = None
 
 
 class StatusOrders(OrderPage):
-    """Which orders in a state to list."""
+    """A page of the orders in a state."""
 
     customer_id: CustomerId | None = None
 
 
 class OrderQuery(CustomerOrders, StatusOrders):
-    """Which orders to list."""
+    """A page of orders."""
 
     order_id: OrderId | None = None
 
 
 def new_order(data: Any) -> NewBareOrder | NewOrderWithItems:
-    """Read an order of one kind or the other; the one with `items` has items.
+    """Read a new order: one with items if `items` is present, otherwise a bare one.
 
     Raises:
-        InvalidError: naming each field that is wrong.
+        InvalidError: names each invalid field.
     """
     if isinstance(data, dict) and "items" in data:
         return validated(NewOrderWithItems, data)
@@ -126,7 +126,7 @@ def status_change(data: Any) -> Status:
     """Read a state, given alone (`"processing"`) or in an object (`{"status": "processing"}`).
 
     Raises:
-        InvalidError: it is none.
+        InvalidError: it is no state.
     """
     if not isinstance(data, str | dict):
         detail = 'must be a status, like "processing", or an object with it'

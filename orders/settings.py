@@ -1,4 +1,4 @@
-"""Which variables orders reads."""
+"""The settings of orders."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -24,20 +24,20 @@ from orders.mail.settings import MailSettings
 
 
 class Retention(RetentionSettings):
-    """How long orders keeps what is no data of its business.
+    """How long orders keeps technical data.
 
     Attributes:
-        mails_kept_days: mails that are settled, of orders that have ended.
+        mails_kept_days: settled mails of orders that have ended.
     """
 
     mails_kept_days: Days = 90
 
 
 class ResendSettings(Group):
-    """When an order that does not go on is helped.
+    """When the requests of an unsettled order are sent again.
 
     Attributes:
-        resend_after_seconds: how long it may wait before its step is sent again.
+        resend_after_seconds: how long an order waits for an answer first.
     """
 
     resend_after_seconds: Annotated[float, Field(gt=0, le=86400)] = 120
@@ -45,7 +45,7 @@ class ResendSettings(Group):
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration of orders."""
+    """The settings of the processes of orders."""
 
     server: ServerSettings
     port: PortSettings
@@ -62,7 +62,7 @@ class Settings:
 
 
 def load() -> Settings:
-    """Read `ORDERS_*`, `RABBITMQ_*`, where inventory and customers are, mail, and resending.
+    """Read `ORDERS_*`, `RABBITMQ_*`, the addresses of inventory and customers, and the mails'.
 
     Raises:
         SettingsError: a variable is missing or malformed.

@@ -1,6 +1,6 @@
-"""Figures of all orders, which triggers keep: what each statement changes is a row of its own.
+"""Figures of all orders, kept by triggers: each statement adds a row with what it has changed.
 
-They are exact at any time, since the rows come with the change; adding them up changes no sum.
+The figures are always exact: the row is part of the change, and folding rows keeps their sum.
 """
 
 from decimal import Decimal
@@ -11,8 +11,8 @@ from sqlalchemy import BIGINT, Column, Connection, Numeric, Table, Text, func, s
 from orders.models import Base
 from orders.status import STATUSES
 
-PIECE = 10_000
-"""How many rows are added up at once."""
+BATCH_SIZE = 10_000
+"""How many rows are folded at once."""
 
 figures = Table(
     "order_figures",
@@ -24,7 +24,7 @@ figures = Table(
 
 _FOLD = text(
     "WITH gone AS (DELETE FROM order_figures WHERE ctid = ANY(ARRAY("
-    "SELECT ctid FROM order_figures LIMIT :piece FOR UPDATE SKIP LOCKED)) RETURNING *), "
+    "SELECT ctid FROM order_figures LIMIT :batch_size FOR UPDATE SKIP LOCKED)) RETURNING *), "
     "added AS (INSERT INTO order_figures "
     "SELECT status, sum(count), sum(amount) FROM gone GROUP BY status) "
     "SELECT count(*) FROM gone"
@@ -32,7 +32,7 @@ _FOLD = text(
 
 
 def stats(connection: Connection) -> dict[str, Any]:
-    """Return how many orders there are and what they amount to, by state and in all."""
+    """Return the number and the amount of orders, by state and in total."""
     columns = (figures.c.status, func.sum(figures.c.count), func.sum(figures.c.amount))
     rows = connection.execute(select(*columns).group_by(figures.c.status))
     found = {status: _figures(int(count), amount) for status, count, amount in rows}
@@ -47,12 +47,12 @@ def _figures(count: int, amount: Decimal) -> dict[str, Any]:
 
 
 def fold(connection: Connection) -> None:
-    """Add up the rows of each state, so that there are few to be read; wait for nobody.
+    """Replace the rows of each state by their sum, so that reading stays fast; wait for no lock.
 
     Args:
-        connection: in a transaction, or outside of one; each piece is committed.
+        connection: in a transaction or outside of one; each batch is committed.
     """
-    folded = PIECE
-    while folded == PIECE:
-        folded = connection.execute(_FOLD, {"piece": PIECE}).scalar_one()
+    folded = BATCH_SIZE
+    while folded == BATCH_SIZE:
+        folded = connection.execute(_FOLD, {"batch_size": BATCH_SIZE}).scalar_one()
         connection.commit()

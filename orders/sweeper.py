@@ -1,4 +1,4 @@
-"""The thread that sweeps, and the gauge of the orders that stay stuck all the same."""
+"""The thread that sweeps, and the gauge of the orders that remain stuck."""
 
 import logging
 import random
@@ -11,22 +11,22 @@ from chassis.errors import first_line
 from chassis.storage.database import Database, is_outage
 from orders import deleted_orders, earlier_sales, needs, sweeping
 
-ORDERS_STUCK = Gauge("orders_stuck", "Orders whose step was sent again, and that do not go on")
-ORDERS_RESENT = Counter("orders_resent_total", "Times that the step of an order was sent again")
+ORDERS_STUCK = Gauge("orders_stuck", "Orders whose requests were sent again without an answer")
+ORDERS_RESENT = Counter("orders_resent_total", "Times that the request of an order was sent again")
 _LONGEST_INTERVAL, _JITTER = 10.0, 0.2  # seconds, share
 logger = logging.getLogger(__name__)
 
 
 class Sweeper:
-    """Sweeps until it is told to stop; two of them share the work."""
+    """Sweeps until it is stopped; several sweepers share the work."""
 
     def __init__(self, database: Database, after_seconds: float, stop: threading.Event) -> None:
         """Prepare a sweeper.
 
         Args:
             database: `orders_db`.
-            after_seconds: how long an order may wait before its step is sent again.
-            stop: set when it shall end.
+            after_seconds: how long an order may wait before its request is sent again.
+            stop: set to end it.
         """
         self._database = database
         self._after = timedelta(seconds=after_seconds)
@@ -34,7 +34,7 @@ class Sweeper:
         self._stop = stop
 
     def run(self) -> None:
-        """Sweep again and again; a database that is unavailable is waited for."""
+        """Sweep repeatedly, also after the database was unavailable."""
         while not self._stop.wait(self._interval * random.uniform(1 - _JITTER, 1 + _JITTER)):
             try:
                 self.round()
@@ -44,13 +44,13 @@ class Sweeper:
                 logger.warning("waiting for the database", extra={"reason": first_line(error)})
 
     def round(self) -> None:
-        """Look at the orders that are due, and count those that stay stuck."""
-        while self._sweep().has_room and not self._stop.is_set():
+        """Sweep the orders that are due, and count those that remain stuck."""
+        while self._sweep().has_more and not self._stop.is_set():
             logger.info("more orders are due")
         with self._database.read() as connection:
             stuck = needs.count_stuck(connection) + deleted_orders.count_stuck(connection)
         ORDERS_STUCK.set(stuck)
-        if stuck < earlier_sales.ASKED:
+        if stuck < earlier_sales.MAX_ASKED:
             self._ask_about_earlier_sales()
 
     def _ask_about_earlier_sales(self) -> None:
@@ -58,7 +58,7 @@ class Sweeper:
             earlier_sales.ask(connection)
             connection.commit()
 
-    def _sweep(self) -> sweeping.Swept:
+    def _sweep(self) -> sweeping.SweepResult:
         with self._database.unit_of_work() as connection:
             swept = sweeping.sweep(connection, self._after, self._after)
             connection.commit()

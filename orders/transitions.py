@@ -1,4 +1,4 @@
-"""An order's change of state: the row, its history and its event, in one transaction."""
+"""Changes of an order's state: the row, its history and its event, in one transaction."""
 
 import logging
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, insert, update
 
 from orders.events import announce
 from orders.models import Order, OrderChange
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 
 _EVENTS = {
     "processing": "order.updated",
@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cause:
-    """What brings a change about.
+    """What causes a change.
 
     Attributes:
         source: the process that changes the order, such as `orders-api`.
-        name: the type of the event that it follows, or `api`.
+        name: the type of the event that causes it, or `api`.
         message_id: that event's id, or the request's.
     """
 
@@ -33,33 +33,33 @@ class Cause:
 
 
 def move(
-    connection: Connection, order: FoundOrder, status: str, cause: Cause, reason: str | None = None
-) -> FoundOrder:
-    """Move a locked order to another state, which the caller knows to be allowed; return it.
+    connection: Connection, order: OrderView, status: str, cause: Cause, reason: str | None = None
+) -> OrderView:
+    """Move a locked order to another state and return it; the caller has checked `status`.
 
     Args:
         connection: in the transaction that holds the order's lock.
-        order: as it is.
-        status: what it becomes.
-        cause: why.
-        reason: what to tell the customer about it.
+        order: its current state.
+        status: the new state.
+        cause: what causes the change.
+        reason: the explanation for the customer.
     """
-    # not now(): that is when the transaction began, which may be before the last change
+    # not now(): the transaction may have begun before the last change
     now = func.clock_timestamp()
     values = {"status": status, "reason": reason, "updated_at": now, "sweep_at": now, "resends": 0}
     change = update(Order).where(Order.id == order["id"]).values(**values)
     changed = connection.execute(change.returning(Order.updated_at)).scalar_one()
     moved = {**order, "status": status, "reason": reason, "updated_at": changed}
-    note(connection, order["id"], order["status"], status, cause)
+    record_change(connection, order["id"], order["status"], status, cause)
     announce(connection, _EVENTS[status], moved, cause.source)
     _log(order, status, cause)
     return moved
 
 
-def note(
+def record_change(
     connection: Connection, order_pk: int, from_status: str | None, to_status: str, cause: Cause
 ) -> None:
-    """Write a change of state into the order's history."""
+    """Add a change of state to the order's history."""
     row = {
         "order_pk": order_pk,
         "from_status": from_status,
@@ -71,7 +71,7 @@ def note(
     connection.execute(insert(OrderChange).values(**row))
 
 
-def _log(order: FoundOrder, status: str, cause: Cause) -> None:
+def _log(order: OrderView, status: str, cause: Cause) -> None:
     extra = {
         "order_id": order["order_id"],
         "uid": str(order["uid"]),

@@ -1,4 +1,4 @@
-"""What granian's workers load."""
+"""The WSGI application that granian's workers load."""
 
 from chassis.http import server
 from orders.app import create_app

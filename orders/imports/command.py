@@ -1,8 +1,7 @@
-"""`import`: orders of another system, all of a file or none.
+"""`import`: loads orders of another system, all of a file or none.
 
-An import is of what has happened already: the history of each order says `import`, and no event
-tells of it, since that would write to each customer. What happens to an order from then on is told
-as usual.
+Imported orders are in the past: their history says `import`, and no event is published, since each
+would send a mail to a customer. Later changes of these orders are published as usual.
 """
 
 import sys
@@ -26,7 +25,7 @@ BATCH = 1000
 
 
 class Loaded(NamedTuple):
-    """How many orders were loaded, and how many passed over because they were there."""
+    """How many orders were loaded, and how many were skipped because they exist."""
 
     loaded: int
     skipped: int
@@ -37,12 +36,12 @@ def load(
     orders: Sequence[ImportedOrder],
     progress: Callable[[int], object] = lambda count: None,
 ) -> Loaded:
-    """Insert the orders that are not there yet, in the caller's transaction.
+    """Insert the orders that do not exist yet, in the caller's transaction.
 
     Args:
         connection: in a transaction, which the caller commits.
-        orders: each with another `order_id`.
-        progress: called after each batch with the number of its orders.
+        orders: with different `order_id`s.
+        progress: called after each batch with its number of orders.
     """
     now = datetime.now(timezone.utc)
     loaded = 0
@@ -76,13 +75,13 @@ def _load_batch(connection: Connection, batch: Sequence[ImportedOrder], now: dat
 
 @click.command("import", cls=Command, example="{} orders.csv --dry-run")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Do all of it, and then undo it.")
+@click.option("--dry-run", is_flag=True, help="Load everything, then roll back.")
 def import_(path: Path, dry_run: bool) -> None:
     """Load orders from FILE.csv or FILE.json: all, or none if one is wrong.
 
-    CSV begins with the line order_id,customer_id,total_amount,status (and created_at, if you like);
-    JSON is an array of objects with these names. Orders that are there already are skipped. No
-    events are published, and so no mail is sent.
+    The first line of CSV is order_id,customer_id,total_amount,status (and optionally created_at);
+    JSON is an array of objects with these names. Orders that exist already are skipped. No events
+    are published, so no mail is sent.
     """
     from orders.settings import load as settings
 

@@ -1,7 +1,7 @@
-"""CSV files (RFC 4180) of orders, as spreadsheets write them in any country.
+"""CSV files (RFC 4180) of orders, as spreadsheets of any country write them.
 
-The header line says what separates the fields: a comma, a semicolon or a tab. Where it is no comma,
-an amount may have a decimal comma. Blanks around a field mean nothing.
+The header line shows the separator: a comma, a semicolon or a tab. Unless it is a comma, an amount
+may have a decimal comma. Blanks around a field are ignored.
 """
 
 import csv
@@ -15,7 +15,7 @@ from orders.imports.record import FileError, Record, quoted
 REQUIRED = ("order_id", "customer_id", "total_amount", "status")
 OPTIONAL = ("created_at",)
 _SEPARATORS = ",;\t"
-# 1,500 could be one thousand five hundred as well
+# at most two decimals: 1,500 could be one thousand five hundred
 _DECIMAL_COMMA = re.compile(r"([+-]?[0-9]+),([0-9]{1,2})", re.ASCII)
 _COMPLAINTS = {
     "unexpected end of data": "a quoted field does not end",
@@ -23,18 +23,18 @@ _COMPLAINTS = {
     "line contains NUL": "it has the character NUL",
     "new-line character": "a line ends with a carriage return alone",
 }
-"""What Python's reader complains of, by how its messages begin."""
+"""Our words for the errors of Python's reader, by the start of its messages."""
 
 
 def records(content: bytes) -> Iterator[Record]:
-    """Read the orders of a file; what is no order of its own keeps its fault.
+    """Yield the records of a file; a malformed one has its fault.
 
     Raises:
-        FileError: it is not a CSV file of orders at all.
+        FileError: it is no CSV file of orders.
     """
     text = _text(content)
     separator = _separator(text)
-    # strict: what follows a closing quote is a fault, and not a part of the field
+    # strict: text after a closing quote is an error, not a part of the field
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1
     header: list[str] | None = None
@@ -66,7 +66,7 @@ def _text(content: bytes) -> str:
 
 
 def _separator(text: str) -> str:
-    """Return the separator by which the first line has the most names that are known."""
+    """Return the separator that splits the first line into the most known names."""
     return max(_SEPARATORS, key=lambda separator: len(_known(text, separator)))
 
 
@@ -99,7 +99,7 @@ def _record(place: str, header: Sequence[str], row: Sequence[str], separator: st
     if len(row) > len(header):
         surplus = ", ".join(map(quoted, row[len(header) :]))
         return Record(place, None, f"has more fields than the header: {surplus}")
-    # an empty field says nothing
+    # an empty field is an absent one
     data = {name: value for name, value in zip(header, row, strict=True) if value}
     if separator != "," and "total_amount" in data:
         data["total_amount"] = _with_point(data["total_amount"])

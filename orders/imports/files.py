@@ -1,4 +1,4 @@
-"""Files of orders, CSV (RFC 4180) or JSON (RFC 8259), read and checked as a whole."""
+"""Files of orders, CSV (RFC 4180) or JSON (RFC 8259): reads and checks all records."""
 
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,14 +9,14 @@ from chassis.errors import FieldError, InvalidError, MalformedJsonError
 from chassis.schema.decoding import decode
 from chassis.schema.timestamps import Moment
 from chassis.schema.validation import validated
-from orders.imports import csv_files as import_csv
+from orders.imports import csv_files
 from orders.imports.record import FileError, Record, quoted
 from orders.schemas import NewBareOrder, OrderId
 from orders.status import Status
 
 
 class ImportedOrder(NewBareOrder):
-    """A bare order with its name, its state and when it was made, none of which is guessed."""
+    """A bare order with its `order_id` and its state, which have no defaults here."""
 
     order_id: OrderId
     status: Status
@@ -24,19 +24,19 @@ class ImportedOrder(NewBareOrder):
 
 
 class Checked(NamedTuple):
-    """What is good in a file, and what is not, each with its place."""
+    """The valid orders of a file, and the faults of the others with their places."""
 
     orders: Sequence[ImportedOrder]
     faults: Sequence[str]
 
 
 def check(path: Path) -> Checked:
-    """Read a file, by its name's end, and check each order in it as the API would.
+    """Read a file, of the kind that its suffix says, and check each order as the API would.
 
     Raises:
         FileError: it is no list of orders.
     """
-    readers = {".csv": import_csv.records, ".json": _json_records}
+    readers = {".csv": csv_files.records, ".json": _json_records}
     read = readers.get(path.suffix.lower())
     if read is None:
         raise FileError("the file's name must end with .csv or .json")
@@ -77,7 +77,7 @@ def _reasons(error: InvalidError, data: Any) -> str:
 
 
 def _reason(fault: FieldError, data: Any) -> str:
-    # what is wrong with the whole has no field
+    # an error of the whole record has no field
     if not fault.field:
         return fault.detail
     given = data.get(fault.field) if isinstance(data, dict) else None

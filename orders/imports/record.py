@@ -1,4 +1,4 @@
-"""What a file to be imported holds at one of its places, and what makes it no such file."""
+"""One record of a file to import, and the error for a file without any."""
 
 from typing import Any, NamedTuple
 
@@ -8,11 +8,11 @@ _LONGEST_SHOWN = 60  # characters
 
 
 class FileError(Exception):
-    """A file that can't be read as a list of orders at all."""
+    """The file can't be read as a list of orders."""
 
 
 class Record(NamedTuple):
-    """What stands at one place of a file; `fault` says what is wrong with it as a whole."""
+    """The data at one place of a file; `fault` is an error of the whole record."""
 
     place: str
     data: Any
@@ -20,5 +20,5 @@ class Record(NamedTuple):
 
 
 def quoted(text: str) -> str:
-    """Show what a file has: quoted, so that blanks are seen, and with controls escaped."""
+    """Return text of a file in quotes, so that blanks show, and with control characters escaped."""
     return repr(shortened(text, _LONGEST_SHOWN))

@@ -1,10 +1,10 @@
-"""Claims: who works on a mail of the table, and what comes of it.
+"""Claims: who works on a mail of the table, and with which outcome.
 
-Whoever sends a mail claims it first, for a while (a lease): `next_attempt_at` is moved into the
-future, so that nobody else takes it before the claim is stale. Even then it is doubted first: its
-holder may have been cut off from the database, and renews its claim as soon as that is back.
+Whoever sends a mail claims it first, for a lease: `next_attempt_at` is moved into the future, so
+that nobody else claims it before the lease is over. A stale claim is doubted first, for a grace
+period: its holder may have lost the database, and renews the claim as soon as it is back.
 
-A claim reads nothing of what the mail says: one that can't be read stops no other.
+A claim does not read the content of the mail: an unreadable mail stops no other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from chassis.schema.validation import validated
 from orders.mail.message import OrderData, Step
 from orders.mail.table import OPEN, State, give_turn, lock_orders, mails, without_address
 
-DOUBT = timedelta(seconds=40)
-"""How long the holder of a stale claim has to renew it: several times what it takes to."""
+GRACE = timedelta(seconds=40)
+"""How long the holder of a stale claim has to renew it: several times as long as that takes."""
 
 
 class Mail(NamedTuple):
-    """A row of the table, as whoever works on it sees it; `claim` is None without one."""
+    """A claimed row of the table; `claim` is None if it is not claimed."""
 
     id: int
     uid: UUID
@@ -39,23 +39,23 @@ class Mail(NamedTuple):
     claim: UUID | None
 
     def order(self) -> OrderData:
-        """Read the order that the mail tells of.
+        """Return the order that the mail is about.
 
         Raises:
-            ValueError: the row says nothing that can be read as one.
+            ValueError: the data are no order.
         """
         return read_order(self.data)
 
 
 def read_order(data: bytes) -> OrderData:
-    """Read what a row of the table says of an order. Raises ValueError if it can't be read."""
+    """Return the order in the data of a row. Raises ValueError if they are no order."""
     return validated(OrderData, decode(data))
 
 
 def _due(state: State) -> Select[Any]:
-    """Select the id of the mail in `state` whose turn it is, locked, unless others have it.
+    """Return the query that locks the first due mail in `state`, and selects its id.
 
-    Served by the index mails_due, in its order.
+    It must match the index mails_due, and skips rows that others have locked.
     """
     return (
         select(mails.c.id)
@@ -63,7 +63,7 @@ def _due(state: State) -> Select[Any]:
         .order_by(mails.c.next_attempt_at, mails.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
-        # not of the row that the statement around it changes
+        # an independent subquery, not one of the row that the outer statement updates
         .correlate(None)
     )
 
@@ -72,35 +72,35 @@ def claim(
     connection: Connection,
     lease: timedelta,
     state: State = "waiting",
-    doubt: timedelta | None = None,
+    grace: timedelta | None = None,
 ) -> Mail | None:
-    """Claim a mail for as long as `lease`, and return it; the claim counts once it is committed.
+    """Claim a mail for the time `lease`, and return it; the claim is valid once committed.
 
     Args:
         connection: in a transaction.
-        lease: how long the claim counts unless it is renewed.
-        state: which mails to look at.
-        doubt: how much longer to wait for a stale claim to be renewed, by a holder that was cut off
-            from the database; None if no holder acts without asking the database.
+        lease: how long the claim is valid unless it is renewed.
+        state: of the mails to choose from.
+        grace: how long the holder of a stale claim, who may have lost the database, has to renew
+            it; None if no holder acts without the database.
     """
     while True:
         mine = uuid4()
-        row = connection.execute(_claiming(mine, lease, state, doubt)).one_or_none()
+        row = connection.execute(_claiming(mine, lease, state, grace)).one_or_none()
         if row is None:
             return None
         if row.claim == mine:
             return _mail(row)
 
 
-def _claiming(mine: UUID, lease: timedelta, state: State, doubt: timedelta | None) -> Any:
-    """Return the statement that claims the mail which is due, or doubts the claim it has."""
+def _claiming(mine: UUID, lease: timedelta, state: State, grace: timedelta | None) -> Any:
+    """Return the statement that claims the due mail, or marks its stale claim as doubted."""
     free = mails.c.claim.is_(None) | (mails.c.claim == mails.c.doubted)
     wait = func.now() + lease
     values: dict[str, Any] = {"claim": mine, "claimed_at": func.now(), "next_attempt_at": wait}
     values |= {"attempts": mails.c.attempts + 1, "doubted": null()}
-    if doubt is not None:
+    if grace is not None:
         old: dict[str, Any] = {name: mails.c[name] for name in values}
-        old |= {"doubted": mails.c.claim, "next_attempt_at": func.now() + doubt}
+        old |= {"doubted": mails.c.claim, "next_attempt_at": func.now() + grace}
         values = {name: case((free, values[name]), else_=old[name]) for name in values}
     chosen = update(mails).where(mails.c.id == _due(state).scalar_subquery())
     return chosen.values(values).returning(mails)
@@ -123,39 +123,39 @@ def _mail(row: Any) -> Mail:
 
 
 def renew(connection: Connection, claims: Sequence[UUID], lease: timedelta) -> set[UUID]:
-    """Make claims last for another `lease` from now; return those that still hold."""
+    """Extend claims to a `lease` from now; return those that are still valid."""
     held = update(mails).where(mails.c.claim.in_(claims), mails.c.state == "waiting")
     renewed = held.values(next_attempt_at=func.now() + lease, doubted=None)
     return set(connection.execute(renewed.returning(mails.c.claim)).scalars())
 
 
 def lock(connection: Connection, mail: Mail) -> bool:
-    """Lock a claimed mail; False if the claim went stale and another has taken the mail."""
+    """Lock a claimed mail; False if the claim is no longer valid."""
     lock_orders(connection, [mail.uid])
     own = (mails.c.id == mail.id, mails.c.claim == mail.claim, mails.c.state.in_(OPEN))
     found = connection.execute(select(mails.c.id).where(*own).with_for_update())
     return found.scalar() is not None
 
 
-def address(connection: Connection, mail: Mail, recipient: str) -> None:
-    """Give a mail, locked, its address; it is due at once."""
+def set_recipient(connection: Connection, mail: Mail, recipient: str) -> None:
+    """Set the address of a locked mail; it is due at once."""
     found = update(mails).where(mails.c.id == mail.id)
     due = {"claim": None, "next_attempt_at": func.now(), "attempts": 0, "error": None}
     connection.execute(found.values(state="waiting", recipient=recipient, **due))
 
 
-def put_off(connection: Connection, mail: Mail, reason: str, pause: timedelta) -> None:
-    """Note why a mail could not be sent, or addressed, and when to try again."""
+def defer(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
+    """Record why a mail could not be sent or addressed, and try again after `wait`."""
     own = update(mails).where(mails.c.id == mail.id, mails.c.state.in_(OPEN))
     own = own.where(mails.c.claim.is_not_distinct_from(mail.claim))
-    values = {"error": reason, "next_attempt_at": func.now() + pause}
+    values = {"error": reason, "next_attempt_at": func.now() + wait}
     connection.execute(own.values(claim=None, **values))
 
 
 def mark_sent(connection: Connection, mail: Mail) -> bool:
-    """Note that a mail is sent, whoever else may have claimed it; False if that was known.
+    """Record that a mail is sent, whoever has claimed it since; False if it was settled before.
 
-    The address is not kept.
+    The address is deleted.
     """
     data = without_address(mail.data)
     sent = {"state": "sent", "sent_at": func.now(), "recipient": None, "data": data}
@@ -163,12 +163,12 @@ def mark_sent(connection: Connection, mail: Mail) -> bool:
 
 
 def mark_refused(connection: Connection, mail: Mail, reason: str, dead_letter: str) -> bool:
-    """Note that a mail will never be sent; False if another has settled it."""
+    """Record that a mail is refused for good; False if it was settled before."""
     return _end(connection, mail, state="refused", error=reason, dead_letter=dead_letter)
 
 
 def mark_unknown(connection: Connection, mail: Mail) -> bool:
-    """Note that a mail, locked, has no such customer; True if it is the order's first such mail."""
+    """Record that a locked mail has no customer; True if it is the order's first such mail."""
     _end(connection, mail, state="unknown", error="there is no such customer")
     others = select(mails.c.id).where(mails.c.order_uid == mail.uid, mails.c.id != mail.id)
     known = others.where(mails.c.state == "unknown").exists()

@@ -1,7 +1,7 @@
-"""`mail list` and `mail show`: what was written to the customers.
+"""`mail list` and `mail show`: the mails to customers.
 
-Without a mail server that is what the Maildir holds. With one it is what the table says: there the
-mails that wait, and those that were refused, can be seen, too.
+Without a mail server they are read from the Maildir. With one they are read from the table, which
+also has the waiting and the refused ones.
 """
 
 import mailbox
@@ -21,14 +21,14 @@ from chassis.errors import first_line
 from chassis.printable import escaped_line
 from chassis.storage.database import Database
 from orders.mail.claims import read_order
-from orders.mail.message import compose, name_of, set_text
+from orders.mail.message import compose, mail_name, set_text
 from orders.mail.settings import MailSettings
 from orders.mail.table import mails
 from orders.settings import Settings
 
 
 class WrittenMail(NamedTuple):
-    """A mail, and what became of it."""
+    """A mail and its state."""
 
     id: str
     state: str
@@ -41,7 +41,7 @@ class WrittenMail(NamedTuple):
         return parsedate_to_datetime(str(self.message["Date"])).isoformat()
 
     def __str__(self) -> str:
-        """One line for it."""
+        """Return its line in the list."""
         subject, order = (str(self.message[name]) for name in ("Subject", "X-Order-ID"))
         return "  ".join((self.id, self.time, self.state, self.to, subject, order))
 
@@ -59,7 +59,7 @@ def _in_maildir(path: Path) -> Iterator[WrittenMail]:
     try:
         box: mailbox.Maildir = mailbox.Maildir(path, _parsed, create=False)
         for key, message in box.iteritems():
-            # our own mails have an order; whatever else somebody put there is theirs
+            # our own mails have an order; others put there are not ours
             if message["X-Order-ID"] and message["Date"]:
                 yield WrittenMail(key, "filed", str(message["To"]), cast(EmailMessage, message))
     except (OSError, mailbox.Error) as error:
@@ -74,9 +74,9 @@ def _in_table(settings: Settings) -> Iterator[WrittenMail]:
     database = Database(settings.database, connections=1)
     with database.read() as connection:
         for row in connection.execute(select(mails).order_by(mails.c.id)):
-            # none is kept of a mail that was sent, nor of a customer who was deleted
+            # the address of a sent mail, or of a deleted customer, is not kept
             to = row.recipient or "-"
-            name = name_of(row.order_uid, row.step)
+            name = mail_name(row.order_uid, row.step)
             yield WrittenMail(name, row.state, to, _message(row, settings.mail))
     database.close()
 
@@ -86,12 +86,12 @@ def _message(row: Any, settings: MailSettings) -> EmailMessage:
         order = read_order(bytes(row.data))
         return compose(order, row.step, settings.mail_from, "nobody@localhost", row.recorded_at)
     except Exception as error:
-        # whatever it is, it is this mail's; the others can be listed
+        # any error is the mail's own; the others can be listed
         return _unreadable(row, error)
 
 
 def _unreadable(row: Any, error: Exception) -> EmailMessage:
-    """Say of a mail that can't be written what the row says."""
+    """Return a stand-in for a mail that can't be written, with the data of its row."""
     message = EmailMessage(policy=default)
     message["Date"] = row.recorded_at
     message["Subject"] = "(the mail can't be written)"
@@ -102,15 +102,15 @@ def _unreadable(row: Any, error: Exception) -> EmailMessage:
 
 @click.group(cls=Group)
 def mail() -> None:
-    """List or show the mails to customers: of the Maildir, or of the table if SMTP_HOST is set."""
+    """List or show mails to customers: from the Maildir, or the table if SMTP_HOST is set."""
 
 
 @mail.command("list")
 def list_() -> None:
-    """One line for each mail: id, time, state, recipient, subject, order."""
+    """List the mails, one per line: id, time, state, recipient, subject, order."""
     from orders.settings import load
 
-    # an order's confirmation is its first mail, though the next may be of the same second
+    # an order's confirmation comes first, even if the next mail is of the same second
     def place(written: WrittenMail) -> tuple[str, bool, str]:
         return written.time, not written.id.endswith(".created"), written.id
 
@@ -124,7 +124,7 @@ def list_() -> None:
 @mail.command(example="{} 9e2ed4a3-e556-4550-b645-f2cc62361f7e.created")
 @click.argument("mail_id")
 def show(mail_id: str) -> None:
-    """Show one mail: what matters of its headers, and its text."""
+    """Show one mail: its main headers and its text."""
     from orders.settings import load
 
     found = [written for written in _read(load()) if written.id == mail_id]

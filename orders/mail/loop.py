@@ -1,7 +1,6 @@
-"""Work in a thread, again and again, until it is told to stop; what is away is waited for."""
+"""A loop for worker threads, which survives an unavailable database, and its waits."""
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,9 +17,9 @@ def repeat(work: Callable[[], bool], idle: Callable[[], object], stop: threading
     """Call `work` until `stop` is set.
 
     Args:
-        work: does one piece, and tells whether there was one.
-        idle: called when there was none; waits until there may be one, not too long.
-        stop: set when the thread shall end.
+        work: does one piece of work; False if there was none.
+        idle: called if there was none; waits a short time until there may be some.
+        stop: set to end the loop.
     """
     while not stop.is_set():
         if not _done(work, stop):
@@ -28,7 +27,7 @@ def repeat(work: Callable[[], bool], idle: Callable[[], object], stop: threading
 
 
 def woken(wake: threading.Event) -> Callable[[], None]:
-    """Return what waits for `wake` to be set, at most a second: others write to the table, too."""
+    """Return a function that waits for `wake`, at most a second: other processes write as well."""
 
     def idle() -> None:
         wake.wait(_POLL_SECONDS)
@@ -49,7 +48,12 @@ def _done(work: Callable[[], bool], stop: threading.Event) -> bool:
         return False
 
 
-def pause(attempts: int) -> timedelta:
-    """Return how long to wait after so many attempts: half a second first, a minute at last."""
+def retry_wait(attempts: int, chance: float) -> timedelta:
+    """Return how long to wait before the next attempt.
+
+    Args:
+        attempts: how many were made, from 1; the wait doubles from half a second to a minute.
+        chance: from 0 to 1: 0 makes the wait a quarter shorter, 1 a quarter longer.
+    """
     seconds = min(_FIRST_SECONDS * 2 ** min(attempts - 1, 16), _LONGEST_SECONDS)
-    return timedelta(seconds=seconds * random.uniform(1 - _JITTER, 1 + _JITTER))
+    return timedelta(seconds=seconds * (1 + _JITTER * (2 * chance - 1)))

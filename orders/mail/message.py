@@ -1,4 +1,4 @@
-"""What the mails say: one plain text for each step of an order (RFC 5322)."""
+"""The content of the mails: one plain text for each step of an order (RFC 5322)."""
 
 import re
 from datetime import datetime
@@ -37,7 +37,7 @@ _CLOSINGS = {
 
 
 class Line(EventData):
-    """So many of a product; what is not read is kept."""
+    """A quantity of a product; fields that are not read are kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -47,7 +47,7 @@ class Line(EventData):
 
 
 class OrderData(EventData):
-    """What is read of an order's events; what is not read is kept, too, for a dead letter."""
+    """What is read of an order's events; other fields are kept for a dead letter."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -65,8 +65,8 @@ class OrderData(EventData):
         return self.uid
 
 
-def name_of(uid: UUID, step: str) -> str:
-    """Return what a mail is known by: the order and the step, so that there is one of each."""
+def mail_name(uid: UUID, step: str) -> str:
+    """Return the name of a mail, one for each order and step."""
     return f"{uid}.{step}"
 
 
@@ -76,11 +76,11 @@ def compose(
     """Write the mail for a step of an order; the same arguments make the same mail.
 
     Args:
-        order: the order as it was at this step.
+        order: the order at this step.
         step: what has happened.
-        sender: for the From header, with or without a name.
+        sender: the From header, with or without a name.
         recipient: the address only.
-        time: when the mail was decided upon.
+        time: when the mail was recorded.
 
     Raises:
         ValueError: `recipient` is no address that mail can be sent to.
@@ -94,18 +94,18 @@ def compose(
     set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
     message["Date"] = format_datetime(time)
     domain = parseaddr(sender)[1].rpartition("@")[2]
-    message["Message-ID"] = f"<{name_of(order.uid, step)}@{domain}>"
+    message["Message-ID"] = f"<{mail_name(order.uid, step)}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
     set_text(message, "X-Order-ID", _one_line(order.order_id))
-    # a server need not take lines of eight bits or of more than 998 characters
+    # a server need not accept 8-bit lines, or lines of more than 998 characters
     message.set_content(_text(order, step), cte="quoted-printable")
     return message
 
 
 def set_text(message: EmailMessage, name: str, text: str) -> None:
-    """Set a header to `text`, in which what looks like an encoded word is none (RFC 2047).
+    """Set a header to `text` as it is, even if it looks like an encoded word (RFC 2047).
 
-    A header made from text would be decoded, and written as what it then says: control characters.
+    The email package would decode such a text, and write what it encodes: control characters.
     """
     if "=?" in text:
         message.set_raw(name, Header(text, "utf-8", header_name=name).encode(linesep="\r\n"))
@@ -114,17 +114,17 @@ def set_text(message: EmailMessage, name: str, text: str) -> None:
 
 
 def sendable(address: str) -> str:
-    """Return an address with its domain in ASCII (RFC 5891), as any mail server knows it.
+    """Return an address with its domain in ASCII (RFC 5891), which every mail server accepts.
 
     Raises:
-        ValueError: it is no address; quoted parts and lists are none.
+        ValueError: it is no address; quoted parts and lists are not accepted.
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ValueError("the address of the recipient is none")
     local, domain = match.groups()
     if "=?" in local:
-        # mail programs decode it, and then mean another mailbox
+        # mail programs decode it, to another mailbox
         raise ValueError("the address of the recipient looks like an encoded word (RFC 2047)")
     return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"
 
@@ -149,5 +149,5 @@ def _amount(value: Decimal) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Return `text` as a header and a line can hold it."""
+    """Return `text` without line breaks and unprintable characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,6 +1,7 @@
-"""Where a mail goes to, if its event does not say: the copy knows, or the customers API."""
+"""Addresses of mails whose events have none: from the customer replica, or the customers API."""
 
 import logging
+import random
 import threading
 from datetime import timedelta
 
@@ -13,37 +14,37 @@ from chassis.storage.database import Database
 from orders.customer_replica import api as customers_api
 from orders.customer_replica import table as replica
 from orders.customer_replica.schemas import CustomerData
-from orders.mail import claims as mail_claims
+from orders.mail import claims
 from orders.mail.claims import Mail
-from orders.mail.loop import pause
+from orders.mail.loop import retry_wait
 
 LEASE = timedelta(seconds=15)
 """Longer than a call of the customers API and the two transactions around it."""
 logger = logging.getLogger(__name__)
 
 
-class Addressing:
+class RecipientLookup:
     """Finds the addresses of mails that have none."""
 
     def __init__(self, database: Database, client: ServiceClient, wake: threading.Event) -> None:
-        """Prepare it.
+        """Prepare a lookup.
 
         Args:
-            database: where the mails are, and the copy of the customers.
+            database: has the mails and the customer replica.
             client: of the customers API.
-            wake: set when a mail can be sent.
+            wake: set when a mail has got its address.
         """
         self._database = database
         self._client = client
         self._wake = wake
 
     def work(self) -> bool:
-        """Claim a mail and find its address, or put it off; False if there is none to claim.
+        """Claim a mail and find its address, or defer it; False if there is none to claim.
 
         No transaction is open while the customers API is asked.
         """
         with self._database.unit_of_work() as connection:
-            mail = mail_claims.claim(connection, LEASE, "unaddressed")
+            mail = claims.claim(connection, LEASE, "unaddressed")
             known = None if mail is None else replica.find(connection, mail.customer_id)
             connection.commit()
         if mail is None:
@@ -58,26 +59,27 @@ class Addressing:
             answer = None if is_known else customers_api.ask(self._client, mail.customer_id)
         except (UnavailableError, UpstreamError) as error:
             with self._database.read() as connection:
-                mail_claims.put_off(connection, mail, str(error), pause(mail.attempts))
-            logger.warning("the address is asked for later", extra=_extra(mail, str(error)))
+                claims.defer(
+                    connection, mail, str(error), retry_wait(mail.attempts, random.random())
+                )
+            logger.warning("address lookup deferred", extra=_extra(mail, str(error)))
             return
         with self._database.unit_of_work() as connection:
-            self._note(connection, mail, answer)
+            self._record(connection, mail, answer)
             connection.commit()
 
-    def _note(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
-        """Write down what was found; what events have told meanwhile is newer."""
-        # first the customer, then the order: as the deletion of a customer does, or each of the two
-        # would wait for the other
+    def _record(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
+        """Record the answer, unless an event that has arrived meanwhile is newer."""
+        # the customer before the order, as the deletion of a customer does, or both may deadlock
         if answer is not None:
             replica.insert_if_absent(connection, answer)
-        if not mail_claims.lock(connection, mail):
+        if not claims.lock(connection, mail):
             logger.info("another worker has taken the mail", extra=_extra(mail))
             return
         recipient = replica.email_of(connection, mail.customer_id)
         if recipient is not None:
-            mail_claims.address(connection, mail, recipient)
-        elif mail_claims.mark_unknown(connection, mail):
+            claims.set_recipient(connection, mail, recipient)
+        elif claims.mark_unknown(connection, mail):
             logger.warning("no mail: there is no such customer", extra=_extra(mail))
 
 

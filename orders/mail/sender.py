@@ -1,6 +1,7 @@
-"""Sends the mails that are due: claim, deliver, mark; later what can't be now, aside what never."""
+"""Sends the due mails: claim, deliver, mark as sent; defer on failure, or dead-letter for good."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,19 +25,19 @@ from chassis.outbox import table as outbox
 from chassis.schema.decoding import decode
 from chassis.storage import database
 from chassis.storage.database import Database
-from orders.mail import claims as mail_claims
+from orders.mail import claims
 from orders.mail import table as mails
 from orders.mail.claims import Mail
-from orders.mail.loop import pause
-from orders.mail.message import STEPS, compose, name_of
-from orders.mail.transport import DeferredError, Letter, RefusedError, Transport
+from orders.mail.loop import retry_wait
+from orders.mail.message import STEPS, compose, mail_name
+from orders.mail.transport import DeferredError, OutgoingMail, RefusedError, Transport
 
 MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
 OUTCOMES = ("sent", "deferred", "refused")
 OPEN = Gauge("mails_open", "Mails that are not sent yet, by state", ["state"])
 GIVE_UP = timedelta(days=5)
 """RFC 5321, section 4.5.4.1."""
-_STOP_SECONDS = 5.0  # that a mail which is sent has for being marked after the order to stop
+_STOP_SECONDS = 5.0  # from the order to stop: to record the outcome of a mail
 _RETRY_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
@@ -56,29 +57,29 @@ class Sender:
 
         Args:
             database: where the mails are.
-            transport: the way that they go.
-            sender: from whom they are.
-            dead_letter_queue: for those that are refused.
-            stop: set when the process shall end.
+            transport: delivers them.
+            sender: the From header.
+            dead_letter_queue: for refused mails.
+            stop: set to end the process.
         """
         self._database = database
         self._transport = transport
         self._sender = sender
         self._dead_letter_queue = dead_letter_queue
         self._stop = stop
-        # what is delivered under the row's lock is delivered by nobody whose claim was taken
-        self._doubt = None if transport.is_local else mail_claims.DOUBT
-        # when each was last known to hold, by the clock that never jumps
+        # a local delivery happens under the row's lock: no holder of a lost claim delivers
+        self._grace = None if transport.is_local else claims.GRACE
+        # when each was last known to be valid, by the monotonic clock
         self._claims: dict[UUID, float] = {}
         self._lock = threading.Lock()
-        # from the start: for Prometheus a counter that begins with 1 has not increased
+        # zero from the start: for Prometheus a counter that begins with 1 has not increased
         for step, outcome in product(STEPS, OUTCOMES):
             MAILS.labels(step, outcome)
 
     def work(self) -> bool:
         """Claim a mail and send it; False if none is due."""
         with self._database.unit_of_work() as connection:
-            mail = mail_claims.claim(connection, self._transport.lease, doubt=self._doubt)
+            mail = claims.claim(connection, self._transport.lease, grace=self._grace)
             connection.commit()
         if mail is None:
             return False
@@ -86,16 +87,16 @@ class Sender:
             self._send(mail)
         return True
 
-    def keep(self) -> bool:
-        """Renew the claims on mails that are being sent, and count what waits; to be repeated."""
+    def renew_claims(self) -> bool:
+        """Renew the claims on mails that are being sent, and count the open mails; False."""
         now = time.monotonic()
         with self._lock:
             held = list(self._claims)
         with self._database.read() as connection:
-            renewed = mail_claims.renew(connection, held, self._transport.lease)
+            renewed = claims.renew(connection, held, self._transport.lease)
             with self._lock:
                 self._claims |= dict.fromkeys(renewed & self._claims.keys(), now)
-            for state, count in mails.waiting(connection).items():
+            for state, count in mails.count_open(connection).items():
                 OPEN.labels(state).set(count)
         return False
 
@@ -111,7 +112,7 @@ class Sender:
                 self._claims.pop(mail.claim)
 
     def _is_held(self, mail: Mail) -> bool:
-        """Tell whether a mail is this sender's for longer than it takes to begin sending it."""
+        """Return whether the claim on a mail is valid for at least another half lease."""
         assert mail.claim is not None
         with self._lock:
             age = time.monotonic() - self._claims.get(mail.claim, float("-inf"))
@@ -119,75 +120,75 @@ class Sender:
 
     def _send(self, mail: Mail) -> None:
         try:
-            letter = self._letter(mail)
+            outgoing = self._composed(mail)
             if not self._transport.is_local:
-                self._transport.deliver(letter)
-            self._insist(lambda connection: self._finish(connection, mail, letter))
+                self._transport.deliver(outgoing)
+            self._persist(lambda connection: self._finish(connection, mail, outgoing))
         except DeferredError as error:
-            self._put_off(mail, str(error))
+            self._defer(mail, str(error))
         except RefusedError as error:
             self._refuse(mail, str(error))
 
-    def _letter(self, mail: Mail) -> Letter:
+    def _composed(self, mail: Mail) -> OutgoingMail:
         try:
             message = compose(
                 mail.order(), mail.step, self._sender, mail.recipient or "", mail.recorded_at
             )
             recipient = message["To"].addresses[0].addr_spec
         except Exception as error:
-            # whatever it is, it is this mail's: the same data make the same fault each time
+            # any error is the mail's own: the same data fail the same way each time
             raise RefusedError(f"the mail can't be written: {_fault(error)}") from error
-        name, is_held = name_of(mail.uid, mail.step), partial(self._is_held, mail)
-        return Letter(name, recipient, message, mail.attempts > 1, is_held)
+        name, is_held = mail_name(mail.uid, mail.step), partial(self._is_held, mail)
+        return OutgoingMail(name, recipient, message, mail.attempts > 1, is_held)
 
-    def _finish(self, connection: Connection, mail: Mail, letter: Letter) -> None:
+    def _finish(self, connection: Connection, mail: Mail, outgoing: OutgoingMail) -> None:
         if self._transport.is_local:
-            if not mail_claims.lock(connection, mail):
+            if not claims.lock(connection, mail):
                 logger.info("another worker has taken the mail", extra=_extra(mail))
                 return
-            self._transport.deliver(letter)
-        mail_claims.mark_sent(connection, mail)
+            self._transport.deliver(outgoing)
+        claims.mark_sent(connection, mail)
         connection.commit()
         MAILS.labels(mail.step, "sent").inc()
-        extra = _extra(mail) | {"to": letter.recipient, "transport": self._transport.name}
+        extra = _extra(mail) | {"to": outgoing.recipient, "transport": self._transport.name}
         logger.info("mail sent", extra=extra)
 
-    def _put_off(self, mail: Mail, reason: str) -> None:
+    def _defer(self, mail: Mail, reason: str) -> None:
         if datetime.now(timezone.utc) - mail.recorded_at > GIVE_UP:
             self._refuse(mail, f"given up after {GIVE_UP.days} days: {reason}")
             return
-        wait = pause(mail.attempts)
-        self._insist(lambda connection: _put_off(connection, mail, reason, wait))
+        wait = retry_wait(mail.attempts, random.random())
+        self._persist(lambda connection: _defer(connection, mail, reason, wait))
         MAILS.labels(mail.step, "deferred").inc()
         extra = _extra(mail) | {"reason": reason, "seconds": round(wait.total_seconds(), 1)}
-        logger.warning("mail put off", extra=extra)
+        logger.warning("mail deferred", extra=extra)
 
     def _refuse(self, mail: Mail, reason: str) -> None:
-        self._insist(lambda connection: self._put_aside(connection, mail, reason))
+        self._persist(lambda connection: self._dead_letter(connection, mail, reason))
         MAILS.labels(mail.step, "refused").inc()
         logger.error("mail refused", extra=_extra(mail) | {"reason": reason})
 
-    def _put_aside(self, connection: Connection, mail: Mail, reason: str) -> None:
-        letter = self._dead_letter(mail, reason)
-        if mail_claims.mark_refused(connection, mail, reason, letter.id):
-            outbox.add(connection, letter)
+    def _dead_letter(self, connection: Connection, mail: Mail, reason: str) -> None:
+        message = self._dead_letter_message(mail, reason)
+        if claims.mark_refused(connection, mail, reason, message.id):
+            outbox.add(connection, message)
         connection.commit()
 
-    def _dead_letter(self, mail: Mail, reason: str) -> Message:
-        """Make the mail's event anew: with an id of its own, it counts if it is sent back."""
-        letter = event(
+    def _dead_letter_message(self, mail: Mail, reason: str) -> Message:
+        """Return the mail's event, with a new id: the inbox accepts it when it is sent back."""
+        message = event(
             "",
             f"order.{mail.step}",
             "mail-worker",
-            _told(mail),
+            _event_data(mail),
             routing_key=self._dead_letter_queue,
             id=uuid4(),
             mandatory=True,
         )
-        return replace(letter, headers={**letter.headers, **dead_letters.why(reason)})
+        return replace(message, headers={**message.headers, **dead_letters.why(reason)})
 
-    def _insist(self, act: Callable[[Connection], None]) -> None:
-        """Write down what became of a mail, however long the database is away."""
+    def _persist(self, act: Callable[[Connection], None]) -> None:
+        """Record the outcome of a mail, however long the database is unavailable."""
         end = None
         while True:
             try:
@@ -204,16 +205,16 @@ class Sender:
             threading.Event().wait(_RETRY_SECONDS)
 
 
-def _told(mail: Mail) -> Any:
-    """Return what the mail's event said; if that can't be read, what the row says of it."""
+def _event_data(mail: Mail) -> Any:
+    """Return the data of the mail's event; if they can't be read, those of the row."""
     try:
         return decode(mail.data)
     except ValueError:
         return {"uid": mail.uid, "order_id": mail.order_id, "customer_id": mail.customer_id}
 
 
-def _put_off(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
-    mail_claims.put_off(connection, mail, reason, wait)
+def _defer(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
+    claims.defer(connection, mail, reason, wait)
     connection.commit()
 
 

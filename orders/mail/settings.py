@@ -1,4 +1,4 @@
-"""Which variables the mails read: where they go, and from whom they come."""
+"""The settings of the mails: the transport and the sender."""
 
 import re
 from email.errors import HeaderParseError
@@ -40,9 +40,9 @@ class MailSettings(Group):
     Attributes:
         smtp_host: name or address of the mail server; empty for none.
         smtp_port: by default 25 without TLS, 587 with STARTTLS, 465 with TLS.
-        smtp_tls: `none`, `starttls` (asked for before anything else is said) or `tls` from the
-            first byte; the server's certificate has to be valid for its name.
-        smtp_user: as whom to log in; empty for not at all.
+        smtp_tls: `none`, `starttls` (the first command) or `tls` (from the first byte); the
+            server's certificate must be valid for its name.
+        smtp_user: the login; empty for none.
         smtp_password: the password of that user.
         mail_from: the sender, with or without a name.
         mail_dir: the Maildir; by default `mail` in `STATE_DIR`.
@@ -78,6 +78,6 @@ def load() -> MailSettings:
         raise SettingsError("settings: SMTP_USER and SMTP_PASSWORD: give both, or none")
     if settings.smtp_user and settings.smtp_tls == "none":
         raise SettingsError(
-            "settings: SMTP_TLS: must be starttls or tls, lest SMTP_PASSWORD is sent in clear"
+            "settings: SMTP_TLS: must be starttls or tls, or SMTP_PASSWORD would be sent in clear"
         )
     return settings

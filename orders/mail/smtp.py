@@ -1,7 +1,7 @@
-"""A mail server (RFC 5321): what it takes is sent; 4xx means later, and 5xx never.
+"""Delivery by a mail server (RFC 5321): 4xx replies defer a mail, 5xx replies refuse it for good.
 
-Never is only what it says about a recipient or a text. A server that does not know us, or the
-sender, is not set up yet: that is put right, and the mails wait for it.
+Only a reply about the recipient or the text refuses a mail. A server that rejects the login or the
+sender is not configured yet: the mails wait until it is.
 """
 
 import smtplib
@@ -15,15 +15,15 @@ from email.utils import parseaddr
 from typing import Any
 
 from orders.mail.settings import MailSettings
-from orders.mail.transport import DeferredError, Letter, RefusedError
+from orders.mail.transport import DeferredError, OutgoingMail, RefusedError
 
-_REPLY_SECONDS = 30.0  # for each reply; what a server does with a text may take it a while
-_DELIVERY_SECONDS = 120.0  # for all of them together, however slowly each arrives
-_GOODBYE_SECONDS = 2.0
+_REPLY_SECONDS = 30.0  # for each reply; a server may scan a text for a while
+_DELIVERY_SECONDS = 120.0  # for all replies of a mail together
+_QUIT_SECONDS = 2.0
 
 
 class Smtp:
-    """Delivers by a mail server, with a connection for each mail."""
+    """Delivers by a mail server, over a connection for each mail."""
 
     name = "smtp"
     is_local = False
@@ -42,38 +42,38 @@ class Smtp:
         encrypted = settings.smtp_tls != "none"
         self._tls = ssl.create_default_context() if encrypted else None
 
-    def deliver(self, letter: Letter) -> None:
-        """Hand a mail over to the server.
+    def deliver(self, mail: OutgoingMail) -> None:
+        """Send a mail to the server.
 
         Raises:
-            DeferredError: the server is away, not in the mood, or not set up for us.
+            DeferredError: the server is unavailable, busy, or not configured for us.
             RefusedError: it refuses the recipient or the text for good.
         """
         started = time.monotonic()
         try:
             server = self._connected()
             try:
-                _check_address(server, letter.recipient)
-                # a server may have taken its time to greet
-                if not letter.is_held():
-                    raise DeferredError("the database is unavailable, and the claim has grown old")
-                server.send_message(letter.message, self._sender, [letter.recipient])
+                _check_address(server, mail.recipient)
+                # the greeting may have taken longer than the claim is valid
+                if not mail.is_held():
+                    raise DeferredError("the database is unavailable, and the claim is stale")
+                server.send_message(mail.message, self._sender, [mail.recipient])
             finally:
-                # what was said before counts, whatever is said at the end
-                _leave(server)
+                # the replies so far decide, whatever the reply to QUIT
+                _quit(server)
         except smtplib.SMTPRecipientsRefused as error:
-            raise _answered("the recipient", *error.recipients[letter.recipient]) from error
+            raise _delivery_error("the recipient", *error.recipients[mail.recipient]) from error
         except smtplib.SMTPDataError as error:
-            raise _answered("the mail", error.smtp_code, error.smtp_error) from error
+            raise _delivery_error("the mail", error.smtp_code, error.smtp_error) from error
         except (smtplib.SMTPException, OSError) as error:
             limit = self._delivery_seconds
             if time.monotonic() - started >= limit:
                 raise DeferredError(f"the mail server took more than {limit:g} s") from error
-            raise DeferredError(f"the mail server does not do it: {error}") from error
+            raise DeferredError(f"the mail server fails: {error}") from error
 
     def _connected(self) -> smtplib.SMTP:
         settings = self._settings
-        # our own name as it is; smtplib would ask the DNS for a longer one
+        # the plain host name; smtplib would ask the DNS for a longer one
         options: dict[str, Any] = {
             "local_hostname": socket.gethostname(),
             "timeout": self._reply_seconds,
@@ -81,9 +81,9 @@ class Smtp:
         }
         place = (settings.smtp_host, settings.port)
         if settings.smtp_tls == "tls":
-            server: smtplib.SMTP = _LimitedTls(*place, context=self._tls, **options)
+            server: smtplib.SMTP = _TimedSmtpTls(*place, context=self._tls, **options)
         else:
-            server = _Limited(*place, **options)
+            server = _TimedSmtp(*place, **options)
         try:
             self._introduce(server)
         except BaseException:
@@ -99,14 +99,14 @@ class Smtp:
             server.login(settings.smtp_user, settings.smtp_password.get_secret_value())
 
 
-class _CutOff(smtplib.SMTP):
-    """A connection that ends `seconds` after its beginning, whatever is said on it."""
+class _Timed(smtplib.SMTP):
+    """A connection that is shut down `seconds` after it was opened."""
 
     seconds: float
     _handle: socket.socket | None = None
 
     def connect(self, *arguments: Any, **options: Any) -> tuple[int, bytes]:
-        """Connect, and leave nothing behind if that fails."""
+        """Connect; close everything if that fails."""
         try:
             return super().connect(*arguments, **options)
         except BaseException:
@@ -115,39 +115,39 @@ class _CutOff(smtplib.SMTP):
 
     def _get_socket(self, *arguments: Any) -> socket.socket:
         made: socket.socket = super()._get_socket(*arguments)  # type: ignore[misc]
-        # its own handle, since TLS takes the socket over
+        # a handle of its own, since TLS takes over the socket
         self._handle = made.dup()
-        self._timer = threading.Timer(self.seconds, _cut, [self._handle])
+        self._timer = threading.Timer(self.seconds, _shut_down, [self._handle])
         self._timer.daemon = True
         self._timer.start()
         return made
 
     def close(self) -> None:
-        """Close it; nothing is left to cut off."""
+        """Close the connection, and cancel the shutdown."""
         super().close()
         if self._handle is not None:
             self._timer.cancel()
             self._handle.close()
 
 
-class _Limited(_CutOff):
-    """One without TLS at its beginning."""
+class _TimedSmtp(_Timed):
+    """A connection that starts without TLS."""
 
     def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
         self.seconds = seconds
         super().__init__(*arguments, **options)
 
 
-class _LimitedTls(smtplib.SMTP_SSL, _CutOff):
-    """One with TLS, its handshake included."""
+class _TimedSmtpTls(smtplib.SMTP_SSL, _Timed):
+    """A connection with TLS, whose handshake counts as well."""
 
     def __init__(self, *arguments: Any, seconds: float, **options: Any) -> None:
         self.seconds = seconds
         super().__init__(*arguments, **options)
 
 
-def _cut(connection: socket.socket) -> None:
-    # one that has ended meanwhile has nothing to shut down
+def _shut_down(connection: socket.socket) -> None:
+    # it may have been closed meanwhile
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -155,19 +155,19 @@ def _cut(connection: socket.socket) -> None:
 def _check_address(server: smtplib.SMTP, address: str) -> None:
     server.ehlo_or_helo_if_needed()
     if not address.isascii() and not server.has_extn("smtputf8"):
-        raise RefusedError("the mail server takes no addresses beyond ASCII (RFC 6531)")
+        raise RefusedError("the mail server accepts ASCII addresses only (no SMTPUTF8, RFC 6531)")
 
 
-def _leave(server: smtplib.SMTP) -> None:
+def _quit(server: smtplib.SMTP) -> None:
     with suppress(smtplib.SMTPException, OSError):
         if server.sock is not None:
-            server.sock.settimeout(_GOODBYE_SECONDS)
+            server.sock.settimeout(_QUIT_SECONDS)
         server.quit()
     server.close()
 
 
-def _answered(what: str, code: int, reply: bytes | str) -> DeferredError | RefusedError:
+def _delivery_error(what: str, code: int, reply: bytes | str) -> DeferredError | RefusedError:
     text = reply.decode(errors="backslashreplace") if isinstance(reply, bytes) else reply
     if 500 <= code <= 599:
         return RefusedError(f"the mail server refuses {what}: {code} {text}")
-    return DeferredError(f"the mail server puts {what} off: {code} {text}")
+    return DeferredError(f"the mail server defers {what}: {code} {text}")

@@ -1,13 +1,13 @@
-"""The table of mails: what is to be sent, and what became of it.
+"""The table of mails: which are to be sent, and the outcome of each.
 
-A mail begins as `waiting`, or as `unaddressed` if no address is known here; it ends as `sent`,
-`refused` (for good, by a mail server), or `unknown` (there is no such customer). Whoever works on
-one claims it first: see `mail_claims`.
+A mail starts as `waiting`, or as `unaddressed` if no address is known here. It ends as `sent`,
+`refused` (for good, by a mail server), or `unknown` (the customer does not exist). Whoever works on
+one claims it first: see `claims`.
 
-The mails of an order go one after the other, its confirmation first. Only the one whose turn it is
-is `in_turn`: claiming need not look at those behind it, however many there are after an outage.
+The mails of an order are sent one after the other, its confirmation first. Only the next one is
+`in_turn`: a claim skips those behind it, however many there are after an outage.
 
-An address is kept while it is needed: it goes with the mail that was sent, and with the customer.
+An address is deleted once its mail is sent, or its customer is deleted.
 """
 
 from collections.abc import Collection, Iterable
@@ -69,24 +69,24 @@ mails = Table(
     Column("in_turn", Boolean, nullable=False, server_default=true()),
     Column("doubted", Uuid),
 )
-"""`dead_letter` is the id of the message by which a refused mail can be asked for again.
+"""`dead_letter` is the id of the message that requests a refused mail again when it is sent back.
 
-`doubted` is a claim that was found stale, and may yet be renewed.
+`doubted` is a claim that was found stale, but may still be renewed.
 """
 
 State = Literal["unaddressed", "waiting"]
-"""Of a mail that is open: whether its address or its transport comes next."""
+"""The states of an open mail: it lacks its address, or waits for its transport."""
 OPEN: tuple[State, ...] = ("unaddressed", "waiting")
 DELETED = "the customer was deleted"
-_HELD_BACK = timedelta(seconds=30)  # for the confirmation, which another consumer may have in hand
-_ORDERS = 7308  # the space of the advisory locks of orders
+_HOLD_BACK = timedelta(seconds=30)  # until the confirmation, which another consumer may record
+_ORDERS = 7308  # the first key of the advisory locks of orders
 _DELETIONS = 7308044651  # the advisory lock between new mails and deletions of customers
 
 
 def lock_to_record(connection: Connection, uids: Iterable[UUID]) -> None:
     """Lock what `record` needs, until the commit: no customer is deleted meanwhile.
 
-    Taken first in a transaction, and in this order, or it and a deletion would wait for each other.
+    Call it before any other lock of the transaction, or it and a deletion may deadlock.
 
     Args:
         connection: in the transaction.
@@ -99,13 +99,13 @@ def lock_to_record(connection: Connection, uids: Iterable[UUID]) -> None:
 def lock_to_erase(connection: Connection) -> None:
     """Lock what `erase_customers` needs, until the commit: no mail is recorded meanwhile.
 
-    Taken first in a transaction, before any customer is locked.
+    Call it before any other lock of the transaction.
     """
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _DELETIONS})
 
 
 def lock_orders(connection: Connection, uids: Iterable[UUID]) -> None:
-    """Lock orders for what changes whose turn it is, all in one order, until the commit."""
+    """Lock orders, always in the same sequence, until the commit: to change which mail is next."""
     names = [str(uid) for uid in uids]
     if names:
         keys = "SELECT DISTINCT hashtext(name) AS key FROM unnest(:names) AS name ORDER BY key"
@@ -114,10 +114,10 @@ def lock_orders(connection: Connection, uids: Iterable[UUID]) -> None:
 
 
 def record(connection: Connection, step: Step, order: OrderData, event_id: str) -> None:
-    """Note that a mail is to be sent, once for each order and step, in the caller's transaction.
+    """Record that a mail is to be sent, once for each order and step, in the caller's transaction.
 
-    `lock_to_record` was called before. A mail that was refused is tried again if the event is its
-    own dead letter, sent back. A deleted customer's address is not taken.
+    `lock_to_record` was called before. A refused mail is tried again if the event is its own dead
+    letter, sent back. The address of a deleted customer is ignored.
     """
     known = find(connection, order.customer_id)
     if known is not None and known.deleted:
@@ -156,9 +156,9 @@ def record(connection: Connection, step: Step, order: OrderData, event_id: str) 
 
 
 def _turn(connection: Connection, step: Step, uid: UUID) -> tuple[bool, ColumnElement[datetime]]:
-    """Tell whether it is a new mail's turn, and from when on it is due.
+    """Return whether a new mail is the next one of its order, and when it is due.
 
-    Of an order whose confirmation is not noted yet, the other mails are held back for a while.
+    While the confirmation of an order is not recorded, the other mails are held back for a while.
     """
     others = mails.c.order_uid == uid, mails.c.step != step
     if step == "created":
@@ -170,11 +170,11 @@ def _turn(connection: Connection, step: Step, uid: UUID) -> tuple[bool, ColumnEl
         return False, func.now()
     if any(row.step == "created" for row in found):
         return True, func.now()
-    return True, func.now() + _HELD_BACK
+    return True, func.now() + _HOLD_BACK
 
 
 def give_turn(connection: Connection, uid: UUID) -> None:
-    """Let the next open mail of an order, locked, have its turn."""
+    """Put the next open mail of an order, which is locked, in turn."""
     first = (
         select(mails.c.id)
         .where(mails.c.order_uid == uid, mails.c.state.in_(OPEN))
@@ -187,7 +187,7 @@ def give_turn(connection: Connection, uid: UUID) -> None:
 
 
 def erase_customers(connection: Connection, customer_ids: Collection[int]) -> None:
-    """Send deleted customers nothing more, and keep no address of theirs.
+    """End the open mails of deleted customers, and delete their addresses.
 
     `lock_to_erase` was called before.
     """
@@ -207,7 +207,7 @@ def erase_customers(connection: Connection, customer_ids: Collection[int]) -> No
 
 
 def without_address(data: bytes) -> bytes:
-    """Return the data of a mail without the address in them; nothing of data that are no object."""
+    """Return the data of a mail without the address; an empty object if they are no object."""
     try:
         read = decode(data)
     except ValueError:
@@ -216,9 +216,9 @@ def without_address(data: bytes) -> bytes:
 
 
 def expiry(settings: Retention) -> Expiry:
-    """Return which mails are settled and need no longer be known.
+    """Return which settled mails expire.
 
-    Those of an order that has not ended stay: its events may come again.
+    Those of an order that has not ended stay: its events may arrive again.
     """
     ended = (
         "NOT EXISTS (SELECT FROM orders WHERE orders.uid = mails.order_uid "
@@ -228,8 +228,8 @@ def expiry(settings: Retention) -> Expiry:
     return Expiry("mails", "recorded_at", timedelta(days=settings.mails_kept_days), condition)
 
 
-def waiting(connection: Connection) -> dict[str, int]:
-    """Return how many mails are open, by their state."""
+def count_open(connection: Connection) -> dict[str, int]:
+    """Return the number of open mails by state."""
     counted = select(mails.c.state, func.count()).where(mails.c.state.in_(OPEN))
     rows = connection.execute(counted.group_by(mails.c.state)).all()
     return dict.fromkeys(OPEN, 0) | {row[0]: row[1] for row in rows}

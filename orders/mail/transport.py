@@ -1,4 +1,4 @@
-"""What a way for mails is: a Maildir, or a mail server."""
+"""What delivers mails: the interface of the Maildir and of the mail server."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,23 +7,23 @@ from typing import NamedTuple, Protocol
 
 
 class DeferredError(Exception):
-    """A mail can't be delivered now; trying again later is right."""
+    """A mail can't be delivered now; try again later."""
 
 
 class RefusedError(Exception):
-    """A mail will never be taken."""
+    """A mail is refused for good."""
 
 
-class Letter(NamedTuple):
-    """A mail as it is delivered.
+class OutgoingMail(NamedTuple):
+    """A mail to deliver.
 
     Attributes:
-        name: what it is known by, the same at each attempt.
-        recipient: the address that it goes to.
+        name: unique to the mail, the same for each attempt.
+        recipient: its address.
         message: its headers and its text.
-        is_repeated: whether an earlier attempt may have come to an end unseen.
-        is_held: tells whether it is still its sender's; one that was cut off from the database for
-            long may have lost it to another.
+        is_repeated: whether an earlier attempt may have succeeded unnoticed.
+        is_held: returns whether the sender's claim is still valid; without the database for long,
+            it may have lost the mail to another.
     """
 
     name: str
@@ -34,23 +34,23 @@ class Letter(NamedTuple):
 
 
 class Transport(Protocol):
-    """A way for mails.
+    """Delivers mails.
 
     Attributes:
         name: for the log.
-        is_local: whether it takes no time, and so is used while the mail's row is locked: two
-            workers then never deliver the same mail, not even if one was held up for long.
-        lease: after which time a claim is stale unless it is renewed.
+        is_local: whether it takes no time, and so delivers while the mail's row is locked: two
+            workers never deliver the same mail, even if one was paused for long.
+        lease: the time after which a claim is stale unless it is renewed.
     """
 
     name: str
     is_local: bool
     lease: timedelta
 
-    def deliver(self, letter: Letter) -> None:
+    def deliver(self, mail: OutgoingMail) -> None:
         """Deliver a mail.
 
         Raises:
-            DeferredError: it is not delivered, or that is not known.
+            DeferredError: it is not delivered, or the outcome is unknown.
             RefusedError: it is refused for good.
         """

@@ -1,7 +1,7 @@
-"""mail-worker: writes to the customers at each step of their orders.
+"""mail-worker: sends customers a mail at each step of their orders.
 
-Its consumer notes in a table that a mail is due, in one transaction with the inbox; nothing that
-happens to a mail holds up the queue. Its senders send what the table says.
+Its consumer records the mails in a table, in one transaction with the inbox: a mail that fails does
+not block the queue. Its senders send the mails of the table.
 """
 
 import threading
@@ -22,7 +22,7 @@ from orders.mail import table as mails
 from orders.mail.loop import repeat, woken
 from orders.mail.maildir import Maildir
 from orders.mail.message import STEPS, OrderData, Step
-from orders.mail.recipients import Addressing
+from orders.mail.recipients import RecipientLookup
 from orders.mail.sender import Sender
 from orders.mail.settings import MailSettings
 from orders.mail.smtp import Smtp
@@ -36,7 +36,7 @@ TOPOLOGY: Topology = (
     Binding(QUEUE, "order_events", "order.*"),
 )
 _SENDERS = 4
-_KEEP_SECONDS = 5.0  # far below a lease
+_RENEW_SECONDS = 5.0  # far below a lease
 _STOP_SECONDS = 10.0  # below PM2's kill_timeout
 
 
@@ -53,7 +53,7 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 
 
 class MailHandler(EventHandler):
-    """Notes the mails that events lead to, and wakes who sends them."""
+    """Records the mails that events cause, and wakes the senders."""
 
     def __init__(self, database: Database, wake: Sequence[threading.Event] = ()) -> None:
         super().__init__(database, PROCESS, REACTIONS, _lock)
@@ -67,28 +67,28 @@ class MailHandler(EventHandler):
 
 
 def transport(settings: MailSettings) -> Maildir | Smtp:
-    """Return the way that mails go."""
+    """Return what delivers mails: a mail server if one is configured, else the Maildir."""
     return Smtp(settings) if settings.smtp_host else Maildir(settings.mail_dir)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Consume the events of orders, and send mails, until `stop` is set."""
     database = Database(settings.database, connections=_SENDERS + 3)
-    way = transport(settings.mail)
+    delivery = transport(settings.mail)
     to_send, to_address = threading.Event(), threading.Event()
-    sender = Sender(database, way, settings.mail.mail_from, dead_letter_queue(QUEUE), stop)
-    addressing = Addressing(database, ServiceClient(settings.customers), to_send)
+    sender = Sender(database, delivery, settings.mail.mail_from, dead_letter_queue(QUEUE), stop)
+    lookup = RecipientLookup(database, ServiceClient(settings.customers), to_send)
     threads = [
         *(_thread(f"sender {n}", sender.work, woken(to_send), stop) for n in range(_SENDERS)),
-        _thread("addressing", addressing.work, woken(to_address), stop),
-        _thread("keeper", sender.keep, lambda: stop.wait(_KEEP_SECONDS), stop),
+        _thread("addressing", lookup.work, woken(to_address), stop),
+        _thread("claim renewal", sender.renew_claims, lambda: stop.wait(_RENEW_SECONDS), stop),
     ]
     handler = MailHandler(database, [to_send, to_address])
     consumer = Consumer(settings.broker.for_queue(QUEUE), PROCESS, TOPOLOGY, handler, stop)
     ready = Database(settings.database, connections=1)
     checks: list[Check] = [ready, consumer]
-    if isinstance(way, Maildir):
-        checks.append(way)
+    if isinstance(delivery, Maildir):
+        checks.append(delivery)
     worker.serve_health(PROCESS, checks, settings.server, settings.mail_port)
     consumer.run()
     _join(threads)
@@ -104,7 +104,7 @@ def _thread(
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
-    """Let the threads finish what is in hand, as long as there is time."""
+    """Wait a limited time for the threads to finish their work."""
     end = time.monotonic() + _STOP_SECONDS
     for thread in threads:
         thread.join(max(0, end - time.monotonic()))

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
 from orders.orders import Orders
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 from orders.transitions import Cause
 from tests.service.answers import JSON, content
 
@@ -41,7 +41,7 @@ def shown(response: TestResponse) -> dict[str, Any]:
     return order
 
 
-def create_with_items(database: Database, status: str = "pending", **given: object) -> FoundOrder:
+def create_with_items(database: Database, status: str = "pending", **given: object) -> OrderView:
     """Store an order with items, as checkout does."""
     amount = sum(line["quantity"] * line["unit_price"] for line in LINES)
     values = {"order_id": None, "customer_id": "1", "total_amount": amount, "status": status}

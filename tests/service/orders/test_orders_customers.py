@@ -21,7 +21,7 @@ from orders import sweeping
 from orders.app import create_app
 from orders.mail import table as mails
 from orders.mail.message import OrderData
-from orders.mail.recipients import Addressing
+from orders.mail.recipients import RecipientLookup
 from orders.settings import Settings
 from tests.service.answers import content
 from tests.service.mailing import order_data, served
@@ -189,7 +189,7 @@ def test_no_other_answer_shows_it_and_the_etag_is_that_of_get(behind: Make) -> N
 
 
 def test_the_mail_of_an_unknown_customer_ends_and_is_not_asked_for_again(
-    behind: Make, orders_db: Database, addressing: Addressing
+    behind: Make, orders_db: Database, addressing: RecipientLookup
 ) -> None:
     with upstream(silent) as customers:
         order = place(behind(customers.port), "CLIENT123")
@@ -210,7 +210,7 @@ def test_the_mail_of_an_unknown_customer_ends_and_is_not_asked_for_again(
 
 
 @pytest.fixture
-def addressing(orders_db: Database) -> Addressing:
+def addressing(orders_db: Database) -> RecipientLookup:
     """What finds the addresses of mails; the customers API is stopped."""
     client = ServiceClient(Upstream("customers-api", "127.0.0.1", free_port()))
-    return Addressing(orders_db, client, threading.Event())
+    return RecipientLookup(orders_db, client, threading.Event())

@@ -26,7 +26,7 @@ from chassis.storage import inbox
 from chassis.storage.database import Database
 from orders import consumer
 from orders.orders import Orders
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 from orders.transitions import Cause
 from tests.service.answers import content
 from tests.service.orders_api import ORDERS, create, create_with_items
@@ -314,7 +314,7 @@ def test_whatever_comes_in_whatever_order_leaves_orders_consistent(
         world.is_consistent(order["uid"])
 
 
-def _cancel(database: Database, order: FoundOrder) -> None:
+def _cancel(database: Database, order: OrderView) -> None:
     try:
         Orders(database).move(order["id"], "cancelled", API)
     except ConflictError as error:

@@ -30,7 +30,7 @@ from orders.imports.files import ImportedOrder
 from orders.mail.worker import MailHandler
 from orders.needs import Needs
 from orders.orders import Orders
-from orders.queries import FoundOrder
+from orders.queries import OrderView
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 from orders.transitions import Cause
@@ -68,18 +68,18 @@ class Shop:
             stock = "INSERT INTO products (id, name, price, stock) VALUES (1, 'DVD', 9.99, 10)"
             connection.execute(text(stock))
 
-    def order(self, quantity: int = 2) -> FoundOrder:
+    def order(self, quantity: int = 2) -> OrderView:
         """Take an order."""
         line = {"product_id": 1, "name": "DVD", "quantity": quantity, "unit_price": Decimal("9.99")}
         amount = quantity * Decimal("9.99")
         values = {"order_id": None, "customer_id": "1", "total_amount": amount, "status": "pending"}
         return Orders(self.orders).create(values, [line], API)
 
-    def cancel(self, order: FoundOrder) -> None:
+    def cancel(self, order: OrderView) -> None:
         """Cancel an order by hand."""
         Orders(self.orders).move(order["id"], "cancelled", API)
 
-    def delete(self, order: FoundOrder) -> None:
+    def delete(self, order: OrderView) -> None:
         """Delete an order by hand."""
         Orders(self.orders).remove(order["id"], API)
 
@@ -93,7 +93,7 @@ class Shop:
                 for queue in self._queues_of(row):
                     self._deliver(queue, row, lost)
 
-    def sweep(self) -> sweeping.Swept:
+    def sweep(self) -> sweeping.SweepResult:
         """Sweep once, as if all orders were old enough, and none had been sent again."""
         with self.orders.unit_of_work() as connection:
             for table in ("orders", "deleted_orders"):
@@ -103,7 +103,7 @@ class Shop:
             connection.commit()
         return swept
 
-    def is_settled(self, order: FoundOrder, status: str) -> None:
+    def is_settled(self, order: OrderView, status: str) -> None:
         """Check that all is well with an order, and that nothing is sent for it any more."""
         [row] = self.rows(self.orders, f"SELECT * FROM orders WHERE id = {order['id']}")
         assert row.status == status
@@ -119,7 +119,7 @@ class Shop:
         bills = [bill.voided_at is None for bill in self.rows(self.billing, query)]
         assert bills in ([[True]] if status == "completed" else [[], [False]])
 
-    def states(self, order: FoundOrder) -> list[str]:
+    def states(self, order: OrderView) -> list[str]:
         """The states that an order has been in."""
         query = f"SELECT to_status FROM order_history WHERE order_pk = {order['id']} ORDER BY id"
         return [row.to_status for row in self.rows(self.orders, query)]
@@ -337,7 +337,7 @@ def test_an_order_that_is_confirmed_is_remembered_by_nobody_when_it_is_deleted(
     assert shop.rows(shop.orders, "SELECT FROM deleted_orders") == []
 
 
-def completed_before(shop: Shop, number: int) -> list[FoundOrder]:
+def completed_before(shop: Shop, number: int) -> list[OrderView]:
     """Orders of which a version without confirmations has lost the completion, as it left them."""
     made = [shop.order(quantity=1) for _ in range(number)]
     shop.run(lambda type, queue: (type, queue) == ("order.completed", "inventory_inbox"))
@@ -350,8 +350,8 @@ def completed_before(shop: Shop, number: int) -> list[FoundOrder]:
 def test_orders_that_were_completed_before_the_upgrade_are_asked_for_in_pieces(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, orders: FlaskClient
 ) -> None:
-    monkeypatch.setattr(earlier_sales, "ASKED", 3)
-    monkeypatch.setattr(earlier_sales, "LOOKED_AT", 5)
+    monkeypatch.setattr(earlier_sales, "MAX_ASKED", 3)
+    monkeypatch.setattr(earlier_sales, "MAX_EXAMINED", 5)
     completed_before(shop, 7)
     assert Counter(states(shop.inventory).values()) == {"reserved": 7}
     sweeper = Sweeper(shop.orders, 60, threading.Event())
@@ -371,7 +371,7 @@ def test_orders_that_were_completed_before_the_upgrade_are_asked_for_in_pieces(
 def test_no_more_orders_of_before_are_asked_for_while_many_are_stuck(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(earlier_sales, "ASKED", 2)
+    monkeypatch.setattr(earlier_sales, "MAX_ASKED", 2)
     completed_before(shop, 5)
     sweeper = Sweeper(shop.orders, 60, threading.Event())
     sweeper.round()
@@ -491,7 +491,7 @@ def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
         connection.execute(text(f"{order} -n, '1', 1, now(), 1 FROM generate_series(1, 10010) n"))
         connection.execute(text(of_items))
         connection.execute(text("ANALYZE orders, order_lines"))
-        assert needs.count_stuck(connection) == needs.COUNTED == 10_000
+        assert needs.count_stuck(connection) == needs.COUNT_LIMIT == 10_000
         plan = json.dumps(
             connection.execute(text(f"EXPLAIN (FORMAT JSON) {needs._COUNT}")).scalar_one()
         )
@@ -501,7 +501,7 @@ def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
 def test_a_round_sends_for_so_many_orders_and_not_more(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeping, "RESENT", 3)
+    monkeypatch.setattr(sweeping, "MAX_RESENT", 3)
     for _ in range(5):
         shop.order()
     shop.run(lambda _type, _queue: True)

@@ -240,7 +240,7 @@ def test_a_worker_that_lost_its_claim_gives_no_address(orders_db: Database) -> N
     assert other is not None
     with orders_db.unit_of_work() as connection:
         assert not mail_claims.lock(connection, slow)
-        mail_claims.put_off(connection, slow, "too late", timedelta())
+        mail_claims.defer(connection, slow, "too late", timedelta())
         assert mail_claims.lock(connection, other)
         connection.commit()
     [row] = rows(orders_db)

@@ -34,7 +34,7 @@ from orders.mail import (
 )
 from orders.mail.message import OrderData, compose
 from orders.mail.settings import MailSettings
-from orders.mail.transport import DeferredError, Letter, RefusedError
+from orders.mail.transport import DeferredError, OutgoingMail, RefusedError
 from orders.settings import Settings
 from tests.at_work import at_work
 from tests.service.mail_server import Postman, by_smtp, serving
@@ -97,10 +97,10 @@ def relay(orders_settings: Settings) -> Iterator[None]:
         yield
 
 
-def letter(recipient: str = "ben@kawa.fr") -> Letter:
+def letter(recipient: str = "ben@kawa.fr") -> OutgoingMail:
     """A mail."""
     message = compose(OrderData(**order_data()), "created", "shop@kawa.fr", recipient, EPOCH)
-    return Letter("name", message["To"].addresses[0].addr_spec, message, False)
+    return OutgoingMail("name", message["To"].addresses[0].addr_spec, message, False)
 
 
 def test_a_mail_goes_to_the_server_once_and_nowhere_else(
@@ -271,7 +271,7 @@ def test_a_claim_is_renewed_while_the_server_takes_its_time(
     orders_db: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mail_worker, "_KEEP_SECONDS", 0.1)
+    monkeypatch.setattr(mail_worker, "_RENEW_SECONDS", 0.1)
     postman.delayed["ben@kawa.fr"] = threading.Event()
     with working(smtp_settings):
         publish(channel, "order.created", order_data())
@@ -509,7 +509,7 @@ def test_a_sender_that_may_have_lost_its_mail_to_another_does_not_begin_to_send_
     smtp_settings: Settings, postman: Postman
 ) -> None:
     way = mail_smtp.Smtp(smtp_settings.mail)
-    with pytest.raises(DeferredError, match="the claim has grown old"):
+    with pytest.raises(DeferredError, match="the claim is stale"):
         way.deliver(letter()._replace(is_held=lambda: False))
     assert postman.taken == []
     way.deliver(letter())

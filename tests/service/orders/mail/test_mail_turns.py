@@ -35,9 +35,9 @@ from orders.mail import (
 )
 from orders.mail.claims import Mail
 from orders.mail.message import OrderData
-from orders.mail.recipients import Addressing
+from orders.mail.recipients import RecipientLookup
 from orders.mail.sender import Sender
-from orders.mail.transport import Letter
+from orders.mail.transport import OutgoingMail
 from orders.mail.worker import MailHandler
 from orders.settings import Settings
 from tests.service.mailing import order_data, received, run_command
@@ -54,10 +54,10 @@ def note(database: Database, *steps: tuple[str, UUID], **changed: Any) -> None:
     handler.apply(events)
 
 
-def claimed(database: Database, doubt: timedelta | None = mail_claims.DOUBT) -> Mail | None:
+def claimed(database: Database, grace: timedelta | None = mail_claims.GRACE) -> Mail | None:
     """Claim the mail that is due."""
     with database.unit_of_work() as connection:
-        mail = mail_claims.claim(connection, LEASE, doubt=doubt)
+        mail = mail_claims.claim(connection, LEASE, grace=grace)
         connection.commit()
     return mail
 
@@ -111,7 +111,7 @@ def test_a_confirmation_that_is_put_off_holds_back_what_follows_and_nothing_else
     assert first is not None
     note(orders_db, ("completed", first.uid), ("created", uuid4()))
     with orders_db.unit_of_work() as connection:
-        mail_claims.put_off(connection, first, "the server is away", LEASE)
+        mail_claims.defer(connection, first, "the server is unavailable", LEASE)
         connection.commit()
     assert steps_sent(orders_db) == ["created"]
     sent(orders_db, first)
@@ -134,7 +134,7 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
         connection.execute(text(fill), {"data": data.encode()})
     newest = "(SELECT max(id) FROM mails WHERE in_turn)"
     change(orders_db, f"UPDATE mails SET next_attempt_at = now() WHERE id = {newest}")
-    statement = mail_claims._claiming(uuid4(), LEASE, "waiting", mail_claims.DOUBT)
+    statement = mail_claims._claiming(uuid4(), LEASE, "waiting", mail_claims.GRACE)
     with orders_db.unit_of_work() as connection:
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
         compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
@@ -182,7 +182,7 @@ class Taking:
         self.other: Sender | None = None
         self.database = database
 
-    def deliver(self, letter: Letter) -> None:
+    def deliver(self, letter: OutgoingMail) -> None:
         """Take a mail; meanwhile the database was gone for longer than a lease."""
         self.taken.append(letter.name)
         if self.other is not None:
@@ -260,11 +260,11 @@ def test_a_claim_holds_while_it_is_renewed_and_not_half_a_lease_longer(
     sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
     monkeypatch.setattr("orders.mail.sender.time.monotonic", lambda: now[0])
 
-    def deliver(letter: Letter) -> None:
+    def deliver(letter: OutgoingMail) -> None:
         for seconds, renews in ((29, False), (29, True), (31, False), (31, True)):
             now[0] += seconds
             if renews:
-                sender.keep()
+                sender.renew_claims()
             held.append(letter.is_held())
 
     monkeypatch.setattr(way, "deliver", deliver)
@@ -280,7 +280,7 @@ def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_f
     answer = CustomerData(id=7, name="Ben", email="ben@kawa.fr")
     monkeypatch.setattr(customers_api, "ask", lambda *_arguments: answer)
     client = ServiceClient(orders_settings.customers)
-    addressing = Addressing(orders_db, client, threading.Event())
+    addressing = RecipientLookup(orders_db, client, threading.Event())
     worker = threading.Thread(target=addressing.work)
     with orders_db.unit_of_work() as deletion:
         mark_deleted(deletion, DeletedCustomer(id=7))
@@ -435,7 +435,9 @@ def test_a_row_that_can_not_be_read_is_addressed_and_refused_when_it_is_sent(
     replicated(orders_db)
     note(orders_db, ("created", uuid4()), email=None, customer_id="7")
     change(orders_db, "UPDATE mails SET data = 'broken', state = 'unaddressed', recipient = NULL")
-    addressing = Addressing(orders_db, ServiceClient(orders_settings.customers), threading.Event())
+    addressing = RecipientLookup(
+        orders_db, ServiceClient(orders_settings.customers), threading.Event()
+    )
     assert addressing.work()
     assert [row.state for row in rows(orders_db)] == ["waiting"]
 

@@ -55,8 +55,8 @@ def settings(orders_settings: Settings, postman: Postman) -> Iterator[Settings]:
 def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Claims that are stale soon, and are renewed often, by who does not wait long for answers."""
     monkeypatch.setattr(Smtp, "lease", timedelta(seconds=LEASE))
-    monkeypatch.setattr(mail_claims, "DOUBT", timedelta(seconds=20))
-    monkeypatch.setattr(mail_worker, "_KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(mail_claims, "GRACE", timedelta(seconds=20))
+    monkeypatch.setattr(mail_worker, "_RENEW_SECONDS", 0.2)
     monkeypatch.setattr(database, "ANSWER_SECONDS", LEASE / 3)
 
 
