@@ -1,4 +1,4 @@
-// The token for what is protected: kept for this tab, sent with each request for the status.
+// The token for protected parts: kept for this tab, sent with each request for the status.
 
 import { byId, setText } from './dom.js';
 
@@ -9,7 +9,7 @@ export function headers() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-// Asks for a token while a part is protected, and says which scopes show all parts.
+// Asks for a token while a part is protected, and names the scopes that show all parts.
 export function showAccess({ protected: missing }) {
   byId('access').hidden = missing.length === 0;
   byId('main').hidden = byId('console').hidden = missing.includes('machines');
@@ -29,7 +29,7 @@ function question(scopes) {
   return `${what} a token with ${needed}. ${where}`;
 }
 
-// Calls `changed()` when a person has given a token.
+// Calls `changed()` when a person has entered a token.
 export function listenToAccess(changed) {
   byId('access').addEventListener('submit', (event) => {
     event.preventDefault();

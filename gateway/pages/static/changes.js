@@ -1,10 +1,10 @@
-// What has gone down or come back since the page was opened: a list for the eye, a sentence for the ear.
+// Changes of state since the page was opened: a visible list, and an announcement for screen readers.
 
 import { byId, make, setText } from './dom.js';
 import { parts, tone, words } from './states.js';
 import { clock, duration, list } from './text.js';
 
-const KEPT = 8;
+const MAX_LISTED = 8;
 const since = new Map();
 let before = null;
 
@@ -18,12 +18,12 @@ export function noteChanges(status) {
   setText(byId('announcements'), sentences.map(([text]) => text).join(' '));
 }
 
-export function noteAway() {
+export function noteUnavailable() {
   if (!since.has('gateway')) noteSentence('The gateway does not answer.', 'bad');
   if (!since.has('gateway')) since.set('gateway', Date.now());
 }
 
-export function noteBack() {
+export function noteAvailable() {
   if (since.has('gateway')) noteSentence(`The gateway answers again${after('gateway')}.`, 'good');
 }
 
@@ -32,7 +32,7 @@ function noteSentence(text, kind) {
   setText(byId('announcements'), text);
 }
 
-// One sentence for all that has come to the same state at the same time.
+// One sentence for all parts that have changed to the same state at the same time.
 function grouped(changed) {
   const byState = new Map();
   for (const [name, state] of changed) byState.set(state, [...(byState.get(state) ?? []), name]);
@@ -58,5 +58,5 @@ function add(text, kind) {
   byId('changes-note').hidden = true;
   changes.prepend(make('li', { 'data-tone': kind }, make('time', { class: 'muted' }, clock(new Date())),
     make('span', {}, text)));
-  while (changes.children.length > KEPT) changes.lastElementChild.remove();
+  while (changes.children.length > MAX_LISTED) changes.lastElementChild.remove();
 }

@@ -1,4 +1,4 @@
-// Swagger UI over this gateway's own description. Requests go to where the page comes from, whatever
+// Swagger UI for this gateway's own description. Requests go to the page's own origin, whatever
 // address the description names: another port or host would be another origin.
 
 /* global SwaggerUIBundle */

@@ -1,5 +1,5 @@
-// Elements made and changed in place, so that what has the focus keeps it from poll to poll. Data
-// become text and nothing else.
+// Elements created and changed in place, so that the focus stays from poll to poll. Data are only
+// inserted as text.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -23,8 +23,8 @@ export function setNote(element, text) {
   element.hidden = !text;
 }
 
-// Gives `parent` one child an item, in their order: `create(item)` makes a new one, `update(child,
-// item)` brings it up to date.
+// Gives `parent` one child for each item, in the same order: `create(item)` makes a new child,
+// `update(child, item)` updates it.
 export function keyed(parent, items, keyOf, create, update) {
   const known = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
   const wanted = items.map((item) => {

@@ -1,4 +1,4 @@
-// The commands that break and mend each part, and the buttons that copy them.
+// The commands that break and repair each part, and the buttons that copy them.
 
 import { byId, make, setAttribute, setText } from './dom.js';
 
@@ -28,7 +28,7 @@ export const postBill = () =>
   `curl -X POST ${location.origin}/api/billing -H 'Content-Type: application/json' ` +
   `-d '{"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}'`;
 
-// Buttons of `commands`, by what they are called; `wanted` is the one that mends what is down now.
+// Buttons for `commands`, by name; `wanted` is the name of the one that repairs what is down now.
 export function setDrills(place, commands, wanted) {
   for (const [name, command] of Object.entries(commands)) {
     const button = place.querySelector(`[data-drill="${name}"]`) ?? addButton(place, name);
@@ -51,7 +51,7 @@ function show(command, result = '') {
   setText(byId('console-result'), result);
 }
 
-// Only https and localhost have a clipboard; elsewhere the command is selected, to be copied by hand.
+// Pages have a clipboard on https and localhost only; elsewhere the command is selected, to copy by hand.
 async function copy(command) {
   try {
     await navigator.clipboard.writeText(command);

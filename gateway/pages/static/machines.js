@@ -1,4 +1,4 @@
-// The picture: the machines with what runs on them, and the wires between them.
+// The picture: the machines with their processes, and the wires between them.
 
 import { byId, keyed, make, part, setAttribute, setText } from './dom.js';
 import { drillsOf, setDrills } from './drills.js';

@@ -1,7 +1,7 @@
-// The page: what /api/status says, every second.
+// The page: shows /api/status every second.
 
 import { headers, listenToAccess, showAccess } from './access.js';
-import { noteAway, noteBack, noteChanges } from './changes.js';
+import { noteAvailable, noteChanges, noteUnavailable } from './changes.js';
 import { byId, setAttribute, setText } from './dom.js';
 import { drillsOf, listenToDrills, setDrills } from './drills.js';
 import { showMachines } from './machines.js';
@@ -18,7 +18,7 @@ function show(status) {
   last = status;
   shownAt = Date.now();
   trouble = null;
-  noteBack();
+  noteAvailable();
   for (const render of [showAccess, showMachines, showQueues, showOutboxes, showOrders, showBills, noteChanges]) render(status);
   setText(byId('version'), `${status.version} · ${status.platform === 'machines' ? 'on machines' : 'on one machine'}`);
   summarize(named(status, 'bad'), named(status, 'warn'));
@@ -34,7 +34,7 @@ function summarize(down, unready) {
   document.title = troubles.length ? `${down.length + unready.length} not up · CRUD Master` : 'CRUD Master';
 }
 
-// Without a token for the details, only whether all is up is known.
+// Without a token for the details, the page knows only whether everything is up.
 function outline() {
   const isUp = last.status === 'up';
   const state = isUp ? 'Everything is up' : 'Not everything is up';
@@ -43,9 +43,9 @@ function outline() {
   document.title = isUp ? 'CRUD Master' : 'Not all up · CRUD Master';
 }
 
-function showAway(reason, pause) {
+function showUnavailable(reason, pause) {
   trouble = { reason, until: Date.now() + pause };
-  noteAway();
+  noteUnavailable();
   byId('away').hidden = false;
   document.body.classList.add('stale');
   document.title = 'No answer · CRUD Master';
@@ -56,11 +56,11 @@ function showAway(reason, pause) {
     const { start } = drillsOf(last.platform).process(machine, { name: 'gateway' });
     setDrills(byId('away-drill'), { start }, 'start');
   }
-  age();
+  showAge();
 }
 
-// Also between two polls, since a person waits for it.
-function age() {
+// Runs between two polls, too, since a person waits for it.
+function showAge() {
   if (!trouble) return;
   const shown = shownAt ? `What you see is ${duration((Date.now() - shownAt) / 1000)} old.` : 'Nothing is known yet.';
   const left = Math.max(0, Math.ceil((trouble.until - Date.now()) / 1000));
@@ -68,5 +68,5 @@ function age() {
 }
 
 listenToDrills();
-setInterval(age, 500);
-listenToAccess(poll('/api/status', headers, show, showAway));
+setInterval(showAge, 500);
+listenToAccess(poll('/api/status', headers, show, showUnavailable));

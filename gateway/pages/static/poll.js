@@ -1,8 +1,8 @@
-// Asks for the status every second, one request at a time, only while somebody looks; less often while
-// there is no answer.
+// Asks for the status every second, one request at a time, only while the page is visible; less often
+// while there is no answer.
 
-const EVERY = 1000;
-const PATIENCE = 8000;
+const INTERVAL = 1000; // all times in milliseconds
+const TIMEOUT = 8000;
 const LONGEST_PAUSE = 5000;
 
 async function fetched(address, headers, signal) {
@@ -12,7 +12,7 @@ async function fetched(address, headers, signal) {
 }
 
 async function attempt(address, headers, controller) {
-  const limit = setTimeout(() => controller.abort(), PATIENCE);
+  const limit = setTimeout(() => controller.abort(), TIMEOUT);
   try {
     return { status: await fetched(address, headers, controller.signal) };
   } catch (error) {
@@ -27,9 +27,9 @@ function reason(error) {
   return error instanceof TypeError ? 'no connection' : error.message;
 }
 
-// Calls `headers()` before each request, `shown(status)` after each answer, `away(reason, pause)` after each
-// failure. Returns what asks again at once.
-export function poll(address, headers, shown, away) {
+// Calls `headers()` before each request, `answered(status)` after each answer, `failed(reason, pause)` after
+// each failure. Returns a function that asks again at once.
+export function poll(address, headers, answered, failed) {
   let timer = null;
   let request = null;
   let failures = 0;
@@ -39,17 +39,17 @@ export function poll(address, headers, shown, away) {
     const started = performance.now();
     request = current;
     const { status, error } = await attempt(address, headers(), current);
-    // given up meanwhile, since nobody looks
+    // abandoned meanwhile: the page is hidden
     if (request !== current) return;
     failures = error ? failures + 1 : 0;
     const delay = error ? pauseAfter(failures) : rest(started);
     timer = setTimeout(ask, delay);
-    if (error) away(reason(error), delay);
-    else shown(status);
+    if (error) failed(reason(error), delay);
+    else answered(status);
   }
 
-  const rest = (started) => Math.max(0, EVERY - (performance.now() - started));
-  const pauseAfter = (times) => Math.min(EVERY * 2 ** (times - 1), LONGEST_PAUSE);
+  const rest = (started) => Math.max(0, INTERVAL - (performance.now() - started));
+  const pauseAfter = (times) => Math.min(INTERVAL * 2 ** (times - 1), LONGEST_PAUSE);
 
   function pause() {
     clearTimeout(timer);

@@ -1,4 +1,4 @@
-// The state of every part: which words, which tone, what is down.
+// The state of every part: its words, its tone, and which parts are down.
 
 const TONES = { up: 'good', ready: 'good', closed: 'good', unready: 'warn', 'half-open': 'warn' };
 const BAD = new Set(['down', 'open']);
@@ -7,7 +7,7 @@ const WORDS = { unready: 'not ready' };
 export const tone = (status) => (BAD.has(status) ? 'bad' : (TONES[status] ?? 'unknown'));
 export const words = (status) => WORDS[status] ?? status ?? 'unknown';
 
-// Every part with a state, as [name, status]; a machine that is down stands for all that runs on it.
+// Every part with a state, as [name, status]; a machine that is down stands for everything on it.
 export function parts(status) {
   const found = [];
   for (const machine of status.machines) {
@@ -20,7 +20,7 @@ export function parts(status) {
   return found;
 }
 
-// The names of the parts that have one of the tones, each once.
+// The names of the parts with this tone, each once.
 export function named(status, wanted) {
   const found = parts(status).filter(([, state]) => tone(state) === wanted);
   return [...new Set(found.map(([name]) => name))];

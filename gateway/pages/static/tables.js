@@ -1,4 +1,4 @@
-// What is under way: queues, outboxes, orders, bills.
+// The tables: queues, outboxes, orders, bills.
 
 import { byId, keyed, make, part, setAttribute, setNote, setText } from './dom.js';
 import { drillsOf, postBill, setDrills } from './drills.js';
@@ -8,10 +8,10 @@ const STATES = ['pending', 'processing', 'completed', 'cancelled'];
 const MARKED_MILLISECONDS = 4000;
 let seen = null;
 
-// Why there is nothing to show of `name`: null if there is.
+// Why `name` can't be shown: null if it can.
 function missing(status, name, value) {
   if (status.protected?.includes(name)) return 'Not shown without a token.';
-  return value ? null : 'Unknown: what could tell does not answer.';
+  return value ? null : 'Unknown: its source does not answer.';
 }
 
 const row = (...cells) => () =>
@@ -40,7 +40,7 @@ function showQueue(element, queue) {
   const isDown = queue.status === 'down';
   setText(part(element, 'name'), queue.name);
   for (const name of ['ready', 'in_flight', 'dead_lettered', 'consumers']) {
-    // where the rest is known, there is no such thing
+    // null in a queue that is up: it has no such figure
     setText(part(element, name), queue[name] === null && queue.status === 'up' ? '–' : count(queue[name]));
     part(element, name).classList.toggle('nothing', !queue[name]);
   }

@@ -1,4 +1,4 @@
-// Numbers and times as people read them; null is what nobody knows just now.
+// Numbers and times formatted for people; null is unknown.
 
 export const UNKNOWN = 'unknown';
 const WHOLE = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
