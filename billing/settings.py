@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from chassis.service_settings import ServiceSettings, read_service
 from chassis.settings import (
-    BrokerSettings,
-    DatabaseSettings,
     Days,
     PortSettings,
     RetentionSettings,
-    ServerSettings,
     read,
-    read_broker,
     read_port,
 )
 
@@ -26,16 +23,11 @@ class Retention(RetentionSettings):
     cancellations_kept_days: Days = 365
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
     """Billing's configuration."""
 
-    server: ServerSettings
-    port: PortSettings
     consumer_port: PortSettings
-    relay_port: PortSettings
-    database: DatabaseSettings
-    broker: BrokerSettings
     retention: Retention = field(default_factory=Retention)
 
 
@@ -45,12 +37,9 @@ def load() -> Settings:
     Raises:
         SettingsError: a variable is missing or malformed.
     """
-    return Settings(
-        server=read(ServerSettings, "BILLING_"),
-        port=read_port("billing-api"),
+    return read_service(
+        Settings,
+        "billing",
         consumer_port=read_port("billing-consumer"),
-        relay_port=read_port("billing-relay"),
-        database=read(DatabaseSettings, "BILLING_DB_"),
-        broker=read_broker(),
         retention=read(Retention),
     )

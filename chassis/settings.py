@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from chassis.errors import SettingsError
 from chassis.schema.validation import field_errors
-from chassis.topology import RABBITMQ, Machine
+from chassis.topology import RABBITMQ, Machine, Process
 from chassis.topology_file import read_topology
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -238,11 +238,17 @@ def read_own_address(role: str) -> str:
 
 def read_upstream(role: str) -> Upstream:
     """Read where the API of a role is. Raises SettingsError."""
+    server = server_of(role)
+    host, *others = read_addresses(role).values()
+    return Upstream(server.name, host, read_port(server.name).port, tuple(others))
+
+
+def server_of(role: str) -> Process:
+    """Return the process that serves the API of a role. Raises SettingsError."""
     server = read_topology().role(role).server
     if server is None:
         raise SettingsError(f"topology.yml has no process that serves the API of {role}")
-    host, *others = read_addresses(role).values()
-    return Upstream(server.name, host, read_port(server.name).port, tuple(others))
+    return server
 
 
 def read_broker() -> BrokerSettings:

@@ -1,31 +1,16 @@
 """The settings of customers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from chassis.settings import (
-    BrokerSettings,
-    DatabaseSettings,
-    EventSettings,
-    PortSettings,
-    RetentionSettings,
-    ServerSettings,
-    read,
-    read_broker,
-    read_port,
-)
+from chassis.service_settings import ServiceSettings, read_service
+from chassis.settings import EventSettings, RetentionSettings, read
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
     """The settings of the processes of customers."""
 
-    server: ServerSettings
-    port: PortSettings
-    relay_port: PortSettings
-    database: DatabaseSettings
-    broker: BrokerSettings
     events: EventSettings
-    retention: RetentionSettings = field(default_factory=RetentionSettings)
 
 
 def load() -> Settings:
@@ -34,12 +19,6 @@ def load() -> Settings:
     Raises:
         SettingsError: a variable is missing or malformed.
     """
-    return Settings(
-        server=read(ServerSettings, "CUSTOMERS_"),
-        port=read_port("customers-api"),
-        relay_port=read_port("customers-relay"),
-        database=read(DatabaseSettings, "CUSTOMERS_DB_"),
-        broker=read_broker(),
-        events=read(EventSettings),
-        retention=read(RetentionSettings),
+    return read_service(
+        Settings, "customers", events=read(EventSettings), retention=read(RetentionSettings)
     )

@@ -12,12 +12,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from chassis import topology
+from chassis.service_settings import ServiceSettings, read_service
 from chassis.settings import (
     BrokerSettings,
-    DatabaseSettings,
     Days,
     Group,
-    PortSettings,
     ProcessSettings,
     RetentionSettings,
     Rows,
@@ -117,8 +116,8 @@ class Retention(RetentionSettings):
     events_kept_rows: Rows = 1_000_000
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
     """The gateway's configuration.
 
     Attributes:
@@ -126,11 +125,6 @@ class Settings:
         counters: the file in which its workers count requests; None: each worker counts alone.
     """
 
-    server: ServerSettings
-    port: PortSettings
-    relay_port: PortSettings
-    database: DatabaseSettings
-    broker: BrokerSettings
     inventory: Upstream
     billing: Upstream
     customers: Upstream
@@ -151,11 +145,10 @@ def load() -> Settings:
         SettingsError: a variable is missing or malformed.
     """
     broker, address = read_broker(), read_own_address("gateway")
-    return Settings(
-        server=read(GatewayServerSettings, "GATEWAY_"),
-        port=read_port("gateway"),
-        relay_port=read_port("gateway-relay"),
-        database=read(DatabaseSettings, "GATEWAY_DB_"),
+    return read_service(
+        Settings,
+        "gateway",
+        GatewayServerSettings,
         broker=broker,
         inventory=read_upstream("inventory"),
         billing=read_upstream("billing"),

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from chassis.service_settings import ServiceSettings, read_service
 from chassis.settings import (
-    BrokerSettings,
-    DatabaseSettings,
     Days,
     PortSettings,
     RetentionSettings,
-    ServerSettings,
     read,
     read_broker,
     read_port,
@@ -30,16 +28,11 @@ class Retention(RetentionSettings):
     cancellations_kept_days: Days = 365
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
     """Inventory's configuration."""
 
-    server: ServerSettings
-    port: PortSettings
-    relay_port: PortSettings
     consumer_port: PortSettings
-    database: DatabaseSettings
-    broker: BrokerSettings
     retention: Retention = field(default_factory=Retention)
 
 
@@ -49,12 +42,10 @@ def load() -> Settings:
     Raises:
         SettingsError: a variable is missing or malformed.
     """
-    return Settings(
-        server=read(ServerSettings, "INVENTORY_"),
-        port=read_port("inventory-api"),
-        relay_port=read_port("inventory-relay"),
+    return read_service(
+        Settings,
+        "inventory",
         consumer_port=read_port("inventory-consumer"),
-        database=read(DatabaseSettings, "INVENTORY_DB_"),
         broker=read_broker().for_queue(QUEUE),
         retention=read(Retention),
     )

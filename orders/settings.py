@@ -5,17 +5,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chassis.service_settings import ServiceSettings, read_service
 from chassis.settings import (
-    BrokerSettings,
-    DatabaseSettings,
     Days,
     Group,
     PortSettings,
     RetentionSettings,
-    ServerSettings,
     Upstream,
     read,
-    read_broker,
     read_port,
     read_upstream,
 )
@@ -43,17 +40,12 @@ class ResendSettings(Group):
     resend_after_seconds: Annotated[float, Field(gt=0, le=86400)] = 120
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
     """The settings of the processes of orders."""
 
-    server: ServerSettings
-    port: PortSettings
     consumer_port: PortSettings
-    relay_port: PortSettings
     mail_port: PortSettings
-    database: DatabaseSettings
-    broker: BrokerSettings
     inventory: Upstream
     customers: Upstream
     mail: MailSettings
@@ -67,14 +59,11 @@ def load() -> Settings:
     Raises:
         SettingsError: a variable is missing or malformed.
     """
-    return Settings(
-        server=read(ServerSettings, "ORDERS_"),
-        port=read_port("orders-api"),
+    return read_service(
+        Settings,
+        "orders",
         consumer_port=read_port("orders-consumer"),
-        relay_port=read_port("orders-relay"),
         mail_port=read_port("mail-worker"),
-        database=read(DatabaseSettings, "ORDERS_DB_"),
-        broker=read_broker(),
         inventory=read_upstream("inventory"),
         customers=read_upstream("customers"),
         mail=mail_settings.load(),

@@ -11,7 +11,7 @@ import select
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg2
 from sqlalchemy import Connection, create_engine, text
@@ -23,13 +23,8 @@ from chassis.messaging.topology import Topology
 from chassis.outbox import table as outbox
 from chassis.outbox.dispatcher import Dispatcher
 from chassis.outbox.outbox_metrics import OutboxMetrics
-from chassis.settings import (
-    BrokerSettings,
-    DatabaseSettings,
-    PortSettings,
-    RetentionSettings,
-    ServerSettings,
-)
+from chassis.service_settings import ServiceSettings
+from chassis.settings import DatabaseSettings
 from chassis.storage.answer_limit import limited
 from chassis.storage.database import Probe, connect_args, is_outage
 from chassis.storage.retention import Expiry, Retention, Task
@@ -59,33 +54,9 @@ _SESSION = {
 logger = logging.getLogger(__name__)
 
 
-class RelaySettings(Protocol):
-    """The settings of a relay process."""
-
-    @property
-    def server(self) -> ServerSettings:
-        """Where it serves its health."""
-
-    @property
-    def relay_port(self) -> PortSettings:
-        """The port of its health."""
-
-    @property
-    def database(self) -> DatabaseSettings:
-        """The database with the outbox."""
-
-    @property
-    def broker(self) -> BrokerSettings:
-        """The broker that it publishes to."""
-
-    @property
-    def retention(self) -> RetentionSettings:
-        """How long rows are kept."""
-
-
 def run(
     process: str,
-    settings: RelaySettings,
+    settings: ServiceSettings,
     topology: Topology,
     stop: threading.Event,
     expiries: Sequence[Expiry] = (),

@@ -165,7 +165,7 @@ def inventory_settings(
 ) -> InventorySettings:
     """Inventory's configuration on the tests' servers."""
     database, broker = database_settings("inventory"), broker_settings.for_queue(INVENTORY_QUEUE)
-    return InventorySettings(SERVER, port(), port(), port(), database, broker)
+    return InventorySettings(SERVER, port(), port(), database, broker, consumer_port=port())
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ def inventory(
 ) -> FlaskClient:
     """A client of inventory-api, whose events stay in the outbox."""
     database = database_settings("inventory")
-    settings = InventorySettings(SERVER, port(), port(), port(), database, NOWHERE)
+    settings = InventorySettings(SERVER, port(), port(), database, NOWHERE, consumer_port=port())
     return create_inventory(settings).test_client()
 
 
@@ -186,7 +186,7 @@ def billing_settings(
 ) -> BillingSettings:
     """Billing's configuration on the tests' servers."""
     database = database_settings("billing")
-    return BillingSettings(SERVER, port(), port(), port(), database, broker_settings)
+    return BillingSettings(SERVER, port(), port(), database, broker_settings, consumer_port=port())
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def customers(
 ) -> FlaskClient:
     """A client of customers-api, whose events stay in the outbox."""
     database = database_settings("customers")
-    settings = CustomersSettings(SERVER, port(), port(), database, NOWHERE, EventSettings())
+    settings = CustomersSettings(SERVER, port(), port(), database, NOWHERE, events=EventSettings())
     return create_customers(settings).test_client()
 
 

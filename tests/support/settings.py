@@ -31,8 +31,14 @@ def settings_of_gateway(
 ) -> GatewaySettings:
     """The configuration of the gateway before one server, at this port, for all services."""
     server = Upstream("the service", "127.0.0.1", upstream)
-    upstreams = (server, server, server, server)
-    return GatewaySettings(SERVER, port(), port(), database, broker, *upstreams, AuthSettings())
+    return GatewaySettings(
+        *(SERVER, port(), port(), database, broker),
+        inventory=server,
+        billing=server,
+        customers=server,
+        orders=server,
+        auth=AuthSettings(),
+    )
 
 
 def settings_of_orders(

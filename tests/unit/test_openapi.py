@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ DATABASE = DatabaseSettings(name="db", user="user", password=SECRET)
 BROKER = BrokerSettings(
     host="127.0.0.1", user="user", password=SECRET, vhost="vhost", queue="billing_queue"
 )
+COMMON = (SERVER, PORT, PORT, DATABASE, BROKER)
 INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API = (
     Upstream(f"{name}-api", "127.0.0.1", 8080)
     for name in ("inventory", "billing", "customers", "orders")
@@ -64,35 +66,47 @@ PROTECTED = [operation for operation in OPERATIONS if operation.protected]
 Routes = set[tuple[str, str]]
 
 
+def gateway_settings() -> GatewaySettings:
+    """The gateway's configuration; nothing behind it runs."""
+    return GatewaySettings(
+        *COMMON,
+        inventory=INVENTORY_API,
+        billing=BILLING_API,
+        customers=CUSTOMERS_API,
+        orders=ORDERS_API,
+        auth=AuthSettings(),
+    )
+
+
 @pytest.fixture(scope="module")
 def gateway() -> Flask:
     """The gateway's application; nothing behind it runs."""
-    upstreams = (INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API)
-    settings = GatewaySettings(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams, AuthSettings())
-    return create_gateway(settings, Publisher(BROKER, "test", []))
+    return create_gateway(gateway_settings(), Publisher(BROKER, "test", []))
 
 
 @pytest.fixture(scope="module")
 def refusing() -> FlaskClient:
     """A client of a gateway that answers to one host besides localhost."""
-    upstreams = (INVENTORY_API, BILLING_API, CUSTOMERS_API, ORDERS_API)
-    settings = GatewaySettings(
-        *(SERVER, PORT, PORT, DATABASE, BROKER, *upstreams, AuthSettings()),
-        edge=EdgeSettings(allowed_hosts=("api.example.org",)),
-    )
+    settings = replace(gateway_settings(), edge=EdgeSettings(allowed_hosts=("api.example.org",)))
     return create_gateway(settings, Publisher(BROKER, "test", [])).test_client()
 
 
 @pytest.fixture(scope="module")
 def upstreams() -> list[Flask]:
     """The applications behind the gateway."""
-    ports, mail = (PORT, PORT, PORT), MailSettings(mail_dir=Path("mail"))
-    others = (INVENTORY_API, CUSTOMERS_API)
+    orders = OrdersSettings(
+        *COMMON,
+        consumer_port=PORT,
+        mail_port=PORT,
+        inventory=INVENTORY_API,
+        customers=CUSTOMERS_API,
+        mail=MailSettings(mail_dir=Path("mail")),
+    )
     return [
-        create_inventory(InventorySettings(SERVER, *ports, DATABASE, BROKER)),
-        create_billing(BillingSettings(SERVER, *ports, DATABASE, BROKER)),
-        create_customers(CustomersSettings(SERVER, PORT, PORT, DATABASE, BROKER, EventSettings())),
-        create_orders(OrdersSettings(SERVER, PORT, *ports, DATABASE, BROKER, *others, mail)),
+        create_inventory(InventorySettings(*COMMON, consumer_port=PORT)),
+        create_billing(BillingSettings(*COMMON, consumer_port=PORT)),
+        create_customers(CustomersSettings(*COMMON, events=EventSettings())),
+        create_orders(orders),
     ]
 
 

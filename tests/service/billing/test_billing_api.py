@@ -227,7 +227,9 @@ def test_without_the_database_reading_is_a_503(path: str, broker_settings: Broke
     nowhere = DatabaseSettings(
         host="127.0.0.1", port=port().port, name="away", user="away", password=SecretStr("away")
     )
-    app = create_app(Settings(SERVER, port(), port(), port(), nowhere, broker_settings))
+    app = create_app(
+        Settings(SERVER, port(), port(), nowhere, broker_settings, consumer_port=port())
+    )
     response = app.test_client().get(path)
     assert problem(response, 503)["cause"] == "database_unavailable"
     assert "Retry-After" in response.headers

@@ -57,7 +57,7 @@ def configured(
     """Customers' configuration on the tests' servers, strict."""
     strict = EventSettings(events_strict=True, event_publish_timeout_seconds=20)
     database = database_settings("customers")
-    return Settings(SERVER, port(), port(), database, broker_settings, strict)
+    return Settings(SERVER, port(), port(), database, broker_settings, events=strict)
 
 
 @contextmanager

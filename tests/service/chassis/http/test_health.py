@@ -50,7 +50,7 @@ def stoppable() -> Iterator[Stoppable]:
             password=SecretStr(PASSWORD),
         )
         migrations.upgrade("inventory", settings)
-        configured = Settings(SERVER, port(), port(), port(), settings, NOWHERE)
+        configured = Settings(SERVER, port(), port(), settings, NOWHERE, consumer_port=port())
         yield create_app(configured).test_client(), server
         server.stop()
 
@@ -204,7 +204,9 @@ def test_with_the_database_frozen_it_is_not_ready(
     monkeypatch.setattr(database, "CONNECT_TIMEOUT", 2)
     settings = settings_of(server)
     server.start()
-    api = create_app(Settings(SERVER, port(), port(), port(), settings, NOWHERE)).test_client()
+    api = create_app(
+        Settings(SERVER, port(), port(), settings, NOWHERE, consumer_port=port())
+    ).test_client()
     relay = Relay(settings, Publisher(NOWHERE, "idle", []), threading.Event())
     # as one that works
     relay._connected, relay._last_step_at = True, time.monotonic()

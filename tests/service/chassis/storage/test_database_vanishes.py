@@ -73,7 +73,7 @@ def test_a_machine_that_vanishes_is_noticed_in_time_and_all_goes_on_when_it_is_b
     # so that the kernel notices, not the limit for answers
     monkeypatch.setattr(database, "ANSWER_SECONDS", 10 * BOUND)
     with own_database("inventory") as (where, server), ThreadPoolExecutor(4) as pool:
-        settings = Settings(SERVER, port(), port(), port(), where, NOWHERE)
+        settings = Settings(SERVER, port(), port(), where, NOWHERE, consumer_port=port())
         api = create_app(settings).test_client()
         with closing(Database(where, 2)) as used, closing(Database(where, 1)) as idle:
             relay = partial(relay_until, where, broker_settings, RELAY_TOPOLOGY)

@@ -592,8 +592,14 @@ def protecting(
         auth = read(AuthSettings, auth_protected=protected, api_token="a-token-of-the-tests")
         database = database_settings("gateway").model_copy(update=changes)
         behind, port = nobody("nobody"), PortSettings(port=free_port())
-        upstreams = (behind, behind, behind, behind)
-        settings = Settings(SERVER, port, port, database, NOWHERE, *upstreams, auth)
+        settings = Settings(
+            *(SERVER, port, port, database, NOWHERE),
+            inventory=behind,
+            billing=behind,
+            customers=behind,
+            orders=behind,
+            auth=auth,
+        )
         return create_app(settings, Publisher(NOWHERE, "idle", [])).test_client()
 
     return make

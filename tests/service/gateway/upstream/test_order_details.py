@@ -101,7 +101,8 @@ def ports(
     """The ports of the four services, which are served."""
     ports = {name: free_port() for name in SERVICES}
     shop = Upstream("inventory-api", "127.0.0.1", ports["inventory"])
-    billing = BillingSettings(SERVER, port(), port(), port(), database_settings("billing"), NOWHERE)
+    database = database_settings("billing")
+    billing = BillingSettings(SERVER, port(), port(), database, NOWHERE, consumer_port=port())
     apps = {
         "orders": create_orders(replace(orders_unconnected, inventory=shop)),
         "inventory": inventory.application,
