@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import Connection, RowMapping, Text, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from chassis.errors import FieldError, InvalidError, NotFoundError
+from chassis.errors import FieldError, InvalidError, found
 from chassis.messaging.cloudevents import event
 from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from chassis.outbox import table as outbox
@@ -193,7 +193,5 @@ def get(connection: Connection, uid: UUID) -> RowMapping:
     Raises:
         NotFoundError: there is none with this uid.
     """
-    found = connection.execute(select(*_SHOWN).where(Event.uid == uid)).mappings().first()
-    if found is None:
-        raise NotFoundError(f"There is no event with the uid {uid}.")
-    return found
+    row = connection.execute(select(*_SHOWN).where(Event.uid == uid)).mappings().first()
+    return found(row, "event", uid, "uid")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, insert, select, text, update
 
-from chassis.errors import NotFoundError, UnavailableError
+from chassis.errors import UnavailableError, found
 from chassis.preconditions import Check
 from chassis.storage.database import Database
 from chassis.storage.page_size import bounded
@@ -54,7 +54,7 @@ def get(connection: Connection, movie_id: int) -> RowMapping:
         NotFoundError: there is none with this id.
     """
     row = connection.execute(_BY_ID, {"movie_id": movie_id}).mappings().first()
-    return _existing(row, movie_id)
+    return found(row, "movie", movie_id)
 
 
 def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
@@ -75,9 +75,9 @@ def change(
     """
     if check is not None:
         query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update(key_share=True)
-        check(_existing(connection.execute(query).mappings().first(), movie_id))
+        check(found(connection.execute(query).mappings().first(), "movie", movie_id))
     statement = update(Movie).where(Movie.id == movie_id).values(**values).returning(*_COLUMNS)
-    movie = _existing(connection.execute(statement).mappings().first(), movie_id)
+    movie = found(connection.execute(statement).mappings().first(), "movie", movie_id)
     _announce(connection, "movie.updated", movie)
     return movie
 
@@ -90,7 +90,7 @@ def remove(connection: Connection, movie_id: int, check: Check | None = None) ->
     """
     # locked before its products; nobody can make another product its edition meanwhile
     query = select(*_COLUMNS).where(Movie.id == movie_id).with_for_update()
-    movie = _existing(connection.execute(query).mappings().first(), movie_id)
+    movie = found(connection.execute(query).mappings().first(), "movie", movie_id)
     if check is not None:
         check(movie)
     products.unlink_movies(connection, Product.movie_id == movie_id)
@@ -152,9 +152,3 @@ def _lock(connection: Connection) -> None:
 
 def _announce(connection: Connection, event_type: str, movie: RowMapping) -> None:
     announce(connection, event_type, dict(movie), f"movie/{movie['id']}")
-
-
-def _existing(row: RowMapping | None, movie_id: int) -> RowMapping:
-    if row is None:
-        raise NotFoundError(f"There is no movie with the id {movie_id}.")
-    return row

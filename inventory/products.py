@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import IntegrityError
 
-from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
+from chassis.errors import ConflictError, FieldError, InvalidError, found
 from chassis.preconditions import Check
 from chassis.schema.fields import MAX_INTEGER
 from chassis.storage.page_size import bounded
@@ -88,7 +88,7 @@ def get(connection: Connection, product_id: int) -> RowMapping:
         NotFoundError: there is none with this id.
     """
     row = connection.execute(select(*_COLUMNS).where(Product.id == product_id)).mappings().first()
-    return _existing(row, product_id)
+    return found(row, "product", product_id)
 
 
 def create(connection: Connection, values: Mapping[str, Any]) -> RowMapping:
@@ -121,7 +121,7 @@ def change(
     statement = update(Product).where(Product.id == product_id).values(**values)
     with _existing_movie():
         row = connection.execute(statement.returning(*_COLUMNS)).mappings().first()
-    product = _existing(row, product_id)
+    product = found(row, "product", product_id)
     _announce(connection, "product.updated", product)
     return product
 
@@ -164,7 +164,7 @@ def remove(connection: Connection, product_id: int, check: Check | None = None) 
     """
     _check(connection, product_id, check)
     statement = delete(Product).where(Product.id == product_id).returning(*_COLUMNS)
-    product = _existing(connection.execute(statement).mappings().first(), product_id)
+    product = found(connection.execute(statement).mappings().first(), "product", product_id)
     _announce(connection, "product.deleted", product)
     return product
 
@@ -193,13 +193,7 @@ def _check(connection: Connection, product_id: int, check: Check | None) -> None
     """Lock a product and check it, if there is a check."""
     if check is not None:
         query = select(*_COLUMNS).where(Product.id == product_id).with_for_update()
-        check(_existing(connection.execute(query).mappings().first(), product_id))
-
-
-def _existing(row: RowMapping | None, product_id: int) -> RowMapping:
-    if row is None:
-        raise NotFoundError(f"There is no product with the id {product_id}.")
-    return row
+        check(found(connection.execute(query).mappings().first(), "product", product_id))
 
 
 @contextmanager
