@@ -1,4 +1,4 @@
-"""Voided bills, and what billing hears and tells of.
+"""Voided bills, and the outbox and inbox of billing's events.
 
 Revision ID: billing_0002
 """
@@ -12,7 +12,7 @@ down_revision = "billing_0001"
 
 
 def upgrade() -> None:
-    """Let bills be voided, also before they come; add outbox and inbox."""
+    """Let bills be voided, also before they arrive; add outbox and inbox."""
     op.execute("ALTER TABLE orders ADD COLUMN voided_at timestamptz")
     op.execute(
         "CREATE INDEX orders_of_order ON orders (order_id, id DESC) WHERE order_id IS NOT NULL"
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget which bills are void, and what waits to be told."""
+    """Drop all of it: which bills are void, and the messages of outbox and inbox."""
     op.execute("DROP TABLE voided_bills, outbox, inbox")
     op.execute("DROP FUNCTION wake_relay")
     op.execute("DROP INDEX orders_of_order")

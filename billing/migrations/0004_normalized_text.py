@@ -1,4 +1,4 @@
-"""Text of rows from before is brought to Unicode's form NFC, as new text is.
+"""Existing text is normalized to Unicode's form NFC, as new text is.
 
 Revision ID: billing_0004
 """
@@ -10,10 +10,10 @@ down_revision = "billing_0003"
 
 
 def upgrade() -> None:
-    """Normalize what people search for."""
+    """Normalize the columns that people search."""
     normalize("orders", "user_id", 64)
     normalize("orders", "order_id", 50)
 
 
 def downgrade() -> None:
-    """Leave it: text in NFC is text for the version before, too."""
+    """Change nothing: the previous version reads text in NFC, too."""

@@ -1,4 +1,4 @@
-"""Messages of the outbox that an order waits for pass the others.
+"""The outbox's messages that an order waits for overtake the others.
 
 Revision ID: billing_0005
 """
@@ -10,10 +10,10 @@ down_revision = "billing_0004"
 
 
 def upgrade() -> None:
-    """Add the column, and an index that has it."""
+    """Add the column, and an index with it."""
     tables.let_urgent_messages_pass()
 
 
 def downgrade() -> None:
-    """Have all messages wait for each other again."""
+    """Treat all messages alike again."""
     tables.treat_all_messages_alike()

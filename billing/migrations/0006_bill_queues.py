@@ -1,4 +1,4 @@
-"""Names of the bills' queue, so that what waits under a former one is known.
+"""Names of the bills' queue, so that bills in a former one are found.
 
 Revision ID: billing_0006
 """
@@ -25,5 +25,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget the names."""
+    """Drop the table."""
     op.drop_table("bill_queues")

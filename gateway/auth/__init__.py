@@ -1,1 +1,1 @@
-"""Tokens: who may call what."""
+"""Tokens: who may call what, by `CLASS:read` and `CLASS:write`."""

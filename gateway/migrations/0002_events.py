@@ -1,4 +1,4 @@
-"""Events that other systems have put on the bus; the outbox knows aggregates and attempts.
+"""Events that other systems publish; aggregates and attempts in the outbox.
 
 Revision ID: gateway_0002
 """
@@ -13,7 +13,7 @@ down_revision = "gateway_0001"
 
 def upgrade() -> None:
     """Create the table, and the trigger by which it follows the outbox."""
-    # a database that begins with this revision has them already
+    # a database that is created with this version has the columns already
     op.execute("ALTER TABLE outbox ADD COLUMN IF NOT EXISTS aggregate text")
     op.execute("ALTER TABLE outbox ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0")
     tables.index_outbox()
@@ -50,11 +50,11 @@ def _create_events() -> None:
 
 
 def _follow_the_outbox() -> None:
-    """Carry attempts and delivery over in the transaction that notes them in the outbox.
+    """Copy attempts and delivery in the transaction that changes them in the outbox.
 
-    A message id that is no uuid is another message's, and never cast: only CASE is sure to look at
-    it first. EXECUTE plans anew each time, or a relay would go on with the plan that was best when
-    the table was empty.
+    A message id that is no uuid is another message's and must not be cast: only CASE guarantees
+    that it is checked first. EXECUTE plans anew each time; otherwise a relay would keep the plan
+    that was best when the table was empty.
     """
     op.execute(
         """

@@ -24,7 +24,7 @@ def upgrade() -> None:
         )
         """
     )
-    # the name of a revoked token may be given again, the name of an expired one not
+    # the name of a revoked token may be used again, that of an expired one may not
     op.execute("CREATE UNIQUE INDEX tokens_name ON tokens (name) WHERE revoked_at IS NULL")
 
 

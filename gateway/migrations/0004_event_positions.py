@@ -1,4 +1,4 @@
-"""Events get their place in the list after their commit: none appears behind a follower.
+"""Events get their position after their commit, so that a client that follows the list misses none.
 
 Revision ID: gateway_0004
 """
@@ -26,7 +26,7 @@ _FOLLOW = """
 
 
 def upgrade() -> None:
-    """Place the events that there are in the order of their times, as they were listed."""
+    """Give the existing events positions in the order of their times, as they were listed."""
     op.execute("ALTER TABLE events ADD COLUMN position bigint")
     op.execute("CREATE SEQUENCE events_position OWNED BY events.position")
     op.execute(
@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.execute("CREATE INDEX events_undelivered ON events (position) WHERE delivered_at IS NULL")
     op.execute("CREATE INDEX events_unplaced ON events (id) WHERE position IS NULL")
     _place_events()
-    # so that no list has more to place than what waits to be delivered
+    # so that a request for the list has no more to position than the undelivered events
     op.execute(
         _FOLLOW.format(
             first="IF EXISTS (SELECT FROM changed WHERE exchange = 'events') "
@@ -51,10 +51,10 @@ def upgrade() -> None:
 
 
 def _place_events() -> None:
-    """Place what is committed, one transaction after the other.
+    """Give committed events positions, one transaction after the other.
 
-    What is committed later is placed later, however early it began. That depends on no other
-    transaction: neither on a long one, nor on one of another database, as pg_snapshot_xmin would.
+    What is committed later gets a later position, however early its transaction began. This depends
+    on no other transaction, while pg_snapshot_xmin would: on long ones, and on other databases'.
     """
     op.execute(
         """

@@ -1,4 +1,4 @@
-"""Of the delivered events so many are kept, which are counted by an index.
+"""Only so many delivered events are kept; an index counts them.
 
 Revision ID: gateway_0006
 """

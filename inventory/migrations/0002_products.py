@@ -45,7 +45,7 @@ def _create_reservations() -> None:
         )
         """
     )
-    # product_id refers to nothing: a product may be deleted, what was reserved of it stays written
+    # product_id is no foreign key: a product may be deleted, its reservations stay
     op.execute(
         """
         CREATE TABLE reservation_lines (

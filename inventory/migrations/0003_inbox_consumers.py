@@ -10,10 +10,10 @@ down_revision = "inventory_0002"
 
 
 def upgrade() -> None:
-    """Make the consumer a part of the inbox's key."""
+    """Add the consumer to the inbox's key."""
     tables.mark_by_consumer("inventory-consumer")
 
 
 def downgrade() -> None:
-    """Make the message the whole key again."""
+    """Make the message alone the key again."""
     tables.unmark_consumers("inventory-consumer")

@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forget which orders are completed."""
+    """Drop the state `completed`."""
     op.execute("DROP INDEX reservations_ended, reservations_cancelled")
     op.execute("UPDATE reservations SET state = 'reserved' WHERE state = 'completed'")
     op.execute(f"{_STATES} ('reserved', 'rejected', 'released', 'cancelled'))")

@@ -1,4 +1,4 @@
-"""Text of rows from before is brought to Unicode's form NFC, as new text is.
+"""Existing text is normalized to Unicode's form NFC, as new text is.
 
 Revision ID: inventory_0005
 """
@@ -10,7 +10,7 @@ down_revision = "inventory_0004"
 
 
 def upgrade() -> None:
-    """Normalize what people search for."""
+    """Normalize the columns that people search."""
     normalize("movies", "title", 255)
     normalize("movies", "description", 10_000)
     normalize("products", "name", 255)
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave it: text in NFC is text for the version before, too."""
+    """Change nothing: the previous version reads text in NFC, too."""

@@ -1,4 +1,4 @@
-"""Reservations keep all that is needed to answer an order's event again.
+"""Reservations hold everything that is needed to answer an order's event again.
 
 Revision ID: inventory_0006
 """
@@ -10,12 +10,12 @@ down_revision = "inventory_0005"
 
 
 def upgrade() -> None:
-    """Keep what was short, and whether a cancellation has come."""
+    """Add the shortages, and whether a cancellation has arrived."""
     op.execute("ALTER TABLE reservations ADD COLUMN short jsonb")
     op.execute("ALTER TABLE reservations ADD COLUMN cancelled boolean NOT NULL DEFAULT false")
     op.execute("UPDATE reservations SET cancelled = true WHERE state IN ('released', 'cancelled')")
 
 
 def downgrade() -> None:
-    """Forget both."""
+    """Drop both columns."""
     op.execute("ALTER TABLE reservations DROP COLUMN short, DROP COLUMN cancelled")

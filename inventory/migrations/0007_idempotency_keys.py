@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key keep their answers.
+"""Answers to requests with an Idempotency-Key are stored.
 
 Revision ID: inventory_0007
 """
