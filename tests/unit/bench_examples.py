@@ -1,12 +1,12 @@
 """Figures as the benchmark makes them, for tests of what it says of them."""
 
-from tools.bench.figures import Figure, Row, Sample, at_least, ratio
+from tools.bench.figures import Figure, Result, Sample, at_least, ratio
 from tools.bench.usage import Usage
 
 USAGE = Usage({"gateway": 4.0, "mail-worker": 0.001}, {"gateway": 140_000_000}, 0.25)
 FAST = Figure("gateway", "wrk -c16", [Sample(1200.0, 8.0, 20.0, 31.5)] * 2, USAGE)
 SLOW = Figure("naive gateway", "flask run", [Sample(100.0, 80.0, 200.0, 315.0, failed=3)], USAGE)
-ROW = Row(
+ROW = Result(
     "reads",
     "GET /api/movies/{id}",
     [FAST, SLOW],

@@ -1,1 +1,1 @@
-"""The benchmark behind `./stack bench`: load, rivals written for it, and figures side by side."""
+"""The benchmark behind `./stack bench`: scenarios, baselines, and figures side by side."""

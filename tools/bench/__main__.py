@@ -1,4 +1,4 @@
-"""`./stack bench`: measure, and say what was measured."""
+"""`./stack bench`: measure, and report the figures."""
 
 import logging
 import signal
@@ -13,9 +13,9 @@ import click
 
 from tools.bench import machine, report, usage
 from tools.bench.document import Run, write
-from tools.bench.environment import Stage, overrides
-from tools.bench.figures import Row
-from tools.bench.scenarios import ROWS
+from tools.bench.environment import Environment, overrides
+from tools.bench.figures import Result
+from tools.bench.scenarios import SCENARIOS
 from tools.bench.scenarios.memory import FIRST
 from tools.bench.sizes import FULL, QUICK, Sizes
 from tools.stack import lifecycle
@@ -26,67 +26,69 @@ from tools.stack.progress import PROGRESS
 from tools.stack.servers.data_directories import private_home
 from tools.stack.stack import Stack
 
-KEPT = INSTALLED / "bench"
+RESULTS = INSTALLED / "bench"
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @contextmanager
-def opened(sizes: Sizes) -> Iterator[Stage]:
-    """Start a stack of the benchmark's own for a block, and remove it afterwards."""
+def opened(sizes: Sizes) -> Iterator[Environment]:
+    """Run a separate stack for a block, and remove it afterwards."""
     with private_home() as home:
         stack = Stack.private(home, **overrides())
-        stage = Stage(stack, sizes, say)
+        environment = Environment(stack, sizes, say)
         began = time.monotonic()
         try:
-            with step("stack of its own", say) as outcome:
+            with step("separate stack", say) as outcome:
                 lifecycle.up(stack)
                 outcome.text = "started"
-            stage.times[FIRST] = time.monotonic() - began
-            stage.settle()
-            stage.idle = usage.memory(stack)
-            yield stage
+            environment.times[FIRST] = time.monotonic() - began
+            environment.settle()
+            environment.idle = usage.memory(stack)
+            yield environment
         finally:
-            with PROGRESS.of("ending the stack of its own"):
+            with PROGRESS.of("stopping the separate stack"):
                 lifecycle.down(stack)
 
 
 def run(sizes: Sizes, names: Sequence[str]) -> Run:
-    """Measure the rows of these names, or all of them."""
+    """Measure the scenarios of these names, or all without any."""
     before, started = machine.load(), machine.now()
     if warning := machine.warning(before):
         say(warning)
-    with opened(sizes) as stage:
-        facts = machine.facts(stage)
+    with opened(sizes) as environment:
+        facts = machine.facts(environment)
         say(table(list(facts.items())))
-        rows = [_measured(stage, name) for name in ROWS if name in (names or ROWS)]
-    return Run(started, facts, before, rows)
+        results = [
+            _measured(environment, name) for name in SCENARIOS if name in (names or SCENARIOS)
+        ]
+    return Run(started, facts, before, results)
 
 
-def _measured(stage: Stage, name: str) -> Row:
+def _measured(environment: Environment, name: str) -> Result:
     load = machine.load()
     with PROGRESS.of(name):
-        row = replace(ROWS[name](stage), load=load)
-        stage.settle()
-    say(f"\n{report.text(row)}")
-    return row
+        result = replace(SCENARIOS[name](environment), load=load)
+        environment.settle()
+    say(f"\n{report.text(result)}")
+    return result
 
 
 @click.command(cls=Documented, example="./stack bench reads billing --quick --markdown figures.md")
-@click.argument("rows", nargs=-1, metavar="[ROW]...", type=Known("row", lambda: ROWS))
+@click.argument("rows", nargs=-1, metavar="[ROW]...", type=Known("row", lambda: SCENARIOS))
 @click.option("--quick", is_flag=True, help="Smaller numbers, about two minutes.")
 @click.option("--json", "samples", type=FILE, metavar="FILE", help="Write all samples, as JSON.")
 @click.option("--markdown", type=FILE, metavar="FILE", help="Write the tables, as Markdown.")
 def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Path | None) -> None:
-    """Measure how fast it is, beside rivals, on a stack of its own.
+    """Measure how fast it is, beside baselines, on a separate stack.
 
     A ROW is one of reads, hanging, billing, drain, writes, pages, purge and memory; without one
     all are measured, which takes about a quarter of an hour.
     """
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # nothing that was started may go on
+    # so that everything that was started is stopped
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = run(QUICK if quick else FULL, rows)
-    kept = KEPT / f"{done.time.replace(':', '')}.json"
+    kept = RESULTS / f"{done.time.replace(':', '')}.json"
     write(done, kept, *([samples] if samples else []))
     if markdown:
         report.put(markdown, report.document(done))

@@ -1,10 +1,10 @@
-"""Databases of many movies, each with an inventory-api of its own before it."""
+"""Databases of many movies, each served by a separate inventory-api."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tools.bench.environment import Stage
+from tools.bench.environment import Environment
 from tools.bench.programs import Program
 from tools.stack import ports
 from tools.stack.layout import CHECKOUT, LOOPBACK
@@ -17,7 +17,7 @@ WORDS = (
     "distant burning frozen paper silver crimson velvet wooden lonely endless ancient hollow "
     "restless gentle bitter electric midnight harbor station orchard lantern compass voyage"
 )
-# titles of three words, every word as often as any other; a rare one in ten movies of all
+# titles of three words, all equally frequent; ten movies have a rare word, too
 FILL = """
 INSERT INTO movies (title, description)
 SELECT initcap(w[1 + a] || ' ' || w[1 + b] || ' ' || w[1 + c])
@@ -31,19 +31,25 @@ FROM (SELECT n, w, abs(hashint4(n)) %% cardinality(w) a,
 
 
 def database(movies: int) -> str:
-    """The name of a database with so many movies."""
+    """The name of the database with this many movies."""
     return f"bench_{movies}_movies"
 
 
-def make(stage: Stage, movies: int) -> None:
-    """Make a database with so many movies, as the service's migrations make it."""
-    name, (_host, _port, _name, user, password) = database(movies), stage.database("inventory")
-    stage.stack.postgres["inventory"].create_database(name, user, password)
-    stage.run("-m", "inventory", "migrate", INVENTORY_DB_NAME=name)
+def make(environment: Environment, movies: int) -> None:
+    """Make a database with this many movies by the service's migrations."""
+    name, (_host, _port, _name, user, password) = (
+        database(movies),
+        environment.database("inventory"),
+    )
+    environment.stack.postgres["inventory"].create_database(name, user, password)
+    environment.run("-m", "inventory", "migrate", INVENTORY_DB_NAME=name)
     values = {"movies": movies, "rare": RARE_MOVIES, "word": RARE, "words": WORDS}
-    with closing(stage.connect("inventory", name)) as connection, connection.cursor() as cursor:
+    with (
+        closing(environment.connect("inventory", name)) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute("SET maintenance_work_mem = '512MB'")
-        # an index is made faster at once than row by row
+        # an index is built faster at once than row by row
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'movies_title_trigrams'")
         [definition] = cursor.fetchone() or [""]
         cursor.execute("DROP INDEX movies_title_trigrams")
@@ -53,17 +59,17 @@ def make(stage: Stage, movies: int) -> None:
 
 
 @contextmanager
-def served(stage: Stage, movies: int) -> Iterator[str]:
-    """Run an inventory-api on such a database; lends its address."""
+def served(environment: Environment, movies: int) -> Iterator[str]:
+    """Run an inventory-api on such a database; yields its address."""
     port = ports.free_port()
     variables = {
         "INVENTORY_DB_NAME": database(movies),
         "INVENTORY_API_PORT": str(port),
         "INVENTORY_BIND": LOOPBACK,
-        "STATE_DIR": str(stage.stack.home / f"state-{movies}"),
+        "STATE_DIR": str(environment.stack.home / f"state-{movies}"),
         "CODE_DIR": str(CHECKOUT),
     }
     command = [sys.executable, "-m", "inventory", "serve"]
-    program = Program(stage, f"inventory-api with {movies:,}")
+    program = Program(environment, f"inventory-api with {movies:,}")
     with program.serving(command, port, **variables) as address:
         yield address

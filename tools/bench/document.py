@@ -6,44 +6,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.bench.figures import Figure, Row
+from tools.bench.figures import Figure, Result
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: when, on what, how quiet it was before, and what was measured."""
+    """A run: its time, the machine, the load before, and the results."""
 
     time: str
     facts: Mapping[str, str]
     load: float
-    rows: Sequence[Row]
+    results: Sequence[Result]
 
 
 def document(run: Run) -> dict[str, Any]:
-    """What goes into the file: every sample, its medians, and what follows."""
+    """The content of the file: every sample, medians and ratios."""
     return {
         "time": run.time,
         "machine": dict(run.facts),
         "load_average_before": run.load,
-        "rows": [_row(row) for row in run.rows],
+        "rows": [_result(result) for result in run.results],
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _result(result: Result) -> dict[str, Any]:
     return {
-        "name": row.name,
-        "title": row.title,
-        "load_average_before": row.load,
-        "figures": [_figure(figure) for figure in row.figures],
-        "ratios": [found._asdict() for found in row.ratios],
-        "facts": dict(row.facts),
+        "name": result.name,
+        "title": result.title,
+        "load_average_before": result.load,
+        "figures": [_figure(figure) for figure in result.figures],
+        "ratios": [found._asdict() for found in result.ratios],
+        "facts": dict(result.facts),
     }
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
     fields = ("rate", "p50", "p99", "longest", "done")
     return {
-        "rival": figure.rival,
+        "rival": figure.candidate,
         "what": figure.what,
         "medians": {field: figure.median(field) for field in fields},
         "failed": figure.failed,
@@ -55,7 +55,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
 
 
 def write(run: Run, *files: Path) -> None:
-    """Write a run into files, whose directories are made if they are missing."""
+    """Write a run to files; makes missing directories."""
     text = json.dumps(document(run), indent=2, ensure_ascii=False) + "\n"
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where the benchmark takes place: a private stack, its databases, and programs beside it."""
+"""The environment of the benchmark: a private stack, its databases, and programs beside it."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from tools.stack.servers.amqp import connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
-# set where the platform knows them: a load generator is one client, and would be limited
+# a load generator is one client, which would be limited; set where the platform has the variables
 UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
 SETTLE_SECONDS = 300.0
 
@@ -26,8 +26,8 @@ def overrides() -> dict[str, str]:
     return {name: value for name, value in UNLIMITED.items() if name in known}
 
 
-class Stage:
-    """A stack that runs, how much to measure on it, and whom to tell."""
+class Environment:
+    """A running stack, how much to measure on it, and where to report."""
 
     def __init__(self, stack: Stack, sizes: Sizes, report: Report) -> None:
         self.stack = stack
@@ -43,7 +43,7 @@ class Stage:
 
     @property
     def broker_url(self) -> str:
-        """RabbitMQ's address, with the password, for what reads it from its environment."""
+        """RabbitMQ's address with the password, for programs that read it from their variables."""
         broker = self.stack.rabbitmq
         user, password, vhost = (quote(t, safe="") for t in (*broker.credentials, broker.vhost))
         return f"amqp://{user}:{password}@{broker.host}:{broker.port}/{vhost}"
@@ -60,19 +60,19 @@ class Stage:
         return [self.stack.variables[f"{service.upper()}_DB_{field}"] for field in fields]
 
     def query(self, service: str, statement: str, *values: object) -> list[Any]:
-        """Ask a service's database."""
+        """Run a statement in a service's database; returns its rows."""
         with closing(self.connect(service)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     def settle(self) -> None:
-        """Wait until nothing is under way any more: no message waits, in outbox or queue."""
+        """Wait until no message waits in an outbox or queue."""
         wait_until(
             lambda: backlog.is_empty(self.stack), SETTLE_SECONDS, "messages to be delivered", 0.2
         )
 
     def discard_bills(self) -> None:
-        """Forget all bills, and the events of them that nobody waits for; then settle."""
+        """Delete all bills and their events, which nothing waits for; then settle."""
         self.query("billing", "TRUNCATE orders, outbox")
         with closing(connect(self.stack.rabbitmq)) as connection:
             connection.channel().queue_purge("orders_inbox")
@@ -84,20 +84,20 @@ class Stage:
             declared = connection.channel().queue_declare(queue, passive=True)
             return int(declared.method.message_count)
 
-    def environment(self, **more: str) -> dict[str, str]:
-        """What programs of the benchmark get to see: the stack's variables by ENV_FILE."""
+    def process_variables(self, **more: str) -> dict[str, str]:
+        """The variables of the benchmark's programs; ENV_FILE has the stack's."""
         own = self.stack.process_manager.environment()
         kept = {name: own[name] for name in ("PATH", "HOME", "LANG", "ENV_FILE", "PM2_HOME")}
         queue = {"RABBITMQ_URL": self.broker_url, "RABBITMQ_QUEUE": self.stack.rabbitmq.queue}
         return kept | queue | {"PYTHONPATH": str(CHECKOUT)} | more
 
-    def run(self, *words: str, **environment: str) -> str:
-        """Run a Python program to its end and return what it says.
+    def run(self, *words: str, **own: str) -> str:
+        """Run a Python program to its end and return its output.
 
         Raises subprocess.CalledProcessError if it fails.
         """
-        command, own = [sys.executable, *words], self.environment(**environment)
+        command, seen = [sys.executable, *words], self.process_variables(**own)
         done = subprocess.run(
-            command, cwd=CHECKOUT, env=own, check=True, capture_output=True, text=True
+            command, cwd=CHECKOUT, env=seen, check=True, capture_output=True, text=True
         )
         return done.stdout

@@ -1,4 +1,4 @@
-"""What was measured: samples of rivals, their medians, and ratios with what they were aimed at."""
+"""The figures: samples of candidates, their medians, and ratios with their aims."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from tools.bench.usage import Usage
 
 
 class Sample(NamedTuple):
-    """One turn of one rival: rates per second, times in milliseconds.
+    """One turn of one candidate: rates per second, times in milliseconds.
 
-    `done` is the rate until what was accepted had its effect, for what has one later.
+    `done` is the rate until what was accepted had its effect, where that comes later.
     """
 
     rate: float
@@ -24,16 +24,16 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """All turns of one rival.
+    """All turns of one candidate.
 
     Attributes:
-        rival: its name, short.
-        what: what was run.
+        candidate: its name, short.
+        what: what was run, in words.
         samples: one a turn, in their order.
-        usage: what the processes used in all turns together.
+        usage: of the processes, in all turns together.
     """
 
-    rival: str
+    candidate: str
     what: str
     samples: Sequence[Sample]
     usage: Usage
@@ -55,7 +55,7 @@ class Figure:
 
 
 class Ratio(NamedTuple):
-    """A ratio of two medians, and the bound that it was aimed at, if any."""
+    """A ratio of two medians, and its aim, if any."""
 
     text: str
     value: float
@@ -64,7 +64,7 @@ class Ratio(NamedTuple):
 
 
 def ratio(text: str, over: float | None, under: float | None) -> Ratio:
-    """A ratio without an aim; what is not there counts as zero, and a ratio to zero as zero."""
+    """A ratio without an aim; a missing value counts as zero, and so does a ratio to zero."""
     return Ratio(text, _divided(over, under))
 
 
@@ -75,7 +75,7 @@ def at_least(bound: float, text: str, over: float | None, under: float | None) -
 
 
 def at_most(bound: float, text: str, over: float | None, under: float | None) -> Ratio:
-    """A ratio that should be `bound` or less; one that could not be measured is not."""
+    """A ratio that should be `bound` or less; one that was not measured does not meet it."""
     value = _divided(over, under)
     return Ratio(text, value, f"≤ {bound:g}", 0 < value <= bound)
 
@@ -85,16 +85,16 @@ def _divided(over: float | None, under: float | None) -> float:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the benchmark.
+class Result:
+    """The result of one scenario.
 
     Attributes:
         name: what `./stack bench NAME` calls it.
         title: what is measured.
-        figures: of each rival; the first is what the others are compared with.
-        ratios: what follows from them.
-        facts: what else was measured, by name, in words.
-        load: the machine's load average over a minute when the row began.
+        figures: of each candidate; the others are compared with the first.
+        ratios: of these figures.
+        facts: other measurements by name, in words.
+        load: the machine's load average over a minute when the scenario started.
     """
 
     name: str

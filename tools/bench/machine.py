@@ -1,11 +1,11 @@
-"""What the figures were measured on, without which they say nothing."""
+"""Describes the machine and versions that the figures were measured on."""
 
 import os
 import platform
 import subprocess
 from datetime import datetime, timezone
 
-from tools.bench.environment import Stage
+from tools.bench.environment import Environment
 from tools.bench.nginx import PROGRAM as NGINX
 from tools.stack.layout import CHECKOUT
 from tools.stack.servers.rabbitmq import installed_version
@@ -14,12 +14,12 @@ BUSY_ABOVE = 1.0
 
 
 def load() -> float:
-    """How many processes wanted a core, on average over the last minute."""
+    """The load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def warning(load_before: float) -> str | None:
-    """What to say where something else keeps the machine busy; None where nothing does."""
+    """A warning if something else keeps the machine busy, else None."""
     if load_before <= BUSY_ABOVE:
         return None
     return (
@@ -33,15 +33,15 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def facts(stage: Stage) -> dict[str, str]:
+def facts(environment: Environment) -> dict[str, str]:
     """Machine, versions and settings, by name."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB",
         "system": f"{_distribution()}, Linux {platform.release()}",
-        "versions": _versions(stage),
-        "PostgreSQL's settings": _durability(stage),
-        "servers": _servers(stage),
+        "versions": _versions(environment),
+        "PostgreSQL's settings": _durability(environment),
+        "servers": _servers(environment),
         "commit": _commit(),
     }
 
@@ -56,8 +56,8 @@ def _distribution() -> str:
     return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
 
 
-def _versions(stage: Stage) -> str:
-    postgresql = stage.query("billing", "SHOW server_version")[0][0].split(" ")[0]
+def _versions(environment: Environment) -> str:
+    postgresql = environment.query("billing", "SHOW server_version")[0][0].split(" ")[0]
     nginx = _said(NGINX, "-v").rpartition("/")[2]
     wrk = _said("wrk", "-v").split(" ")[1]
     return (
@@ -66,17 +66,19 @@ def _versions(stage: Stage) -> str:
     )
 
 
-def _durability(stage: Stage) -> str:
+def _durability(environment: Environment) -> str:
     names = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
-    return ", ".join(f"{name} {stage.query('billing', f'SHOW {name}')[0][0]}" for name in names)
+    return ", ".join(
+        f"{name} {environment.query('billing', f'SHOW {name}')[0][0]}" for name in names
+    )
 
 
-def _servers(stage: Stage) -> str:
-    values = stage.stack.variables
+def _servers(environment: Environment) -> str:
+    values = environment.stack.variables
     return ", ".join(
         f"{name} {values[f'{name.upper()}_WORKERS']} processes of"
         f" {values[f'{name.upper()}_THREADS']} threads"
-        for name in stage.stack.postgres
+        for name in environment.stack.postgres
     )
 
 

@@ -1,4 +1,4 @@
-"""Rivals take turns: A, B, C, A, B, C …, so that what the machine does besides meets all alike."""
+"""Candidates take turns: A, B, C, A, B, C …, so that other load affects all of them alike."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,14 +10,14 @@ from tools.stack.stack import Stack
 
 
 @dataclass(frozen=True)
-class Rival:
-    """What is measured in turn with others.
+class Candidate:
+    """A program that is measured in turn with others: ours, or a baseline.
 
     Attributes:
         name: short.
-        what: what is run, in the words of the report.
+        what: what is run, in words, for the report.
         run: one turn.
-        around: what has to be there for a turn, and is not measured.
+        around: setup and cleanup of a turn, which are not measured.
     """
 
     name: str
@@ -26,22 +26,22 @@ class Rival:
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-def interleaved(stack: Stack, rivals: Sequence[Rival], rounds: int) -> list[Figure]:
-    """Let each rival have a turn in each round, and return their figures in the same order."""
-    samples: list[list[Sample]] = [[] for _ in rivals]
-    usages: list[list[Usage]] = [[] for _ in rivals]
+def interleaved(stack: Stack, candidates: Sequence[Candidate], rounds: int) -> list[Figure]:
+    """Give each candidate a turn in each round; returns their figures in the same order."""
+    samples: list[list[Sample]] = [[] for _ in candidates]
+    usages: list[list[Usage]] = [[] for _ in candidates]
     for _ in range(rounds):
-        for number, rival in enumerate(rivals):
-            sample, usage = _turn(stack, rival)
+        for number, candidate in enumerate(candidates):
+            sample, usage = _turn(stack, candidate)
             samples[number].append(sample)
             usages[number].append(usage)
     return [
-        Figure(rival.name, rival.what, mine, added(used))
-        for rival, mine, used in zip(rivals, samples, usages, strict=True)
+        Figure(candidate.name, candidate.what, mine, added(used))
+        for candidate, mine, used in zip(candidates, samples, usages, strict=True)
     ]
 
 
-def _turn(stack: Stack, rival: Rival) -> tuple[Sample, Usage]:
-    with rival.around():
+def _turn(stack: Stack, candidate: Candidate) -> tuple[Sample, Usage]:
+    with candidate.around():
         meter = Meter(stack)
-        return rival.run(), meter.read()
+        return candidate.run(), meter.read()

@@ -1,11 +1,11 @@
-"""nginx as a gateway: `proxy_pass` over connections that are kept."""
+"""nginx as a gateway: `proxy_pass` over kept-alive connections."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tools.bench.environment import Stage
+from tools.bench.environment import Environment
 from tools.bench.programs import Program
 from tools.stack import ports
 
@@ -38,16 +38,16 @@ http {{
 
 
 def configuration(home: Path, port: int, upstream: str) -> str:
-    """nginx.conf for a gateway at a port, with all its files in `home`."""
+    """The nginx.conf of a gateway on a port, with all its files in `home`."""
     return CONFIGURATION.format(home=home, port=port, upstream=urlsplit(upstream).netloc)
 
 
 @contextmanager
-def gateway(stage: Stage) -> Iterator[str]:
-    """Run nginx before inventory-api; lends its address."""
-    program, port = Program(stage, "nginx"), ports.free_port()
+def gateway(environment: Environment) -> Iterator[str]:
+    """Run nginx in front of inventory-api; yields its address."""
+    program, port = Program(environment, "nginx"), ports.free_port()
     file = program.home / "nginx.conf"
-    file.write_text(configuration(program.home, port, stage.upstream))
+    file.write_text(configuration(program.home, port, environment.upstream))
     command = [PROGRAM, "-p", str(program.home), "-e", str(program.home / "error.log")]
     with program.serving([*command, "-c", str(file)], port) as address:
         yield address

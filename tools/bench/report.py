@@ -1,32 +1,32 @@
-"""The figures for people: tables at the terminal, and the same in Markdown."""
+"""The figures as tables, for the terminal and in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.bench.document import Run
-from tools.bench.figures import Figure, Ratio, Row
+from tools.bench.figures import Figure, Ratio, Result
 from tools.stack.console import table
 
 HEAD = ("rival", "per s", "p50 ms", "p99 ms", "max ms", "done per s", "failed", "of the first")
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
-LEAST_CPU = 0.01  # of all CPU seconds, to be mentioned
+LEAST_CPU = 0.01  # the share of all CPU seconds below which a process is not listed
 Cells = list[tuple[str, ...]]
 
 
-def text(row: Row) -> str:
-    """A row for the terminal."""
-    parts = [f"{row.name}: {row.title} (load average {row.load:.2f})"]
-    if row.figures:
-        parts += [table(cells(row.figures)), _listed(row.figures)]
-    if row.ratios:
-        parts.append(table([("ratio", "", "aim", ""), *map(_ratio_cells, row.ratios)]))
-    if row.facts:
-        parts.append(table(list(row.facts.items())))
+def text(result: Result) -> str:
+    """A result for the terminal."""
+    parts = [f"{result.name}: {result.title} (load average {result.load:.2f})"]
+    if result.figures:
+        parts += [table(cells(result.figures)), _listed(result.figures)]
+    if result.ratios:
+        parts.append(table([("ratio", "", "aim", ""), *map(_ratio_cells, result.ratios)]))
+    if result.facts:
+        parts.append(table(list(result.facts.items())))
     return "\n\n".join(parts)
 
 
 def cells(figures: Sequence[Figure]) -> Cells:
-    """Head and lines of a table of medians; columns without any figure are left out."""
+    """Head and lines of a table of medians, without empty columns."""
     lines = [HEAD, *(_cells(figure, figures[0]) for figure in figures)]
     filled = [i for i in range(len(HEAD)) if any(line[i] for line in lines[1:])]
     return [tuple(line[i] for i in filled) for line in lines]
@@ -37,11 +37,11 @@ def _cells(figure: Figure, first: Figure) -> tuple[str, ...]:
     times = [number(figure.median(name)) for name in names]
     share = f"{figure.rate / first.rate:.2f}" if first.rate else ""
     done, failed = number(figure.median("done")), str(figure.failed) if figure.failed else ""
-    return (figure.rival, number(figure.rate), *times, done, failed, share)
+    return (figure.candidate, number(figure.rate), *times, done, failed, share)
 
 
 def number(value: float | None) -> str:
-    """A figure with three digits at least, and none that say nothing."""
+    """A figure with three significant digits, or as a whole number from 100."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -52,16 +52,16 @@ def _ratio_cells(found: Ratio) -> tuple[str, ...]:
 
 
 def verdict(found: Ratio) -> str:
-    """Whether a ratio is as was aimed at; nothing where there was no aim."""
+    """Whether a ratio meets its aim; empty without an aim."""
     return {True: "met", False: "not met", None: ""}[found.met]
 
 
 def _listed(figures: Sequence[Figure]) -> str:
-    return "\n".join(f"  {f.rival}: {f.what}\n    {used(f)}" for f in figures)
+    return "\n".join(f"  {f.candidate}: {f.what}\n    {used(f)}" for f in figures)
 
 
 def used(figure: Figure) -> str:
-    """What the processes used: CPU seconds and memory, those that used next to nothing left out."""
+    """The CPU seconds and memory of the processes that used a noticeable share."""
     whole = sum(figure.usage.cpu.values())
     by_cpu = sorted(figure.usage.cpu.items(), key=lambda item: -item[1])
     shown = [_share(n, s, figure.usage.memory) for n, s in by_cpu if s > LEAST_CPU * whole]
@@ -74,16 +74,16 @@ def _share(name: str, seconds: float, memory: Mapping[str, int]) -> str:
     return f"{name} {seconds:.1f}{size}"
 
 
-def markdown(row: Row) -> str:
-    """A row as a section of a document."""
-    parts = [f"### `{row.name}`: {row.title}", f"Load average before: {row.load:.2f}."]
-    if row.figures:
-        parts += [_markdown_table(cells(row.figures)), _markdown_list(row.figures)]
-    if row.ratios:
-        lines = [_ratio_cells(found) for found in row.ratios]
+def markdown(result: Result) -> str:
+    """A result as a section of a document."""
+    parts = [f"### `{result.name}`: {result.title}", f"Load average before: {result.load:.2f}."]
+    if result.figures:
+        parts += [_markdown_table(cells(result.figures)), _markdown_list(result.figures)]
+    if result.ratios:
+        lines = [_ratio_cells(found) for found in result.ratios]
         parts.append(_markdown_table([("ratio", "measured", "aim", ""), *lines]))
-    if row.facts:
-        parts.append(_markdown_table([("what", "measured"), *row.facts.items()]))
+    if result.facts:
+        parts.append(_markdown_table([("what", "measured"), *result.facts.items()]))
     return "\n\n".join(parts)
 
 
@@ -93,18 +93,18 @@ def _markdown_table(lines: Cells) -> str:
 
 
 def _markdown_list(figures: Sequence[Figure]) -> str:
-    return "\n".join(f"- **{f.rival}**: {f.what}. {used(f)}" for f in figures)
+    return "\n".join(f"- **{f.candidate}**: {f.what}. {used(f)}" for f in figures)
 
 
 def document(run: Run) -> str:
-    """A whole run in Markdown: on what, how quiet it was, and every row."""
+    """A whole run in Markdown: on what, how quiet it was, and every result."""
     facts = {"time": run.time, **run.facts, "load average before": f"{run.load:.2f}"}
     table_of_facts = _markdown_table([("what", "value"), *facts.items()])
-    return "\n\n".join([table_of_facts, *map(markdown, run.rows)]) + "\n"
+    return "\n\n".join([table_of_facts, *map(markdown, run.results)]) + "\n"
 
 
 def put(file: Path, figures: str) -> None:
-    """Write figures into a file: between its marks if it has them, else as all that is in it."""
+    """Write figures to a file: between its marks if it has them, else as its whole content."""
     old = file.read_text() if file.exists() else ""
     before, begin, rest = old.partition(BEGIN)
     _, end, after = rest.partition(END)

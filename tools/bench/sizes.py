@@ -8,16 +8,16 @@ class Sizes:
     """How long and how much.
 
     Attributes:
-        rounds: how often each rival has its turn.
+        rounds: how many turns each candidate has.
         seconds: how long a turn under load takes.
-        clients: how many post bills at once.
-        drained: how many bills wait for the consumers.
-        drained_singly: how many wait for the one-by-one consumer, which is slower.
+        clients: how many clients post bills at once, for each measurement.
+        drained: how many bills the consumers drain.
+        drained_singly: how many the slower one-by-one consumer drains.
         window: how many messages the client with a window of confirms publishes.
-        movies: how many there are to list and search, the fewest first.
-        page_seconds: how long each page is asked for in a turn.
-        purged: how many old messages an outbox has.
-        relayed: how many wait in it.
+        movies: how many movies to list and search, for each measurement, the fewest first.
+        page_seconds: how long each page is requested in a turn.
+        purged: how many old messages the outbox holds.
+        relayed: how many unsent messages it holds.
     """
 
     rounds: int

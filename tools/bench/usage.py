@@ -1,4 +1,4 @@
-"""What processes use: CPU time and memory, by the names that people know them by."""
+"""The CPU time and memory of processes, by their well-known names."""
 
 import os
 import time
@@ -15,12 +15,12 @@ GENERATOR = "load generator"
 
 
 class Usage(NamedTuple):
-    """What was used during something.
+    """What the processes used during a measurement.
 
     Attributes:
         cpu: CPU seconds by process.
         memory: proportional set sizes in bytes by process, at the end.
-        others: how many cores, on average, programs that are no part of the benchmark took.
+        others: the average number of cores used by programs outside the benchmark.
     """
 
     cpu: Mapping[str, float]
@@ -29,7 +29,7 @@ class Usage(NamedTuple):
 
 
 class Meter:
-    """Measures from its making on what the processes of a stack use."""
+    """Measures what the processes of a stack use from its construction on."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -37,17 +37,17 @@ class Meter:
         self._began, self._busy = time.monotonic(), _busy_seconds()
 
     def read(self) -> Usage:
-        """What was used since."""
+        """The usage since then."""
         seconds, busy = time.monotonic() - self._began, _busy_seconds() - self._busy
         now = cpu_seconds(self._stack)
-        # of a process that has ended, nothing is left to be read
+        # a process that has ended can no longer be read
         cpu = {name: max(used - self._cpu.get(name, 0.0), 0.0) for name, used in now.items()}
         others = max(busy - sum(cpu.values()), 0.0) / seconds if seconds else 0.0
         return Usage(cpu, memory(self._stack), others)
 
 
 def added(usages: list[Usage]) -> Usage:
-    """Several usages as one: CPU times added up, the largest memory, the mean of the others."""
+    """Several usages as one: the sum of CPU times, the largest memory, the mean of the others."""
     cpu: defaultdict[str, float] = defaultdict(float)
     sizes: defaultdict[str, int] = defaultdict(int)
     for usage in usages:
@@ -77,17 +77,17 @@ def memory(stack: Stack) -> dict[str, int]:
 
 
 def names(stack: Stack) -> dict[int, str]:
-    """What each process of a stack is called: as PM2, a server or a rival."""
+    """The name of each process of a stack: of PM2, a server or a baseline."""
     servers = {pid: name for name, server in stack.servers().items() for pid in server.pids()}
     return {pid: servers.get(pid) or _name(pid) for pid in stack.pids()}
 
 
 def _name(pid: int) -> str:
-    # in the environment stands what PM2, or the benchmark, started it as
+    # PM2 and the benchmark set this variable to the name
     return processes.environment(pid).get("name") or processes.name(pid).split(" ")[0]
 
 
 def _busy_seconds() -> float:
-    """How long all cores together have been busy."""
+    """The seconds that all cores together have been busy."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq)

@@ -1,4 +1,4 @@
-"""wrk, which keeps so many requests under way at once, and what it says at its end.
+"""Runs wrk, which keeps a number of requests in flight, and reads its result.
 
 Source: https://github.com/wg/wrk/blob/master/SCRIPTING
 """
@@ -22,11 +22,11 @@ LONGEST_SECONDS = 3600.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to ask for again and again.
+    """A request that wrk sends repeatedly.
 
     Attributes:
         path: with query; `{n}` stands for a number from 1 to `ids`.
-        body: JSON for a POST; `{u}` stands for what no other request has. None for a GET.
+        body: JSON for a POST; `{u}` stands for a unique text. None for a GET.
         token: for the header Authorization.
         ids: the largest `{n}`.
         pause: seconds between an answer and the next request of the same connection.
@@ -39,7 +39,7 @@ class Request:
     pause: float = 0
 
     def variables(self) -> dict[str, str]:
-        """What wrk.lua reads; not in the command line, where others see a token."""
+        """The variables that wrk.lua reads; other users could see a token in a command line."""
         given = {
             "BENCH_METHOD": "GET" if self.body is None else "POST",
             "BENCH_PATH": self.path,
@@ -54,7 +54,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answers:
-    """What came of a run of wrk: times in seconds, of one request in milliseconds."""
+    """The result of a run of wrk: its time in seconds, those of requests in milliseconds."""
 
     seconds: float
     requests: int
@@ -66,22 +66,22 @@ class Answers:
 
     @property
     def accepted(self) -> int:
-        """How many answers were below 400."""
+        """How many answers had a status below 400."""
         return self.requests - self.refused
 
     def sample(self, done: float | None = None) -> Sample:
-        """The same as a sample; what was refused does not count for the rate."""
+        """The result as a sample; refused requests do not count for the rate."""
         failed = self.refused + self.broken
         rate = self.accepted / self.seconds
         return Sample(rate, self.p50, self.p99, self.longest, failed, done)
 
 
 def load(address: str, request: Request, clients: int, seconds: float) -> Answers:
-    """Ask a server from so many connections for so many seconds.
+    """Send requests over `clients` connections for a number of seconds.
 
     Raises StackError if wrk fails.
     """
-    own = environment(request)
+    own = process_variables(request)
     done = subprocess.run(
         command(address, clients, seconds), env=own, capture_output=True, text=True
     )
@@ -92,42 +92,42 @@ def load(address: str, request: Request, clients: int, seconds: float) -> Answer
 
 @contextmanager
 def beside(address: str, request: Request, clients: int) -> Iterator[None]:
-    """Have a server asked from so many connections for a block, whatever it answers.
+    """Send requests over `clients` connections during a block, and ignore the answers.
 
     Raises StackError if wrk has ended before the block.
     """
     process = subprocess.Popen(
         command(address, clients, LONGEST_SECONDS),
-        env=environment(request),
+        env=process_variables(request),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         yield
         if process.poll() is not None:
-            raise StackError(f"wrk ended before its time, with status {process.returncode}.")
+            raise StackError(f"wrk ended early, with status {process.returncode}.")
     finally:
         process.kill()
         process.wait()
 
 
-def environment(request: Request) -> dict[str, str]:
-    """What wrk gets to see."""
+def process_variables(request: Request) -> dict[str, str]:
+    """The variables of wrk."""
     return {"PATH": os.environ["PATH"], **request.variables()}
 
 
 def command(address: str, clients: int, seconds: float) -> list[str]:
-    """wrk's command line; it knows whole seconds alone."""
+    """wrk's command line; wrk takes whole seconds only."""
     duration = f"-d{max(round(seconds), 1)}s"
     return ["wrk", "-t1", f"-c{clients}", duration, "--timeout=10s", f"-s{SCRIPT}", address]
 
 
 def parse(output: str) -> Answers:
-    """What wrk.lua's line says.
+    """Read the line that wrk.lua writes.
 
     Raises StackError if there is none.
     """
     lines = [line for line in output.splitlines() if line.startswith(MARK)]
     if not lines:
-        raise StackError(f"wrk did not say what it measured: {output.strip()[-200:]}")
+        raise StackError(f"wrk printed no result: {output.strip()[-200:]}")
     return Answers(**json.loads(lines[-1].removeprefix(MARK)))

@@ -1,4 +1,4 @@
-"""What waits to be delivered: messages in outboxes and queues."""
+"""Counts undelivered messages in outboxes and queues."""
 
 from contextlib import closing
 
@@ -9,7 +9,7 @@ from tools.stack.status import queue_depths
 
 
 def unsent(stack: Stack, service: str) -> int:
-    """How many messages wait in a service's outbox. Raises psycopg2.Error."""
+    """The number of unsent messages in a service's outbox. Raises psycopg2.Error."""
     with closing(connect(stack, service)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
         [(count,)] = cursor.fetchall()
@@ -17,7 +17,7 @@ def unsent(stack: Stack, service: str) -> int:
 
 
 def is_empty(stack: Stack) -> bool:
-    """Whether none waits in any outbox, nor in a queue that has a consumer."""
+    """Whether no message waits in an outbox or in a consumed queue."""
     if any(unsent(stack, service) for service in stack.postgres):
         return False
     depths = queue_depths(stack.rabbitmq, consumed_queues(stack.rabbitmq.queue))

@@ -48,7 +48,7 @@ def _stop(name: str, server: Server, report: Report) -> None:
 
 
 class Startup:
-    """One start of `stack`, which says its steps to `report`."""
+    """One start of `stack`; `report` receives its steps."""
 
     def __init__(self, stack: Stack, report: Report) -> None:
         self._stack = stack
@@ -74,12 +74,12 @@ class Startup:
     def _prepare(self) -> None:
         stack = self._stack
         stack.home.mkdir(parents=True, exist_ok=True)
-        # first of all: a start that is refused changes nothing
+        # first of all, since a refused start must change nothing
         port_allocation.check(stack.variables, frozenset(stack.pids()))
         if self._is_new:
             self._check_settings()
         stack.process_manager.end_unreachable()
-        # an interrupted start must not pass for a finished one
+        # an interrupted start must not look like a finished one
         if self._is_new:
             self._stamp.unlink(missing_ok=True)
         stack.env_file.touch(mode=0o600)
@@ -137,7 +137,7 @@ class Startup:
         with step("PM2 processes", self._report) as outcome:
             entries = pm2.entries()
             known = {entry.name for entry in entries}
-            # what crashed, PM2 starts again by itself
+            # PM2 restarts crashed processes by itself
             stopped = {entry.name for entry in entries if entry.status in ("stopped", "errored")}
             wanted = {process.name for process in PROCESSES}
             if self._is_new or not wanted <= known:
@@ -157,9 +157,9 @@ class Startup:
 
 
 def serves(server: Server) -> bool:
-    """Whether a running server does what it is wanted for: not one that ends just now.
+    """Whether a running server is current and ready: not one that is stopping.
 
-    Nor a RabbitMQ whose queues are dead, or whose vhost is gone: its start mends both.
+    A RabbitMQ with dead queues or without its vhost is not ready either: a restart repairs both.
     """
     try:
         return server.is_current() and server.is_ready()

@@ -1,4 +1,4 @@
-"""How much memory each process of a stack takes."""
+"""The memory of each process of a stack."""
 
 from tools.stack import processes
 from tools.stack.console import megabytes, table
@@ -8,7 +8,7 @@ LONGEST = 70
 
 
 def describe(stack: Stack) -> str:
-    """A table of proportional set sizes, the largest first, and their sum."""
+    """A table of proportional set sizes (PSS), the largest first, and their sum."""
     sizes = sorted(((processes.pss(pid), pid) for pid in stack.pids()), reverse=True)
     owners = {pid: name for name, server in stack.servers().items() for pid in server.pids()}
     rows = [(megabytes(size), str(pid), label(stack, pid, owners.get(pid))) for size, pid in sizes]
@@ -17,7 +17,7 @@ def describe(stack: Stack) -> str:
 
 
 def label(stack: Stack, pid: int, server: str | None) -> str:
-    """What a process is: its `server` or its PM2 name, and its command line."""
+    """The label of a process: its `server` or PM2 name, and its command line."""
     name = server or processes.environment(pid).get("name")
     command = processes.command(pid).replace(str(stack.home), "")
     return (f"{name}: {command}" if name else command)[:LONGEST]

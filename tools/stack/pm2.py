@@ -1,4 +1,4 @@
-"""PM2 with a home of its own and a clean environment, since it saves its caller's."""
+"""PM2 with its own home and a clean environment, since PM2 saves its caller's variables."""
 
 import json
 import os
@@ -22,9 +22,9 @@ NODE = INSTALLED / "bin" / "node"
 PROGRAM = INSTALLED / "pm2" / "node_modules" / "pm2" / "bin" / "pm2"
 SOCKETS = ("rpc.sock", "pub.sock")
 STOP_SECONDS = 30.0
-# a call that ends all processes, two at a time, each of which may take 15 s
+# a call that stops all processes, two at a time; each may take 15 s
 CALL_SECONDS = 180.0
-# from a PM2's start until it listens
+# from the start of PM2 until it listens
 LISTEN_SECONDS = 5.0
 CONNECT_SECONDS = 1.0
 _CREDENTIALS = struct.Struct("3i")
@@ -33,7 +33,7 @@ Result = subprocess.CompletedProcess[str]
 
 @dataclass(frozen=True)
 class Entry:
-    """A process as PM2 sees it: memory in bytes, start in seconds since 1970."""
+    """A process as PM2 lists it: memory in bytes, start in seconds since 1970."""
 
     name: str
     pid: int
@@ -44,7 +44,7 @@ class Entry:
 
 
 class Pm2:
-    """The PM2 at home in `home`, whose processes read their variables from `env_file`."""
+    """The PM2 whose PM2_HOME is `home`; its processes read their variables from `env_file`."""
 
     def __init__(self, home: Path, env_file: Path) -> None:
         self.home = home
@@ -56,14 +56,14 @@ class Pm2:
         return [str(NODE), str(PROGRAM), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """All that PM2 and its processes get to see; no secret among it."""
+        """The variables of PM2 and its processes; none is secret."""
         return {
             "PATH": f"{NODE.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(Path.home()),
             "LANG": "C.UTF-8",
             "PM2_HOME": str(self.home),
             "PM2_KILL_SIGNAL": "SIGTERM",
-            # neither questions to a server nor a banner
+            # no requests to a server, no banner
             "PM2_DISABLE_VERSION_CHECK": "true",
             "PM2_DISCRETE_MODE": "true",
             "ENV_FILE": str(self._env_file),
@@ -72,9 +72,9 @@ class Pm2:
         }
 
     def run(self, *arguments: str) -> Result:
-        """Call PM2; its answer is in `stdout` and `stderr`, its success in `returncode`.
+        """Call PM2; the result has its output and its exit status, which may be a failure.
 
-        Raises StackError when PM2 runs but can't be reached, or does not answer within 3 minutes.
+        Raises StackError when PM2 runs but is unreachable, or does not answer within 3 minutes.
         """
         self._require()
         try:
@@ -92,7 +92,7 @@ class Pm2:
             raise StackError(f"{called} did not end within {CALL_SECONDS:g} s.") from None
 
     def call(self, *arguments: str) -> Result:
-        """Call PM2 and raise StackError with the end of its answer when it fails."""
+        """Call PM2; raises StackError with the end of its output when it fails."""
         done = self.run(*arguments)
         if done.returncode:
             answer = " ".join((done.stdout + done.stderr).split())[-500:]
@@ -100,14 +100,14 @@ class Pm2:
         return done
 
     def become(self, arguments: Sequence[str]) -> None:
-        """Replace this process by a call of PM2 that has the terminal to itself."""
+        """Replace this process by a call of PM2, which gets the terminal."""
         self._require()
         os.chdir(self._make_home())
         terminal = {name: os.environ[name] for name in ("TERM",) if name in os.environ}
         os.execve(NODE, self.command(*arguments), self.environment() | terminal)
 
     def start(self) -> None:
-        """Start every service's processes anew, with the variables and the code of now."""
+        """Start every service's processes again, with the current variables and code."""
         if self.entries():
             self.call("delete", "all")
         self.call("start", str(CHECKOUT / "chassis" / "ecosystem.config.js"))
@@ -124,40 +124,40 @@ class Pm2:
         return next(iter(self.daemons()), None)
 
     def daemons(self) -> list[int]:
-        """The PM2s at home here: more than one when a client found no socket of the first."""
+        """All PM2s with this home: several if a client did not find the first one's socket."""
         return [pid for pid in self.pids() if processes.name(pid).startswith("PM2")]
 
     def is_reachable(self) -> bool:
-        """Whether one PM2 runs and it is the one that listens at both sockets."""
+        """Whether exactly one PM2 runs and listens at both sockets."""
         daemons = self.daemons()
         return len(daemons) == 1 and all(
             _listener(self.home / name) == daemons[0] for name in SOCKETS
         )
 
     def pids(self) -> list[int]:
-        """PM2 and everything below it, and what a killed PM2 has left."""
+        """PM2 and all its processes, and those that a killed PM2 has left."""
         return processes.started_by_pm2(self.home)
 
     def stop(self) -> None:
-        """End all processes in good order, then PM2, whatever state they are in."""
+        """Stop all processes gracefully, then PM2, whatever state they are in."""
         processes.thaw(self.pids())
         if self._settle():
-            # what is too late for it, signals end
+            # _end_all signals what PM2 did not stop
             with suppress(StackError):
                 self.run("kill")
         self._end_all()
 
     def end_unreachable(self) -> None:
-        """Leave one PM2 that can be reached, or nothing: what a killed PM2 has left holds ports.
+        """Leave one reachable PM2, or nothing: the processes of a killed PM2 hold ports.
 
-        A frozen PM2 goes on. Any call of PM2 would start another one beside an unreachable PM2.
+        A frozen PM2 resumes. Any call of PM2 would start another one beside an unreachable PM2.
         """
         processes.thaw(self.pids())
         if not self._settle():
             self._end_all()
 
     def _end_all(self) -> None:
-        # first, since it would start again what has ended
+        # first, since PM2 would restart the processes
         processes.signal_all(self.daemons(), signal.SIGKILL)
         wait_until(lambda: not self.daemons(), STOP_SECONDS, "PM2 to end")
         processes.signal_all(self.pids(), signal.SIGTERM)
@@ -168,7 +168,7 @@ class Pm2:
             wait_until(lambda: not self.pids(), STOP_SECONDS, "killed processes of PM2 to end")
 
     def _settle(self) -> bool:
-        """Whether PM2 can be reached, once one that has just begun to run or to end has done so."""
+        """Whether PM2 is reachable, once a PM2 that is starting or stopping has finished that."""
         if not self.daemons():
             return False
         try:
@@ -193,7 +193,7 @@ class Pm2:
 
 
 def _listener(path: Path) -> int | None:
-    """The process that listens at a unix socket (SO_PEERCRED, unix(7)), or None."""
+    """The id of the process that listens at a unix socket (SO_PEERCRED, unix(7)), or None."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(CONNECT_SECONDS)
         try:

@@ -1,4 +1,4 @@
-"""What the services run from: a fingerprint that changes with their code, packages or variables."""
+"""The release: a fingerprint of the services' code, packages and variables."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ ENDINGS = (".py", ".js", ".mako", ".sql")
 
 
 def fingerprint(variables: str, checkout: Path = CHECKOUT) -> str:
-    """A digest of the services' sources, what they read beside them, and the variables' text."""
+    """A digest of the services' sources, the files that they read, and the variables' text."""
     digest = hashlib.sha256(variables.encode())
     for path in _sources(checkout):
         digest.update(str(path.relative_to(checkout)).encode())

@@ -17,7 +17,7 @@ Server = Postgres | RabbitMQ
 
 
 class Stack:
-    """Everything that runs for one home directory; `variables` are resolved ones."""
+    """Everything that runs for one home directory; `variables` are resolved."""
 
     def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
         self.home = home
@@ -30,7 +30,7 @@ class Stack:
 
     @classmethod
     def private(cls, home: Path, **overrides: str) -> "Stack":
-        """A stack of its own on free ports of 127.0.0.1, by .env.example and `overrides`."""
+        """A separate stack on free ports of 127.0.0.1, by .env.example and `overrides`."""
         values, ports = variables.example(), port_allocation.choose_private()
         resolved = variables.resolve(values, variables.PRIVATE_ADDRESSES, ports, home / "state")
         return cls(home, resolved | overrides)
@@ -45,12 +45,12 @@ class Stack:
 
     @classmethod
     def as_started(cls) -> "Stack":
-        """The checkout's own stack as it was last started, whatever .env says by now."""
+        """The checkout's own stack as it was last started, whatever .env says now."""
         home = data_directories.of_checkout(CHECKOUT)
         file = home / ENV_FILE
         if not file.exists():
             return cls.of_checkout()
-        # a process that topology.yml has got since then has no port there
+        # a process that was added to topology.yml since then has no port there
         return cls(home, TOPOLOGY.defaults() | variables.parse(file))
 
     def pm2(self, *arguments: str) -> Result:
@@ -58,7 +58,7 @@ class Stack:
         return self.process_manager.run(*arguments)
 
     def servers(self) -> dict[str, Server]:
-        """The servers by the names that reports use."""
+        """The servers by their names in reports."""
         named: dict[str, Server] = {f"postgresql-{s}": p for s, p in self.postgres.items()}
         return {**named, "rabbitmq": self.rabbitmq}
 
@@ -72,7 +72,7 @@ class Stack:
         return f"http://{host}:{port}"
 
     def is_ready(self, process: Process) -> bool:
-        """Whether a process of that name answers that it is ready."""
+        """Whether the process answers under its own name that it is ready."""
         try:
             answer = requests.get(f"{self.address(process)}/ready", timeout=5)
             body = answer.json() if answer.status_code == 200 else None
@@ -96,5 +96,5 @@ class Stack:
 
 
 def pids_of(home: Path) -> list[int]:
-    """The processes that work in `home` or were started by the PM2 that is at home there."""
+    """The processes that run in `home` or were started by the PM2 of this home."""
     return sorted({*processes.within(home.resolve()), *processes.started_by_pm2(home / "pm2")})

@@ -1,4 +1,4 @@
-"""The one place that waits: for a condition, never for a while, and never without an end."""
+"""The one place that waits: for a condition with a deadline, never for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -17,9 +17,9 @@ def wait_for(
     what: str,
     poll: float = POLL_SECONDS,
 ) -> SeenT:
-    """Return what `look()` sees as soon as `condition` holds of it, looking every `poll` seconds.
+    """Call `look()` every `poll` seconds until its result meets `condition`; returns the result.
 
-    Raises StackError naming `what` when `seconds` have passed; what either raises passes.
+    Raises StackError naming `what` after `seconds`; exceptions of either function propagate.
     """
     deadline = time.monotonic() + seconds
     while not condition(seen := look()):
@@ -32,5 +32,5 @@ def wait_for(
 def wait_until(
     condition: Callable[[], bool], seconds: float, what: str, poll: float = POLL_SECONDS
 ) -> None:
-    """Return as soon as `condition()` is true, asking every `poll` seconds; see `wait_for`."""
+    """Return as soon as `condition()` is true, checked every `poll` seconds; see `wait_for`."""
     wait_for(condition, bool, seconds, what, poll)

@@ -1,1 +1,1 @@
-"""What the platform is measured against: programs written for the benchmark alone."""
+"""The baselines of the benchmark: programs written for it alone."""

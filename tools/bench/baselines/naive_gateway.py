@@ -1,7 +1,7 @@
 """A gateway as most tutorials write it, for Flask's development server.
 
 A new connection for each request: to the upstream by `requests` without a session, to the broker by
-pika without confirms, for a message that need not survive anything.
+pika without confirms, for a transient message.
 """
 
 import json
@@ -16,7 +16,7 @@ app = Flask(__name__)
 
 @app.route("/api/movies/<movie_id>")
 def movies(movie_id: str) -> Response:
-    """Pass a request on."""
+    """Forward a request."""
     answer = requests.get(f"{os.environ['INVENTORY_URL']}/api/movies/{movie_id}", timeout=10)
     return Response(answer.content, answer.status_code, content_type="application/json")
 

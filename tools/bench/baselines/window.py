@@ -2,7 +2,7 @@
 
 python -m tools.bench.baselines.window QUEUE COUNT
 
-Says at its end how many seconds it took. Unlike the gateway it has nothing to do besides.
+Prints how many seconds it took. Unlike the gateway it does nothing else.
 """
 
 import os
@@ -30,7 +30,7 @@ class Window:
         self.seconds = 0.0
 
     def run(self) -> None:
-        """Publish all of it and wait for the last confirm."""
+        """Publish all bills and wait for the last confirm."""
         parameters = pika.URLParameters(os.environ["RABBITMQ_URL"])
         connection = pika.SelectConnection(parameters, on_open_callback=self._opened)
         connection.ioloop.start()
@@ -66,7 +66,7 @@ class Window:
 
 
 def main(queue: str, count: str) -> None:
-    """Publish, and say how long it took."""
+    """Publish, and print how many seconds it took."""
     window = Window(queue, int(count))
     window.run()
     sys.stdout.write(f"{window.seconds:.6f}\n")

@@ -1,9 +1,9 @@
-"""The rows of the benchmark, by the names that `./stack bench NAME` knows."""
+"""The scenarios of the benchmark, by the names that `./stack bench NAME` takes."""
 
 from collections.abc import Callable, Mapping
 
-from tools.bench.environment import Stage
-from tools.bench.figures import Row
+from tools.bench.environment import Environment
+from tools.bench.figures import Result
 from tools.bench.scenarios import (
     billing,
     drain,
@@ -15,8 +15,8 @@ from tools.bench.scenarios import (
     writes,
 )
 
-# memory last: it shows what the others left behind
-ROWS: Mapping[str, Callable[[Stage], Row]] = {
+# memory is last, since it shows the memory after the others
+SCENARIOS: Mapping[str, Callable[[Environment], Result]] = {
     "reads": reads.measure,
     "hanging": hanging.measure,
     "billing": billing.measure,

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from tools.bench import servers, wrk
-from tools.bench.environment import Stage
-from tools.bench.figures import Figure, Ratio, Row, Sample, at_least, at_most, ratio
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Figure, Ratio, Result, Sample, at_least, at_most, ratio
+from tools.bench.measure import Candidate, interleaved
 from tools.stack.servers.amqp import connect
 from tools.stack.waiting import wait_until
 
@@ -24,28 +24,28 @@ WORDS = {
 }
 
 
-def measure(stage: Stage) -> Row:
-    """Measure the gateway and its rivals at each number of clients."""
-    with servers.naive_gateway(stage) as naive:
-        addresses = {GATEWAY: stage.stack.url, NAIVE: naive}
-        rivals = [
-            Rival(
+def measure(environment: Environment) -> Result:
+    """Measure the gateway and its baselines at each number of clients."""
+    with servers.naive_gateway(environment) as naive:
+        addresses = {GATEWAY: environment.stack.url, NAIVE: naive}
+        candidates = [
+            Candidate(
                 _name(who, clients),
                 _what(who, clients),
-                _turn(stage, address, clients),
-                lambda: emptied(stage),
+                _turn(environment, address, clients),
+                lambda: emptied(environment),
             )
-            for clients in stage.sizes.clients
+            for clients in environment.sizes.clients
             for who, address in addresses.items()
         ]
-        rivals.append(_limit(stage))
-        figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
-    return Row("billing", TITLE, figures, ratios(figures, stage.sizes.clients))
+        candidates.append(_limit(environment))
+        figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
+    return Result("billing", TITLE, figures, ratios(figures, environment.sizes.clients))
 
 
 def ratios(figures: list[Figure], clients: tuple[int, ...]) -> list[Ratio]:
-    """What was aimed at."""
-    by_name = {figure.rival: figure for figure in figures}
+    """The ratios with their aims."""
+    by_name = {figure.candidate: figure for figure in figures}
     found: list[Ratio] = []
     for count in clients:
         ours, theirs = (by_name[_name(who, count)] for who in (GATEWAY, NAIVE))
@@ -68,49 +68,49 @@ def _what(who: str, clients: int) -> str:
     return f"{WORDS[who]}; wrk -c{clients}"
 
 
-def _turn(stage: Stage, address: str, clients: int) -> Callable[[], Sample]:
+def _turn(environment: Environment, address: str, clients: int) -> Callable[[], Sample]:
     def run() -> Sample:
         began = time.monotonic()
-        answers = wrk.load(address, REQUEST, clients, stage.sizes.seconds)
-        recorded = until_recorded(stage, answers.accepted)
+        answers = wrk.load(address, REQUEST, clients, environment.sizes.seconds)
+        recorded = until_recorded(environment, answers.accepted)
         return answers.sample(done=recorded / (time.monotonic() - began))
 
     return run
 
 
 @contextmanager
-def emptied(stage: Stage) -> Iterator[None]:
-    """Begin without a bill, and with nothing under way that an earlier turn has left."""
-    stage.discard_bills()
+def emptied(environment: Environment) -> Iterator[None]:
+    """Start without bills, and with nothing in flight from an earlier turn."""
+    environment.discard_bills()
     yield
 
 
-def until_recorded(stage: Stage, accepted: int) -> int:
-    """Wait until all accepted bills are recorded, or the queue is empty; return how many are."""
+def until_recorded(environment: Environment, accepted: int) -> int:
+    """Wait until all accepted bills are recorded, or the queue is empty; returns their number."""
 
     def recorded() -> int:
-        return int(stage.query("billing", "SELECT count(*) FROM orders")[0][0])
+        return int(environment.query("billing", "SELECT count(*) FROM orders")[0][0])
 
     def finished() -> bool:
-        return recorded() >= accepted or not stage.waiting(stage.stack.rabbitmq.queue)
+        return recorded() >= accepted or not environment.waiting(environment.stack.rabbitmq.queue)
 
     wait_until(finished, 120, "the bills to be recorded")
     return recorded()
 
 
-def _limit(stage: Stage) -> Rival:
+def _limit(environment: Environment) -> Candidate:
     def run() -> Sample:
-        words = ("-m", "tools.bench.baselines.window", LIMIT_QUEUE, str(stage.sizes.window))
-        seconds = float(stage.run(*words))
-        return Sample(stage.sizes.window / seconds)
+        words = ("-m", "tools.bench.baselines.window", LIMIT_QUEUE, str(environment.sizes.window))
+        seconds = float(environment.run(*words))
+        return Sample(environment.sizes.window / seconds)
 
-    return Rival(LIMIT, WORDS[LIMIT], run, lambda: limit_queue(stage))
+    return Candidate(LIMIT, WORDS[LIMIT], run, lambda: limit_queue(environment))
 
 
 @contextmanager
-def limit_queue(stage: Stage) -> Iterator[None]:
-    """Have a queue of the kind of billing_queue, which nobody consumes."""
-    with closing(connect(stage.stack.rabbitmq, heartbeat=0)) as connection:
+def limit_queue(environment: Environment) -> Iterator[None]:
+    """Declare a queue like billing_queue that nobody consumes."""
+    with closing(connect(environment.stack.rabbitmq, heartbeat=0)) as connection:
         channel = connection.channel()
         channel.queue_declare(LIMIT_QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
         yield

@@ -1,4 +1,4 @@
-"""Draining the bills that wait, by one and by two consumers."""
+"""Draining waiting bills by one and by two consumers."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from psycopg2.errors import UndefinedTable
 
-from tools.bench.environment import Stage
-from tools.bench.figures import Figure, Ratio, Row, Sample, at_least, ratio
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Figure, Ratio, Result, Sample, at_least, ratio
+from tools.bench.measure import Candidate, interleaved
 from tools.bench.programs import Program
 from tools.stack.waiting import wait_until
 
@@ -33,14 +33,14 @@ class Drain:
     """A turn of one kind of consumer.
 
     Attributes:
-        stage: where.
-        bills: how many wait.
+        environment: where.
+        bills: how many bills wait.
         table: where they are recorded, in billing_db.
-        consumers: programs that are started for it.
+        consumers: the programs that are started.
         command: what each of them runs.
     """
 
-    stage: Stage
+    environment: Environment
     bills: int
     table: str
     consumers: Sequence[Program]
@@ -48,13 +48,13 @@ class Drain:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Have the bills wait, with nothing else under way, and the consumers gone in the end."""
-        self.stage.discard_bills()
+        """Publish the bills with nothing else in flight; stop the consumers in the end."""
+        self.environment.discard_bills()
         with suppress(UndefinedTable):
-            self.stage.query("billing", f"TRUNCATE {THEIRS}")
-        queue = self.stage.stack.rabbitmq.queue
+            self.environment.query("billing", f"TRUNCATE {THEIRS}")
+        queue = self.environment.stack.rabbitmq.queue
         words = ("-m", "tools.bench.baselines.window", queue, str(self.bills))
-        self.stage.run(*words)
+        self.environment.run(*words)
         try:
             yield
         finally:
@@ -62,12 +62,12 @@ class Drain:
                 consumer.stop()
 
     def run(self) -> Sample:
-        """Start the consumers and wait until all is recorded; the start does not count."""
+        """Start the consumers and wait until all is recorded; their start does not count."""
         for consumer in self.consumers:
             consumer.start(self.command, DATABASE_URL=self._database_url())
         wait_until(self._has_begun, 60, "the first bill to be recorded", poll=0.005)
         began, first = time.monotonic(), self._recorded()
-        # seldom, since it takes the database a while to count so many
+        # seldom, since counting so many takes the database a while
         wait_until(self._has_ended, DRAIN_SECONDS, "the bills to be drained", poll=0.25)
         return Sample((self.bills - first) / (time.monotonic() - began))
 
@@ -82,39 +82,41 @@ class Drain:
     def _recorded(self) -> int:
         # the ORM consumer makes its table when it starts
         with suppress(UndefinedTable):
-            return int(self.stage.query("billing", f"SELECT count(*) FROM {self.table}")[0][0])
+            return int(
+                self.environment.query("billing", f"SELECT count(*) FROM {self.table}")[0][0]
+            )
         return 0
 
     def _database_url(self) -> str:
-        host, port, name, user, password = map(quote, self.stage.database("billing"))
+        host, port, name, user, password = map(quote, self.environment.database("billing"))
         return f"postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}"
 
 
-def measure(stage: Stage) -> Row:
-    """Measure the drain with the stack's own consumer stopped meanwhile."""
-    stage.settle()
-    stage.stack.process_manager.call("stop", "billing-consumer")
+def measure(environment: Environment) -> Result:
+    """Measure the drain while the stack's own consumer is stopped."""
+    environment.settle()
+    environment.stack.process_manager.call("stop", "billing-consumer")
     try:
-        figures = interleaved(stage.stack, _rivals(stage), stage.sizes.rounds)
+        figures = interleaved(environment.stack, _candidates(environment), environment.sizes.rounds)
     finally:
-        stage.stack.process_manager.call("start", "billing-consumer")
-    return Row("drain", TITLE, figures, ratios(figures))
+        environment.stack.process_manager.call("start", "billing-consumer")
+    return Result("drain", TITLE, figures, ratios(figures))
 
 
-def _rivals(stage: Stage) -> list[Rival]:
-    one, two = (Program(stage, f"billing-consumer {number}") for number in (1, 2))
-    orm = Program(stage, "ORM consumer")
+def _candidates(environment: Environment) -> list[Candidate]:
+    one, two = (Program(environment, f"billing-consumer {number}") for number in (1, 2))
+    orm = Program(environment, "ORM consumer")
     drains = {
-        ONE: Drain(stage, stage.sizes.drained, OURS, [one], CONSUME),
-        TWO: Drain(stage, stage.sizes.drained, OURS, [one, two], CONSUME),
-        SINGLY: Drain(stage, stage.sizes.drained_singly, THEIRS, [orm], CONSUME_SINGLY),
+        ONE: Drain(environment, environment.sizes.drained, OURS, [one], CONSUME),
+        TWO: Drain(environment, environment.sizes.drained, OURS, [one, two], CONSUME),
+        SINGLY: Drain(environment, environment.sizes.drained_singly, THEIRS, [orm], CONSUME_SINGLY),
     }
-    return [Rival(name, _what(name, d.bills), d.run, d.around) for name, d in drains.items()]
+    return [Candidate(name, _what(name, d.bills), d.run, d.around) for name, d in drains.items()]
 
 
 def ratios(figures: list[Figure]) -> list[Ratio]:
-    """What was aimed at."""
-    rate = {figure.rival: figure.rate for figure in figures}
+    """The ratios with their aims."""
+    rate = {figure.candidate: figure.rate for figure in figures}
     return [
         at_least(25, f"{ONE} : {SINGLY}", rate[ONE], rate[SINGLY]),
         ratio(f"{TWO} : {SINGLY}", rate[TWO], rate[SINGLY]),

@@ -1,4 +1,4 @@
-"""Lists and title searches, over few and over many movies."""
+"""Lists and title searches over few and many movies."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -7,9 +7,9 @@ import requests
 
 from tools.bench import catalogue, wrk
 from tools.bench.catalogue import COMMON, RARE
-from tools.bench.environment import Stage
-from tools.bench.figures import Figure, Ratio, Row, Sample, at_most
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Figure, Ratio, Result, Sample, at_most
+from tools.bench.measure import Candidate, interleaved
 
 TITLE = "GET /api/movies: pages and title searches as movies become more"
 FIRST, DEEP = "first page", "deep page"
@@ -18,7 +18,7 @@ KINDS = (FIRST, DEEP, RARE_WORD, COMMON_WORD)
 
 
 def path(kind: str, movies: int) -> str:
-    """What is asked for: 100 movies, or as many as there are."""
+    """The path of a page of at most 100 movies."""
     return {
         FIRST: "/api/movies",
         DEEP: f"/api/movies?after={movies * 9 // 10 - 100}",
@@ -27,22 +27,22 @@ def path(kind: str, movies: int) -> str:
     }[kind]
 
 
-def measure(stage: Stage) -> Row:
+def measure(environment: Environment) -> Result:
     """Measure each kind of page over each number of movies, one request after another."""
     with ExitStack() as stack:
-        rivals = []
-        for movies in stage.sizes.movies:
-            catalogue.make(stage, movies)
-            address = stack.enter_context(catalogue.served(stage, movies))
-            rivals += [_rival(stage, address, kind, movies) for kind in KINDS]
-        rivals.sort(key=lambda rival: KINDS.index(rival.name.split(", ")[0]))
-        figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
-    return Row("pages", TITLE, figures, ratios(figures, stage.sizes.movies))
+        candidates = []
+        for movies in environment.sizes.movies:
+            catalogue.make(environment, movies)
+            address = stack.enter_context(catalogue.served(environment, movies))
+            candidates += [_candidate(environment, address, kind, movies) for kind in KINDS]
+        candidates.sort(key=lambda candidate: KINDS.index(candidate.name.split(", ")[0]))
+        figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
+    return Result("pages", TITLE, figures, ratios(figures, environment.sizes.movies))
 
 
 def ratios(figures: list[Figure], sizes: tuple[int, ...]) -> list[Ratio]:
-    """What was aimed at: that the time of a page does not depend on how many movies there are."""
-    time = {figure.rival: figure.median("p50") for figure in figures}
+    """The aim: the time of a page does not depend on the number of movies."""
+    time = {figure.candidate: figure.median("p50") for figure in figures}
     few, many = min(sizes), max(sizes)
     return [
         at_most(
@@ -59,13 +59,13 @@ def _name(kind: str, movies: int) -> str:
     return f"{kind}, {movies:,}"
 
 
-def _rival(stage: Stage, address: str, kind: str, movies: int) -> Rival:
+def _candidate(environment: Environment, address: str, kind: str, movies: int) -> Candidate:
     asked = path(kind, movies)
     what = f"inventory-api, GET {asked}, {movies:,} movies; wrk -c1"
-    return Rival(_name(kind, movies), what, _turn(stage, address, asked))
+    return Candidate(_name(kind, movies), what, _turn(environment, address, asked))
 
 
-def _turn(stage: Stage, address: str, asked: str) -> Callable[[], Sample]:
+def _turn(environment: Environment, address: str, asked: str) -> Callable[[], Sample]:
     requests.get(f"{address}{asked}", timeout=30).raise_for_status()
-    request, seconds = wrk.Request(asked), stage.sizes.page_seconds
+    request, seconds = wrk.Request(asked), environment.sizes.page_seconds
     return lambda: wrk.load(address, request, 1, seconds).sample()

@@ -1,20 +1,20 @@
-"""Deleting what has served its time, and what that costs the relay beside it."""
+"""Deleting old messages, and what that costs the relay beside it."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tools.bench.environment import Stage
-from tools.bench.figures import Figure, Ratio, Row, Sample, at_least
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Figure, Ratio, Result, Sample, at_least
+from tools.bench.measure import Candidate, interleaved
 from tools.stack.waiting import wait_until
 
 TITLE = "Purging sent messages from an outbox"
 ALONE, BESIDE, PURGE = "relay alone", "relay beside the purge", "purge"
 PROCESS, DATABASE = "billing-relay", "billing"
 SECONDS = 3600.0
-# rows a second that one thousand a minute are
+# rows a second: one thousand a minute
 NEEDED = 17.0
 FILL = """
     INSERT INTO outbox (message_id, exchange, routing_key, content_type, mandatory, headers, body,
@@ -31,32 +31,32 @@ class Turn:
     """A turn of billing-relay.
 
     Attributes:
-        stage: where.
+        environment: where.
         old: how many messages were sent three days ago.
         waiting: how many wait to be relayed.
     """
 
-    stage: Stage
+    environment: Environment
     old: int
     waiting: int
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Fill the outbox while nothing empties it, and leave it empty."""
-        call = self.stage.stack.process_manager.call
+        """Fill the outbox while nothing empties it; empty it in the end."""
+        call = self.environment.stack.process_manager.call
         call("stop", PROCESS)
-        self.stage.query(DATABASE, FILL, True, self.old)
-        self.stage.query(DATABASE, FILL, False, self.waiting)
-        self.stage.query(DATABASE, "VACUUM ANALYZE outbox")
+        self.environment.query(DATABASE, FILL, True, self.old)
+        self.environment.query(DATABASE, FILL, False, self.waiting)
+        self.environment.query(DATABASE, "VACUUM ANALYZE outbox")
         try:
             yield
         finally:
             call("stop", PROCESS)
-            self.stage.query(DATABASE, "TRUNCATE outbox")
+            self.environment.query(DATABASE, "TRUNCATE outbox")
             call("start", PROCESS)
 
     def relay(self) -> Sample:
-        """Start the relay and wait until nothing waits any more; the start does not count."""
+        """Start the relay and wait until all is sent; its start-up time does not count."""
         return self._emptied("sent_at IS NULL", self.waiting)
 
     def purge(self) -> Sample:
@@ -64,36 +64,42 @@ class Turn:
         return self._emptied("sent_at < now() - interval '2 days'", self.old)
 
     def _emptied(self, which: str, rows: int) -> Sample:
-        self.stage.stack.process_manager.call("start", PROCESS)
-        wait_until(lambda: self._count(which) < rows, 60, "the first message to go", poll=0.05)
+        self.environment.stack.process_manager.call("start", PROCESS)
+        wait_until(
+            lambda: self._count(which) < rows, 60, "the first message to be handled", poll=0.05
+        )
         began, first = time.monotonic(), self._count(which)
-        wait_until(lambda: self._count(which) == 0, SECONDS, "all of them to go", poll=0.25)
+        wait_until(
+            lambda: self._count(which) == 0, SECONDS, "all messages to be handled", poll=0.25
+        )
         return Sample(first / (time.monotonic() - began))
 
     def _count(self, which: str) -> int:
-        return int(self.stage.query(DATABASE, f"SELECT count(*) FROM outbox WHERE {which}")[0][0])
+        return int(
+            self.environment.query(DATABASE, f"SELECT count(*) FROM outbox WHERE {which}")[0][0]
+        )
 
 
-def measure(stage: Stage) -> Row:
+def measure(environment: Environment) -> Result:
     """Measure the relay with and without old messages beside it, and the purge of many."""
-    stage.settle()
-    sizes = stage.sizes
-    alone, beside = (Turn(stage, old, sizes.relayed) for old in (0, sizes.purged // 5))
+    environment.settle()
+    sizes = environment.sizes
+    alone, beside = (Turn(environment, old, sizes.relayed) for old in (0, sizes.purged // 5))
     words = f"{sizes.relayed:,} messages that wait in billing's outbox"
     relays = [
-        Rival(ALONE, words, alone.relay, alone.around),
-        Rival(BESIDE, f"{words}, {beside.old:,} old ones", beside.relay, beside.around),
+        Candidate(ALONE, words, alone.relay, alone.around),
+        Candidate(BESIDE, f"{words}, {beside.old:,} old ones", beside.relay, beside.around),
     ]
-    figures = interleaved(stage.stack, relays, sizes.rounds)
-    many = Turn(stage, sizes.purged, 0)
-    purge = Rival(PURGE, f"{sizes.purged:,} old messages of 400 bytes", many.purge, many.around)
-    figures += interleaved(stage.stack, [purge], 1)
-    return Row("purge", TITLE, figures, ratios(figures))
+    figures = interleaved(environment.stack, relays, sizes.rounds)
+    many = Turn(environment, sizes.purged, 0)
+    purge = Candidate(PURGE, f"{sizes.purged:,} old messages of 400 bytes", many.purge, many.around)
+    figures += interleaved(environment.stack, [purge], 1)
+    return Result("purge", TITLE, figures, ratios(figures))
 
 
 def ratios(figures: list[Figure]) -> list[Ratio]:
-    """What was aimed at."""
-    rate = {figure.rival: figure.rate for figure in figures}
+    """The ratios with their aims."""
+    rate = {figure.candidate: figure.rate for figure in figures}
     return [
         at_least(0.6, f"{BESIDE} : {ALONE}", rate[BESIDE], rate[ALONE]),
         at_least(1, f"{PURGE} : {ALONE}", rate[PURGE], rate[ALONE]),

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import requests
 
 from tools.bench import nginx, servers, wrk
-from tools.bench.environment import Stage
-from tools.bench.figures import Figure, Ratio, Row, Sample, at_least, ratio
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Figure, Ratio, Result, Sample, at_least, ratio
+from tools.bench.measure import Candidate, interleaved
 
 TITLE = "GET /api/movies/{id}"
 CLIENTS = 16
@@ -25,39 +25,41 @@ WORDS = {
 }
 
 
-def measure(stage: Stage) -> Row:
-    """Measure the gateway and its rivals."""
-    fill(stage)
+def measure(environment: Environment) -> Result:
+    """Measure the gateway and its baselines."""
+    fill(environment)
     with ExitStack() as stack:
         addresses = {
-            GATEWAY: stage.stack.url,
-            DIRECT: stage.upstream,
-            NGINX: stack.enter_context(nginx.gateway(stage)),
-            NAIVE: stack.enter_context(servers.naive_gateway(stage)),
-            PLAIN: stack.enter_context(servers.plain_flask(stage)),
+            GATEWAY: environment.stack.url,
+            DIRECT: environment.upstream,
+            NGINX: stack.enter_context(nginx.gateway(environment)),
+            NAIVE: stack.enter_context(servers.naive_gateway(environment)),
+            PLAIN: stack.enter_context(servers.plain_flask(environment)),
         }
-        rivals = [Rival(name, _what(name), _turn(stage, a)) for name, a in addresses.items()]
-        figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
-    return Row("reads", TITLE, figures, ratios(figures))
+        candidates = [
+            Candidate(name, _what(name), _turn(environment, a)) for name, a in addresses.items()
+        ]
+        figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
+    return Result("reads", TITLE, figures, ratios(figures))
 
 
-def fill(stage: Stage) -> None:
-    """Have movies with the ids 1 to `MOVIES`."""
-    stage.query(
+def fill(environment: Environment) -> None:
+    """Insert movies with the ids 1 to `MOVIES`."""
+    environment.query(
         "inventory",
         "INSERT INTO movies (id, title, description) "
         "SELECT n, 'Movie ' || n, 'What it is about' FROM generate_series(1, %s) n "
         "ON CONFLICT DO NOTHING",
         MOVIES,
     )
-    # who is given no id gets one behind these
-    stage.query("inventory", "SELECT setval('movies_id_seq', max(id)) FROM movies")
-    stage.query("inventory", "ANALYZE movies")
+    # movies without an explicit id get the next ones
+    environment.query("inventory", "SELECT setval('movies_id_seq', max(id)) FROM movies")
+    environment.query("inventory", "ANALYZE movies")
 
 
 def ratios(figures: list[Figure]) -> list[Ratio]:
-    """What was aimed at."""
-    rate = {figure.rival: figure.rate for figure in figures}
+    """The ratios with their aims."""
+    rate = {figure.candidate: figure.rate for figure in figures}
     return [
         at_least(8, f"{GATEWAY} : {NAIVE}", rate[GATEWAY], rate[NAIVE]),
         at_least(0.5, f"{GATEWAY} : {PLAIN}", rate[GATEWAY], rate[PLAIN]),
@@ -70,9 +72,9 @@ def _what(name: str) -> str:
     return f"{WORDS[name]}; wrk -c{CLIENTS}"
 
 
-def _turn(stage: Stage, address: str) -> Callable[[], Sample]:
+def _turn(environment: Environment, address: str) -> Callable[[], Sample]:
     path = REQUEST.path.format(n=1)
     requests.get(f"{address}{path}", timeout=10).raise_for_status()
     # threads and connections are made when they are first needed
     wrk.load(address, REQUEST, CLIENTS, 1)
-    return lambda: wrk.load(address, REQUEST, CLIENTS, stage.sizes.seconds).sample()
+    return lambda: wrk.load(address, REQUEST, CLIENTS, environment.sizes.seconds).sample()

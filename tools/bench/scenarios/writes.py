@@ -9,9 +9,9 @@ from functools import partial
 import requests
 
 from tools.bench import wrk
-from tools.bench.environment import Stage
-from tools.bench.figures import Row, Sample, ratio
-from tools.bench.measure import Rival, interleaved
+from tools.bench.environment import Environment
+from tools.bench.figures import Result, Sample, ratio
+from tools.bench.measure import Candidate, interleaved
 from tools.stack.waiting import wait_until
 
 TITLE = "POST /api/movies, /api/customers, /api/orders"
@@ -26,32 +26,34 @@ WORDS = {
 }
 
 
-def measure(stage: Stage) -> Row:
-    """Measure the three of them through the gateway."""
+def measure(environment: Environment) -> Result:
+    """Measure all three through the gateway."""
     turns: dict[str, Callable[[], Sample]] = {
-        MOVIES: lambda: _post(stage, wrk.Request("/api/movies", body=_movie())).sample(),
-        CUSTOMERS: lambda: _post(stage, wrk.Request("/api/customers", body=_customer())).sample(),
-        ORDERS: _orders(stage),
+        MOVIES: lambda: _post(environment, wrk.Request("/api/movies", body=_movie())).sample(),
+        CUSTOMERS: lambda: _post(
+            environment, wrk.Request("/api/customers", body=_customer())
+        ).sample(),
+        ORDERS: _orders(environment),
     }
-    rivals = [
-        Rival(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, stage))
+    candidates = [
+        Candidate(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, environment))
         for n, run in turns.items()
     ]
-    figures = interleaved(stage.stack, rivals, stage.sizes.rounds)
-    rate = {figure.rival: figure.rate for figure in figures}
+    figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
+    rate = {figure.candidate: figure.rate for figure in figures}
     found = [ratio(f"{n} : {MOVIES}", rate[n], rate[MOVIES]) for n in (CUSTOMERS, ORDERS)]
-    return Row("writes", TITLE, figures, found)
+    return Result("writes", TITLE, figures, found)
 
 
 @contextmanager
-def _settled(stage: Stage) -> Iterator[None]:
-    """Begin when what the turn before has left to do is done."""
-    stage.settle()
+def _settled(environment: Environment) -> Iterator[None]:
+    """Start when everything of the turn before is delivered."""
+    environment.settle()
     yield
 
 
-def _post(stage: Stage, request: wrk.Request) -> wrk.Answers:
-    return wrk.load(stage.stack.url, request, CLIENTS, stage.sizes.seconds)
+def _post(environment: Environment, request: wrk.Request) -> wrk.Answers:
+    return wrk.load(environment.stack.url, request, CLIENTS, environment.sizes.seconds)
 
 
 def _movie() -> str:
@@ -62,30 +64,32 @@ def _customer() -> str:
     return json.dumps({"name": "Benjamin", "email": "b{u}@kawa.fr", "company": "Kawa Corp"})
 
 
-def _orders(stage: Stage) -> Callable[[], Sample]:
-    items = [{"product_id": _product(stage, n), "quantity": 1} for n in range(LINES)]
+def _orders(environment: Environment) -> Callable[[], Sample]:
+    items = [{"product_id": _product(environment, n), "quantity": 1} for n in range(LINES)]
     body = json.dumps({"customer_id": 1, "items": items})
-    request = wrk.Request("/api/orders", body=body, token=stage.stack.variables["API_TOKEN"])
+    request = wrk.Request("/api/orders", body=body, token=environment.stack.variables["API_TOKEN"])
 
     def run() -> Sample:
-        before, began = _completed(stage), time.monotonic()
-        answers = _post(stage, request)
+        before, began = _completed(environment), time.monotonic()
+        answers = _post(environment, request)
         wait_until(
-            lambda: _completed(stage) >= before + answers.accepted, 300, "the orders to complete"
+            lambda: _completed(environment) >= before + answers.accepted,
+            300,
+            "the orders to complete",
         )
         return answers.sample(done=answers.accepted / (time.monotonic() - began))
 
     return run
 
 
-def _product(stage: Stage, number: int) -> int:
+def _product(environment: Environment, number: int) -> int:
     body = {"name": f"product {number}", "price": 9.99, "stock": STOCK}
-    answer = requests.post(f"{stage.stack.url}/api/products", json=body, timeout=10)
+    answer = requests.post(f"{environment.stack.url}/api/products", json=body, timeout=10)
     answer.raise_for_status()
     made: int = answer.json()["id"]
     return made
 
 
-def _completed(stage: Stage) -> int:
+def _completed(environment: Environment) -> int:
     query = "SELECT count(*) FROM orders WHERE status = 'completed'"
-    return int(stage.query("orders", query)[0][0])
+    return int(environment.query("orders", query)[0][0])

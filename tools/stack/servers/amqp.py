@@ -6,9 +6,9 @@ from tools.stack.servers.rabbitmq import RabbitMQ
 
 
 def connect(rabbitmq: RabbitMQ, heartbeat: int | None = None) -> pika.BlockingConnection:
-    """Connect to a stack's broker; `heartbeat` in seconds, 0 for none, else as the broker wants it.
+    """Connect to a stack's broker; `heartbeat` is in seconds, 0 for none, None for the broker's.
 
-    Raises AMQPError when the broker does not let us in.
+    Raises AMQPError when the broker refuses.
     """
     address = rabbitmq.host, rabbitmq.port
     return connect_to(address, rabbitmq.vhost, rabbitmq.credentials, heartbeat)

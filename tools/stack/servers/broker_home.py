@@ -1,4 +1,4 @@
-"""What a private RabbitMQ is made of: its configuration files and its environment."""
+"""The configuration files and variables of a private RabbitMQ."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioning.rabbitmq.definitions import definitions
 
-# memory: enough for a drill's thousands of waiting messages, beside everything else on a laptop
+# memory: enough for a drill's thousands of waiting messages on a laptop that runs everything else
 CONFIGURATION = """\
 listeners.tcp.1 = {host}:{port}
 management.tcp.ip = {host}
@@ -34,14 +34,14 @@ class BrokerHome:
         )
 
     def write(self, variables: dict[str, str], version: str) -> None:
-        """Write all files for a broker of `version`, readable for the owner alone."""
+        """Write all files for a broker of `version`, readable for the owner only."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file, text in self._files(variables, version).items():
             file.touch(mode=0o600)
             file.write_text(text)
 
     def exist(self) -> bool:
-        """Whether files were written before."""
+        """Whether the files were written before."""
         return (self.path / "definitions.json").exists()
 
     def holds(self, variables: dict[str, str], version: str) -> bool:
@@ -50,7 +50,7 @@ class BrokerHome:
         return all(file.exists() and file.read_text() == text for file, text in wanted)
 
     def environment(self) -> dict[str, str]:
-        """Everything that would otherwise come from /etc/rabbitmq or lie below /var."""
+        """The variables that replace /etc/rabbitmq and the directories below /var."""
         places = {
             "CONF_ENV_FILE": "none",
             "CONFIG_FILE": "rabbitmq.conf",
@@ -68,7 +68,7 @@ class BrokerHome:
             "ERL_INETRC": str(self.path / "inetrc"),
             "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG,
-            # has the start script replace itself, so that the process id is the broker's
+            # makes the start script replace itself, so that its process id is the broker's
             "RABBITMQ_ALLOW_INPUT": "1",
         }
 

@@ -1,4 +1,4 @@
-"""A server in the background: started in a session of its own, found again by its pid file."""
+"""A background server: started in its own session, found again by its pid file."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.5
 
 
 class Daemon:
-    """One server, at home in `directory`, which is its working directory as long as it runs.
+    """One server, whose working directory is `directory` as long as it runs.
 
     The pid file alone proves nothing: after a reboot another process may have that id, so the
     working directory must agree.
@@ -66,11 +66,11 @@ class Daemon:
         if not self.pid_file.read_text().strip():
             return
         try:
-            # /proc does not show a process that is just replaced by its program, for a moment
+            # while a process is replaced by its program, /proc does not show it for a moment
             wait_until(self.running, LOOK_SECONDS, self.name)
         except StackError:
-            said = f"{self.name} ended at once. {self.log} says: {self.last_lines()}"
-            raise StackError(said) from None
+            reason = f"{self.name} ended at once. {self.log} says: {self.last_lines()}"
+            raise StackError(reason) from None
 
     def last_lines(self) -> str:
         """The end of the log, on one line."""
@@ -78,7 +78,7 @@ class Daemon:
         return " | ".join([line.strip() for line in lines if line.strip()][-LOG_LINES:])
 
     def end(self, sign: signal.Signals) -> None:
-        """Send `sign` and return when the server and its children are gone; fine if it isn't up.
+        """Send `sign` and wait until the server and its children have ended, if it runs.
 
         Raises StackError when that takes longer than a minute.
         """
@@ -89,5 +89,5 @@ class Daemon:
         self.pid_file.unlink(missing_ok=True)
 
     def family(self) -> list[int]:
-        """The server and its children: all that work in `directory`."""
+        """The server and its children: all processes whose working directory is `directory`."""
         return processes.working_in(self.directory.resolve())

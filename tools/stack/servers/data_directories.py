@@ -1,4 +1,4 @@
-"""Directories that servers live in, where the account that runs them can reach them."""
+"""The data directories of servers, which the account that runs them has to reach."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT, SERVICES
 
-# a unix socket's path has at most 107 bytes; the longest that we make below a home
+# a unix socket's path has at most 107 bytes; this is the longest below a home
 SOCKET_PATH_LIMIT = 107
 LONGEST_SOCKET = f"/postgresql/{max(SERVICES, key=len)}/socket/.s.PGSQL.65535"
 
@@ -29,9 +29,9 @@ def private_home() -> Iterator[Path]:
 
 
 def postgres_account() -> str | None:
-    """The account PostgreSQL runs as: `postgres` for root, else (None) the caller's own.
+    """The account that runs PostgreSQL: `postgres` for root, else None, the caller's own.
 
-    Raises StackError when root has no account `postgres` to hand.
+    Raises StackError for root if the account `postgres` is missing.
     """
     if os.geteuid() != 0:
         return None
@@ -45,10 +45,10 @@ def postgres_account() -> str | None:
 
 
 def of_checkout(checkout: Path) -> Path:
-    """Where the checkout's stack has its data: .stack/data, if servers can live there.
+    """The data directory of the checkout's stack: .stack/data, if servers can use it.
 
-    Else (root's PostgreSQL can't get there, or sockets' paths would be too long) a place of its
-    own, to which .stack/data points. Raises StackError if data lie where they can't be used.
+    Otherwise (root's PostgreSQL can't reach it, or socket paths would be too long) it is another
+    directory, to which .stack/data links. Raises StackError if existing data can't be used.
     """
     link = checkout / ".stack" / "data"
     if link.is_symlink() and not link.exists():
@@ -61,7 +61,7 @@ def of_checkout(checkout: Path) -> Path:
 
 
 def purge(home: Path, checkout: Path = CHECKOUT) -> None:
-    """Remove a stack's data, and the link to them if they are elsewhere than in the checkout."""
+    """Remove a stack's data, and the link to them if they are outside the checkout."""
     data, link = home.resolve(), checkout / ".stack" / "data"
     points_there = link.is_symlink() and link.resolve() == data
     shutil.rmtree(data)
@@ -93,12 +93,12 @@ def is_reachable(path: Path) -> bool:
 
 
 def is_short(home: Path) -> bool:
-    """Whether the unix sockets below `home` have paths that the kernel takes."""
+    """Whether the paths of unix sockets below `home` are short enough for the kernel."""
     return len(os.fsencode(home)) + len(LONGEST_SOCKET) <= SOCKET_PATH_LIMIT
 
 
 def make_private(directory: Path, account: str | None) -> None:
-    """Make `directory` if it is missing, for the owner alone: `account` or the caller."""
+    """Make `directory` if it is missing, for its owner only: `account` or the caller."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.chmod(0o700)
     if account:

@@ -1,4 +1,4 @@
-"""A private Erlang port mapper (epmd), so that the broker touches no other one of the machine."""
+"""A private Erlang port mapper (epmd), so that the broker does not use the machine's."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ class Epmd:
         self._daemon = Daemon("epmd", home, home / "epmd.pid", home / "epmd.log")
 
     def environment(self) -> dict[str, str]:
-        """What tells Erlang's programs to use this one; valid once it was started."""
+        """The variables that make Erlang's programs use this one; valid once it was started."""
         return {"ERL_EPMD_ADDRESS": HOST, "ERL_EPMD_PORT": self._port_file.read_text()}
 
     def start(self) -> None:
-        """Start it on a free port and return when it answers; fine if it runs already."""
+        """Start it on a free port, unless it runs, and wait until it answers."""
         if self.running():
             return
         port = ports.free_port(HOST)
@@ -34,7 +34,7 @@ class Epmd:
         wait_until(lambda: ports.accepts(port, HOST), 10, "Erlang's epmd to answer")
 
     def stop(self) -> None:
-        """End it; fine if it isn't up."""
+        """Stop it, if it runs."""
         self._daemon.end(signal.SIGKILL)
 
     def running(self) -> bool:
@@ -42,5 +42,5 @@ class Epmd:
         return self._daemon.running()
 
     def pids(self) -> list[int]:
-        """Its process id, as a list, empty if it isn't up."""
+        """Its process id in a list, which is empty if it does not run."""
         return self._daemon.family()

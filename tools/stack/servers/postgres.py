@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster, by Debian's binaries, owned by nobody but its home directory."""
+"""A private PostgreSQL cluster in one home directory, run by Debian's binaries."""
 
 import signal
 import subprocess
@@ -39,7 +39,7 @@ def binary(name: str) -> str:
 
 
 class Postgres:
-    """One cluster below `home`, listening on `host`:`port` and on a socket for its owner alone.
+    """One cluster below `home` that listens on `host`:`port` and on a socket for its owner only.
 
     With `fsync=False` a crash of the machine may lose data: for tests. `options` are settings of
     the server that differ from ours.
@@ -66,7 +66,7 @@ class Postgres:
         )
 
     def start(self) -> None:
-        """Start the server, making its data first if there are none; fine if it runs already.
+        """Start the server, unless it runs; initializes missing data first.
 
         Raises StackError when it does not accept connections in time.
         """
@@ -77,7 +77,7 @@ class Postgres:
         wait_until(self.is_ready, START_SECONDS, f"{self._daemon.name} to accept connections")
 
     def stop(self) -> None:
-        """Stop the server, cutting sessions off but losing nothing committed."""
+        """Stop the server: sessions are cut off, committed data are kept."""
         self._daemon.end(signal.SIGINT)
 
     def restart(self) -> None:
@@ -86,7 +86,7 @@ class Postgres:
         self.start()
 
     def kill(self) -> None:
-        """End it as a power cut would (SIGKILL), and wait until its children have noticed."""
+        """End it like a power cut (SIGKILL), and wait until its children have ended."""
         self._daemon.end(signal.SIGKILL)
 
     def running(self) -> bool:
@@ -103,7 +103,7 @@ class Postgres:
         return self._daemon.family()
 
     def create_database(self, name: str, user: str, password: str) -> None:
-        """Make sure that `user` logs in with `password` and owns database `name`, alone.
+        """Make sure that `user` can log in with `password`, and alone owns database `name`.
 
         Raises StackError with psql's message.
         """
@@ -112,7 +112,7 @@ class Postgres:
         self._run(command, database_script(name, user, password))
 
     def connection(self, user: str, database: str) -> list[str]:
-        """psql's arguments for the owner's socket, which asks for no password."""
+        """psql's arguments for the owner's socket, which needs no password."""
         return ["-h", str(self.socket), "-p", str(self.port), "-U", user, "-d", database]
 
     def _command(self) -> list[str]:
@@ -132,12 +132,12 @@ class Postgres:
         self._fill()
 
     def _fill(self) -> None:
-        """Make the data, in a directory that is empty."""
+        """Initialize the data in an empty directory."""
         self._run([binary("initdb"), "-D", str(self._data), "-U", SUPERUSER, *INITDB_OPTIONS])
         (self._data / "pg_hba.conf").write_text(ACCESS)
 
     def _remove_stale_locks(self) -> None:
-        """After a crash they name a process id that may be another's, and stop a start."""
+        """Remove the locks of a crash: their process id may be another process by now."""
         wait_until(
             lambda: not self.pids(), START_SECONDS, f"the rest of {self._daemon.name} to end"
         )

@@ -1,4 +1,4 @@
-"""A private RabbitMQ broker with its management API, at home in one directory."""
+"""A private RabbitMQ broker with its management API, in one home directory."""
 
 import signal
 import subprocess
@@ -18,7 +18,7 @@ from tools.stack.waiting import wait_until
 
 INSTALLED = Path("/usr/lib/rabbitmq")
 START_SECONDS = 120.0
-# the server of each quorum queue on this node; the queue itself is not deleted
+# stops the server of each quorum queue on this node; the queue is not deleted
 STOP_QUEUES = """
 [ok = ra:stop_server(quorum_queues, {Name, node()})
  || Queue <- rabbit_amqqueue:list(), amqqueue:get_type(Queue) == rabbit_quorum_queue,
@@ -61,9 +61,9 @@ class RabbitMQ:
         self._daemon = Daemon("RabbitMQ", home, home / "server.pid", home / "server.log")
 
     def start(self) -> None:
-        """Start the broker; returns when AMQP, the management API and all queues answer.
+        """Start the broker, unless it runs; waits until AMQP, management API and all queues answer.
 
-        Fine if it runs already. Raises StackError when that takes too long.
+        Raises StackError when that takes too long.
         """
         renewed = False
         if not self.running():
@@ -79,7 +79,7 @@ class RabbitMQ:
             self.remove_former_users()
 
     def stop(self) -> None:
-        """Stop the broker in good order, and its epmd; fine if it isn't up."""
+        """Stop the broker gracefully, and its epmd, if they run."""
         self._end(signal.SIGTERM)
 
     def restart(self) -> None:
@@ -88,7 +88,7 @@ class RabbitMQ:
         self.start()
 
     def kill(self) -> None:
-        """End it as a power cut would (SIGKILL)."""
+        """End it like a power cut (SIGKILL)."""
         self._end(signal.SIGKILL)
 
     def running(self) -> bool:
@@ -104,7 +104,7 @@ class RabbitMQ:
         return self._daemon.family() + self._epmd.pids()
 
     def control(self, *arguments: str) -> str:
-        """Run rabbitmqctl on the running broker and return what it says.
+        """Run rabbitmqctl on the running broker and return its output.
 
         Raises StackError with its message when it fails.
         """
@@ -117,14 +117,14 @@ class RabbitMQ:
         return done.stdout
 
     def stop_queues(self) -> None:
-        """Stop all quorum queues as a full disk may, while everything else runs on.
+        """Stop all quorum queues, as a full disk may, while everything else keeps running.
 
-        Until a restart nothing comes in or goes out, though the queues can still be declared.
+        Until a restart they accept and deliver nothing, though they can still be declared.
         """
         self.control("eval", STOP_QUEUES)
 
     def ask(self, path: str) -> requests.Response:
-        """Ask the management API, as the services' user. Raises requests.RequestException."""
+        """GET from the management API as the services' user. Raises requests.RequestException."""
         url = f"http://{self.host}:{self.management_port}{path}"
         return requests.get(url, auth=login(self.credentials), timeout=5)
 
@@ -151,7 +151,7 @@ class RabbitMQ:
         }
 
     def is_ready(self) -> bool:
-        """Whether AMQP and the management API serve the user's vhost, and its queues are alive.
+        """Whether AMQP and the management API serve the user's vhost and no queue is dead.
 
         Raises StackError if it has ended.
         """
@@ -163,7 +163,7 @@ class RabbitMQ:
         return dead is not None and not dead
 
     def dead_queues(self) -> list[str] | None:
-        """The names of the queues that take and give nothing; None if it does not say."""
+        """The names of the dead queues; None if the broker does not answer."""
         try:
             answer = self.ask(listing_path(self.vhost))
         except requests.RequestException:

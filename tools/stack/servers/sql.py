@@ -1,4 +1,4 @@
-"""What psql reads from standard input, so that no password stands in a command line."""
+"""Scripts for psql's standard input, so that no command line shows a password."""
 
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT
@@ -7,7 +7,7 @@ DATABASE = CHECKOUT / "provisioning" / "postgresql" / "database.sql"
 
 
 def database_script(name: str, user: str, password: str) -> str:
-    """Make sure that `user` logs in with `password` and owns database `name`.
+    """Make sure that `user` can log in with `password` and owns database `name`.
 
     Raises StackError for a value of more than one line.
     """

@@ -1,4 +1,4 @@
-"""Rivals take turns, and each row compares what it should."""
+"""Candidates take turns, and each scenario compares what it should."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,30 +11,30 @@ from tools.bench import nginx
 from tools.bench.__main__ import bench
 from tools.bench.environment import UNLIMITED, overrides
 from tools.bench.figures import Figure, Sample
-from tools.bench.measure import Rival, interleaved
-from tools.bench.scenarios import ROWS, billing, drain, hanging, pages, purge, reads
+from tools.bench.measure import Candidate, interleaved
+from tools.bench.scenarios import SCENARIOS, billing, drain, hanging, pages, purge, reads
 from tools.bench.usage import Usage
 from tools.stack import variables
 from tools.stack.layout import CHECKOUT
 from tools.stack.stack import Stack
 
 
-def figure(rival: str, rate: float, p: float) -> Figure:
+def figure(candidate: str, rate: float, p: float) -> Figure:
     """A figure of one sample, with the same time throughout."""
-    return Figure(rival, "", [Sample(rate, p, p, p)], Usage({}, {}, 0.0))
+    return Figure(candidate, "", [Sample(rate, p, p, p)], Usage({}, {}, 0.0))
 
 
 def test_rivals_take_turns_in_each_round(tmp_path: Path) -> None:
     order: list[str] = []
 
-    def rival(name: str) -> Rival:
+    def candidate(name: str) -> Candidate:
         def run() -> Sample:
             order.append(name)
             return Sample(float(len(order)))
 
-        return Rival(name, "", run)
+        return Candidate(name, "", run)
 
-    figures = interleaved(Stack.private(tmp_path), [rival("A"), rival("B")], rounds=3)
+    figures = interleaved(Stack.private(tmp_path), [candidate("A"), candidate("B")], rounds=3)
     assert order == ["A", "B"] * 3
     assert [[s.rate for s in f.samples] for f in figures] == [[1, 3, 5], [2, 4, 6]]
 
@@ -52,7 +52,7 @@ def test_what_is_around_a_turn_is_there_in_each(tmp_path: Path) -> None:
         seen.append("turn")
         return Sample(1)
 
-    interleaved(Stack.private(tmp_path), [Rival("A", "", run, around)], rounds=2)
+    interleaved(Stack.private(tmp_path), [Candidate("A", "", run, around)], rounds=2)
     assert seen == ["before", "turn", "after"] * 2
 
 
@@ -131,4 +131,4 @@ def test_rows_are_chosen_by_name() -> None:
     assert bench.make_context("bench", []).params["rows"] == ()
     with pytest.raises(click.UsageError, match=r"There is no row read\. Did you mean reads\?"):
         bench.make_context("bench", ["read"])
-    assert list(ROWS)[-1] == "memory"
+    assert list(SCENARIOS)[-1] == "memory"
