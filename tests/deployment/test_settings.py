@@ -1,4 +1,7 @@
-"""What is wrong with .env is said in one sentence before anything starts."""
+"""What is wrong with .env is said in one sentence before anything starts.
+
+tests/long looks at each variable that has a rule.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -47,27 +50,12 @@ def test_a_readable_env_is_reported_once(
     ("lines", "words"),
     [
         ("GATEWAY_VM_IP=\n", "lacks GATEWAY_VM_IP"),
-        (
-            "BILLING_VM_IP=192.168.56.256\n",
-            "BILLING_VM_IP=192.168.56.256, which is no IPv4 address",
-        ),
-        ("BILLING_VM_IP=billing\n", "no IPv4 address"),
-        ("BILLING_VM_IP=192.168.56.11\n", "the same address, 192.168.56.11"),
-        ("RABBITMQ_FORWARDED_PORT=8080\n", "the same port, 8080"),
         ("GATEWAY_PORT=80a\n", "no port from 1 to 65535"),
-        ("GATEWAY_PORT=70000\n", "no port from 1 to 65535"),
-        ("ORDERS_VM_IP=192.168.56.13\n", "CUSTOMERS_VM_IP and ORDERS_VM_IP the same address"),
-        ("SMTP_PORT=smtp\n", "SMTP_PORT=smtp, which is no port from 1 to 65535"),
         ("what is this\n", "is not NAME=value"),
-        ('RABBITMQ_PASSWORD="it\'s"\n', "single quote"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(project: Project, lines: str, words: str) -> None:
-    done = project(lines).try_run("up")
-    assert done.returncode != 0
-    heading = "Vagrant failed to initialize at a very early stage:"
-    [sentence] = done.stdout.removeprefix(heading).strip().splitlines()
-    assert words in sentence
+    assert words in project(lines).refusal()
 
 
 def test_comments_quotes_export_and_blank_lines_are_read_as_by_a_shell(project: Project) -> None:

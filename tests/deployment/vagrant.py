@@ -59,6 +59,14 @@ class Vagrant:
         )
         (self.home / ".env").write_text(lines + own)
 
+    def refusal(self) -> str:
+        """The one sentence with which `vagrant up` refuses what .env says."""
+        done = self.try_run("up")
+        assert done.returncode != 0
+        heading = "Vagrant failed to initialize at a very early stage:"
+        [sentence] = done.stdout.removeprefix(heading).strip().splitlines()
+        return sentence
+
     def try_run(self, *arguments: str, seconds: float = 900) -> Result:
         """Run a command; what it says is in `stdout`, errors included."""
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""No modules import each other in a circle, directly or through others."""
+"""No modules import each other in a circle, directly or through others; nothing imports a test."""
 
 import sys
 
@@ -36,3 +36,10 @@ def test_a_circle_is_found_with_its_modules() -> None:
         graph.add_import(importer=importer, imported=imported)
     assert circle_through(graph, "b") == ["b", "c", "a", "b"]
     assert circle_through(graph, "d") == []
+
+
+def test_no_test_is_imported_nor_a_conftest(graph: grimp.ImportGraph) -> None:
+    names = [module for module in graph.modules if module.startswith("tests.")]
+    tests = [name for name in names if name.rpartition(".")[2].startswith(("test_", "conftest"))]
+    assert tests
+    assert [name for name in tests if graph.find_modules_that_directly_import(name)] == []
