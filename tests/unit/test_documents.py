@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from chassis import VERSION
+from chassis.topology_file import read_topology
 from tools.drills.catalogue import DRILLS
 from tools.stack.__main__ import SECTIONS
 from tools.stack.layout import CHECKOUT, PROCESSES
@@ -73,6 +74,20 @@ def test_drills_has_every_drill() -> None:
     rows = table.partition("| drill | what is broken |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([a-z0-9]+-[a-z-]+)`", rows))
     assert named == {drill.name for drill in DRILLS}
+
+
+def test_machines_has_the_machines_of_the_topology() -> None:
+    text, machines = section("docs/machines.md", "What it needs"), read_topology().machines
+    found = re.findall(r"^\| (\S+-vm) \| (\S+) \| (\d+) MB \| (.+) \|$", text, re.MULTILINE)
+    rows = {name: (address, int(memory), runs) for name, address, memory, runs in found}
+    assert rows.keys() == {machine.name for machine in machines}
+    for machine in machines:
+        address, memory, runs = rows[machine.name]
+        assert (address, memory) == (machine.address.default, machine.role.memory)
+        assert all(process.name in runs for process in machine.role.processes)
+    total = sum(machine.role.memory for machine in machines) / 1024
+    assert f"{total:g} GB" in text
+    assert f"{total:g} GB" in section("README.md", "Start")
 
 
 def test_monitoring_has_every_alert() -> None:
