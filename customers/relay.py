@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis.outbox import relay
+from chassis import relay_process
 from chassis.storage import idempotency_keys
 from customers.events import TOPOLOGY
 from customers.settings import Settings
@@ -12,4 +12,4 @@ PROCESS = "customers-relay"
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; also delete expired rows."""
-    relay.run(PROCESS, settings, TOPOLOGY, stop, [idempotency_keys.EXPIRY])
+    relay_process.run(PROCESS, settings, TOPOLOGY, stop, [idempotency_keys.EXPIRY])

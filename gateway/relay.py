@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis.outbox import relay
+from chassis import relay_process
 from chassis.storage import idempotency_keys
 from gateway import events
 from gateway.app import bill_topology
@@ -15,4 +15,4 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete expired rows."""
     topology = [*bill_topology(settings), *events.TOPOLOGY]
     expiries = [idempotency_keys.EXPIRY, events.expiry(settings.retention)]
-    relay.run(PROCESS, settings, topology, stop, expiries)
+    relay_process.run(PROCESS, settings, topology, stop, expiries)

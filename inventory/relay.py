@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis.outbox import relay
+from chassis import relay_process
 from chassis.storage import idempotency_keys, inbox
 from inventory import stock
 from inventory.events import RELAY_TOPOLOGY
@@ -15,4 +15,4 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete expired rows."""
     retention = settings.retention
     expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), *stock.expiries(retention)]
-    relay.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)
+    relay_process.run(PROCESS, settings, RELAY_TOPOLOGY, stop, expiries)

@@ -2,7 +2,7 @@
 
 import threading
 
-from chassis.outbox import relay
+from chassis import relay_process
 from chassis.storage import idempotency_keys, inbox
 from orders import statistics
 from orders.mail import table as mails
@@ -16,4 +16,4 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; also delete expired rows and fold the figures."""
     retention = settings.retention
     expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
-    relay.run(PROCESS, settings, TOPOLOGY, stop, expiries, [statistics.fold])
+    relay_process.run(PROCESS, settings, TOPOLOGY, stop, expiries, [statistics.fold])

@@ -10,24 +10,19 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
 from sqlalchemy import Connection, create_engine, text
 
 from chassis.errors import first_line
-from chassis.http import process as worker
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Topology
 from chassis.outbox import table as outbox
 from chassis.outbox.dispatcher import Dispatcher
 from chassis.outbox.outbox_metrics import OutboxMetrics
-from chassis.service_settings import ServiceSettings
 from chassis.settings import DatabaseSettings
 from chassis.storage.answer_limit import limited
 from chassis.storage.database import Probe, connect_args, is_outage
-from chassis.storage.retention import Expiry, Retention, Task
 
 _LOCK = 7308044650  # one active relay in a database
 _POLL_SECONDS = 5.0  # in case a NOTIFY is missed
@@ -52,33 +47,6 @@ _SESSION = {
     "jit": "off",
 }
 logger = logging.getLogger(__name__)
-
-
-def run(
-    process: str,
-    settings: ServiceSettings,
-    topology: Topology,
-    stop: threading.Event,
-    expiries: Sequence[Expiry] = (),
-    tasks: Sequence[Task] = (),
-) -> None:
-    """Run the relay process of a service until `stop` is set.
-
-    Args:
-        process: its PM2 name.
-        settings: the service's.
-        topology: what is declared before anything is published.
-        stop: set to end it.
-        expiries: which other rows of that database expire, besides those of the outbox.
-        tasks: further work in that database once a minute.
-    """
-    publisher = Publisher(settings.broker, process, topology)
-    publisher.start()
-    relay = Relay(settings.database, publisher, stop)
-    worker.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
-    every = [outbox.expiry(settings.retention), *expiries]
-    worker.run_together(stop, relay.run, Retention(settings.database, every, stop, tasks).run)
-    publisher.close()
 
 
 class Relay:

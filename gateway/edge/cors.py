@@ -8,7 +8,8 @@ from collections.abc import Collection
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-EVERY_ORIGIN = "*"
+from gateway.edge.settings import EVERY_ORIGIN
+
 _EXPOSED = (
     "ETag",
     "Idempotency-Replayed",

@@ -11,9 +11,9 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from chassis.settings import Group
-from gateway.edge.cors import EVERY_ORIGIN
 from gateway.edge.forwarded import Network
 
+EVERY_ORIGIN = "*"
 NO_LIMIT = "none"
 _LIMIT = re.compile(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", re.ASCII)
 _ORIGIN = re.compile(
