@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
-"""Fill a platform with the sample data, through its gateway; what is there is not made twice.
+"""Fill a platform with the sample data through its gateway; existing things are kept.
 
     python3 sample-data/seed.py --url http://localhost:8080 --orders orders-to-import.csv
 
-It needs nothing but Python: it runs on a machine, and on the computer that the machines run on. The
-orders of the sample have a past (their own times and states), which the API gives to none; so this
-program writes them into a file, with the ids that the customers have here, for
-`python -m orders import`.
+It needs only Python, so that it runs on the machines and on their host. The sample's orders are old
+ones with their own times and states, which the API does not accept; so this program writes them to
+a file for `python -m orders import`, with the customers' ids on this platform.
 """
 
 import argparse
@@ -30,11 +29,11 @@ Document = dict[str, Any]
 
 
 class SeedError(Exception):
-    """The platform does not take the sample data."""
+    """The platform does not accept the sample data."""
 
 
 class Found(NamedTuple):
-    """A thing's id, and whether it was made just now."""
+    """The id of a thing, and whether it was just created."""
 
     id: int
     is_new: bool
@@ -44,7 +43,7 @@ class Platform:
     """The platform's API."""
 
     def __init__(self, url: str, token: str) -> None:
-        """Prepare it.
+        """Prepare calls of the API.
 
         Args:
             url: of the gateway.
@@ -54,14 +53,14 @@ class Platform:
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-        # a proxy is for the world outside
+        # a proxy in the environment is for outside addresses
         self._opener = build_opener(ProxyHandler({}))
 
     def find_or_create(self, kind: str, field: str, document: Document) -> Found:
-        """Return the thing of this kind that is called the same, made anew if there is none.
+        """Return the thing of this kind with the same value of `field`; create it if there is none.
 
         Raises:
-            SeedError: the API does not do it.
+            SeedError: the API refuses.
         """
         query = urlencode({field: document[field], "limit": 1000})
         for known in self._ask("GET", f"/api/{kind}?{query}"):
@@ -82,7 +81,7 @@ class Platform:
                     reason = f"{error.code} {error.read().decode(errors='replace').strip()}"
                 if error.code not in _TRY_AGAIN:
                     break
-                # in whole seconds, as the gateway says it
+                # the gateway says whole seconds
                 time.sleep(float(error.headers.get("Retry-After") or 1))
             except (URLError, OSError) as error:
                 raise SeedError(f"{self._url} does not answer: {error}") from None
@@ -90,30 +89,30 @@ class Platform:
 
 
 def read(name: str) -> Any:
-    """Return what is in a file of the sample, its text in Unicode's form NFC, as it will be kept.
+    """Read a file of the sample; its text is normalized to NFC, as the services store it.
 
     Raises:
-        SeedError: it has a name twice in one object.
+        SeedError: an object has a duplicate name.
     """
     text = unicodedata.normalize("NFC", (HERE / name).read_text(encoding="utf-8-sig"))
     return json.loads(text, object_pairs_hook=_once)
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> Document:
-    """Return an object; of two values with one name, nobody knows which is meant."""
+    """Make an object; a duplicate name is an error, since either value could be meant."""
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _value in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise SeedError(f"{twice} is given twice in {document}")
+        raise SeedError(f"{twice} is a duplicate name in {document}")
     return document
 
 
 def seed(platform: Platform) -> dict[str, list[Found]]:
-    """Make the movies, products and customers that are not there yet; return all by their kind.
+    """Create the missing movies, products and customers; returns all, by kind.
 
     Raises:
-        SeedError: the API does not do it.
+        SeedError: the API refuses.
     """
     movies = {
         movie["title"]: platform.find_or_create("movies", "title", movie)
@@ -132,9 +131,9 @@ def seed(platform: Platform) -> dict[str, list[Found]]:
 
 
 def write_orders(path: Path, customers: Sequence[Found]) -> int:
-    """Write the sample's orders, whose customers are the places in the sample, with their ids here.
+    """Write the sample's orders; their customers' positions in the sample become ids.
 
-    Returns: how many there are.
+    Returns: the number of orders.
     """
     with open(HERE / "orders.csv", newline="", encoding="utf-8") as source:
         orders = list(csv.DictReader(source))
@@ -148,21 +147,21 @@ def write_orders(path: Path, customers: Sequence[Found]) -> int:
 
 
 def arguments(environment: Mapping[str, str]) -> argparse.Namespace:
-    """Read the command line; what is not there comes from the environment."""
+    """Read the command line; defaults come from the environment."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     url = environment.get("GATEWAY_URL", "http://localhost:8080")
     parser.add_argument("--url", default=url, help=f"of the gateway (GATEWAY_URL; now {url})")
     parser.add_argument(
         "--token",
         default=environment.get("API_TOKEN", ""),
-        help="for routes that need one (better by API_TOKEN: a command line is seen by others)",
+        help="for routes that need one (better in API_TOKEN: other users can see a command line)",
     )
     parser.add_argument("--orders", type=Path, metavar="FILE", help="write the orders to import")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Seed, and say what was made."""
+    """Seed, and print what was created."""
     given = arguments(os.environ)
     try:
         made = seed(Platform(given.url, given.token))

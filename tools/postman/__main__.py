@@ -1,4 +1,4 @@
-"""`./stack postman`: writes postman_collection.json anew."""
+"""`./stack postman`: generates postman_collection.json."""
 
 import sys
 
@@ -14,14 +14,14 @@ from tools.stack.progress import PROGRESS
 
 @click.command(cls=Documented, example="./stack postman")
 def postman() -> None:
-    """Write postman_collection.json anew, from openapi.yaml."""
+    """Generate postman_collection.json from openapi.yaml."""
     try:
         with PROGRESS.of("reading openapi.yaml"):
             collection = text(raw(), operations())
     except LookupError as error:
         raise StackError(str(error.args[0])) from None
     FILE.write_text(collection, encoding="utf-8")
-    say(f"{FILE.name} is made anew from openapi.yaml.")
+    say(f"{FILE.name} is generated from openapi.yaml.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How one request's answer becomes another's parameter: the links of openapi.yaml, as variables.
+"""The links of openapi.yaml as variables: a field of one answer becomes a later parameter.
 
 The link of `createMovie` that gives its answer's `id` to `getMovie` becomes the variable
-`movie.id`, which stands in every path that begins with `/api/movies/{id}`.
+`movie.id`, which is used in every path that begins with `/api/movies/{id}`.
 """
 
 import re
@@ -17,12 +17,12 @@ IN_BODY = "$response.body#/"
 
 @dataclass(frozen=True)
 class Link:
-    """A field of the answer of one operation, and the place in a path that it belongs to.
+    """A field of an operation's answer, and the path parameter that it fills.
 
     Attributes:
         variable: the name of the variable between them.
         place: a path up to and including the parameter.
-        late: whether what was made is there only some time later.
+        late: whether the thing exists only some time after the answer.
     """
 
     variable: str
@@ -35,17 +35,17 @@ class Link:
 
 @dataclass(frozen=True)
 class Chains:
-    """All links from operations that make something."""
+    """All links from operations that create something."""
 
     links: list[Link] = field(default_factory=list)
 
     def from_(self, operation: Operation) -> list[Link]:
-        """What the answer of an operation is kept for, each variable once."""
+        """The links that start at an operation, each variable once."""
         kept = {link.variable: link for link in self.links if link.source == operation.id}
         return list(kept.values())
 
     def into(self, operation: Operation, parameter: str) -> Link | None:
-        """Where the value of a parameter in the path of an operation comes from, if from a link."""
+        """The link that fills a path parameter of an operation, or None."""
         place = _place(operation.path, parameter)
         return next((link for link in self.links if link.place == place), None)
 

@@ -19,17 +19,17 @@ def status(expected: int) -> Script:
 
 
 def keep(variable: str, field: str) -> str:
-    """Remember a field of the answer for other requests."""
+    """Store a field of the answer for other requests."""
     return f"pm.collectionVariables.set({json.dumps(variable)}, pm.response.json().{field});"
 
 
 def kept(variable: str) -> str:
-    """Return the expression for what was remembered, as text."""
+    """Return the expression for a stored value, as text."""
     return f"String(pm.variables.get({json.dumps(variable)}))"
 
 
 def patient(lines: Script, waiting: int = 404) -> Script:
-    """Ask again while the answer is `waiting`, a bounded number of times; then test."""
+    """Repeat the request while the status is `waiting`, at most `TRIES` times; then test."""
     return [
         'const tries = Number(pm.collectionVariables.get("tries") || 0) + 1;',
         f"if (pm.response.code === {waiting} && tries < {TRIES}) {{",

@@ -32,7 +32,7 @@ def item(operation: Operation, chains: Chains) -> Item:
 
 
 def tests(lines: Script) -> Item:
-    """Return a script as what runs after an answer."""
+    """Return a script that runs after the answer."""
     return {"listen": "test", "script": {"type": "text/javascript", "exec": lines}}
 
 
@@ -61,7 +61,7 @@ def _headers(operation: Operation) -> list[Item]:
 
 
 def _switchable(parameter: Any) -> Item:
-    """Return a parameter of the header or the query; an optional one is off, a key is on."""
+    """Return a header or query parameter: optional ones are off, idempotency keys on."""
     name, value = parameter["name"], _example(parameter)
     on = parameter.get("required", False) or (is_unique(name) and parameter["in"] == "header")
     return {

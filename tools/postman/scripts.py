@@ -1,4 +1,4 @@
-"""The test script of an operation: status, media type, fields, and what is kept for others."""
+"""The test script of an operation: status, media type, fields, and the values that it stores."""
 
 import json
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _asked(operation: Operation, chains: Chains) -> Iterator[Link]:
 
 
 def _each(operation: Operation, field: str, expected: str) -> str:
-    """Expect something of the answer, or of each thing in it if it is a list."""
+    """Expect something of the answer, or of each item if it is a list."""
     if _schema(operation).get("type") == "array":
         return f"pm.response.json().forEach((thing) => pm.expect(thing{field}).to.{expected});"
     return f"pm.expect(pm.response.json(){field}).to.{expected};"

@@ -1,19 +1,19 @@
-"""Values that only one thing or one request may have: Postman fills in new ones each time."""
+"""Values that have to be unique: Postman fills in new ones each time."""
 
 from typing import Any
 
-# what is 409 or 422 if it is sent a second time; a new field of that kind belongs here
+# fields that are refused (409 or 422) if they are sent a second time: add new ones here
 FIELDS = ("email", "order_id", "Idempotency-Key")
 RANDOM = "{{$guid}}"
 
 
 def is_unique(name: str) -> bool:
-    """Whether a field, parameter or header may not be the same twice."""
+    """Whether a field, parameter or header has to be unique."""
     return name in FIELDS
 
 
 def renewed(name: str, value: Any) -> Any:
-    """An example, or one like it with something random in it, if it may not be the same twice."""
+    """An example; one that has to be unique gets a random part."""
     if not is_unique(name) or not isinstance(value, str):
         return value
     local, at, domain = value.partition("@")

@@ -53,7 +53,7 @@ def test_a_name_that_is_given_twice_in_the_sample_is_refused(
 ) -> None:
     monkeypatch.setattr(seed, "HERE", tmp_path)
     (tmp_path / "movies.json").write_text('[{"title": "A"}, {"title": "A", "title": "B"}]')
-    with pytest.raises(seed.SeedError, match="title is given twice"):
+    with pytest.raises(seed.SeedError, match="title is a duplicate name"):
         seed.read("movies.json")
 
 

@@ -138,7 +138,7 @@ def test_the_command_writes_the_file(tmp_path: Any, monkeypatch: pytest.MonkeyPa
     done = CliRunner().invoke(postman)
     assert done.exit_code == 0
     assert file.read_text() == FILE.read_text()
-    assert done.stdout == "postman_collection.json is made anew from openapi.yaml.\n"
+    assert done.stdout == "postman_collection.json is generated from openapi.yaml.\n"
 
 
 def test_the_command_says_what_the_document_lacks_and_writes_nothing(
