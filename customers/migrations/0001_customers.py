@@ -1,4 +1,4 @@
-"""Customers, and the outbox of their events.
+"""Tables of the customers and of the outbox.
 
 Revision ID: customers_0001
 """

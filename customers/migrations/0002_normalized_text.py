@@ -1,4 +1,4 @@
-"""Text of rows from before is brought to Unicode's form NFC, as new text is.
+"""Text of existing rows is normalized to Unicode NFC, as new text is.
 
 Revision ID: customers_0002
 """
@@ -10,10 +10,10 @@ down_revision = "customers_0001"
 
 
 def upgrade() -> None:
-    """Normalize what people search for."""
+    """Normalize the texts that people search for."""
     normalize("customers", "name", 255)
     normalize("customers", "company", 255)
 
 
 def downgrade() -> None:
-    """Leave it: text in NFC is text for the version before, too."""
+    """Change nothing: the version before reads text in NFC as well."""

@@ -1,4 +1,4 @@
-"""Customers count their changes, so that a copy tells the newer event from the older one.
+"""Customers have a version, so that a replica can tell newer events from older ones.
 
 Revision ID: customers_0003
 """
@@ -10,7 +10,7 @@ down_revision = "customers_0002"
 
 
 def upgrade() -> None:
-    """Add the count."""
+    """Add the version."""
     op.execute("ALTER TABLE customers ADD COLUMN version bigint NOT NULL DEFAULT 1")
 
 

@@ -1,4 +1,4 @@
-"""Requests with an Idempotency-Key keep their answers.
+"""The answers to requests with an Idempotency-Key are stored.
 
 Revision ID: customers_0004
 """

@@ -1,4 +1,4 @@
-"""Orders, their lines and history, and what delivers and receives their messages.
+"""Tables of orders, their lines and history, the outbox, the inbox and the idempotency keys.
 
 Revision ID: orders_0001
 """
@@ -64,7 +64,7 @@ def _create_orders() -> None:
         )
         """
     )
-    # the filters' pages, newest first; the last one finds the order of a repeated request
+    # for pages of filtered orders, newest first; the last index finds a repeated request's order
     op.execute("CREATE INDEX orders_status ON orders (status, id)")
     op.execute("CREATE INDEX orders_customer ON orders (customer_id, id)")
     op.execute("CREATE INDEX orders_created ON orders (created_at)")

@@ -1,4 +1,4 @@
-"""The copy of the customers, and the mails that orders lead to.
+"""Tables of the customer replica and of the mails about orders.
 
 Revision ID: orders_0002
 """

@@ -1,4 +1,4 @@
-"""The inbox marks a message for each consumer.
+"""The inbox records a message for each consumer.
 
 Revision ID: orders_0003
 """
@@ -10,10 +10,10 @@ down_revision = "orders_0002"
 
 
 def upgrade() -> None:
-    """Make the consumer a part of the inbox's key."""
+    """Add the consumer to the key of the inbox."""
     tables.mark_by_consumer("orders-consumer", "mail-worker")
 
 
 def downgrade() -> None:
-    """Make the message the whole key again."""
+    """Remove the consumer from the key."""
     tables.unmark_consumers("orders-consumer")

@@ -1,4 +1,4 @@
-"""Settled mails are purged by their age.
+"""Settled mails expire by age.
 
 Revision ID: orders_0004
 """
@@ -10,7 +10,7 @@ down_revision = "orders_0003"
 
 
 def upgrade() -> None:
-    """Create the index of what can be purged."""
+    """Create the index of settled mails."""
     op.execute(
         "CREATE INDEX mails_settled ON mails (recorded_at) "
         "WHERE state NOT IN ('unaddressed', 'waiting')"

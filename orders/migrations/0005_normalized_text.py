@@ -1,4 +1,4 @@
-"""Text of rows from before is brought to Unicode's form NFC, as new text is.
+"""Text of existing rows is normalized to Unicode NFC, as new text is.
 
 Revision ID: orders_0005
 """
@@ -10,7 +10,7 @@ down_revision = "orders_0004"
 
 
 def upgrade() -> None:
-    """Normalize what people search for and what names an order."""
+    """Normalize the texts that people search for, and `order_id`."""
     normalize_unique("orders", "id", "order_id", 50)
     normalize("orders", "customer_id", 50)
     normalize("order_lines", "name", 255)
@@ -18,4 +18,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Leave it: text in NFC is text for the version before, too."""
+    """Change nothing: the version before reads text in NFC as well."""

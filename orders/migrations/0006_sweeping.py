@@ -1,4 +1,4 @@
-"""When an order is looked at again, and what has been confirmed of a cancelled one.
+"""When an order is swept, and which confirmations a cancelled one has.
 
 Revision ID: orders_0006
 """
@@ -10,7 +10,7 @@ down_revision = "orders_0005"
 
 
 def upgrade() -> None:
-    """Add the columns; orders with items that are under way are looked at from now on."""
+    """Add the columns; unsettled orders with items are swept from now on."""
     op.execute(
         """
         ALTER TABLE orders

@@ -1,4 +1,4 @@
-"""Figures of all orders are kept by triggers, so that nobody has to go over the orders for them.
+"""Triggers keep the figures of all orders, so that no query scans the orders for them.
 
 Revision ID: orders_0007
 """
@@ -20,10 +20,10 @@ _EVENTS = {
 
 
 def upgrade() -> None:
-    """Create the table and its triggers, and count the orders that there are.
+    """Create the table and its triggers, and count the existing orders.
 
-    Each statement that changes orders adds rows, and changes none: no two writers wait for each
-    other. orders-relay adds the rows up from time to time.
+    Each statement that changes orders inserts rows and updates none, so that writers never wait for
+    each other. orders-relay replaces the rows by their sums from time to time.
     """
     op.execute(
         """
@@ -42,7 +42,7 @@ def upgrade() -> None:
             tables,
         )
     _trigger("TRUNCATE", "DELETE FROM order_figures")
-    # the triggers have locked the table: no order is missed, and none counted twice
+    # creating the triggers has locked the table: each order is counted exactly once
     op.execute(
         "INSERT INTO order_figures "
         "SELECT status, count(*), sum(total_amount) FROM orders GROUP BY status"
@@ -62,7 +62,7 @@ def _trigger(operation: str, statement: str, tables: str = "") -> None:
 
 
 def downgrade() -> None:
-    """Count by going over the orders again."""
+    """Drop the triggers and the table."""
     for operation in (*_EVENTS, "TRUNCATE"):
         op.execute(f"DROP TRIGGER count_{operation.lower()} ON orders")
         op.execute(f"DROP FUNCTION count_{operation.lower()}")

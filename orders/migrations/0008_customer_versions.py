@@ -1,4 +1,4 @@
-"""The copy of the customers knows of which version it is.
+"""The customer replica has the version of each customer.
 
 Revision ID: orders_0008
 """
@@ -10,7 +10,7 @@ down_revision = "orders_0007"
 
 
 def upgrade() -> None:
-    """Add the version; NULL where an older event or an answer of the API says what is known."""
+    """Add the version; it is NULL in rows from events or answers of an earlier release."""
     op.execute("ALTER TABLE customers ADD COLUMN version bigint")
 
 

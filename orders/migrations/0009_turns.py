@@ -1,4 +1,4 @@
-"""The mails of an order take turns; a stale claim is doubted first; no address outlives its use.
+"""The mails of an order go in sequence; stale claims are doubted; used addresses are deleted.
 
 Revision ID: orders_0009
 """
@@ -11,11 +11,11 @@ from chassis.schema.decoding import decode
 
 revision = "orders_0009"
 down_revision = "orders_0008"
-_PIECE = 1000
+_BATCH_SIZE = 1000
 
 
 def upgrade() -> None:
-    """Add the columns and their indexes, and remove the addresses of mails that are sent."""
+    """Add the columns and their indexes, and delete the addresses of sent mails."""
     op.execute("ALTER TABLE mails ADD COLUMN in_turn boolean NOT NULL DEFAULT true")
     op.execute("ALTER TABLE mails ADD COLUMN doubted uuid")
     op.execute(
@@ -38,7 +38,7 @@ def upgrade() -> None:
         "CHECK (recipient IS NOT NULL OR state <> 'waiting')"
     )
     connection = op.get_bind()
-    while _remove_addresses(connection) == _PIECE:
+    while _remove_addresses(connection) == _BATCH_SIZE:
         pass
 
 
@@ -46,9 +46,9 @@ def _remove_addresses(connection: Connection) -> int:
     rows = connection.execute(
         text(
             "SELECT id, data FROM mails WHERE state IN ('sent', 'unknown') "
-            "AND recipient IS NOT NULL ORDER BY id LIMIT :piece"
+            "AND recipient IS NOT NULL ORDER BY id LIMIT :batch_size"
         ),
-        {"piece": _PIECE},
+        {"batch_size": _BATCH_SIZE},
     ).all()
     values = [{"id": row.id, "data": _without_address(bytes(row.data))} for row in rows]
     if values:
@@ -62,7 +62,7 @@ def _without_address(data: bytes) -> bytes:
 
 
 def downgrade() -> None:
-    """Undo it, but for the addresses: they are gone."""
+    """Drop the columns; the deleted addresses can't be restored."""
     op.execute("DROP INDEX mails_addressed, mails_due")
     op.execute("UPDATE mails SET recipient = '' WHERE recipient IS NULL AND state = 'sent'")
     op.execute("UPDATE mails SET recipient = '' WHERE recipient IS NULL AND state = 'refused'")

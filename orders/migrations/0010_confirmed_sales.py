@@ -1,4 +1,4 @@
-"""Inventory confirms completed orders; deleted orders are remembered until they are confirmed.
+"""Inventory confirms completed orders; deleted orders are kept until they are confirmed.
 
 Revision ID: orders_0010
 """
@@ -12,8 +12,8 @@ down_revision = "orders_0009"
 def upgrade() -> None:
     """Add the column and the tables.
 
-    Orders that were completed before are not changed, however many there are: `unconfirmed_sales`
-    says after which id the sweeper goes on asking for them.
+    Orders that were completed before are not changed, since they may be many: `unconfirmed_sales`
+    has the id after which the sweeper continues to request their sales.
     """
     op.execute("ALTER TABLE orders ADD COLUMN stock_sold_at timestamptz")
     op.execute(

@@ -1,4 +1,4 @@
-"""Messages of the outbox that an order waits for pass the others.
+"""Urgent messages of the outbox, which an order waits for, overtake the others.
 
 Revision ID: orders_0011
 """
@@ -10,10 +10,10 @@ down_revision = "orders_0010"
 
 
 def upgrade() -> None:
-    """Add the column, and an index that has it."""
+    """Add the column and its index."""
     tables.let_urgent_messages_pass()
 
 
 def downgrade() -> None:
-    """Have all messages wait for each other again."""
+    """Drop them: all messages go in sequence again."""
     tables.treat_all_messages_alike()
