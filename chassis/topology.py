@@ -1,7 +1,7 @@
 """What topology.yml describes: machines, roles, processes, ports, databases, queues, calls.
 
-chassis.topology_file reads it. Provisioning uses both by the system's Python, too: they need PyYAML
-and nothing else.
+chassis.topology_file reads it. Provisioning imports both with the system's Python, so they need
+PyYAML only.
 """
 
 from collections.abc import Mapping
@@ -73,11 +73,11 @@ class Role:
     Attributes:
         memory: in MB.
         servers: what runs beside PostgreSQL, such as `rabbitmq`.
-        entrance: whether everybody may call its API.
-        watches: whether it asks all processes how they are.
+        entrance: whether its API is public.
+        watches: whether it checks the health of all processes.
         calls: the roles whose API it calls.
         database: the variable of its database's name.
-        settings: variables that it needs besides those that follow from the rest.
+        settings: required variables besides those that follow from the rest.
         optional: variables that it can do without.
         documents: files beside its package that it serves.
     """
@@ -140,7 +140,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Kept:
-    """How much of a queue is kept at most."""
+    """The limit of a queue."""
 
     messages: int
     bytes: int
@@ -151,9 +151,9 @@ class Queue:
     """A queue of RabbitMQ.
 
     Attributes:
-        variable: what holds its name; None if it is always called so.
-        bindings: exchange and routing key of all that it gets.
-        kept: how much of it; None if it has no bound.
+        variable: the variable of its name; None if the name is fixed.
+        bindings: exchange and routing key of each binding.
+        kept: its limit; None without one.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Queue:
     kept: Kept | None
 
     def named(self, values: Mapping[str, str]) -> str:
-        """Return what it is called by these variables. Raises KeyError naming a missing one."""
+        """Return its name by these variables. Raises KeyError naming a missing one."""
         return values[self.variable] if self.variable else self.name
 
 
@@ -182,12 +182,12 @@ class Topology:
 
     @cached_property
     def services(self) -> tuple[str, ...]:
-        """The packages that have processes; each is called as its role."""
+        """The packages that have processes; each has the name of its role."""
         return tuple(role.name for role in self.roles if role.processes)
 
     @cached_property
     def consumed(self) -> tuple[Queue, ...]:
-        """The queues that processes consume, and that have dead letters for it."""
+        """The queues that processes consume, which therefore have dead-letter queues."""
         names = {name for process in self.processes for name in process.consumes}
         return tuple(queue for queue in self.queues if queue.name in names)
 
@@ -220,7 +220,7 @@ class Topology:
         return tuple(machine for machine in self.machines if role in machine.role.calls)
 
     def watchers(self) -> tuple[Machine, ...]:
-        """Return the machines that ask all processes how they are."""
+        """Return the machines that check the health of all processes."""
         return tuple(machine for machine in self.machines if machine.role.watches)
 
     def defaults(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""How topology.yml is read: what is wrong in it is said with the place where it stands."""
+"""Reads topology.yml; its errors name the place in the file."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -27,11 +27,11 @@ RowT = TypeVar("RowT")
 
 
 class TopologyError(SettingsError):
-    """What is wrong in the file, and where."""
+    """An error in the file, with its place."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice: YAML's own loader would take the last one."""
+    """Refuses duplicate keys: YAML's own loader would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping. Raises yaml.MarkedYAMLError."""
@@ -44,7 +44,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Row:
-    """A mapping in the file; what is taken from it is known, and all else is unknown."""
+    """A mapping in the file; keys that are never taken are errors."""
 
     def __init__(self, place: str, content: object) -> None:
         if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
@@ -106,7 +106,7 @@ class _Row:
         yield from _Row(place, self.take(key, {}))._content.items()
 
     def end(self) -> None:
-        """Refuse what has not been taken. Raises TopologyError."""
+        """Refuse keys that have not been taken. Raises TopologyError."""
         if self._content:
             raise TopologyError(
                 f"{self.place or 'the file'} has {', '.join(self._content)}, which means nothing."
@@ -120,10 +120,10 @@ class _Row:
 
 @cache
 def read_topology(file: Path = FILE) -> Topology:
-    """Return what a file says.
+    """Return the topology of a file.
 
     Raises:
-        TopologyError: it is not well formed, contradicts itself, or names what is not there.
+        TopologyError: it is not well formed, contradicts itself, or names something undefined.
     """
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
@@ -245,7 +245,7 @@ def _known(kind: str, place: str, names: Iterable[str], known: Iterable[str]) ->
 
 
 def _check(topology: Topology) -> None:
-    """Refuse what contradicts itself. Raises TopologyError."""
+    """Check that the parts fit together. Raises TopologyError."""
     _check_roles(topology)
     _once("the process", [process.name for process in topology.processes])
     ports = [process.port.name for process in topology.processes]
