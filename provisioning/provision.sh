@@ -31,8 +31,8 @@ if has "${servers[@]}" "${workers[@]}"; then
   if has_document openapi.yaml; then step 'Swagger UI' install_swagger_ui; fi
   step 'PM2 service' install_pm2_service
   step 'log rotation' rotate_logs
-  step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST "${role^^}_BIND" "${optional[@]}" "${of_machine[@]}"
   step 'release' lay_release
+  step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST "${role^^}_BIND" "${optional[@]}" "${of_machine[@]}"
   step 'migrations' migrate
   step 'processes' take_over
   step 'smoke test' smoke_test

@@ -6,12 +6,25 @@
 readonly current=$home/current
 readonly releases_kept=3
 
-# write_variables NAME...: what the services of this machine get to know, for them alone
+# write_variables NAME...: what the services of this machine get to know, for them alone. What the new release
+# does not take must not replace what the old one runs with.
 write_variables() {
+  local new status=0
+  new=$(mktemp "$configuration/.$role.env.XXXXXX")
+  assignments "$@" >"$new"
+  chown "root:$account" "$new"
+  chmod 640 "$new"
+  (cd "$(release)" && as_app ENV_FILE="$new" venv/bin/python -m chassis.check_settings "$role") || status=$?
+  rm "$new"
+  ((status == 0)) || return "$status"
+  assignments "$@" | put_file "$(variables_file)" 640 root "$account"
+}
+
+assignments() {
   local name
   for name; do
     [[ -z ${!name:-} ]] || printf "%s='%s'\n" "$name" "${!name}"
-  done | put_file "$(variables_file)" 640 root "$account"
+  done
 }
 
 release_files() {
