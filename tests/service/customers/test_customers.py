@@ -536,7 +536,7 @@ def test_all_that_is_wrong_is_said_at_once(customers: FlaskClient) -> None:
     assert sorted(fields(response)) == ["age", "company", "email", "name", "phone"]
 
 
-def test_what_is_wrong_with_an_email_is_said_in_words(customers: FlaskClient) -> None:
+def test_the_detail_describes_what_is_wrong_with_an_email(customers: FlaskClient) -> None:
     [fault] = problem(
         customers.post(CUSTOMERS, json={"name": "Ben", "email": "ben@kawa.fr."}), 422
     )["errors"]

@@ -98,7 +98,7 @@ def test_inserts_at_once_do_not_wait_for_each_other(orders_db: Database) -> None
     assert agree(orders_db) == 2
 
 
-def test_rows_that_are_added_up_are_few(orders_db: Database, orders: FlaskClient) -> None:
+def test_folded_rows_are_few(orders_db: Database, orders: FlaskClient) -> None:
     with orders_db.read() as connection:
         for number in range(50):
             connection.execute(

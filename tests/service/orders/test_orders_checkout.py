@@ -112,7 +112,7 @@ def test_an_amount_that_agrees_is_taken(shopping: FlaskClient, amount: object) -
 
 
 @pytest.mark.parametrize("amount", [39.97, 0, 40])
-def test_an_amount_that_disagrees_is_refused_and_the_right_one_said(
+def test_a_wrong_amount_is_refused_and_the_right_one_named(
     shopping: FlaskClient, orders_db: Database, amount: float
 ) -> None:
     response = order(shopping, total_amount=amount)
@@ -150,7 +150,7 @@ def test_a_bare_order_asks_nobody(shopping: FlaskClient, shop: Shop) -> None:
     assert (response.status_code, shop.asked) == (201, [])
 
 
-def test_with_inventory_away_the_answer_is_503_and_nothing_is_stored(
+def test_without_inventory_the_answer_is_503_and_nothing_is_stored(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     response = order(orders)

@@ -154,7 +154,7 @@ def test_a_frozen_customers_is_soon_asked_no_more(
     assert len(stored(orders_db)) == FAILURES + 3
 
 
-def test_a_repetition_gets_what_the_first_answer_said(behind: Make, orders_db: Database) -> None:
+def test_a_repetition_gets_the_first_answer(behind: Make, orders_db: Database) -> None:
     orders = behind(free_port())
     first = place(orders, key="key-1")
     note(orders_db, 1)

@@ -308,7 +308,7 @@ def test_a_deleted_order_leaves_nothing_behind_whichever_of_its_messages_is_lost
     assert all((bill.voided_at is not None) == is_cancelled for bill in bills)
 
 
-def test_an_order_that_is_deleted_on_its_way_to_the_broker_is_forgotten_once_it_is_confirmed(
+def test_an_order_deleted_before_its_event_is_published_is_dropped_once_it_is_confirmed(
     shop: Shop,
 ) -> None:
     order = shop.order()

@@ -424,7 +424,7 @@ def test_one_customer_is_asked_for(customers: FlaskClient, client: ServiceClient
     assert customers_api.ask(client, "CLIENT123") is None
 
 
-def test_an_api_that_is_away_is_not_taken_for_an_unknown_customer() -> None:
+def test_an_unavailable_api_does_not_make_a_customer_unknown() -> None:
     client = ServiceClient(Upstream("customers-api", "127.0.0.1", free_port()))
     with pytest.raises(UnavailableError):
         customers_api.ask(client, "1")

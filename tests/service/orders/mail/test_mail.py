@@ -167,7 +167,7 @@ def test_the_customers_api_is_asked_for_a_customer_who_is_not_in_the_copy(
     assert known == ["ada@kawa.fr"]
 
 
-def test_a_customers_api_that_is_away_is_waited_for_and_holds_no_other_mail_up(
+def test_mails_wait_for_an_unavailable_customers_api_and_block_no_other(
     worker: None,
     channel: BlockingChannel,
     orders_settings: Settings,
@@ -344,7 +344,7 @@ def wait_for_more_mails(settings: Settings, count: int) -> None:
     eventually(lambda: len(filed(settings)) >= count, f"{count} mails")
 
 
-def test_a_maildir_that_can_not_be_written_is_waited_for_and_said_to_be_down(
+def test_mails_wait_for_an_unwritable_maildir_which_is_reported_as_down(
     channel: BlockingChannel, orders_settings: Settings, orders_db: Database
 ) -> None:
     home = orders_settings.mail.mail_dir

@@ -159,7 +159,7 @@ def test_a_repeated_event_does_not_try_again_what_was_refused(
 
 
 @pytest.mark.parametrize("answer", ["451 Try again later", "421 Too busy", "drop"])
-def test_what_is_put_off_is_tried_again_and_holds_no_other_mail_up(
+def test_a_deferred_mail_is_tried_again_and_blocks_no_other(
     answer: str,
     worker: None,
     channel: BlockingChannel,
@@ -191,7 +191,7 @@ def test_a_server_that_takes_its_time_over_one_mail_holds_no_other_up(
     assert postman.recipients().count("slow@kawa.fr") == 1
 
 
-def test_a_server_that_is_away_is_waited_for(
+def test_mails_wait_for_an_unavailable_server(
     orders_settings: Settings, channel: BlockingChannel, postman: Postman, orders_db: Database
 ) -> None:
     number = free_port()
@@ -283,7 +283,7 @@ def test_a_claim_is_renewed_while_the_server_takes_its_time(
     assert len(postman.taken) == 1
 
 
-def test_after_five_days_a_mail_that_is_put_off_is_given_up(
+def test_a_deferred_mail_is_given_up_after_five_days(
     worker: None, channel: BlockingChannel, postman: Postman, orders_db: Database
 ) -> None:
     postman.answers["slow@kawa.fr"] = ["451 Try again later"] * 1000

@@ -103,7 +103,7 @@ def test_what_follows_is_held_back_for_a_confirmation_that_another_worker_has_in
     assert steps_sent(orders_db) == ["completed"]
 
 
-def test_a_confirmation_that_is_put_off_holds_back_what_follows_and_nothing_else(
+def test_a_deferred_confirmation_holds_back_later_mails_of_its_order_only(
     orders_db: Database,
 ) -> None:
     note(orders_db, ("created", uuid4()))
@@ -372,7 +372,7 @@ def test_a_mail_that_is_recorded_while_a_rebuild_deletes_its_customer_ends_witho
     assert (row.state, row.recipient) == ("unknown", None)
 
 
-def test_deletions_in_any_order_and_mails_do_not_wait_for_each_other_in_a_circle(
+def test_deletions_in_any_order_and_mails_do_not_deadlock(
     orders_db: Database,
 ) -> None:
     uids = [uuid4() for _ in range(8)]

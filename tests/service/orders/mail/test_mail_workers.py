@@ -97,7 +97,7 @@ def test_a_database_that_is_frozen_for_longer_than_a_lease_has_no_mail_sent_twic
     assert Counter(postman.recipients()) == Counter(addresses)
 
 
-def test_complete_never_overtakes_thank_you_however_often_that_is_put_off(
+def test_a_completion_never_overtakes_a_deferred_confirmation(
     workers: None, channel: BlockingChannel, postman: Postman, orders_db: Database
 ) -> None:
     uids = [uuid4() for _ in range(12)]
