@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Files of the system: written only when they differ. Sourced after steps.sh.
+# System files, written only if they differ. Sourced after steps.sh.
 
 written=()
 
@@ -27,7 +27,7 @@ put_directory() {
   }
 }
 
-# wrote PATH: whether this run has changed the file
+# wrote PATH: whether this run changed the file
 wrote() { [[ " ${written[*]} " == *" $1 "* ]]; }
 
 # enable_unit UNIT...: at boot

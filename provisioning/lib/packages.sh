@@ -20,7 +20,7 @@ require_debian() {
     fail "This needs Debian or Ubuntu, and this machine runs $PRETTY_NAME."
 }
 
-# is_debian: Debian itself, and nothing made of it
+# is_debian: Debian itself, not a derivative
 is_debian() {
   local ID=''
   # shellcheck source=/dev/null
@@ -28,7 +28,7 @@ is_debian() {
   [[ $ID == debian ]]
 }
 
-# require_root PACKAGE...: asks for sudo's password here, where a person sees it
+# require_root PACKAGE...: asks for sudo's password here, where a person can see the prompt
 require_root() {
   ((EUID == 0)) || sudo -n true 2>/dev/null || sudo -v 2>/dev/null ||
     fail "This needs root or sudo: run \"apt-get install $*\" as root, then this again."
@@ -52,7 +52,7 @@ apt_get() {
 update_lists() {
   local deadline=$((SECONDS + 600))
   while lists_are_locked && ((SECONDS < deadline)); do sleep 1; done
-  # else a network that fails shows as a package that is not found
+  # otherwise a network failure looks like a missing package
   apt_get -o APT::Update::Error-Mode=any update
 }
 
@@ -67,7 +67,7 @@ apt_install() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
-  # lists that have nothing to do with these packages may fail
+  # lists of other packages may fail
   retry 3 update_lists || can_install "${missing[@]}"
   retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
   changed_to 'installed'

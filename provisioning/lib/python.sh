@@ -14,7 +14,7 @@ stamp_of() {
   sha256sum "$@"
 }
 
-# is_stamped STAMP FILE...: whether STAMP was written for these files as they are
+# is_stamped STAMP FILE...: whether STAMP was written for the current files
 is_stamped() {
   local stamp=$1
   shift

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# The account that the services run as, and the places that are its own.
+# The account that runs the services, and its directories.
 
 make_account() {
   if ! id -u "$account" >/dev/null 2>&1; then

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# The distribution's PostgreSQL, on this machine alone, and the service's role and database in it.
+# The distribution's PostgreSQL, for this machine only, with the service's role and database.
 
 run_postgresql() {
   local version conf drop_in=/etc/systemd/system/postgresql@.service.d
@@ -23,7 +23,7 @@ run_postgresql() {
 make_database() {
   local name=$1_DB_NAME user=$1_DB_USER password=$1_DB_PASSWORD
   ! owner_logs_in "${!name}" "${!user}" "${!password}" || return 0
-  # passwords go in by standard input, never by a command line
+  # passwords are passed on standard input, since command lines are visible
   printf "\\\\set %s '%s'\n" database "${!name}" role "${!user}" password "${!password}" |
     cat - "$provisioning/postgresql/database.sql" |
     runuser -u postgres -- psql -qXv ON_ERROR_STOP=1

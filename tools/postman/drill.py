@@ -66,9 +66,7 @@ def _once() -> Item:
     found = "ids.filter((id) => id === {}).length"
     each = [f"pm.expect({found.format(kept(variable))}).to.eql(1);" for variable in BOTH]
     lines = [*status(200), IDS, *test("each is listed once", *each)]
-    return _request(
-        "The list has caught up", "GET", LIST, "No bill is lost, none is there twice.", lines
-    )
+    return _request("The list has caught up", "GET", LIST, "No bill is lost or duplicated.", lines)
 
 
 IDS = "const ids = pm.response.json().map((bill) => bill.id);"
