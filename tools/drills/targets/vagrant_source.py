@@ -1,4 +1,4 @@
-"""Where the judge looks on machines: databases, the Maildir, queues, processes, over SSH."""
+"""What the checker reads on machines: databases, the Maildir, queues, processes, over SSH."""
 
 import json
 from collections import Counter

@@ -124,7 +124,7 @@ def test_a_request_with_a_key_that_was_refused_is_sent_again_as_it_was(
     assert attempts()[0] == attempts()[1] == keyed.body
 
 
-def test_a_crowd_orders_and_reads_while_none_is_answered_and_all_is_in_the_ledger(
+def test_a_crowd_orders_and_reads_while_none_is_answered_and_all_is_in_the_history(
     gateway: ThreadingHTTPServer,
 ) -> None:
     Gateway.may_answer.clear()
