@@ -29,8 +29,10 @@ PROGRAM = """\
 #!/bin/bash
 shopt -s nullglob
 text=$([[ $0 == */ssh ]] && cat)
-printf '%s\\0' "${0##*/}" "$@" "$text" >>"$CALLS"
-printf '\\n' >>"$CALLS"
+printf '%s\\0' "${0##*/}" "$@" "$text" >"$CALLS.$$"
+printf '\\n' >>"$CALLS.$$"
+# one write, since calls from several threads go to the same file
+cat "$CALLS.$$" >>"$CALLS"
 for answer in "$ANSWERS"/*; do
   if [[ "$* $text" == *"$(head -n 1 "$answer")"* ]]; then
     tail -n +3 "$answer"
