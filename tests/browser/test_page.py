@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser import chromium
 from tests.browser.page import Page
-from tests.outages import stopped
+from tests.support.outages import stopped
 from tools.stack.layout import PROCESSES, SERVICES
 from tools.stack.stack import Stack
 from tools.stack.status import queue_depths

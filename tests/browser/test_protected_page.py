@@ -9,7 +9,7 @@ from selenium.webdriver import Chrome
 from chassis.settings import DatabaseSettings
 from tests.browser import chromium
 from tests.browser.page import Page
-from tests.service.served import API_TOKEN, Served, gateway_variables, serving
+from tests.support.served import API_TOKEN, Served, gateway_variables, serving
 from tools.stack.ports import free_port
 
 

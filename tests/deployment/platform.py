@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import requests
 
-from tests.at_work import at_work
 from tests.deployment.vagrant import Vagrant, on_each
+from tests.support.at_work import at_work
 from tools.stack.layout import TOPOLOGY
 from tools.stack.waiting import wait_until
 

@@ -10,9 +10,9 @@ from functools import partial
 import requests
 from pika.exceptions import NackError
 
-from tests.at_work import at_work
 from tests.long.prometheus import Alert
-from tests.system.orders import Orders
+from tests.support.at_work import at_work
+from tests.support.stack.orders import Orders
 from tools.drills.messages import Message
 from tools.drills.targets.stack_platform import StackPlatform
 from tools.stack import lifecycle, processes

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.at_work import at_work
 from tests.long.faults import FAULTS, Fault, Scene
 from tests.long.prometheus import Alert, Prometheus, prometheus
-from tests.system.client import NO_ANSWER, Bills
-from tests.system.orders import Orders
+from tests.support.at_work import at_work
+from tests.support.stack.bills_client import NO_ANSWER, Bills
+from tests.support.stack.orders import Orders
 from tools.stack import lifecycle
 from tools.stack.console import table
 from tools.stack.layout import PROCESSES

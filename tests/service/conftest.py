@@ -35,8 +35,8 @@ from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
-from tests.service.raw_upstream import RawUpstream
 from tests.support.emptying import emptying
+from tests.support.raw_upstream import RawUpstream
 from tests.support.servers import DATABASES, PASSWORD
 from tests.support.settings import NOWHERE, SERVER, port, settings_of_gateway, settings_of_orders
 from tools.stack.ports import free_port

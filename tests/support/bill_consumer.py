@@ -18,8 +18,8 @@ from billing.settings import Settings
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
-from tests.at_work import at_work
-from tests.service.amqp import channel_with_empty
+from tests.support.amqp import channel_with_empty
+from tests.support.at_work import at_work
 from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "billing_queue", "billing_queue.dlq"

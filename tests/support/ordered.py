@@ -1,6 +1,6 @@
 """The products that the examples of openapi.yaml order."""
 
-from tests import openapi
+from tests.support import openapi
 
 OPERATIONS = {operation.id: operation for operation in openapi.operations()}
 JSON = "application/json"

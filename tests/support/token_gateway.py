@@ -16,7 +16,7 @@ from chassis.storage.database import Database
 from gateway.app import create_app
 from gateway.auth import scopes, tokens
 from gateway.settings import AuthSettings, Settings
-from tests.service.raw_upstream import RawUpstream
+from tests.support.raw_upstream import RawUpstream
 from tests.support.settings import NOWHERE, settings_of_gateway
 
 API_TOKEN = "bootstrap-token-of-the-tests!"

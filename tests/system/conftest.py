@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from tests.support.readiness import LOCK_MOVIES, ready
-from tests.system.client import Bills
-from tests.system.orders import Orders
+from tests.support.stack.bills_client import Bills
+from tests.support.stack.orders import Orders
 from tools.stack.servers.databases import connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.outages import killed
+from tests.support.outages import killed
 from tests.support.readiness import ready
-from tests.system.customers import Customer, Customers
-from tests.system.listener import Listener
+from tests.support.stack.customers import Customer, Customers
+from tests.support.stack.listener import Listener
 from tools.stack import variables
 from tools.stack.layout import PROCESSES
 from tools.stack.process_lookup import kill

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.outages import stopped
+from tests.support.outages import stopped
 from tests.support.readiness import ready
-from tests.system.listener import Listener
+from tests.support.stack.listener import Listener
 from tools.stack.layout import CHECKOUT
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests import messages
-from tests.messages import (
+from tests.support import messages
+from tests.support.messages import (
     EVENTS,
     EVENTS_OF_OTHERS,
     PROPERTIES,
@@ -20,8 +20,8 @@ from tests.messages import (
     section,
 )
 from tests.support.readiness import ready
-from tests.system.telling import NO_BILL, NO_BILL_ID, Telling
-from tests.system.wire import Taken, Wire
+from tests.support.stack.telling import NO_BILL, NO_BILL_ID, Telling
+from tests.support.stack.wire import Taken, Wire
 from tools.stack.errors import StackError
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests import openapi
-from tests.openapi import Operation
+from tests.support import openapi
+from tests.support.openapi import Operation
 from tests.support.ordered import JSON, OPERATIONS, ORDERED
 from tests.support.stack_commands import run
 from tools.stack.stack import Stack

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.stack.listener import Listener
+from tests.support.stack.orders import Orders
 from tests.support.stack_commands import run
-from tests.system.listener import Listener
-from tests.system.orders import Orders
 from tools.stack.commands import seed
 from tools.stack.stack import Stack
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.system.orders import Orders
+from tests.support.stack.orders import Orders
 from tools.stack import backlog
 from tools.stack.stack import Stack
 

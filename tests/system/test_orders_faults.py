@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.system.orders import Orders
+from tests.support.stack.orders import Orders
 from tools.stack import backlog
 from tools.stack.process_lookup import kill
 from tools.stack.stack import Stack

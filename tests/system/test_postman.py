@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 import requests
 
-from tests import openapi
+from tests.support import openapi
 from tests.support.readiness import ready
-from tests.system import newman
-from tests.system.client import connect
-from tests.system.newman import Answer
+from tests.support.stack import newman
+from tests.support.stack.bills_client import connect
+from tests.support.stack.newman import Answer
 from tools.postman.collection import FILE, in_order
 from tools.postman.drill import QUEUED, STARTED, STOPPED
 from tools.stack.stack import Stack

@@ -11,9 +11,9 @@ import psycopg2
 import pytest
 import requests
 
-from tests.outages import killed, stopped
+from tests.support.outages import killed, stopped
 from tests.support.readiness import LOCK_MOVIES, ready
-from tests.system.client import GOOD, NO_ANSWER, Bills, locked_bills
+from tests.support.stack.bills_client import GOOD, NO_ANSWER, Bills, locked_bills
 from tools.stack import processes
 from tools.stack.layout import PROCESSES
 from tools.stack.process_lookup import kill, pid

@@ -7,9 +7,9 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests import openapi
-from tests.outages import killed, stopped
-from tests.system.client import Bills, locked_bills
+from tests.support import openapi
+from tests.support.outages import killed, stopped
+from tests.support.stack.bills_client import Bills, locked_bills
 from tools.stack import waiting
 from tools.stack.layout import PROCESSES, Process
 from tools.stack.stack import Stack

@@ -1,6 +1,6 @@
 """One id finds a request in the logs of all processes that had to do with it."""
 
-from tests.system.client import GOOD, Bills
+from tests.support.stack.bills_client import GOOD, Bills
 from tools.stack import trace
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -3,7 +3,7 @@
 import requests
 
 from tests.support.readiness import ready
-from tests.system.orders import Answer, Orders
+from tests.support.stack.orders import Answer, Orders
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_for, wait_until
 

@@ -39,7 +39,7 @@ from inventory.settings import Settings as InventorySettings
 from orders.app import create_app as create_orders
 from orders.mail.settings import MailSettings
 from orders.settings import Settings as OrdersSettings
-from tests import openapi
+from tests.support import openapi
 
 SECRET = SecretStr("secret")
 SERVER, PORT = ServerSettings(workers=1, threads=1), PortSettings(port=8080)

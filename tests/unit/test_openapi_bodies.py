@@ -14,7 +14,7 @@ from customers.schemas import CustomerChange, NewCustomer
 from gateway.schemas import NewBill
 from inventory.schemas import MovieChange, NewMovie, NewProduct, ProductChange, StockChange
 from orders.schemas import OrderChange, new_order, status_change
-from tests import openapi
+from tests.support import openapi
 
 READERS: dict[str, Callable[[Any], object]] = {
     **{

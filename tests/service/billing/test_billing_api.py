@@ -14,7 +14,7 @@ from billing.app import create_app
 from billing.settings import Settings
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
-from tests.service.answers import content, problem, walked
+from tests.support.answers import content, problem, walked
 from tests.support.settings import SERVER, port
 
 BILLS = "/api/billing"

@@ -16,9 +16,9 @@ from chassis import trace
 from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
-from tests.at_work import at_work
-from tests.service.amqp import connect
-from tests.service.relaying import relay_until
+from tests.support.amqp import connect
+from tests.support.at_work import at_work
+from tests.support.relaying import relay_until
 from tools.stack.waiting import wait_until
 
 SECONDS = 90.0

@@ -26,8 +26,8 @@ from chassis.messaging.cloudevents import event
 from chassis.settings import BrokerSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
-from tests.service.amqp import connect
-from tests.service.process import Process, environment
+from tests.support.amqp import connect
+from tests.support.process import Process, environment
 from tests.support.servers import DATABASES, PASSWORD
 from tools.stack.errors import StackError
 from tools.stack.ports import free_port

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from billing import former_queues
 from chassis.storage.database import Database
-from tests.at_work import at_work
-from tests.service.databases import own_database
+from tests.support.at_work import at_work
+from tests.support.databases import own_database
 from tools.stack.waiting import wait_until
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from chassis.settings import DatabaseSettings
-from tests.service.served import SECONDS, gateway_variables, serving
+from tests.support.served import SECONDS, gateway_variables, serving
 from tools.stack.waiting import wait_until
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from chassis.settings import DatabaseSettings
-from tests.service.served import SECONDS, Served, gateway_variables, serving
+from tests.support.served import SECONDS, Served, gateway_variables, serving
 from tools.stack import processes
 from tools.stack.waiting import wait_until
 

@@ -21,7 +21,7 @@ from chassis.outbox import table as outbox
 from chassis.storage.database import Database
 from customers.customers import Customers
 from customers.models import Customer
-from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
 from tools.stack.waiting import wait_until
 
 CUSTOMERS, CLIENTS = "/api/customers", "/api/clients"

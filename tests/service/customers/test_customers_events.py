@@ -28,10 +28,10 @@ from chassis.storage.database import Database
 from customers.app import create_app, create_publisher
 from customers.events import EXCHANGE
 from customers.settings import Settings
-from tests.outages import frozen, stopped
-from tests.service.amqp import connect
-from tests.service.answers import content, problem
-from tests.service.process import Process, environment
+from tests.support.amqp import connect
+from tests.support.answers import content, problem
+from tests.support.outages import frozen, stopped
+from tests.support.process import Process, environment
 from tests.support.settings import SERVER, port
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until

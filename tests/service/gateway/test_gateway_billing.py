@@ -17,10 +17,10 @@ from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
 from gateway.app import bill_topology, create_app, create_publisher
 from gateway.settings import Settings
-from tests.at_work import at_work
-from tests.outages import frozen, stopped
-from tests.service.amqp import connect
-from tests.service.relaying import relay_until
+from tests.support.amqp import connect
+from tests.support.at_work import at_work
+from tests.support.outages import frozen, stopped
+from tests.support.relaying import relay_until
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

@@ -16,7 +16,7 @@ from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database
 from gateway import events
-from tests.service.events_api import (
+from tests.support.events_api import (
     DATA,
     JSON,
     OBJECTS,

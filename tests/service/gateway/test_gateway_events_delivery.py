@@ -20,10 +20,9 @@ from chassis.storage.database import Database
 from gateway import events
 from gateway.app import bill_topology
 from gateway.settings import Settings
-from tests.at_work import at_work
-from tests.outages import stopped
-from tests.service.amqp import connect
-from tests.service.events_api import (
+from tests.support.amqp import connect
+from tests.support.at_work import at_work
+from tests.support.events_api import (
     JSON,
     OBJECTS,
     any_object,
@@ -34,9 +33,10 @@ from tests.service.events_api import (
     shown,
     write,
 )
-from tests.service.process import Process, environment
-from tests.service.relaying import relay_until
-from tests.service.served import gateway_variables
+from tests.support.outages import stopped
+from tests.support.process import Process, environment
+from tests.support.relaying import relay_until
+from tests.support.served import gateway_variables
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

@@ -13,7 +13,7 @@ from chassis.settings import DatabaseSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
 from gateway import events
-from tests.service.events_api import listed, posted
+from tests.support.events_api import listed, posted
 
 KIND = events.Kind("shop", "order", "create")
 

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from chassis.storage.database import Database
-from tests.service.events_api import faults, listed, posted, read, shown
+from tests.support.events_api import faults, listed, posted, read, shown
 
 
 def test_a_list_is_narrowed_by_names_time_and_delivery(

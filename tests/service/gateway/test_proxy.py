@@ -15,7 +15,7 @@ from chassis.http import upstream as upstreams
 from chassis.settings import Upstream
 from gateway.proxy import Proxy
 from gateway.routes import proxy_routes
-from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing
+from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 

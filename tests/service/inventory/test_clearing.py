@@ -12,7 +12,7 @@ from sqlalchemy.engine import Engine
 
 from chassis.storage.database import Database
 from inventory import movies
-from tests.service.answers import problem
+from tests.support.answers import problem
 
 MOVIES = "/api/movies"
 ROWS = 12_000

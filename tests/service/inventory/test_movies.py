@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
 from inventory.models import Movie
-from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
-from tests.service.movies_api import MOVIES, SIGNS, create
+from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tests.support.movies_api import MOVIES, SIGNS, create
 
 INVALID = [
     ('{"title": ""}', "title"),

@@ -9,9 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from tests.service.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, fields, problem
-from tests.service.movies_api import create as create_movie
-from tests.service.products_api import BOTH, DVD, MOST, PRODUCTS, PRODUITS, adjust, create, stored
+from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, fields, problem
+from tests.support.movies_api import create as create_movie
+from tests.support.products_api import BOTH, DVD, MOST, PRODUCTS, PRODUITS, adjust, create, stored
 
 INVALID = [
     ('{"name": ""}', "name"),

@@ -19,12 +19,12 @@ from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
 from inventory import relay
 from inventory.settings import Settings
-from tests.at_work import at_work
-from tests.service.amqp import connect
-from tests.service.answers import content, problem
-from tests.service.movies_api import MOVIES
-from tests.service.movies_api import create as create_movie
-from tests.service.products_api import DVD, PRODUCTS, PRODUITS, adjust, create, stored
+from tests.support.amqp import connect
+from tests.support.answers import content, problem
+from tests.support.at_work import at_work
+from tests.support.movies_api import MOVIES
+from tests.support.movies_api import create as create_movie
+from tests.support.products_api import DVD, PRODUCTS, PRODUITS, adjust, create, stored
 from tools.stack.waiting import wait_until
 
 Announced = tuple[str, str | None, dict[str, Any]]

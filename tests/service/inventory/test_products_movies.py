@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.storage.database import Database
-from tests.service.movies_api import MOVIES
-from tests.service.movies_api import create as create_movie
-from tests.service.products_api import DVD, PRODUCTS, create, stored
+from tests.support.movies_api import MOVIES
+from tests.support.movies_api import create as create_movie
+from tests.support.products_api import DVD, PRODUCTS, create, stored
 
 
 def test_deleting_a_movie_leaves_its_products_without_one(inventory: FlaskClient) -> None:

@@ -13,10 +13,10 @@ from werkzeug.test import TestResponse
 from chassis.storage.database import Database
 from inventory import products
 from inventory.models import Product
-from tests.service.answers import content, fields, walked
-from tests.service.movies_api import SIGNS
-from tests.service.movies_api import create as create_movie
-from tests.service.products_api import BOTH, PRODUCTS, PRODUITS, create
+from tests.support.answers import content, fields, walked
+from tests.support.movies_api import SIGNS
+from tests.support.movies_api import create as create_movie
+from tests.support.products_api import BOTH, PRODUCTS, PRODUITS, create
 
 
 def names(response: TestResponse) -> list[str]:

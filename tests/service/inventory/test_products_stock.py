@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tests.service.answers import JSON, content, fields, problem
-from tests.service.products_api import BOTH, DVD, MOST, PRODUCTS, adjust, create
+from tests.support.answers import JSON, content, fields, problem
+from tests.support.products_api import BOTH, DVD, MOST, PRODUCTS, adjust, create
 
 NO_DELTAS = [
     '{"delta": 0}',

@@ -24,8 +24,8 @@ from chassis.messaging.message import Message
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from inventory import consumer
-from tests.service.products_api import MOST, PRODUCTS, create
-from tests.service.reservations import (
+from tests.support.products_api import MOST, PRODUCTS, create
+from tests.support.reservations import (
     CANCELLED,
     COMPLETED,
     CREATED,

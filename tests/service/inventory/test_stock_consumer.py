@@ -20,12 +20,12 @@ from chassis.storage import database
 from chassis.storage.database import Database
 from inventory import consumer
 from inventory.settings import Settings
-from tests.at_work import at_work
-from tests.outages import frozen
-from tests.service.amqp import channel_with_empty
-from tests.service.process import Process, environment
-from tests.service.products_api import adjust, create
-from tests.service.reservations import (
+from tests.support.amqp import channel_with_empty
+from tests.support.at_work import at_work
+from tests.support.outages import frozen
+from tests.support.process import Process, environment
+from tests.support.products_api import adjust, create
+from tests.support.reservations import (
     CANCELLED,
     CREATED,
     DEAD,

@@ -13,7 +13,7 @@ from chassis.storage import migrations
 from chassis.storage.database import Database
 from orders import statistics
 from orders.status import STATUSES
-from tests.service.answers import content
+from tests.support.answers import content
 
 SCAN = "SELECT status, count(*), sum(total_amount) FROM orders GROUP BY status"
 CHANGES = (

@@ -4,8 +4,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis import VERSION
-from tests.service.answers import NO_IDS, content, fields, problem
-from tests.service.orders_api import BARE, BOTH, ORDERS, shown
+from tests.support.answers import NO_IDS, content, fields, problem
+from tests.support.orders_api import BARE, BOTH, ORDERS, shown
 
 
 @pytest.mark.parametrize("below", ["", "/history", "/status"])

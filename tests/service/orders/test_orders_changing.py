@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from chassis.storage.database import Database
 from orders.status import STATUSES
-from tests.service.answers import content, fields, problem
-from tests.service.orders_api import (
+from tests.support.answers import content, fields, problem
+from tests.support.orders_api import (
     BARE,
     BOTH,
     ORDERS,

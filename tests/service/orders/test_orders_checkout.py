@@ -17,10 +17,10 @@ from chassis.http import client as service_client
 from chassis.storage.database import Database
 from orders.app import create_app
 from orders.settings import Settings
-from tests.service.answers import content, fields, problem
-from tests.service.mailing import served
-from tests.service.orders_api import announced, shown, stored
-from tests.service.shop import Shop
+from tests.support.answers import content, fields, problem
+from tests.support.mailing import served
+from tests.support.orders_api import announced, shown, stored
+from tests.support.shop import Shop
 from tools.stack.waiting import wait_until
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"

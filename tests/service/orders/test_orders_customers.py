@@ -23,10 +23,10 @@ from orders.mail import table as mails
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
 from orders.settings import Settings
-from tests.service.answers import content
-from tests.service.mailing import order_data, served
-from tests.service.orders_api import COMMANDES, ORDERS, stored
-from tests.service.raw_upstream import RawUpstream, answering, silent
+from tests.support.answers import content
+from tests.support.mailing import order_data, served
+from tests.support.orders_api import COMMANDES, ORDERS, stored
+from tests.support.raw_upstream import RawUpstream, answering, silent
 from tools.stack.ports import free_port
 
 UNKNOWN = "order for an unknown customer: no mail is expected"

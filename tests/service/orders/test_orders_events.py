@@ -4,8 +4,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from chassis.storage.database import Database
-from tests.service.answers import content
-from tests.service.orders_api import (
+from tests.support.answers import content
+from tests.support.orders_api import (
     BARE,
     BOTH,
     ORDERS,

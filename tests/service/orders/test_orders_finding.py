@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 from chassis.storage.database import Database
 from orders import queries
 from orders.models import Order
-from tests.service.answers import content, fields, problem, walked
-from tests.service.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
+from tests.support.answers import content, fields, problem, walked
+from tests.support.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
 
 START = datetime(2024, 1, 2, tzinfo=timezone.utc)
 MANY = """

@@ -15,8 +15,8 @@ from chassis.storage.database import Database
 from orders.models import Order
 from orders.orders import Orders
 from orders.status import STATUSES
-from tests.service.answers import JSON, NO_JSON, fields, problem
-from tests.service.orders_api import (
+from tests.support.answers import JSON, NO_JSON, fields, problem
+from tests.support.orders_api import (
     BARE,
     BOTH,
     COMMANDES,

@@ -25,12 +25,12 @@ from chassis.storage.database import Database
 from orders.app import create_app
 from orders.consumer import QUEUE
 from orders.settings import Settings
-from tests.service.amqp import connect
-from tests.service.answers import content
-from tests.service.orders_api import ORDERS, create_with_items
-from tests.service.process import Process, environment
-from tests.service.shop import Shop
+from tests.support.amqp import connect
+from tests.support.answers import content
 from tests.support.order_events import body_of
+from tests.support.orders_api import ORDERS, create_with_items
+from tests.support.process import Process, environment
+from tests.support.shop import Shop
 from tools.stack.waiting import wait_until
 
 SECONDS = 60.0

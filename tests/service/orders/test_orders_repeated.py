@@ -8,8 +8,8 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from tests.service.answers import content, fields
-from tests.service.orders_api import COMMANDES, ORDERS, stored, types
+from tests.support.answers import content, fields
+from tests.support.orders_api import COMMANDES, ORDERS, stored, types
 
 
 def keyed(orders: FlaskClient, body: object, key: str = "key-1", **headers: str) -> TestResponse:

@@ -28,9 +28,9 @@ from orders import consumer
 from orders.orders import Orders
 from orders.queries import OrderView
 from orders.transitions import Cause
-from tests.service.answers import content
-from tests.service.orders_api import ORDERS, create, create_with_items
+from tests.support.answers import content
 from tests.support.order_events import body_of
+from tests.support.orders_api import ORDERS, create, create_with_items
 
 API = Cause("orders-api", "api", "request-1")
 TELLS = {"processing": "order.updated", "completed": "order.completed"} | {

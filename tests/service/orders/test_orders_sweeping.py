@@ -34,10 +34,10 @@ from orders.queries import OrderView
 from orders.settings import Settings
 from orders.sweeper import Sweeper
 from orders.transitions import Cause
-from tests.service.orders_api import ORDERS, create
-from tests.service.process import environment
-from tests.service.reservations import states, stocks
-from tests.service.watched import gauge
+from tests.support.orders_api import ORDERS, create
+from tests.support.process import environment
+from tests.support.reservations import states, stocks
+from tests.support.watched import gauge
 
 API = Cause("orders-api", "api", "request-1")
 PAUSE = timedelta(seconds=60)

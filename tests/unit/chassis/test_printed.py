@@ -23,7 +23,7 @@ from gateway.auth import commands as token_commands
 from gateway.auth import tokens
 from orders.imports import command as importing
 from orders.mail import commands as mail_commands
-from tests.service.mailing import EPOCH
+from tests.support.mailing import EPOCH
 from tools.drills import command
 from tools.stack import console, events, trace
 from tools.stack.layout import CHECKOUT, SERVICES

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from chassis.settings import read
 from gateway.edge.forwarded import ForwardedHeaders
 from gateway.edge.settings import EdgeSettings
-from tests.service.raw_upstream import RawUpstream
+from tests.support.raw_upstream import RawUpstream
 from tests.support.servers import Logged
 
 MOVIES = "/api/movies"

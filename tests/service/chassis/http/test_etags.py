@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
-from tests.service.served import gateway_variables, inventory_variables, serving
+from tests.support.served import gateway_variables, inventory_variables, serving
 
 NEW = {
     "/api/movies": {"title": "Tron", "description": "Inside."},

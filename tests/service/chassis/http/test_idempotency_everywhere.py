@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from chassis.http import idempotency
 from chassis.storage.database import Database
-from tests.service.answers import content, fields
+from tests.support.answers import content, fields
 
 SERVICES = {
     "gateway": "gateway_db",

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.service.answers import problem
+from tests.support.answers import problem
 
 BODIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "movies": ("inventory", {"title": "Tron"}, {"title": "Tron: Legacy"}),

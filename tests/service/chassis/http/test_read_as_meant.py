@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.service.answers import JSON, content, fields, problem
+from tests.support.answers import JSON, content, fields, problem
 
 COMPOSED, DECOMPOSED = "Am\u00e9lie", "Ame\u0301lie"
 NAME_TWICE = {

@@ -12,8 +12,8 @@ import pytest
 
 from chassis.http import server
 from chassis.settings import DatabaseSettings, PortSettings, ServerSettings
-from tests.service.process import ROOT
-from tests.service.served import SECONDS, gateway_variables, inventory_variables, serving
+from tests.support.process import ROOT
+from tests.support.served import SECONDS, gateway_variables, inventory_variables, serving
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 
@@ -32,7 +32,7 @@ def serving_large_answers(limit: float, home: Path) -> Iterator[int]:
     port = free_port()
     place = ServerSettings(bind="127.0.0.1", workers=1, threads=2)
     options = server.options_of(place, PortSettings(port=port))
-    command = [sys.executable, "-m", "granian", *options, "tests.service.unread_app:app"]
+    command = [sys.executable, "-m", "granian", *options, "tests.support.unread_app:app"]
     environment = {**os.environ, "UNREAD_SECONDS": str(limit), "ANSWER_BYTES": str(SIZE)}
     written = home / "granian.log"
     with written.open("ab") as log:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from chassis.settings import DatabaseSettings
-from tests.service.served import (
+from tests.support.served import (
     SECONDS,
     Reply,
     Served,

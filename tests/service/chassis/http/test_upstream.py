@@ -15,7 +15,7 @@ from chassis.http.bulkhead import Bulkhead
 from chassis.http.circuit_breaker import FAILURES, CircuitBreaker, State
 from chassis.http.upstream import Call, UpstreamClient
 from chassis.settings import Upstream
-from tests.service.raw_upstream import OK, RawUpstream, answering, closing, silent
+from tests.support.raw_upstream import OK, RawUpstream, answering, closing, silent
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 

@@ -19,8 +19,8 @@ from chassis.messaging import topology as broker
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.storage.database import Database
-from tests.service.amqp import connect
 from tests.support import bill_consumer
+from tests.support.amqp import connect
 from tests.support.bill_consumer import (
     DEAD,
     GOOD,

@@ -11,9 +11,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from billing.settings import Settings
 from chassis.storage.database import Database
-from tests.service.process import Process, environment
 from tests.support import bill_consumer
 from tests.support.bill_consumer import DEAD, GOOD, QUEUE, rows, wait_for_rows, waiting
+from tests.support.process import Process, environment
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 

@@ -26,8 +26,8 @@ from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
-from tests.service.amqp import channel_with_empty
-from tests.service.process import ROOT, environment
+from tests.support.amqp import channel_with_empty
+from tests.support.process import ROOT, environment
 from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "crashing_queue", "crashing_queue.dlq"

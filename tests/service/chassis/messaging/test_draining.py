@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from chassis.messaging import drain_command
 from chassis.settings import BrokerSettings
-from tests.service.amqp import channel_with_empty, connect
+from tests.support.amqp import channel_with_empty, connect
 from tools.stack import status
 from tools.stack.servers.rabbitmq import RabbitMQ
 

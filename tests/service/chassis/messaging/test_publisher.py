@@ -17,8 +17,8 @@ from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher, State
 from chassis.messaging.topology import Queue
 from chassis.settings import BrokerSettings
-from tests.outages import queues_stopped, stopped
-from tests.service.amqp import connect
+from tests.support.amqp import connect
+from tests.support.outages import queues_stopped, stopped
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

@@ -22,10 +22,10 @@ from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from chassis.settings import BrokerSettings
-from tests.at_work import at_work
-from tests.outages import queues_stopped
-from tests.service.amqp import channel_with_empty, connect
-from tests.service.watched import gauge
+from tests.support.amqp import channel_with_empty, connect
+from tests.support.at_work import at_work
+from tests.support.outages import queues_stopped
+from tests.support.watched import gauge
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

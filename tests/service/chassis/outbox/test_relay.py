@@ -24,10 +24,10 @@ from chassis.outbox.relay import Relay
 from chassis.outbox.table import Page
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
-from tests.at_work import at_work
-from tests.outages import frozen, stopped
-from tests.service.amqp import connect
-from tests.service.relaying import relay_until
+from tests.support.amqp import connect
+from tests.support.at_work import at_work
+from tests.support.outages import frozen, stopped
+from tests.support.relaying import relay_until
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 

@@ -26,7 +26,7 @@ from chassis.storage import idempotency_keys, inbox, retention
 from chassis.storage.database import Database
 from chassis.storage.retention import BATCH_ROWS, Expiry, Retention
 from inventory.settings import Settings
-from tests.at_work import at_work
+from tests.support.at_work import at_work
 from tools.stack.waiting import wait_until
 
 SECONDS = 60

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from chassis.messaging.consumer import ALONE_ABOVE
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database, is_doubtful, is_outage
-from tests.service.answers import problem
 from tests.support import bill_consumer
+from tests.support.answers import problem
 from tests.support.bill_consumer import (
     DEAD,
     GOOD,

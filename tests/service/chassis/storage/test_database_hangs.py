@@ -12,8 +12,8 @@ from sqlalchemy.exc import OperationalError
 from chassis.settings import DatabaseSettings
 from chassis.storage import database
 from chassis.storage.database import Database, streamed
-from tests.outages import frozen
-from tests.service.databases import own_database
+from tests.support.databases import own_database
+from tests.support.outages import frozen
 from tools.stack.servers.postgres import Postgres
 
 NUMBERS = text("SELECT * FROM generate_series(1, 5000) AS number")

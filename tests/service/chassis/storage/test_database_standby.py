@@ -22,14 +22,14 @@ from chassis.storage.database import Database
 from inventory import consumer, relay
 from inventory.app import create_app
 from inventory.settings import Settings
-from tests.at_work import at_work
-from tests.outages import frozen
-from tests.service.amqp import channel_with_empty
-from tests.service.databases import settings_of
-from tests.service.mailing import eventually
-from tests.service.products_api import create
-from tests.service.replication import Primary, replicated
-from tests.service.reservations import CREATED, EXCHANGE, QUEUE, order, states
+from tests.support.amqp import channel_with_empty
+from tests.support.at_work import at_work
+from tests.support.databases import settings_of
+from tests.support.mailing import eventually
+from tests.support.outages import frozen
+from tests.support.products_api import create
+from tests.support.replication import Primary, replicated
+from tests.support.reservations import CREATED, EXCHANGE, QUEUE, order, states
 from tests.support.servers import DATABASES, PASSWORD
 from tests.support.settings import NOWHERE, port
 

@@ -17,10 +17,10 @@ from chassis.storage.database import _is_readable as is_ended
 from inventory.app import create_app
 from inventory.events import RELAY_TOPOLOGY
 from inventory.settings import Settings
-from tests.at_work import at_work
-from tests.service.databases import own_database
-from tests.service.mailing import eventually
-from tests.service.relaying import relay_until
+from tests.support.at_work import at_work
+from tests.support.databases import own_database
+from tests.support.mailing import eventually
+from tests.support.relaying import relay_until
 from tests.support.settings import NOWHERE, SERVER, port
 from tools.drills.targets.network import Network
 from tools.drills.targets.platform import Unsuitable

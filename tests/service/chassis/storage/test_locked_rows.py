@@ -25,11 +25,11 @@ from chassis.storage.database import Database
 from inventory.consumer import create_handler
 from orders.consumer import handler as orders_handler
 from orders.mail.worker import MailHandler
-from tests.at_work import at_work
-from tests.service.amqp import channel_with_empty
-from tests.service.mailing import order_data
-from tests.service.products_api import create
-from tests.service.reservations import states, stocks
+from tests.support.amqp import channel_with_empty
+from tests.support.at_work import at_work
+from tests.support.mailing import order_data
+from tests.support.products_api import create
+from tests.support.reservations import states, stocks
 from tools.stack.waiting import wait_until
 
 QUEUE, DEAD = "locked-rows", "locked-rows.dlq"

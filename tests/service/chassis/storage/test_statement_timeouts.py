@@ -20,7 +20,7 @@ from chassis.messaging.event_handler import EventData, EventHandler, Reaction, R
 from chassis.settings import DatabaseSettings
 from chassis.storage import database
 from chassis.storage.database import Database
-from tests.at_work import at_work
+from tests.support.at_work import at_work
 from tools.stack.waiting import wait_until
 
 SECONDS = 60

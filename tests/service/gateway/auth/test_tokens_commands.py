@@ -15,7 +15,7 @@ from chassis import cli
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from gateway.auth.commands import token
-from tests.service.served import gateway_variables
+from tests.support.served import gateway_variables
 from tools.stack.ports import free_port
 
 TOKEN = re.compile(r"crud_[A-Za-z0-9_-]{43}\n")

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from chassis.settings import read
 from gateway.edge import cors
 from gateway.edge.settings import EdgeSettings
-from tests.service.raw_upstream import RawUpstream
+from tests.support.raw_upstream import RawUpstream
 
 MOVIES, ORIGIN = "/api/movies", "https://shop.example"
 Make = Callable[[str], FlaskClient]

@@ -24,8 +24,8 @@ from gateway.edge import shared_counters
 from gateway.edge.settings import EdgeSettings
 from gateway.edge.shared_counters import SharedCounters
 from gateway.settings import AuthSettings
-from tests.service.raw_upstream import RawUpstream
-from tests.service.served import API_TOKEN, gateway_variables, serving
+from tests.support.raw_upstream import RawUpstream
+from tests.support.served import API_TOKEN, gateway_variables, serving
 from tests.support.servers import Logged
 from tests.support.settings import NOWHERE, settings_of_gateway
 from tools.stack.waiting import wait_until

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chassis.settings import DatabaseSettings
-from tests.service.raw_upstream import RawUpstream
-from tests.service.served import API_TOKEN, Reply, Served, gateway_variables, serving
+from tests.support.raw_upstream import RawUpstream
+from tests.support.served import API_TOKEN, Reply, Served, gateway_variables, serving
 
 LAST = b"GET /live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 BODY = b'{"title": "Tron", "description": "x"}'

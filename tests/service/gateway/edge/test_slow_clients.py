@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from chassis.settings import DatabaseSettings
-from tests.service.raw_upstream import RawUpstream
-from tests.service.served import SECONDS, Served, gateway_variables, received, serving
+from tests.support.raw_upstream import RawUpstream
+from tests.support.served import SECONDS, Served, gateway_variables, received, serving
 from tools.stack.waiting import wait_until
 
 GET = b"GET /api/movies HTTP/1.1\r\nHost: h\r\n\r\n"

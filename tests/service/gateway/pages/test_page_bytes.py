@@ -10,7 +10,7 @@ from sqlalchemy import text
 from chassis.storage.database import Database
 from chassis.storage.page_size import MAX_BYTES
 from inventory import movies, products
-from tests.service.answers import content, walked
+from tests.support.answers import content, walked
 
 ROWS = 1000
 MOVIES = """INSERT INTO movies (title, description)

@@ -38,10 +38,11 @@ from gateway.status.queues import QueueProbe
 from gateway.status.watcher import Watcher
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
-from tests.at_work import at_work
-from tests.outages import frozen, queues_stopped, stopped
-from tests.service.raw_upstream import OK, RawUpstream, answering, silent
-from tests.service.watched import (
+from tests.support.at_work import at_work
+from tests.support.outages import frozen, queues_stopped, stopped
+from tests.support.raw_upstream import OK, RawUpstream, answering, silent
+from tests.support.settings import NOWHERE, SERVER
+from tests.support.watched import (
     Needed,
     Plant,
     Server,
@@ -51,7 +52,6 @@ from tests.service.watched import (
     unreachable,
     watching,
 )
-from tests.support.settings import NOWHERE, SERVER
 from tools.stack.ports import free_port
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until

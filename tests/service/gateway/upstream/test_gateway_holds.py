@@ -11,9 +11,9 @@ import requests
 from chassis.http.upstream import IN_FLIGHT
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
-from tests.service.process import broker_variables
-from tests.service.raw_upstream import RawUpstream, silent
-from tests.service.served import SECONDS, Served, gateway_variables, serving
+from tests.support.process import broker_variables
+from tests.support.raw_upstream import RawUpstream, silent
+from tests.support.served import SECONDS, Served, gateway_variables, serving
 from tools.stack.waiting import wait_until
 
 WORKERS = 2

@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
-from tests.service.process import database_variables
-from tests.service.served import Served, inventory_variables, no_broker, serving
+from tests.support.process import database_variables
+from tests.support.served import Served, inventory_variables, no_broker, serving
 from tools.stack import processes
 
 POSTERS, READERS, READS = 64, 4, 20

@@ -32,8 +32,8 @@ from gateway.proxy import Proxy
 from gateway.routes import detail_routes, proxy_routes
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
-from tests.service.mailing import served
-from tests.service.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
+from tests.support.mailing import served
+from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
 from tests.support.settings import NOWHERE, SERVER, port
 from tools.stack.ports import free_port
 

@@ -21,8 +21,8 @@ from orders.customer_replica.events import REACTIONS
 from orders.customer_replica.schemas import CustomerData
 from orders.customer_replica.table import Entry, email_of, find, insert_if_absent
 from orders.settings import Settings
-from tests.service.mailing import received, run_command, served
-from tests.service.raw_upstream import RawUpstream, answering
+from tests.support.mailing import received, run_command, served
+from tests.support.raw_upstream import RawUpstream, answering
 from tools.stack.ports import free_port
 
 CREATED, UPDATED, DELETED = "customer.created", "customer.updated", "customer.deleted"

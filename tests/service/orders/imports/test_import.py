@@ -14,7 +14,7 @@ from chassis.storage.database import Database
 from orders import settings as settings_module
 from orders.imports.command import BATCH, import_
 from orders.settings import Settings
-from tests.service.mailing import run_command
+from tests.support.mailing import run_command
 from tools.stack.layout import CHECKOUT
 
 HEADER = "order_id,customer_id,total_amount,status"

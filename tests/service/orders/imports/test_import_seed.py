@@ -13,9 +13,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from orders.imports.files import check
-from tests.service.mailing import served
-from tests.service.process import ROOT
-from tests.service.raw_upstream import RawUpstream, answering
+from tests.support.mailing import served
+from tests.support.process import ROOT
+from tests.support.raw_upstream import RawUpstream, answering
 from tools.stack.ports import free_port
 
 SAMPLES = ROOT / "sample-data"

@@ -28,7 +28,7 @@ from orders.mail import claims as mail_claims
 from orders.mail import table as mails
 from orders.mail.message import OrderData, compose
 from orders.settings import Settings
-from tests.service.mailing import (
+from tests.support.mailing import (
     EPOCH,
     channel_of,
     eventually,
@@ -38,9 +38,9 @@ from tests.service.mailing import (
     served,
     worker_process,
 )
-from tests.service.mails import DEAD, channel_beside, rows, wait_for_states, working
-from tests.service.process import Process
-from tests.service.raw_upstream import RawUpstream
+from tests.support.mails import DEAD, channel_beside, rows, wait_for_states, working
+from tests.support.process import Process
+from tests.support.raw_upstream import RawUpstream
 from tests.support.settings import port
 
 STEPS = ("created", "completed", "cancelled")

@@ -36,9 +36,9 @@ from orders.mail.message import OrderData, compose
 from orders.mail.settings import MailSettings
 from orders.mail.transport import DeferredError, OutgoingMail, RefusedError
 from orders.settings import Settings
-from tests.at_work import at_work
-from tests.service.mail_server import Postman, by_smtp, serving
-from tests.service.mailing import (
+from tests.support.at_work import at_work
+from tests.support.mail_server import Postman, by_smtp, serving
+from tests.support.mailing import (
     EPOCH,
     eventually,
     order_data,
@@ -46,8 +46,8 @@ from tests.service.mailing import (
     run_command,
     worker_process,
 )
-from tests.service.mails import QUEUE, channel_beside, rows, wait_for_states, working
-from tests.service.relaying import relay_until
+from tests.support.mails import QUEUE, channel_beside, rows, wait_for_states, working
+from tests.support.relaying import relay_until
 from tests.support.settings import port
 from tools.stack.ports import free_port
 

@@ -40,8 +40,8 @@ from orders.mail.sender import Sender
 from orders.mail.transport import OutgoingMail
 from orders.mail.worker import MailHandler
 from orders.settings import Settings
-from tests.service.mailing import order_data, received, run_command
-from tests.service.mails import rows
+from tests.support.mailing import order_data, received, run_command
+from tests.support.mails import rows
 
 LEASE = timedelta(seconds=60)
 ORDERS = 20_000

@@ -18,11 +18,11 @@ from orders.mail import claims as mail_claims
 from orders.mail import worker as mail_worker
 from orders.mail.smtp import Smtp
 from orders.settings import Settings
-from tests.at_work import at_work
-from tests.outages import frozen
-from tests.service.mail_server import Postman, by_smtp, serving
-from tests.service.mailing import eventually, order_data, publish
-from tests.service.mails import channel_beside, rows, wait_for_states
+from tests.support.at_work import at_work
+from tests.support.mail_server import Postman, by_smtp, serving
+from tests.support.mailing import eventually, order_data, publish
+from tests.support.mails import channel_beside, rows, wait_for_states
+from tests.support.outages import frozen
 from tests.support.settings import port
 from tools.stack.ports import free_port
 from tools.stack.servers.postgres import Postgres

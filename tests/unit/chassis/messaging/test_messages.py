@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests import messages
-from tests.messages import EVENTS, EVENTS_OF_OTHERS, Event
+from tests.support import messages
+from tests.support.messages import EVENTS, EVENTS_OF_OTHERS, Event
 from tools.stack.layout import CHECKOUT, SERVICES
 
 TYPE = re.compile(r'"((?:customer|movie|product|stock|order|bill)\.[a-z]+)"')

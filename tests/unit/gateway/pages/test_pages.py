@@ -13,7 +13,7 @@ from chassis.http import app as web
 from gateway.auth import scopes
 from gateway.pages.docs import DOCUMENT, FILES, docs_routes
 from gateway.pages.routes import page_routes
-from tests import openapi
+from tests.support import openapi
 
 SUMMARY = {"name": "crud-master", "status": "up"}
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

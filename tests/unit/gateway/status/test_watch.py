@@ -21,7 +21,7 @@ from gateway.status.processes import Health
 from gateway.status.snapshot import EMPTY, watched_queues
 from gateway.status.traffic import Traffic
 from provisioning.rabbitmq import definitions
-from tests import openapi
+from tests.support import openapi
 from tools.stack import variables
 from tools.stack.layout import CHECKOUT, PROCESSES
 from tools.stack.waiting import wait_until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bench_examples import FAST, ROW, SLOW
+from tests.support.bench_examples import FAST, ROW, SLOW
 from tools.bench import document, machine, report
 from tools.bench.document import Run
 from tools.stack.layout import CHECKOUT

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests import openapi
+from tests.support import openapi
 from tools.postman.__main__ import postman
 from tools.postman.collection import FILE, collection, in_order, text
 from tools.postman.document import operations, raw

@@ -14,8 +14,8 @@ from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
 from orders.mail import worker as mail_worker
 from orders.settings import Settings
-from tests.at_work import at_work
-from tests.service.mailing import channel_of, eventually
+from tests.support.at_work import at_work
+from tests.support.mailing import channel_of, eventually
 
 QUEUE, DEAD = "mail_inbox", "mail_inbox.dlq"
 

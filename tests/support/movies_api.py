@@ -6,7 +6,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from hypothesis import strategies as st
 
-from tests.service.answers import content
+from tests.support.answers import content
 
 MOVIES = "/api/movies"
 SIGNS = st.text(alphabet=string.ascii_letters[:3] + "AB%_\\/' .*+?[]^$", min_size=1, max_size=8)

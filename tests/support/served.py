@@ -14,7 +14,7 @@ import requests
 from pydantic import SecretStr
 
 from chassis.settings import BrokerSettings, DatabaseSettings
-from tests.service.process import ROOT, broker_variables, database_variables
+from tests.support.process import ROOT, broker_variables, database_variables
 from tests.support.servers import DATABASES
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until

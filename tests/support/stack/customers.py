@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import requests
 
-from tests.at_work import at_work
-from tests.system.client import NO_ANSWER
-from tests.system.listener import Listener
+from tests.support.at_work import at_work
+from tests.support.stack.bills_client import NO_ANSWER
+from tests.support.stack.listener import Listener
 from tools.stack import backlog
 from tools.stack.servers.databases import connect
 from tools.stack.stack import Stack

@@ -12,8 +12,8 @@ from uuid import uuid4
 import requests
 
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
-from tests.at_work import at_work
-from tests.system.client import NO_ANSWER
+from tests.support.at_work import at_work
+from tests.support.stack.bills_client import NO_ANSWER
 from tools.drills.checks import saga
 from tools.drills.targets.stack_platform import StackPlatform
 from tools.stack import backlog

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from tests.service.answers import content
+from tests.support.answers import content
 
 PRODUCTS, PRODUITS = "/api/products", "/api/produits"
 BOTH = pytest.mark.parametrize("path", [PRODUCTS, PRODUITS])

@@ -9,7 +9,7 @@ from uuid import uuid4
 import requests
 
 from tests.support.ordered import ORDERED
-from tests.system.wire import Taken, Wire
+from tests.support.stack.wire import Taken, Wire
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 

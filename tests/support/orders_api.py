@@ -14,7 +14,7 @@ from chassis.storage.database import Database
 from orders.orders import Orders
 from orders.queries import OrderView
 from orders.transitions import Cause
-from tests.service.answers import JSON, content
+from tests.support.answers import JSON, content
 
 ORDERS, COMMANDES = "/api/orders", "/api/commandes"
 BOTH = pytest.mark.parametrize("path", [ORDERS, COMMANDES])

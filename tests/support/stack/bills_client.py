@@ -10,8 +10,8 @@ from uuid import uuid4
 import pika
 import requests
 
-from tests.at_work import at_work
-from tests.system import quiet
+from tests.support.at_work import at_work
+from tests.support.stack import quiet
 from tools.stack.servers.databases import connect as connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until

@@ -21,8 +21,8 @@ from chassis.messaging.delivery import Delivery
 from chassis.messaging.event_handler import EventHandler
 from chassis.settings import BrokerSettings
 from orders.settings import Settings
-from tests.service.amqp import connect
-from tests.service.process import ROOT, Process, environment
+from tests.support.amqp import connect
+from tests.support.process import ROOT, Process, environment
 from tools.stack.waiting import wait_until
 
 SECONDS = 90.0
