@@ -5,14 +5,13 @@ import random
 import threading
 from datetime import timedelta
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 
 from chassis.errors import first_line
 from chassis.storage.database import Database, is_outage
 from orders import deleted_orders, earlier_sales, needs, sweeping
 
 ORDERS_STUCK = Gauge("orders_stuck", "Orders whose requests were sent again without an answer")
-ORDERS_RESENT = Counter("orders_resent_total", "Times that the request of an order was sent again")
 _LONGEST_INTERVAL, _JITTER = 10.0, 0.2  # seconds, share
 logger = logging.getLogger(__name__)
 
@@ -62,5 +61,4 @@ class Sweeper:
         with self._database.unit_of_work() as connection:
             swept = sweeping.sweep(connection, self._after, self._after)
             connection.commit()
-        ORDERS_RESENT.inc(swept.unsettled)
         return swept

@@ -17,6 +17,7 @@ import random
 from datetime import timedelta
 from typing import NamedTuple
 
+from prometheus_client import Counter
 from sqlalchemy import Connection, Update, func, update
 
 from chassis.outbox import table as outbox
@@ -26,6 +27,7 @@ from orders.models import DeletedOrder, Order
 from orders.needs import Needs
 from orders.queries import OrderView
 
+ORDERS_RESENT = Counter("orders_resent_total", "Times that the request of an order was sent again")
 MAX_EXAMINED, MAX_RESENT = 1000, 100
 """How many orders a sweep examines, and for how many it sends something, at most."""
 MAX_WAIT = timedelta(days=1)
@@ -39,7 +41,7 @@ class SweepResult(NamedTuple):
 
     Attributes:
         settled: how many orders were settled.
-        unsettled: for how many it has sent something.
+        unsettled: how many wait for something; it was sent again, unless it is still in the outbox.
         has_more: whether another sweep should follow at once: more are due, and this one has not
             reached `MAX_RESENT`.
     """
@@ -97,6 +99,7 @@ def _resend(
     resends = missing.resends + 1
     connection.execute(own.values(sweep_at=func.now() + wait, resends=resends))
     repetition.enqueue(connection, order, missing, request_id)
+    ORDERS_RESENT.inc()
     extra = {"order_id": order["order_id"], "uid": missing.uid, "resends": resends}
     logger.warning(
         "order is stuck, sent again", extra=extra | {"waits_for": missing.describe(order["status"])}

@@ -53,7 +53,7 @@ class Consumer(Generic[ItemT]):
         self._subscription = Subscription(settings, name, topology)
         self._consuming: Channel | None = None
         self._one_by_one = 0  # how many messages are still to be taken one by one
-        self._room_made_at = 0  # how many messages were held then
+        self._room_made_for: set[Delivery] = set()
         self._undecided: list[Delivery] = []
         self._undecided_at = 0.0
 
@@ -149,11 +149,11 @@ class Consumer(Generic[ItemT]):
         channel, held = self._consuming, self._held()
         is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_at_limit(held)
         self._subscription.hold(len(held), is_enough)
-        self._room_made_at = min(self._room_made_at, len(held))
+        self._room_made_for &= held
         much = max(1, self._subscription.prefetch // 2)
-        if len(held) - self._room_made_at < much or is_enough:
+        if len(held - self._room_made_for) < much or is_enough:
             return
-        self._room_made_at = len(held)
+        self._room_made_for = held
         if channel is not None:
             self._subscription.renew(channel, one_by_one=self._one_by_one > 0)
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.window import PREFETCH
 
-_SHORTEST_PAUSE = 1.0  # seconds between attempts
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0  # seconds between attempts
 _SHARE = 4  # a pause is so many times as long as the attempt before it
 
 
@@ -40,14 +40,24 @@ class LockWaits:
 
     def due(self) -> list[Delivery]:
         """Take the messages that are due: whole lines, in turn."""
+        self._drop_lost()
         self._began_at = time.monotonic()
         taken: list[Delivery] = []
         while self._lines and len(taken) < PREFETCH and self._began_at >= self._next_at:
-            line = self._lines.pop(next(iter(self._lines)))
-            taken += [delivery for delivery in line if delivery.channel.is_open]
+            taken += self._lines.pop(next(iter(self._lines)))
         return taken
 
     def rest(self) -> None:
         """Postpone the next attempt: most of the time belongs to other messages."""
         now = time.monotonic()
-        self._next_at = now + max(_SHORTEST_PAUSE, _SHARE * (now - self._began_at))
+        pause = max(_SHORTEST_PAUSE, _SHARE * (now - self._began_at))
+        self._next_at = now + min(pause, _LONGEST_PAUSE)
+
+    def _drop_lost(self) -> None:
+        """Drop messages of lost channels: the broker delivers them again."""
+        for key, line in list(self._lines.items()):
+            rest = [delivery for delivery in line if delivery.channel.is_open]
+            if rest:
+                self._lines[key] = rest
+            else:
+                del self._lines[key]

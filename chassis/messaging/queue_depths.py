@@ -67,7 +67,8 @@ class QueueDepths:
         """Skip a queue that does not exist, which closes the channel."""
         if closed is self._channel and closed.connection.is_open:
             self._channel = None
-            self._next(beside)
+            if self._left:
+                self._next(beside)
 
     def _next(self, beside: Channel) -> None:
         self._left.pop(0)

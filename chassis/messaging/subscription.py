@@ -1,8 +1,9 @@
 """A consumer's subscription to its queue: what is delivered, acknowledged, and returned.
 
 It limits the octets in hand. A message that does not fit returns to the queue, and so do those
-behind it, so that the order stays. Then the prefetch shrinks. Returns raise the broker's delivery
-count, by which alone no message is refused, see `chassis.messaging.consumer`.
+behind it. Then the prefetch shrinks. A quorum queue puts returned messages at its end, so handlers
+must not rely on the order of a queue. Returns raise the broker's delivery count, by which alone no
+message is refused, see `chassis.messaging.consumer`.
 """
 
 import logging
@@ -134,6 +135,7 @@ class Subscription:
         channel.add_on_cancel_callback(lambda _frame: channel.close())
         self._guard.opened(channel)
         self._forget()
+        self._ended.clear()
         self.channel = channel
 
     def lost(self, reason: str) -> None:
@@ -149,14 +151,15 @@ class Subscription:
     def _forget(self) -> None:
         """Reset, with nothing in hand."""
         self._sizes: dict[int, int] = {}  # by delivery tags, which rise
-        self._octets = 0
+        self._octets = self._wanted = 0  # in hand, and of the last message that did not fit
         self._tag: str | None = None
         self._is_begun = self._is_ending = self._returns = False
         self._count()
 
     def _begin(self, channel: Channel) -> None:
-        self._is_begun = True
-        self._consume_if_possible(channel)
+        if channel is self.channel:
+            self._is_begun = True
+            self._consume_if_possible(channel)
 
     def _consume_if_possible(self, channel: Channel) -> None:
         """Consume, if idle, open, with room, and not stopped."""
@@ -173,7 +176,8 @@ class Subscription:
             self._guard.begun()
 
     def _has_room(self) -> bool:
-        is_much = self._octets > window.MOST_OCTETS // 2
+        needed = max(self._wanted, window.MOST_OCTETS // 2)
+        is_much = self._octets + needed > window.MOST_OCTETS
         return not self._is_full and not (is_much and self._is_busy())
 
     def _is_busy(self) -> bool:
@@ -211,8 +215,9 @@ class Subscription:
         self._window.note(len(body))
         is_too_much = self._octets + len(body) > window.MOST_OCTETS and self._is_busy()
         if self._returns or is_too_much:
-            self._return(channel, method.delivery_tag)
+            self._return(channel, method.delivery_tag, len(body))
             return
+        self._wanted = 0
         self._sizes[method.delivery_tag] = len(body)
         self._octets += len(body)
         self._count()
@@ -222,10 +227,11 @@ class Subscription:
         if self._window.widen():
             self._cancel(channel)
 
-    def _return(self, channel: Channel, tag: int) -> None:
+    def _return(self, channel: Channel, tag: int, octets: int) -> None:
         if not self._returns:
             logger.info("messages are large", extra={"queue": self._queue, "octets": self._octets})
         self._returns = True
+        self._wanted = max(self._wanted, octets)
         # before the message is back in the queue, or it would be delivered again at once
         self._cancel(channel)
         self._window.narrow()
