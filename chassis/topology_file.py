@@ -133,6 +133,8 @@ def read_topology(file: Path = FILE) -> Topology:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TopologyError(f"{file.name}, line {line}: {error.problem}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TopologyError(f"{file.name} is no YAML in UTF-8: {error}.") from None
     except TopologyError as error:
         raise TopologyError(f"{file.name}: {error}") from None
 

@@ -8,27 +8,25 @@ https://www.rabbitmq.com/docs/quorum-queues.
 
 import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from typing import Generic
 from urllib.parse import quote
 
 from pika.channel import Channel
 
-from chassis.messaging.batches import BatchProcessor
+from chassis.messaging.batches import BatchProcessor, Refused
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.delivery import Delivery, Handler, ItemT
 from chassis.messaging.pending_dead_letters import PendingDeadLetters, is_at_limit
 from chassis.messaging.subscription import Subscription
 from chassis.messaging.topology import Topology
+from chassis.messaging.undecided import Undecided
 from chassis.messaging.window import PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read
 
 ALONE_ABOVE = 20  # earlier deliveries of a message: it is handled alone
 _BATCH_OCTETS = 8_000_000  # of bodies, at which a batch is full
-_UNDECIDED_SECONDS = 2.0  # between attempts
-_MOST_UNDECIDED = 1000  # each one is retried alone
 
 
 class Consumer(Generic[ItemT]):
@@ -54,8 +52,7 @@ class Consumer(Generic[ItemT]):
         self._consuming: Channel | None = None
         self._one_by_one = 0  # how many messages are still to be taken one by one
         self._room_made_for: set[Delivery] = set()
-        self._undecided: list[Delivery] = []
-        self._undecided_at = 0.0
+        self._undecided = Undecided()
 
     def run(self) -> None:
         """Consume until the stop event is set; then finish the messages in hand."""
@@ -104,42 +101,48 @@ class Consumer(Generic[ItemT]):
     def _take_and_process(self, wait: float) -> bool:
         """Process the waiting messages; False if some were left undone."""
         # messages of a lost channel can't be acknowledged; the broker delivers them again
-        arrived = list(self._waiting(wait))
-        deliveries = [d for d in [*self._undecided_due(arrived), *arrived] if d.channel.is_open]
-        lock_waits = self._batches.lock_waits
-        due = lock_waits.due()
-        often = [d for d in (*due, *deliveries) if d.earlier_deliveries > ALONE_ABOVE]
-        locked, others = ([d for d in group if d not in often] for group in (due, deliveries))
-        groups = [locked, others, *([d] for d in often)]
-        succeeds = False
-        for group in filter(None, groups):
-            alone = group is not others and group is not locked
-            batches = self._batches
-            refused = batches.process_alone(group[0], succeeds) if alone else batches.process(group)
-            if refused is None:
+        arrived = [delivery for delivery in self._waiting(wait) if delivery.channel.is_open]
+        locked, decidable = self._batches.lock_waits.due(), self._undecided.decidable()
+        undecided = [] if decidable else self._undecided.due(has_company=bool(arrived))
+        others = [*undecided, *arrived]
+        often = [d for d in (*locked, *decidable, *others) if d.earlier_deliveries > ALONE_ABOVE]
+        everything = not (locked or decidable or often)
+        succeeded = False
+        for group in (locked, decidable, others):
+            ordinary = [delivery for delivery in group if delivery not in often]
+            if ordinary:
+                refused = self._batches.process(ordinary, succeeds=group is decidable)
+                if not self._settle(ordinary, refused, everything):
+                    return False
+                succeeded |= self._batches.applied > 0
+        for delivery in often:
+            succeeds = succeeded or delivery in decidable
+            refused = self._batches.process_alone(delivery, succeeds)
+            if not self._settle([delivery], refused, everything):
                 return False
-            succeeds |= batches.applied > 0
-            self._pending_dead_letters.add(refused)
-            self._undecided += batches.undecided
-            held = self._held()
-            done = [delivery for delivery in group if delivery not in held]
-            self._subscription.acknowledge(done, everything=not (due or often or held))
-        if not set(due).isdisjoint(lock_waits.deliveries()):
-            lock_waits.rest()
+            succeeded |= self._batches.applied > 0
+        if not set(locked).isdisjoint(self._batches.lock_waits.deliveries()):
+            self._batches.lock_waits.rest()
         self._pending_dead_letters.publish(self._dead_lettered)
         if others:
             self._end_one_by_one(others)
         self._make_room()
         return True
 
-    def _undecided_due(self, arrived: Sequence[Delivery]) -> list[Delivery]:
-        """Take undecided messages: newly arrived ones decide them, or a retry is due."""
-        now = time.monotonic()
-        if not (arrived or now >= self._undecided_at):
-            return []
-        self._undecided_at = now + _UNDECIDED_SECONDS
-        due, self._undecided = self._undecided, []
-        return due
+    def _settle(
+        self, group: Sequence[Delivery], refused: list[Refused] | None, everything: bool
+    ) -> bool:
+        """Acknowledge what is done of a group, and keep the rest; False if it was left undone."""
+        if refused is None:
+            return False
+        if self._batches.applied:
+            self._undecided.note_success()
+        self._undecided.add(self._batches.undecided)
+        self._pending_dead_letters.add(refused)
+        held = self._held()
+        done = [delivery for delivery in group if delivery not in held]
+        self._subscription.acknowledge(done, everything=everything and not held)
+        return True
 
     def _make_room(self) -> None:
         """Make room for more messages, if many of those in hand wait or are undecided.
@@ -147,7 +150,7 @@ class Consumer(Generic[ItemT]):
         A new subscription has the full prefetch again; messages of the one before don't count.
         """
         channel, held = self._consuming, self._held()
-        is_enough = len(self._undecided) >= _MOST_UNDECIDED or is_at_limit(held)
+        is_enough = is_at_limit(held)
         self._subscription.hold(len(held), is_enough)
         self._room_made_for &= held
         much = max(1, self._subscription.prefetch // 2)
@@ -160,7 +163,11 @@ class Consumer(Generic[ItemT]):
     def _held(self) -> set[Delivery]:
         """Return the messages that stay in hand for longer than a batch."""
         lock_waits = self._batches.lock_waits.deliveries()
-        held = (*self._undecided, *self._pending_dead_letters.deliveries(), *lock_waits)
+        held = (
+            *self._undecided.deliveries(),
+            *self._pending_dead_letters.deliveries(),
+            *lock_waits,
+        )
         return {delivery for delivery in held if delivery.channel.is_open}
 
     def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:

@@ -71,9 +71,9 @@ def rows(database: Database) -> list[Any]:
         return list(connection.execute(text("SELECT * FROM orders ORDER BY id")))
 
 
-def wait_for_rows(database: Database, count: int) -> None:
+def wait_for_rows(database: Database, count: int, seconds: float = SECONDS) -> None:
     """Wait until so many bills are recorded."""
-    wait_until(lambda: len(rows(database)) >= count, SECONDS, f"{count} bills")
+    wait_until(lambda: len(rows(database)) >= count, seconds, f"{count} bills")
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from tools.stack.waiting import wait_until
 
 channel, consume = bill_consumer.channel, bill_consumer.consume
 Consume = Callable[[], threading.Event]
+LONG = 4 * SECONDS  # for hundreds of messages that are tried one by one
 BODY = b'{"user_id": "u", "number_of_items": 1, "total_amount": 1}'
 _RAISE = (
     "CREATE FUNCTION refuse_bill() RETURNS trigger LANGUAGE plpgsql AS "
@@ -110,8 +111,29 @@ def test_more_refused_messages_than_a_consumer_has_in_hand_at_once_hold_up_no_ot
             post(channel, {**GOOD, "user_id": "bad"}, f"bad{number}")
         post(channel, GOOD, "good")
         consume()
-        wait_for_rows(billing_db, 1)
-        wait_until(lambda: waiting(channel, DEAD) == many, SECONDS, "dead letters")
+        wait_for_rows(billing_db, 1, LONG)
+        wait_until(lambda: waiting(channel, DEAD) == many, LONG, "dead letters")
+
+
+def test_behind_more_than_a_thousand_undecided_messages_a_good_one_is_found(
+    channel: BlockingChannel, billing_db: Database, consume: Consume
+) -> None:
+    many = 1050
+    with refusing(billing_db, "bad"):
+        for number in range(many):
+            post(channel, {**GOOD, "user_id": "bad"}, f"bad{number}")
+        consume()
+        wait_until(lambda: bill_consumer.in_hand() == many, LONG, "all to be in hand")
+        assert waiting(channel, DEAD) == 0
+        post(channel, GOOD, "good")
+        wait_for_rows(billing_db, 1, LONG)
+        # it decides those that failed before it
+        wait_until(lambda: waiting(channel, DEAD) >= PREFETCH, LONG, "dead letters")
+    wait_until(
+        lambda: len(rows(billing_db)) + waiting(channel, DEAD) == many + 1,
+        SECONDS,
+        "none to be lost",
+    )
 
 
 def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_passes(

@@ -1,0 +1,63 @@
+"""Messages of which nobody knows whether they are at fault, or the database: another one tells.
+
+However many there are in a row, each costs an attempt when it comes, and later one in its turn: so
+a message that succeeds is found behind them. After a success they are decided, many at once.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from chassis.messaging.delivery import Delivery
+from chassis.messaging.window import PREFETCH
+
+_PAUSE_SECONDS = 2.0  # between attempts, where no other message comes
+_SAMPLE = 50  # that are tried with what comes
+_EVIDENCE_SECONDS = 30.0
+
+
+class Undecided:
+    """The messages, unacknowledged, in the order in which they are tried again."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Delivery] = []
+        self._decidable: list[Delivery] = []
+        self._next_at = self._succeeded_at = 0.0
+
+    def deliveries(self) -> Sequence[Delivery]:
+        """Return all messages."""
+        return [*self._decidable, *self._waiting]
+
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """Have messages wait, behind the others."""
+        self._waiting += deliveries
+
+    def note_success(self) -> None:
+        """Note that another message has just succeeded: the database does its part.
+
+        It decides what has failed before, and nothing that fails for the first time after it.
+        """
+        self._succeeded_at = time.monotonic()
+        self._decidable += self._waiting
+        self._waiting = []
+
+    def decidable(self) -> list[Delivery]:
+        """Take messages that are at fault if they fail again, since another has succeeded."""
+        if time.monotonic() - self._succeeded_at > _EVIDENCE_SECONDS:
+            self._waiting = [*self._decidable, *self._waiting]
+            self._decidable = []
+        taken, self._decidable = _split(self._decidable, PREFETCH)
+        return taken
+
+    def due(self, has_company: bool) -> list[Delivery]:
+        """Take some messages to be tried: with others that have come, or after a pause."""
+        if not has_company and time.monotonic() < self._next_at:
+            return []
+        self._next_at = time.monotonic() + _PAUSE_SECONDS
+        taken, self._waiting = _split(self._waiting, _SAMPLE)
+        return taken
+
+
+def _split(waiting: list[Delivery], number: int) -> tuple[list[Delivery], list[Delivery]]:
+    """Return the first ones, of open channels alone, and the rest."""
+    first = [delivery for delivery in waiting[:number] if delivery.channel.is_open]
+    return first, waiting[number:]
