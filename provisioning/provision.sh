@@ -29,11 +29,12 @@ if has "${servers[@]}" "${workers[@]}"; then
   step 'Python packages' install_python_packages
   step 'Node.js and PM2' install_pm2
   if has_document openapi.yaml; then step 'Swagger UI' install_swagger_ui; fi
-  step 'PM2 service' install_pm2_service
   step 'log rotation' rotate_logs
   step 'release' lay_release
   step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST "${role^^}_BIND" "${optional[@]}" "${of_machine[@]}"
   step 'migrations' migrate
+  # of the release: from here on a restart of the machine starts the new one
+  step 'PM2 service' install_pm2_service
   step 'processes' take_over
   step 'smoke test' smoke_test
 fi

@@ -92,6 +92,7 @@ end_steps() {
 undo_service_policy() { :; }
 
 fail() {
+  end_progress
   # inside a step standard error is the log
   if [[ -n $step_title ]]; then printf '%s\n' "$*" >&3; else printf '%s\n' "$*" >&2; fi
   step_title=

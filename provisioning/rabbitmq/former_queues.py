@@ -4,7 +4,7 @@
         python3 -m provisioning.rabbitmq.former_queues
 
 from the directory above, with RABBITMQ_QUEUE in the environment; says how many wait in each, and
-which command moves them. Uses the standard library alone, as it runs by the system's Python.
+which command moves them. Runs by the system's Python, with python3-yaml.
 """
 
 import json

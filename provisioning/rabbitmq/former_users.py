@@ -3,7 +3,7 @@
     rabbitmqctl -q list_users --formatter json | python3 -m provisioning.rabbitmq.former_users
 
 from the directory above, with RABBITMQ_USER in the environment. What an administrator has added
-has not our tag. Uses the standard library alone, as it runs by the system's Python.
+lacks our tag. Runs by the system's Python, with python3-yaml.
 """
 
 import json

@@ -48,7 +48,7 @@ module CrudMaster
       written = self.class.parse(path)
       names = written.keys | required | topology.optional | topology.defaults.keys
       # a port or an address that .env.example lacks has the default of topology.yml
-      defaults = topology.defaults.except(*written.keys, *required)
+      defaults = topology.defaults.reject { |name, _| written.key?(name) || required.include?(name) }
       @values = names.to_h { |name| [name, ENV[name] || written[name] || defaults[name].to_s] }
       check(required)
       report_source if (ARGV & CHATTY).any?

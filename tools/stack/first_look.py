@@ -7,6 +7,8 @@ It reads topology.yml by its lines, since YAML is not in the standard library; w
 understand, it does not look at, and `./stack up` looks again once all is installed.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import socket
@@ -50,7 +52,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
+        except (OSError, OverflowError):
             return False
     return True
 
@@ -181,6 +183,8 @@ def look(checkout: Path, environment: Mapping[str, str]) -> str:
     offset = values.get(OFFSET, 0)
     places = hosts((checkout / "topology.yml").read_text()).items()
     wanted = [Place(name, values[name] + offset, host) for name, host in places if name in values]
+    # `./stack up` itself says which variable holds no port
+    wanted = [place for place in wanted if place.port <= HIGHEST]
     stacks = running()
     if any(stack.checkout == checkout for stack in stacks):
         return ""

@@ -4,6 +4,8 @@ Nothing but the standard library: the shell script `stack` runs this file before
 installed.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches

@@ -34,6 +34,18 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def install_python(checkout: Path, script: str) -> None:
+    """Put a program in the place of the installed Python, with the stamp of its packages."""
+    python = checkout / ".stack" / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    lock = checkout / "requirements.lock"
+    lock.write_text("")
+    stamp = '. provisioning/lib/python.sh; stamp_of "$1" >.stack/venv/requirements.lock.installed'
+    subprocess.run(["bash", "-c", stamp, "bash", lock], cwd=checkout, check=True)
+
+
 def run(command: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command and return what it said."""
     return subprocess.run([command, *words], capture_output=True, text=True)
@@ -54,10 +66,7 @@ def test_every_command_refuses_the_state_of_another_user(checkout: Path, command
 def test_a_file_to_import_is_looked_for_where_the_caller_is(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    python = checkout / ".stack" / "venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\npwd\nprintf "%s\\n" "$@"\n')
-    python.chmod(0o755)
+    install_python(checkout, 'pwd\nprintf "%s\\n" "$@"')
     here = tmp_path_factory.mktemp("somewhere else")
     command = [str(checkout / "stack"), "import", "--dry-run", "my orders.csv"]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
@@ -69,15 +78,20 @@ def test_a_file_to_import_is_looked_for_where_the_caller_is(
 def test_a_report_is_written_where_the_caller_is(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory, words: list[str]
 ) -> None:
-    python = checkout / ".stack" / "venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    python.chmod(0o755)
+    install_python(checkout, 'printf "%s\\n" "$@"')
     here = tmp_path_factory.mktemp("somewhere else")
     command = [str(checkout / "stack"), "drill", "broker-killed", *words]
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True)
     expected = ["-m", "tools.stack", "drill", "broker-killed", "--report", f"{here}/a b.html"]
     assert done.stdout.splitlines() == expected
+
+
+def test_packages_of_another_version_are_renewed_first(checkout: Path) -> None:
+    install_python(checkout, "echo started")
+    (checkout / "requirements.lock").write_text("click==9\n")
+    done = run(checkout / "stack", "down")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "./stack install renews them" in done.stderr
 
 
 def test_a_link_leads_to_the_checkout(
