@@ -17,11 +17,13 @@ MASTER = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: None)
 if os.fork() == 0:
-    from chassis import server
+    from chassis.http import server
     server.die_with_parent(0.5)
     if sys.argv[1] == "serving":
         signal.signal(signal.SIGTERM, lambda *_: None)
     print(os.getpid(), flush=True)
+# a worker that has failed is the end of what the test reads
+os.close(1)
 while True:
     time.sleep(0.1)
 """
