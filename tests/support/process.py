@@ -74,7 +74,7 @@ class Process:
     ) -> None:
         self.url = f"http://{environment[f'{service.upper()}_BIND']}:{port}"
         self._command = [sys.executable, "-m", service, command]
-        self._environment = environment
+        self._environment = {**environment, "PYTHONFAULTHANDLER": "1"}
         self._log = home / f"{command}-{uuid4().hex}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,7 +97,14 @@ class Process:
             return None
         process, self._process = self._process, None
         process.send_signal(number)
-        return process.wait(SECONDS)
+        try:
+            return process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            # with faulthandler its log then says where each thread stands
+            process.send_signal(signal.SIGABRT)
+            process.wait()
+            print(self.log()[-20_000:])
+            raise
 
     def kill(self) -> None:
         """Take it away, with no warning."""

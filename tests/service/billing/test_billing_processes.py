@@ -510,11 +510,15 @@ def test_told_to_stop_it_ends_both_in_good_order(
     recorded = voided(billing_db)
     with billing_db.read() as connection:
         applied = connection.execute(text("SELECT count(*) FROM inbox")).scalar_one()
+    # a quorum queue may forget single acknowledgements that came just before the channel's end
     wait_until(
-        lambda: len(recorded) + wire.waiting(QUEUE) == applied + wire.waiting(INBOX) == 400,
+        lambda: len(recorded) + wire.waiting(QUEUE) >= 400 and applied + wire.waiting(INBOX) >= 400,
         SECONDS,
-        "what is recorded and what waits to add up",
+        "all to be recorded or to wait",
     )
+    consumer.start()
+    wait_until(lambda: voided(billing_db) == dict.fromkeys(uids, True), SECONDS, "all bills")
+    wait_until(lambda: wire.waiting(QUEUE) == wire.waiting(INBOX) == 0, SECONDS, "empty queues")
 
 
 @pytest.mark.parametrize("culprit", ["first", "other"])
