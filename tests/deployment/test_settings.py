@@ -75,6 +75,6 @@ def test_a_machine_is_a_row_of_the_topology(project: Project) -> None:
     vagrant = project("INVENTORY2_VM_IP=192.168.56.16\n")
     file = vagrant.home / "topology.yml"
     row = "  inventory2-vm:\n    role: inventory\n    address: {INVENTORY2_VM_IP: 192.168.56.15}\n"
-    file.write_text(file.read_text().replace("\nroles:", f"{row}\nroles:"))
+    file.write_text(file.read_text().replace("\nroles:", f"\n{row}roles:"))
     assert "inventory2-vm" in vagrant.run("status")
     assert (vagrant.home / ".vagrant" / "upload" / "inventory2-vm.tar").exists()
