@@ -4,9 +4,10 @@ chassis.topology_file reads it. Provisioning imports both with the system's Pyth
 PyYAML only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 SERVE, RELAY = "serve", "relay"
 RABBITMQ = "rabbitmq"
@@ -166,6 +167,16 @@ class Queue:
         return values[self.variable] if self.variable else self.name
 
 
+RowT = TypeVar("RowT", Machine, Role, Process, Queue)
+
+
+def _named(rows: Iterable[RowT], name: str) -> RowT:
+    for row in rows:
+        if row.name == name:
+            return row
+    raise KeyError(name)
+
+
 @dataclass(frozen=True)
 class Topology:
     """All of it; `exchanges` are the kinds of RabbitMQ's exchanges by their names."""
@@ -192,20 +203,20 @@ class Topology:
         return tuple(queue for queue in self.queues if queue.name in names)
 
     def machine(self, name: str) -> Machine:
-        """Return a machine. Raises KeyError if there is none of that name."""
-        return {machine.name: machine for machine in self.machines}[name]
+        """Return the machine of that name. Raises KeyError."""
+        return _named(self.machines, name)
 
     def role(self, name: str) -> Role:
-        """Return a role. Raises KeyError if there is none of that name."""
-        return {role.name: role for role in self.roles}[name]
+        """Return the role of that name. Raises KeyError."""
+        return _named(self.roles, name)
 
     def process(self, name: str) -> Process:
-        """Return a process. Raises KeyError if there is none of that name."""
-        return {process.name: process for process in self.processes}[name]
+        """Return the process of that name. Raises KeyError."""
+        return _named(self.processes, name)
 
     def queue(self, name: str) -> Queue:
-        """Return a queue. Raises KeyError if there is none of that name."""
-        return {queue.name: queue for queue in self.queues}[name]
+        """Return the queue of that name. Raises KeyError."""
+        return _named(self.queues, name)
 
     def machines_of(self, *roles: str) -> tuple[Machine, ...]:
         """Return the machines of these roles."""

@@ -10,6 +10,8 @@ import yaml
 
 from chassis.errors import SettingsError
 from chassis.topology import (
+    RABBITMQ,
+    SERVE,
     Forward,
     Kept,
     Machine,
@@ -22,7 +24,7 @@ from chassis.topology import (
 
 FILE = Path(__file__).resolve().parent.parent / "topology.yml"
 NAME, VARIABLE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[A-Z][A-Z0-9_]*")
-KINDS, SERVERS = ("fanout", "topic"), ("rabbitmq",)
+KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ,)
 RowT = TypeVar("RowT")
 
 
@@ -203,17 +205,18 @@ def _exchange(name: str, kind: object) -> tuple[str, str]:
 def _queue(name: str, row: _Row) -> Queue:
     variable = _checked(VARIABLE, row.take("variable"), name) if row.has("variable") else None
     bindings = dict(row.items("bindings"))
-    kept = Kept(0, 0)
-    bounded = row.has("kept")
-    if bounded:
-        bounds = _Row(f"{name}: kept", row.take("kept"))
-        kept = Kept(bounds.number("messages"), bounds.number("bytes"))
-        bounds.end()
+    kept = _kept(_Row(f"{name}: kept", row.take("kept"))) if row.has("kept") else None
     row.end()
     pairs = tuple(
         (exchange, key) for exchange in bindings for key in _keys(name, bindings[exchange])
     )
-    return Queue(name, variable, pairs, kept if bounded else None)
+    return Queue(name, variable, pairs, kept)
+
+
+def _kept(row: _Row) -> Kept:
+    kept = Kept(row.number("messages"), row.number("bytes"))
+    row.end()
+    return kept
 
 
 def _keys(queue: str, keys: object) -> list[str]:
@@ -270,7 +273,7 @@ def _check_roles(topology: Topology) -> None:
     serving = [role.name for role in topology.roles if role.server]
     for role in topology.roles:
         _known("role", f"role {role.name}: calls", role.calls, serving)
-        _once(f"role {role.name}: the API", ["serve" for p in role.processes if p.is_server])
+        _once(f"role {role.name}: the API", [SERVE for p in role.processes if p.is_server])
         if not topology.machines_of(role.name):
             raise TopologyError(f"no machine has the role {role.name}.")
 
