@@ -38,7 +38,7 @@ from tests.support.mailing import (
     served,
     worker_process,
 )
-from tests.support.mails import DEAD, channel_beside, rows, wait_for_states, working
+from tests.support.mails import DEAD, rows, wait_for_states, working
 from tests.support.process import Process
 from tests.support.raw_upstream import RawUpstream
 from tests.support.settings import port
@@ -46,13 +46,6 @@ from tests.support.settings import port
 STEPS = ("created", "completed", "cancelled")
 ENCODED = ("=?utf-8?q??=@x.test", "=?x?q?ceo?=@corp.test", "=?utf-8?q?ceo?=@corp.test")
 TEN = [uuid4() for _ in range(10)]
-
-
-@pytest.fixture
-def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
-    """A channel beside the worker's, with its queues empty."""
-    with channel_beside(orders_settings) as channel:
-        yield channel
 
 
 @pytest.fixture

@@ -46,26 +46,13 @@ from tests.support.mailing import (
     run_command,
     worker_process,
 )
-from tests.support.mails import QUEUE, channel_beside, rows, wait_for_states, working
+from tests.support.mails import QUEUE, rows, wait_for_states, working
 from tests.support.relaying import relay_until
 from tests.support.settings import port
 from tools.stack.ports import free_port
 
 SECONDS = 90.0
 USER, PASSWORD = "mailer", "a password of the tests'"
-
-
-@pytest.fixture
-def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
-    """A channel beside the worker's, with its queues empty."""
-    with channel_beside(orders_settings) as channel:
-        yield channel
-
-
-@pytest.fixture
-def postman() -> Postman:
-    """A mail server's mind."""
-    return Postman()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from orders.settings import Settings
 from tests.support.at_work import at_work
 from tests.support.mail_server import Postman, by_smtp, serving
 from tests.support.mailing import eventually, order_data, publish
-from tests.support.mails import channel_beside, rows, wait_for_states
+from tests.support.mails import rows, wait_for_states
 from tests.support.outages import frozen
 from tests.support.settings import port
 from tools.stack.ports import free_port
@@ -29,19 +29,6 @@ from tools.stack.servers.postgres import Postgres
 
 LEASE = 3.0
 IN_HAND, LATER = 5, 3  # of eight senders, three ask for work meanwhile
-
-
-@pytest.fixture
-def channel(orders_settings: Settings, orders_db: Database) -> Iterator[BlockingChannel]:
-    """A channel beside the workers', with their queues empty."""
-    with channel_beside(orders_settings) as channel:
-        yield channel
-
-
-@pytest.fixture
-def postman() -> Postman:
-    """A mail server's mind."""
-    return Postman()
 
 
 @pytest.fixture
