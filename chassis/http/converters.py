@@ -14,7 +14,7 @@ class AnyPath(PathConverter):
 class Other(BaseConverter):
     """A path segment that is none of `names`, which have their own routes.
 
-    So a method that the route of such a name lacks gets 405, and does not match this route.
+    So a name of an own route never matches this route: a wrong method for it gets 405.
     """
 
     def __init__(self, url_map: Map, *names: str) -> None:

@@ -55,7 +55,7 @@ def created(response: Response, location: str) -> Response:
 def check(
     shown: Callable[[Mapping[Any, Any]], dict[str, Any]] = dict, *, required: str | None = None
 ) -> Check | None:
-    """Return the check that a row must pass before this request changes it; None if there is none.
+    """Return what a row must fulfil before this request changes it; None without a condition.
 
     Args:
         shown: converts the row to what GET shows.

@@ -100,8 +100,7 @@ class Consumer(Generic[ItemT]):
 
     def _take_and_process(self, wait: float) -> bool:
         """Process the waiting messages; False if some were left undone."""
-        # messages of a lost channel can't be acknowledged; the broker delivers them again
-        arrived = [delivery for delivery in self._waiting(wait) if delivery.channel.is_open]
+        arrived = [delivery for delivery in self._waiting(wait) if delivery.is_ours]
         locked, decidable = self._batches.lock_waits.due(), self._undecided.decidable()
         undecided = [] if decidable else self._undecided.due(has_company=bool(arrived))
         others = [*undecided, *arrived]
@@ -168,7 +167,7 @@ class Consumer(Generic[ItemT]):
             *self._pending_dead_letters.deliveries(),
             *lock_waits,
         )
-        return {delivery for delivery in held if delivery.channel.is_open}
+        return {delivery for delivery in held if delivery.is_ours}
 
     def _end_one_by_one(self, handled: Sequence[Delivery]) -> None:
         """Take many messages at once again; redelivered messages came before the others."""

@@ -29,6 +29,11 @@ class Delivery:
     redelivered: bool = False
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it can be acknowledged; messages of a lost channel are delivered again."""
+        return bool(self.channel.is_open)
+
+    @property
     def message_id(self) -> str | None:
         """The message's id, None without one; bytes that are not UTF-8 are lone surrogates."""
         message_id = self.properties.message_id

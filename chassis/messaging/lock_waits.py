@@ -54,10 +54,5 @@ class LockWaits:
         self._next_at = now + min(pause, _LONGEST_PAUSE)
 
     def _drop_lost(self) -> None:
-        """Drop messages of lost channels: the broker delivers them again."""
-        for key, line in list(self._lines.items()):
-            rest = [delivery for delivery in line if delivery.channel.is_open]
-            if rest:
-                self._lines[key] = rest
-            else:
-                del self._lines[key]
+        lines = {key: [d for d in line if d.is_ours] for key, line in self._lines.items()}
+        self._lines = {key: line for key, line in lines.items() if line}

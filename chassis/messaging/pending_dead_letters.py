@@ -58,12 +58,8 @@ class PendingDeadLetters:
 
         A message that can't be published is retried with growing pauses; the others pass it.
         """
-        # messages of a lost channel can't be acknowledged: the broker delivers them again
-        self._waiting = {
-            delivery: waiting
-            for delivery, waiting in self._waiting.items()
-            if delivery.channel.is_open
-        }
+        ours = {delivery: each for delivery, each in self._waiting.items() if delivery.is_ours}
+        self._waiting = ours
         self._publish_due(done)
         self._held.set(len(self._waiting))
 

@@ -1,7 +1,7 @@
-"""Messages of which nobody knows whether they are at fault, or the database: another one tells.
+"""Messages that failed, while it is unknown whether they or the database are at fault.
 
-However many there are in a row, each costs an attempt when it comes, and later one in its turn: so
-a message that succeeds is found behind them. After a success they are decided, many at once.
+Another message that succeeds decides that. Each is tried when it arrives, and later in its turn, so
+a message that succeeds is found behind any number of them.
 """
 
 import time
@@ -32,9 +32,9 @@ class Undecided:
         self._waiting += deliveries
 
     def note_success(self) -> None:
-        """Note that another message has just succeeded: the database does its part.
+        """Note that another message has just succeeded, so the database works.
 
-        It decides what has failed before, and nothing that fails for the first time after it.
+        It decides messages that failed before it, and none that fails later.
         """
         self._succeeded_at = time.monotonic()
         self._decidable += self._waiting
@@ -45,7 +45,8 @@ class Undecided:
         if time.monotonic() - self._succeeded_at > _EVIDENCE_SECONDS:
             self._waiting = [*self._decidable, *self._waiting]
             self._decidable = []
-        taken, self._decidable = _split(self._decidable, PREFETCH)
+        self._decidable, self._waiting = _ours(self._decidable), _ours(self._waiting)
+        taken, self._decidable = self._decidable[:PREFETCH], self._decidable[PREFETCH:]
         return taken
 
     def due(self, has_company: bool) -> list[Delivery]:
@@ -53,11 +54,9 @@ class Undecided:
         if not has_company and time.monotonic() < self._next_at:
             return []
         self._next_at = time.monotonic() + _PAUSE_SECONDS
-        taken, self._waiting = _split(self._waiting, _SAMPLE)
+        taken, self._waiting = self._waiting[:_SAMPLE], self._waiting[_SAMPLE:]
         return taken
 
 
-def _split(waiting: list[Delivery], number: int) -> tuple[list[Delivery], list[Delivery]]:
-    """Return the first ones, of open channels alone, and the rest."""
-    first = [delivery for delivery in waiting[:number] if delivery.channel.is_open]
-    return first, waiting[number:]
+def _ours(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    return [delivery for delivery in deliveries if delivery.is_ours]

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from chassis.messaging import lock_waits, undecided, window
+from chassis.messaging.delivery import Delivery
 from chassis.messaging.lock_waits import LockWaits
 from chassis.messaging.subscription import Subscription
 from chassis.messaging.undecided import Undecided
@@ -27,7 +28,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def delivery(is_open: bool = True) -> Any:
     """A message, on a channel of its own."""
-    return Mock(channel=SimpleNamespace(is_open=is_open))
+    return Delivery(Mock(is_open=is_open), 1, b"{}", Mock())
 
 
 def test_a_lock_wait_after_an_hours_outage_is_due_again_within_seconds(clock: Any) -> None:
@@ -82,6 +83,14 @@ def test_a_success_of_long_ago_decides_nothing(clock: Any) -> None:
     clock.now += HOUR
     assert waiting.decidable() == []
     assert waiting.deliveries() == [message]
+
+
+def test_undecided_messages_of_a_lost_channel_are_dropped(clock: Any) -> None:
+    waiting, lost, other = Undecided(), delivery(), delivery()
+    waiting.add([lost, other])
+    lost.channel.is_open = False
+    assert waiting.decidable() == []
+    assert waiting.deliveries() == [other]
 
 
 class FakeChannel:
