@@ -3,8 +3,7 @@
 from billing.events import INBOX, ORDER_BILLS
 from billing.settings import load
 from chassis import cli, logs
-from chassis.http import process as worker
-from chassis.http import server
+from chassis.http import server, worker_process
 from chassis.messaging import dlq_commands, drain_command
 
 
@@ -19,7 +18,7 @@ def consume() -> None:
     from billing import consumer
 
     logs.configure(consumer.PROCESS)
-    consumer.run(load(), worker.stop_event())
+    consumer.run(load(), worker_process.stop_event())
 
 
 def relay() -> None:
@@ -27,7 +26,7 @@ def relay() -> None:
     from billing import relay
 
     logs.configure(relay.PROCESS)
-    relay.run(load(), worker.stop_event())
+    relay.run(load(), worker_process.stop_event())
 
 
 def migrate() -> None:

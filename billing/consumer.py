@@ -11,12 +11,12 @@ from billing.events import INBOX, INBOX_TOPOLOGY, ORDER_BILLS
 from billing.handlers.bill_recorder import BillHandler, ReceivedBill
 from billing.handlers.order_cancelled import REACTIONS
 from billing.settings import Settings
-from chassis.http import process as worker
+from chassis.http import worker_process
 from chassis.http.health import Check
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Queue, Topology, dead_letter_queue
 from chassis.messaging.delivery import Handler, ItemT
 from chassis.messaging.event_handler import EventHandler, ReceivedEvent
-from chassis.messaging.topology import Queue, Topology, dead_letter_queue
 from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
 
@@ -37,12 +37,12 @@ def run(settings: Settings, stop: threading.Event) -> None:
     orders = _bills(order_bills, BillHandler(of_orders, of_orders=True), stop)
     cancellations = _cancellations(settings.broker.for_queue(INBOX), voiding, stop)
     checks: list[Check] = [ready, clients, orders, cancellations]
-    worker.serve_health(PROCESS, checks, settings.server, settings.consumer_port)
+    worker_process.serve_health(PROCESS, checks, settings.server, settings.consumer_port)
 
     def watch_former() -> None:
         former_queues.watch(ready, settings.broker.queue, clients.watch_former, stop)
 
-    worker.run_together(stop, clients.run, orders.run, cancellations.run, watch_former)
+    worker_process.run_together(stop, clients.run, orders.run, cancellations.run, watch_former)
     for database in databases:
         database.close()
 

@@ -6,8 +6,8 @@ from sqlalchemy import RowMapping
 
 from billing.bills import VoidBill
 from chassis.messaging.cloudevents import event
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology, dead_letter_queue
 from chassis.messaging.message import Message
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_letter_queue
 
 EXCHANGE = Exchange("billing_events", "topic")
 SOURCE = "billing-consumer"

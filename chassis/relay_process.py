@@ -3,9 +3,9 @@
 import threading
 from collections.abc import Sequence
 
-from chassis.http import process as worker
+from chassis.http import worker_process
+from chassis.messaging.declarations import Topology
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Topology
 from chassis.outbox import table as outbox
 from chassis.outbox.relay import Relay
 from chassis.service_settings import ServiceSettings
@@ -33,7 +33,9 @@ def run(
     publisher = Publisher(settings.broker, process, topology)
     publisher.start()
     relay = Relay(settings.database, publisher, stop)
-    worker.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
+    worker_process.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
     every = [outbox.expiry(settings.retention), *expiries]
-    worker.run_together(stop, relay.run, Retention(settings.database, every, stop, tasks).run)
+    worker_process.run_together(
+        stop, relay.run, Retention(settings.database, every, stop, tasks).run
+    )
     publisher.close()

@@ -1,8 +1,7 @@
 """The commands of customers: serve, relay, migrate."""
 
 from chassis import cli, logs
-from chassis.http import process as worker
-from chassis.http import server
+from chassis.http import server, worker_process
 from customers.settings import load
 
 
@@ -17,7 +16,7 @@ def relay() -> None:
     from customers import relay
 
     logs.configure(relay.PROCESS)
-    relay.run(load(), worker.stop_event())
+    relay.run(load(), worker_process.stop_event())
 
 
 def migrate() -> None:

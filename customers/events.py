@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.messaging.cloudevents import event
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.messaging.message import Message
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 
 EXCHANGE = Exchange("customer_events", "fanout")
 _ORDERS_INBOX = "orders_inbox"

@@ -1,8 +1,7 @@
 """The gateway's commands: serve, relay, migrate, token, targets."""
 
 from chassis import cli, logs
-from chassis.http import process as worker
-from chassis.http import server
+from chassis.http import server, worker_process
 from gateway.auth.commands import token
 from gateway.edge import rate_limit
 from gateway.settings import load
@@ -21,7 +20,7 @@ def relay() -> None:
     from gateway import relay
 
     logs.configure(relay.PROCESS)
-    relay.run(load(), worker.stop_event())
+    relay.run(load(), worker_process.stop_event())
 
 
 def migrate() -> None:

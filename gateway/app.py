@@ -6,8 +6,8 @@ from chassis.http import app as web
 from chassis.http import health
 from chassis.http.keyed_posts import KeyedPosts
 from chassis.http.upstream import IN_FLIGHT, UpstreamClient
+from chassis.messaging.declarations import Queue, dead_letter_queue
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Queue, dead_letter_queue
 from chassis.storage.database import Database
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard

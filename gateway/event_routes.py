@@ -14,7 +14,7 @@ from chassis.http.paging import page
 from chassis.http.request import UUID_KEY
 from chassis.schema.validation import validated
 from chassis.storage.database import Database
-from gateway import events, jsonb
+from gateway import client_events, jsonb
 from gateway.schemas import EventKind, EventQuery
 
 MAX_BYTES = 256 * 1024
@@ -31,20 +31,20 @@ def event_routes(name: str, database: Database) -> Blueprint:
         jsonb.check(data)
         uid = idempotency.message_id() or uuid4()
 
-        def keep(connection: Connection, stored: events.Stored) -> None:
+        def keep(connection: Connection, stored: client_events.Stored) -> None:
             idempotency.keep(connection, _stored(stored, data))
 
-        names_of = events.Kind(**kind.model_dump())
-        return _stored(events.accept(database, names_of, data, uid, keep), data)
+        names_of = client_events.Kind(**kind.model_dump())
+        return _stored(client_events.accept(database, names_of, data, uid, keep), data)
 
     @routes.get("")
     def list_events() -> Response:
         query = parsing.query(EventQuery)
         names = query.model_dump(include=set(EventKind.model_fields), exclude_none=True)
-        events.assign_positions(database)
+        client_events.assign_positions(database)
         with (
             database.unit_of_work() as connection,
-            events.find(
+            client_events.find(
                 connection,
                 names=names,
                 since=query.since,
@@ -59,12 +59,12 @@ def event_routes(name: str, database: Database) -> Blueprint:
     def get_event(uid: str) -> Response:
         key = parsing.identifier(uid, UUID_KEY, "uid")
         with database.read() as connection:
-            return jsonify(_shown(events.get(connection, key)))
+            return jsonify(_shown(client_events.get(connection, key)))
 
     return routes
 
 
-def _stored(stored: events.Stored, data: bytes) -> Response:
+def _stored(stored: client_events.Stored, data: bytes) -> Response:
     response = jsonify(
         event_uid=stored.uid,
         event_timestamp=_time(stored.event_timestamp),

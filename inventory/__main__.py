@@ -1,8 +1,7 @@
 """Inventory's commands: serve, consume, relay, migrate, dlq."""
 
 from chassis import cli, logs
-from chassis.http import process as worker
-from chassis.http import server
+from chassis.http import server, worker_process
 from chassis.messaging import dlq_commands
 from inventory.settings import load
 
@@ -18,7 +17,7 @@ def consume() -> None:
     from inventory import consumer
 
     logs.configure(consumer.PROCESS)
-    consumer.run(load(), worker.stop_event())
+    consumer.run(load(), worker_process.stop_event())
 
 
 def relay() -> None:
@@ -26,7 +25,7 @@ def relay() -> None:
     from inventory import relay
 
     logs.configure(relay.PROCESS)
-    relay.run(load(), worker.stop_event())
+    relay.run(load(), worker_process.stop_event())
 
 
 def migrate() -> None:

@@ -9,10 +9,10 @@ from uuid import UUID
 from pydantic import StringConstraints
 from sqlalchemy import Connection
 
-from chassis.http import process as worker
+from chassis.http import worker_process
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology, dead_letter_queue
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_letter_queue
 from chassis.schema.fields import NO_NUL, BigInt, Count
 from chassis.storage.database import Database
 from inventory import stock
@@ -99,6 +99,6 @@ def run(settings: Settings, stop: threading.Event) -> None:
     parts = topology(settings.broker.queue)
     consumer = Consumer(settings.broker, PROCESS, parts, create_handler(db), stop)
     ready = Database(settings.database, connections=1)
-    worker.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
+    worker_process.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
     consumer.run()
     db.close()

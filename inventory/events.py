@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chassis.messaging.cloudevents import event
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.messaging.message import Message
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from chassis.outbox import table as outbox
 
 EXCHANGE = Exchange("inventory_events", "topic")

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import click
 
 from chassis import cli, logs
-from chassis.http import process as worker
-from chassis.http import server
+from chassis.http import server, worker_process
 from chassis.messaging import dlq_commands
 from orders.commands import list_, resend
 from orders.consumer import QUEUE
@@ -27,7 +26,7 @@ def consume() -> None:
     from orders import consumer
 
     logs.configure(consumer.PROCESS)
-    consumer.run(load(), worker.stop_event())
+    consumer.run(load(), worker_process.stop_event())
 
 
 def relay() -> None:
@@ -35,7 +34,7 @@ def relay() -> None:
     from orders import relay
 
     logs.configure(relay.PROCESS)
-    relay.run(load(), worker.stop_event())
+    relay.run(load(), worker_process.stop_event())
 
 
 def mail_worker() -> None:
@@ -43,7 +42,7 @@ def mail_worker() -> None:
     from orders.mail import worker as mail_worker
 
     logs.configure(mail_worker.PROCESS)
-    mail_worker.run(load(), worker.stop_event())
+    mail_worker.run(load(), worker_process.stop_event())
 
 
 def migrate() -> None:

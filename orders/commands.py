@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from chassis.cli import Command, echo, say_nothing_found
 from chassis.printable import escaped_line
 from chassis.storage.database import Database
-from orders import deleted_orders, needs, queries, sweeping
+from orders import deleted_orders, queries
+from orders.allowed_transitions import STATUSES
 from orders.settings import Settings, load
-from orders.status import STATUSES
+from orders.sweeping import needs, resending
 
 
 def _database(settings: Settings) -> Database:
@@ -82,7 +83,7 @@ def resend() -> None:
         # an order that was changed or sent again since the command began is not due
         age = timedelta(seconds=time.monotonic() - began)
         with database.unit_of_work() as connection:
-            swept = sweeping.sweep(connection, age, pause)
+            swept = resending.sweep(connection, age, pause)
             connection.commit()
         unsettled += swept.unsettled
         is_done = not (swept.settled or swept.unsettled)

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from chassis.http import process as worker
+from chassis.http import worker_process
 from chassis.messaging.consumer import Consumer
-from chassis.messaging.event_handler import EventHandler, ReceivedEvent
-from chassis.messaging.topology import (
+from chassis.messaging.declarations import (
     Binding,
     Exchange,
     FormerBinding,
@@ -19,11 +18,12 @@ from chassis.messaging.topology import (
     Topology,
     dead_letter_queue,
 )
+from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.storage.database import Database
 from orders import saga
-from orders.customer_replica import events as customer_events
+from orders.customer_replica import reactions as customer_events
 from orders.settings import Settings
-from orders.sweeper import Sweeper
+from orders.sweeping.sweeper import Sweeper
 
 PROCESS, QUEUE = "orders-consumer", "orders_inbox"
 TOPOLOGY: Topology = (
@@ -57,7 +57,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     broker = settings.broker.for_queue(QUEUE)
     consumer = Consumer(broker, PROCESS, TOPOLOGY, handler(database), stop)
     sweeper = Sweeper(sweeping, settings.resend.resend_after_seconds, stop)
-    worker.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
-    worker.run_together(stop, consumer.run, sweeper.run)
+    worker_process.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
+    worker_process.run_together(stop, consumer.run, sweeper.run)
     database.close()
     sweeping.close()

@@ -15,10 +15,11 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from chassis.json import encode
 from chassis.schema.decoding import decode
-from orders import needs, queries
+from orders import queries
 from orders.models import DeletedOrder
-from orders.needs import COUNT_LIMIT, Needs
 from orders.queries import OrderView
+from orders.sweeping import needs
+from orders.sweeping.needs import COUNT_LIMIT, Needs
 
 _IN_DATA = ("customer_id", "total_amount", "reason", "items")
 logger = logging.getLogger(__name__)

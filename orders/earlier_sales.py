@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, text, update
 
-from orders import needs, queries, repetition
+from orders import queries
 from orders.models import Order
+from orders.sweeping import needs, repetition
 
 MAX_EXAMINED, MAX_ASKED = 1000, 100
 """How many completed orders a batch examines, and for how many it sends a request, at most."""

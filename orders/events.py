@@ -5,8 +5,8 @@ from datetime import datetime, timezone
 from sqlalchemy import Connection
 
 from chassis.messaging.cloudevents import event
+from chassis.messaging.declarations import Exchange
 from chassis.messaging.message import Message
-from chassis.messaging.topology import Exchange
 from chassis.outbox import table as outbox
 from orders.customer_replica.table import email_of
 from orders.queries import OrderView

@@ -16,8 +16,7 @@ from chassis.errors import ConflictError
 from chassis.preconditions import Check
 from chassis.storage.database import Database
 from chassis.storage.idempotency_keys import RETENTION
-from orders import deleted_orders, queries
-from orders import status as states
+from orders import allowed_transitions, deleted_orders, queries
 from orders.events import announce
 from orders.models import Order, OrderLine
 from orders.queries import OrderView
@@ -126,7 +125,7 @@ class Orders:
             order = _locked(connection, order_pk, check)
             if order["status"] == status:
                 return order
-            states.check_by_hand(order["status"], status, bool(order["items"]))
+            allowed_transitions.check_by_hand(order["status"], status, bool(order["items"]))
             reason = _CANCELLED_BY_HAND if status == "cancelled" else None
             moved = move(connection, order, status, cause, reason)
             connection.commit()
@@ -143,7 +142,7 @@ class Orders:
         """
         with self.database.unit_of_work() as connection:
             order = _locked(connection, order_pk, check)
-            states.check_deletable(order["status"], bool(order["items"]))
+            allowed_transitions.check_deletable(order["status"], bool(order["items"]))
             deleted_orders.keep(connection, order)
             connection.execute(delete(Order).where(Order.id == order_pk))
             announce(connection, "order.deleted", order, cause.source)

@@ -4,7 +4,7 @@ Each participant declares its own queue. Orders declares them too, before it pub
 participant's queue is missing, an event would be lost to it, although another queue accepts it.
 """
 
-from chassis.messaging.topology import Binding, Queue, Topology, dead_letter_queue
+from chassis.messaging.declarations import Binding, Queue, Topology, dead_letter_queue
 from orders.events import EXCHANGE
 
 INVENTORY, BILLING, MAIL = "inventory_inbox", "billing_inbox", "mail_inbox"

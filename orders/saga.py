@@ -18,11 +18,11 @@ from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders import deleted_orders, queries
+from orders.allowed_transitions import after_event
 from orders.events import aggregate
 from orders.models import Order
 from orders.participants import BILLS
 from orders.queries import OrderView
-from orders.status import after_event
 from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"

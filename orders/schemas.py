@@ -12,8 +12,8 @@ from chassis.schema.fields import BigInt, Money, Schema, ShortReference, whole_n
 from chassis.schema.paging import Page
 from chassis.schema.timestamps import QueryMoment
 from chassis.schema.validation import validated
+from orders.allowed_transitions import Status
 from orders.pricing import MAX_QUANTITY
-from orders.status import Status
 
 MAX_ITEMS = 100
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import BIGINT, Column, Connection, Numeric, Table, Text, func, select, text
 
+from orders.allowed_transitions import STATUSES
 from orders.models import Base
-from orders.status import STATUSES
 
 BATCH_SIZE = 10_000
 """How many rows are folded at once."""

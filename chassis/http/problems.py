@@ -28,7 +28,7 @@ from chassis.errors import (
     first_line,
     shortened,
 )
-from chassis.schema.messages import OTHER_STATUS, STATUSES
+from chassis.schema.error_texts import OTHER_STATUS, STATUSES
 from chassis.storage.database import STATEMENT_TIMEOUT, is_doubtful, is_outage
 
 MEDIA_TYPE = "application/problem+json"

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from chassis.errors import BrokerUnavailableError, ConnectionLostError
 from chassis.messaging.message import Message
-from chassis.messaging.refusals import Refusals
+from chassis.messaging.refused_destinations import Refusals
 
 PUBLISHED = Counter(
     "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]

@@ -12,7 +12,7 @@ from pika.channel import Channel
 from chassis.backoff import Backoff
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker
-from chassis.messaging.topology import Topology, declare
+from chassis.messaging.declarations import Topology, declare
 from chassis.settings import BrokerSettings
 
 _LONGEST_PAUSE = 2.0  # seconds between attempts

@@ -17,10 +17,10 @@ from pika.channel import Channel
 from chassis.messaging.batches import BatchProcessor, Refused
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
+from chassis.messaging.declarations import Topology
 from chassis.messaging.delivery import Delivery, Handler, ItemT
 from chassis.messaging.pending_dead_letters import PendingDeadLetters, is_at_limit
 from chassis.messaging.subscription import Subscription
-from chassis.messaging.topology import Topology
 from chassis.messaging.undecided import Undecided
 from chassis.messaging.window import PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read

@@ -11,11 +11,11 @@ from chassis import trace
 from chassis.errors import shortened
 from chassis.messaging import broker
 from chassis.messaging.amqp_tables import size_of
+from chassis.messaging.declarations import Topology, dead_letter_queue
 from chassis.messaging.delivery import COUNTS
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.messaging.short_strings import as_text
-from chassis.messaging.topology import Topology, dead_letter_queue
 from chassis.printable import escaped, escaped_line
 from chassis.settings import BrokerSettings
 

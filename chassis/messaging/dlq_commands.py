@@ -18,8 +18,8 @@ from pika.exceptions import AMQPError
 from chassis.cli import Group, echo, say_nothing_found
 from chassis.messaging import broker
 from chassis.messaging.dead_letters import REASON, TIME, carried, described
+from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.short_strings import as_text
-from chassis.messaging.topology import dead_letter_queue
 from chassis.printable import escaped_line
 from chassis.settings import BrokerSettings
 

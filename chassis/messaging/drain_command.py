@@ -13,8 +13,8 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from chassis.cli import Command, echo
 from chassis.messaging import broker
+from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.delivery import COUNTS
-from chassis.messaging.topology import dead_letter_queue
 from chassis.settings import BrokerSettings
 
 _BLOCKED_SECONDS = 5  # that a broker may block publishers before the command gives up

@@ -19,12 +19,12 @@ import pika
 from pika.channel import Channel
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import broker, topology
+from chassis.messaging import broker, declarations
 from chassis.messaging.confirms import PUBLISHED, Confirms, Pending, fail
 from chassis.messaging.connection import BrokerConnection
+from chassis.messaging.declarations import Exchange, Topology
 from chassis.messaging.message import Message
 from chassis.messaging.short_strings import as_sent, as_text
-from chassis.messaging.topology import Exchange, Topology
 from chassis.messaging.unknown_exchanges import UnknownExchanges
 from chassis.settings import BrokerSettings
 
@@ -161,7 +161,7 @@ class Publisher:
         self._channel = channel
         self._declaring = False
         self._read_since = time.monotonic()
-        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + declarations.DECLARE_SECONDS
         self._connection.later(_CHECK_SECONDS, self._check_answers)
         channel.add_on_return_callback(self._returned)
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
@@ -201,10 +201,10 @@ class Publisher:
 
     def _declare(self) -> None:
         """Declare queues, exchanges and bindings again, in case somebody has removed them."""
-        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + declarations.DECLARE_SECONDS
         if self._channel is not None and self._channel.is_open and not self._declaring:
             self._declaring = True
-            topology.declare(self._topology, self._channel, self._declared)
+            declarations.declare(self._topology, self._channel, self._declared)
 
     def _set(self, state: State) -> None:
         with self._changed:

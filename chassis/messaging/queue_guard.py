@@ -15,10 +15,10 @@ from pika.channel import Channel
 from prometheus_client import Gauge
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import broker, topology
+from chassis.messaging import broker, declarations
 from chassis.messaging.connection import BrokerConnection
+from chassis.messaging.declarations import Topology, dead_letter_queue
 from chassis.messaging.queue_depths import QueueDepths
-from chassis.messaging.topology import Topology, dead_letter_queue
 from chassis.settings import BrokerSettings
 
 WAITING = Gauge(
@@ -99,7 +99,7 @@ class QueueGuard:
         self._consuming = _Consuming.NOT_YET
         self._checks_without_consumer = 0
         self._asked_at = None
-        self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
+        self._declare_at = time.monotonic() + declarations.DECLARE_SECONDS
         self._connection.later(CHECK_SECONDS, lambda: self._check_queue(channel))
 
     def asked(self) -> None:
@@ -167,8 +167,8 @@ class QueueGuard:
         if time.monotonic() < self._declare_at:
             self._count_consumers(beside)
         else:
-            self._declare_at = time.monotonic() + topology.DECLARE_SECONDS
-            topology.declare(self._topology, beside, lambda: self._count_consumers(beside))
+            self._declare_at = time.monotonic() + declarations.DECLARE_SECONDS
+            declarations.declare(self._topology, beside, lambda: self._count_consumers(beside))
 
     def _count_consumers(self, beside: Channel) -> None:
         beside.queue_declare(self._queue, passive=True, callback=self._counted)

@@ -20,9 +20,9 @@ from prometheus_client import Gauge
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import window
 from chassis.messaging.connection import BrokerConnection
+from chassis.messaging.declarations import Topology
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.queue_guard import QueueGuard
-from chassis.messaging.topology import Topology
 from chassis.messaging.window import Window
 from chassis.settings import BrokerSettings
 

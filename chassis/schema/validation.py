@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from chassis.errors import MAX_ERRORS, FieldError, InvalidError, shortened
+from chassis.schema.error_texts import SENTENCES
 from chassis.schema.fields import Pruned
-from chassis.schema.messages import SENTENCES
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 _LONGEST_PATH = 200

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from chassis import VERSION
-from gateway.status import machines, messages
+from gateway.status import broker_and_outboxes, machines
 from gateway.status.platform import Platform
 from gateway.status.snapshot import Snapshot
 from gateway.status.traffic import Rate
@@ -20,9 +20,9 @@ def document(platform: Platform, snapshot: Snapshot) -> Document:
     shown = {
         "machines": [machines.shown(machine, snapshot) for machine in platform.machines],
         "gateway": _gateway(snapshot),
-        "rabbitmq": messages.rabbitmq(platform, snapshot),
-        "queues": list(messages.queues(platform, snapshot)),
-        "outboxes": list(messages.outboxes(platform, snapshot)),
+        "rabbitmq": broker_and_outboxes.rabbitmq(platform, snapshot),
+        "queues": list(broker_and_outboxes.queues(platform, snapshot)),
+        "outboxes": list(broker_and_outboxes.outboxes(platform, snapshot)),
         "orders": snapshot.orders.value,
         "bills": snapshot.bills.value,
     }

@@ -10,7 +10,7 @@ from gateway.status.platform import Consumers
 from gateway.status.probe import Probe, ProbeError
 from gateway.status.queues import Depth
 
-INSTANCES = 16  # of a process; chassis.http.process looks for a port as often
+INSTANCES = 16  # of a process; chassis.http.worker_process looks for a port as often
 BACKLOG, LAG, IN_FLIGHT = "outbox_backlog", "outbox_lag_seconds", "messages_in_flight"
 Gauge = tuple[str, Mapping[str, str], float]
 

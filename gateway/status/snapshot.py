@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from chassis.http.health import Check
-from chassis.messaging.topology import dead_letter_queue
+from chassis.messaging.declarations import dead_letter_queue
 from chassis.settings import BrokerSettings, Upstream
 from gateway.status import gauges, records, ssh
 from gateway.status.gauges import InFlight

@@ -9,10 +9,10 @@ from chassis.errors import FieldError, InvalidError, MalformedJsonError
 from chassis.schema.decoding import decode
 from chassis.schema.timestamps import Moment
 from chassis.schema.validation import validated
+from orders.allowed_transitions import Status
 from orders.imports import csv_files
 from orders.imports.record import FileError, Record, quoted
 from orders.schemas import NewBareOrder, OrderId
-from orders.status import Status
 
 
 class ImportedOrder(NewBareOrder):

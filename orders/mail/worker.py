@@ -11,12 +11,12 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from chassis.http import process as worker
+from chassis.http import worker_process
 from chassis.http.client import ServiceClient
 from chassis.http.health import Check
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology, dead_letter_queue
 from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology, dead_letter_queue
 from chassis.storage.database import Database
 from orders.mail import table as mails
 from orders.mail.loop import repeat, woken
@@ -89,7 +89,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     checks: list[Check] = [ready, consumer]
     if isinstance(delivery, Maildir):
         checks.append(delivery)
-    worker.serve_health(PROCESS, checks, settings.server, settings.mail_port)
+    worker_process.serve_health(PROCESS, checks, settings.server, settings.mail_port)
     consumer.run()
     _join(threads)
     database.close()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from chassis.messaging import broker, topology
+from chassis.messaging import broker, declarations
 from chassis.settings import BrokerSettings
 
 
@@ -24,6 +24,6 @@ def channel_with_empty(settings: BrokerSettings, *queues: str) -> Iterator[Block
         channel = connection.channel()
         channel.confirm_delivery()
         for name in queues:
-            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=declarations.QUORUM)
             channel.queue_purge(name)
         yield channel

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings
 from chassis.messaging.consumer import Consumer
-from chassis.messaging.topology import Queue
+from chassis.messaging.declarations import Queue
 from chassis.storage.database import Database
 from tests.support.amqp import channel_with_empty
 from tests.support.at_work import at_work

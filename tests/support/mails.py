@@ -9,8 +9,8 @@ from typing import Any
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis.messaging import topology
-from chassis.messaging.topology import Queue
+from chassis.messaging import declarations
+from chassis.messaging.declarations import Queue
 from chassis.storage.database import Database
 from orders.mail import worker as mail_worker
 from orders.settings import Settings
@@ -27,7 +27,7 @@ def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
         channel.exchange_declare("order_events", "topic", durable=True)
         for part in mail_worker.TOPOLOGY:
             if isinstance(part, Queue):
-                channel.queue_declare(part.name, durable=True, arguments=topology.QUORUM)
+                channel.queue_declare(part.name, durable=True, arguments=declarations.QUORUM)
                 channel.queue_purge(part.name)
         channel.queue_bind(QUEUE, "order_events", "order.*")
         yield channel

@@ -3,8 +3,8 @@
 import threading
 from contextlib import closing
 
+from chassis.messaging.declarations import Topology
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Topology
 from chassis.outbox.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 

@@ -12,8 +12,8 @@ from tools.drills.workload.history import PROMISED
 from tools.drills.workload.poison import Poison
 from tools.drills.workload.request_generator import ORDER_READ, READ
 from tools.stack.console import table
+from tools.stack.did_you_mean import unknown
 from tools.stack.errors import StackError
-from tools.stack.names import unknown
 
 NOTHING = Unaffected((), 0)
 # if all threads waited for the service that hangs, a fifth would be answered in time

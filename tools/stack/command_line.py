@@ -10,8 +10,8 @@ from click.shell_completion import CompletionItem
 
 from chassis.cli import Command
 from chassis.printable import escaped
+from tools.stack.did_you_mean import unknown
 from tools.stack.errors import StackError
-from tools.stack.names import unknown
 
 INTERRUPTED = 130
 HELP = {"help_option_names": ["-h", "--help"]}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tools.stack import lifecycle, memory, status, trace, variables
 from tools.stack.console import say, show
+from tools.stack.did_you_mean import unknown
 from tools.stack.errors import StackError
 from tools.stack.events import Output, follow
 from tools.stack.layout import CHECKOUT, PROCESSES
 from tools.stack.logs import files as log_files
 from tools.stack.logs import recent
-from tools.stack.names import unknown
 from tools.stack.progress import PROGRESS
 from tools.stack.servers.postgres import binary
 from tools.stack.stack import Stack

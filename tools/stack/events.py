@@ -15,8 +15,8 @@ from pika import BasicProperties
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from tools.stack.did_you_mean import unknown
 from tools.stack.errors import StackError
-from tools.stack.names import unknown
 from tools.stack.servers.amqp import connect
 from tools.stack.servers.rabbitmq import RabbitMQ
 

@@ -20,8 +20,8 @@ from sqlalchemy import text
 
 from billing.__main__ import dlq
 from billing.settings import Settings
-from chassis.http import process as worker
-from chassis.messaging import topology
+from chassis.http import worker_process
+from chassis.messaging import declarations
 from chassis.messaging.cloudevents import event
 from chassis.settings import BrokerSettings
 from chassis.storage import migrations
@@ -79,7 +79,7 @@ class Wire:
 
     def clear(self, queue: str) -> None:
         """Have a queue there, and nothing in it."""
-        self._channel.queue_declare(queue, durable=True, arguments=topology.QUORUM)
+        self._channel.queue_declare(queue, durable=True, arguments=declarations.QUORUM)
         self._channel.queue_purge(queue)
 
     def delete(self, queue: str) -> None:
@@ -124,7 +124,7 @@ def wire(billing_settings: Settings) -> Iterator[Wire]:
         channel.exchange_declare("billing_events", "topic", durable=True)
         own = [name for queue in (QUEUE, ORDERS, INBOX) for name in (queue, f"{queue}.dlq")]
         for name in (*own, LISTENER):
-            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=declarations.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(INBOX, "order_events", "order.cancelled")
         channel.queue_bind(LISTENER, "billing_events", "bill.recorded")
@@ -534,5 +534,5 @@ def test_when_one_of_two_ends_unexpectedly_both_end_and_the_process_fails(culpri
 
     loops = (bad, good) if culprit == "first" else (good, bad)
     with pytest.raises(StackError, match="out of order"):
-        worker.run_together(stop, *loops)
+        worker_process.run_together(stop, *loops)
     assert ended == ["good"]

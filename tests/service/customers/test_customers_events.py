@@ -21,7 +21,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from chassis.messaging import topology
+from chassis.messaging import declarations
 from chassis.messaging.publisher import Publisher
 from chassis.settings import BrokerSettings, DatabaseSettings, EventSettings
 from chassis.storage.database import Database
@@ -72,7 +72,7 @@ def bound(broker_settings: BrokerSettings) -> Iterator[None]:
     """A queue that is bound to the exchange, empty."""
     with channel_of(broker_settings) as channel:
         channel.exchange_declare(EXCHANGE.name, EXCHANGE.kind, durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         channel.queue_bind(QUEUE, EXCHANGE.name)
         channel.queue_purge(QUEUE)
     yield
@@ -281,7 +281,7 @@ def test_of_a_deleted_exchange_orders_gets_the_next_event_all_the_same(
 ) -> None:
     relay.start()
     with channel_of(broker_settings) as channel:
-        channel.queue_declare("orders_inbox", durable=True, arguments=topology.QUORUM)
+        channel.queue_declare("orders_inbox", durable=True, arguments=declarations.QUORUM)
         channel.queue_purge("orders_inbox")
         create(customers, "Before")
         wait_until(lambda: _depth(channel, "orders_inbox") == 1, SECONDS, "the first event")

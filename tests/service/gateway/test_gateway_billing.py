@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis.messaging import topology as broker
+from chassis.messaging import declarations
 from chassis.messaging.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
@@ -50,7 +50,7 @@ def empty_queue(broker_settings: BrokerSettings) -> None:
     """The queue is there, and empty."""
     with connect(broker_settings) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         channel.queue_purge(QUEUE)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database
-from gateway import events
+from gateway import client_events
 from tests.support.events_api import (
     DATA,
     JSON,
@@ -81,7 +81,7 @@ def test_an_event_and_its_message_are_stored_together_or_not_at_all(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
     with gateway_db.unit_of_work() as connection:
-        stored = events.store(connection, events.Kind("a", "b", "c"), b"{}")
+        stored = client_events.store(connection, client_events.Kind("a", "b", "c"), b"{}")
     assert gateway.get(f"/api/events/{stored.uid}").status_code == 404
     uid = posted(gateway)
     with gateway_db.read() as connection:

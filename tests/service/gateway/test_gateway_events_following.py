@@ -12,10 +12,10 @@ from sqlalchemy import text
 from chassis.settings import DatabaseSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
-from gateway import events
+from gateway import client_events
 from tests.support.events_api import listed, posted
 
-KIND = events.Kind("shop", "order", "create")
+KIND = client_events.Kind("shop", "order", "create")
 
 
 def uids(found: list[Any]) -> list[str]:
@@ -27,7 +27,7 @@ def test_an_event_that_is_committed_late_is_listed_late(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
     with gateway_db.unit_of_work() as slow:
-        late = str(events.store(slow, KIND, b"{}").uid)
+        late = str(client_events.store(slow, KIND, b"{}").uid)
         early = posted(gateway)
         first = listed(gateway)
         assert uids(first) == [early]
@@ -77,7 +77,7 @@ def test_who_follows_while_many_write_at_different_speeds_gets_all_of_them_once(
         chance = random.Random(seed)
         for _ in range(20):
             with gateway_db.unit_of_work() as connection:
-                uid = str(events.store(connection, KIND, b"{}").uid)
+                uid = str(client_events.store(connection, KIND, b"{}").uid)
                 connection.execute(text("SELECT pg_sleep(:s)"), {"s": chance.random() / 20})
                 connection.commit()
             written.append(uid)
@@ -123,7 +123,7 @@ def test_more_than_one_statement_places_are_all_placed(
     gateway: FlaskClient, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     ids = [posted(gateway) for _ in range(5)]
-    monkeypatch.setattr(events, "_POSITION_BATCH", most)
+    monkeypatch.setattr(client_events, "_POSITION_BATCH", most)
     assert uids(listed(gateway)) == ids
 
 
@@ -141,10 +141,12 @@ def test_events_from_before_keep_the_order_in_which_they_were_listed(
             )
         )
     migrations.upgrade("gateway", empty)
-    events.assign_positions(database)
+    client_events.assign_positions(database)
     with (
         database.unit_of_work() as connection,
-        events.find(connection, names={}, since=None, delivered=None, after=None, limit=9) as found,
+        client_events.find(
+            connection, names={}, since=None, delivered=None, after=None, limit=9
+        ) as found,
     ):
         assert [row["id"] for row in found] == [5, 4, 3, 2, 1]
     database.close()

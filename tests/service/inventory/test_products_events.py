@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from chassis.messaging import topology
+from chassis.messaging import declarations
 from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
 from inventory import relay
@@ -174,7 +174,7 @@ def taken(broker_settings: BrokerSettings) -> Iterator[Callable[[int], list[dict
 
     with channel_of(broker_settings) as channel:
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         channel.queue_bind(QUEUE, EXCHANGE, "#")
         channel.queue_purge(QUEUE)
     yield take

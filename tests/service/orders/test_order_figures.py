@@ -12,7 +12,7 @@ from chassis.settings import DatabaseSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
 from orders import statistics
-from orders.status import STATUSES
+from orders.allowed_transitions import STATUSES
 from tests.support.answers import content
 
 SCAN = "SELECT status, count(*), sum(total_amount) FROM orders GROUP BY status"

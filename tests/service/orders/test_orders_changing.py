@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from chassis.storage.database import Database
-from orders.status import STATUSES
+from orders.allowed_transitions import STATUSES
 from tests.support.answers import content, fields, problem
 from tests.support.orders_api import (
     BARE,

@@ -17,12 +17,12 @@ from chassis.http.circuit_breaker import FAILURES
 from chassis.http.client import ServiceClient
 from chassis.settings import Upstream
 from chassis.storage.database import Database
-from orders import sweeping
 from orders.app import create_app
 from orders.mail import table as mails
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
 from orders.settings import Settings
+from orders.sweeping import resending
 from tests.support.answers import content
 from tests.support.mailing import order_data, served
 from tests.support.orders_api import COMMANDES, ORDERS, stored
@@ -205,7 +205,7 @@ def test_the_mail_of_an_unknown_customer_ends_and_is_not_asked_for_again(
     assert not addressing.work()
     with orders_db.unit_of_work() as connection:
         assert connection.execute(text("SELECT state FROM mails")).scalars().all() == ["unknown"]
-        swept = sweeping.sweep(connection, timedelta(0), timedelta(seconds=60))
+        swept = resending.sweep(connection, timedelta(0), timedelta(seconds=60))
         assert (swept.settled, swept.unsettled) == (1, 0)
 
 

@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from chassis.storage.database import Database
+from orders.allowed_transitions import STATUSES
 from orders.models import Order
 from orders.orders import Orders
-from orders.status import STATUSES
 from tests.support.answers import JSON, NO_JSON, fields, problem
 from tests.support.orders_api import (
     BARE,

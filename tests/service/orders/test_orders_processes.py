@@ -19,7 +19,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
 from chassis.json import encode
-from chassis.messaging import topology
+from chassis.messaging import declarations
 from chassis.messaging.dead_letters import REASON
 from chassis.storage.database import Database
 from orders.app import create_app
@@ -59,7 +59,7 @@ def channel(orders_settings: Settings) -> Iterator[BlockingChannel]:
         for name, kind in EXCHANGES.items():
             channel.exchange_declare(name, kind, durable=True)
         for name in (QUEUE, DEAD, BILLS, f"{BILLS}.dlq", LISTENER):
-            channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
+            channel.queue_declare(name, durable=True, arguments=declarations.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(QUEUE, "inventory_events", "stock.*")
         channel.queue_bind(QUEUE, "billing_events", "bill.recorded")

@@ -23,16 +23,17 @@ from chassis.messaging.event_handler import EventHandler
 from chassis.storage.database import Database
 from chassis.topology_file import read_topology
 from inventory import consumer as inventory_consumer
-from orders import consumer, earlier_sales, needs, sweeping
+from orders import consumer, earlier_sales
 from orders.__main__ import COMMANDS
 from orders.imports.command import load
 from orders.imports.files import ImportedOrder
 from orders.mail.worker import MailHandler
-from orders.needs import Needs
 from orders.orders import Orders
 from orders.queries import OrderView
 from orders.settings import Settings
-from orders.sweeper import Sweeper
+from orders.sweeping import needs, resending
+from orders.sweeping.needs import Needs
+from orders.sweeping.sweeper import Sweeper
 from orders.transitions import Cause
 from tests.support.orders_api import ORDERS, create
 from tests.support.process import environment
@@ -93,13 +94,13 @@ class Shop:
                 for queue in self._queues_of(row):
                     self._deliver(queue, row, lost)
 
-    def sweep(self) -> sweeping.SweepResult:
+    def sweep(self) -> resending.SweepResult:
         """Sweep once, as if all orders were old enough, and none had been sent again."""
         with self.orders.unit_of_work() as connection:
             for table in ("orders", "deleted_orders"):
                 later = f"UPDATE {table} SET sweep_at = now() WHERE sweep_at > now()"
                 connection.execute(text(later))
-            swept = sweeping.sweep(connection, timedelta(0), PAUSE)
+            swept = resending.sweep(connection, timedelta(0), PAUSE)
             connection.commit()
         return swept
 
@@ -427,7 +428,7 @@ def test_an_order_is_left_alone_before_its_time_and_after_it_waits_longer_each_t
         with shop.orders.unit_of_work() as connection:
             back = "UPDATE orders SET sweep_at = sweep_at - make_interval(secs => :seconds)"
             connection.execute(text(back), {"seconds": seconds})
-            swept = sweeping.sweep(connection, PAUSE, PAUSE)
+            swept = resending.sweep(connection, PAUSE, PAUSE)
             if swept.unsettled:
                 connection.commit()
             return swept.unsettled
@@ -501,16 +502,16 @@ def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
 def test_a_round_sends_for_so_many_orders_and_not_more(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeping, "MAX_RESENT", 3)
+    monkeypatch.setattr(resending, "MAX_RESENT", 3)
     for _ in range(5):
         shop.order()
     shop.run(lambda _type, _queue: True)
     ago = "UPDATE orders SET sweep_at = sweep_at - interval '1 hour'"
     with shop.orders.unit_of_work() as connection:
         connection.execute(text(ago))
-        assert sweeping.sweep(connection, PAUSE, PAUSE) == (0, 3, False)
-        assert sweeping.sweep(connection, PAUSE, PAUSE) == (0, 2, False)
-        assert sweeping.sweep(connection, PAUSE, PAUSE) == (0, 0, False)
+        assert resending.sweep(connection, PAUSE, PAUSE) == (0, 3, False)
+        assert resending.sweep(connection, PAUSE, PAUSE) == (0, 2, False)
+        assert resending.sweep(connection, PAUSE, PAUSE) == (0, 0, False)
 
 
 def test_what_waits_in_the_outbox_is_not_sent_again(shop: Shop) -> None:
@@ -526,8 +527,8 @@ def test_two_sweepers_at_once_send_once(shop: Shop) -> None:
     shop.order()
     shop.run(lambda _type, _queue: True)
     with shop.orders.unit_of_work() as one, shop.orders.unit_of_work() as other:
-        assert sweeping.sweep(one, timedelta(0), PAUSE).unsettled == 1
-        assert sweeping.sweep(other, timedelta(0), PAUSE) == (0, 0, False)
+        assert resending.sweep(one, timedelta(0), PAUSE).unsettled == 1
+        assert resending.sweep(other, timedelta(0), PAUSE) == (0, 0, False)
 
 
 def test_imported_and_bare_orders_are_asked_nothing_but_their_mails(

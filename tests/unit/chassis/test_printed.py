@@ -40,7 +40,7 @@ WITH_REASON = {
     "tools/stack/console.py",
     "tools/stack/command_line.py",
     "tools/stack/commands.py",
-    "tools/stack/names.py",
+    "tools/stack/did_you_mean.py",
     "tools/stack/progress.py",
     "tools/drills/command.py",
 }

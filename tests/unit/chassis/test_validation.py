@@ -11,8 +11,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_excepti
 from chassis.errors import FieldError, InvalidError
 from chassis.http import problems
 from chassis.schema import validation
+from chassis.schema.error_texts import SENTENCES, STATUSES
 from chassis.schema.fields import Schema
-from chassis.schema.messages import SENTENCES, STATUSES
 from chassis.schema.validation import Faults, path, validated
 
 FINDINGS = {str(finding["type"]): finding for finding in _pydantic_core.list_all_errors()}

@@ -3,7 +3,7 @@
 import pytest
 
 from chassis.errors import ConflictError
-from orders.status import (
+from orders.allowed_transitions import (
     FINAL,
     STATUSES,
     TRANSITIONS,

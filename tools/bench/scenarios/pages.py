@@ -5,11 +5,11 @@ from contextlib import ExitStack
 
 import requests
 
-from tools.bench import catalogue, wrk
-from tools.bench.catalogue import COMMON, RARE
+from tools.bench import movie_databases, wrk
 from tools.bench.environment import Environment
 from tools.bench.figures import Figure, Ratio, Result, Sample, at_most
 from tools.bench.measure import Candidate, interleaved
+from tools.bench.movie_databases import COMMON, RARE
 
 TITLE = "GET /api/movies: pages and title searches as movies become more"
 FIRST, DEEP = "first page", "deep page"
@@ -32,8 +32,8 @@ def measure(environment: Environment) -> Result:
     with ExitStack() as stack:
         candidates = []
         for movies in environment.sizes.movies:
-            catalogue.make(environment, movies)
-            address = stack.enter_context(catalogue.served(environment, movies))
+            movie_databases.make(environment, movies)
+            address = stack.enter_context(movie_databases.served(environment, movies))
             candidates += [_candidate(environment, address, kind, movies) for kind in KINDS]
         candidates.sort(key=lambda candidate: KINDS.index(candidate.name.split(", ")[0]))
         figures = interleaved(environment.stack, candidates, environment.sizes.rounds)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from billing.settings import Settings
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import topology as broker
+from chassis.messaging import declarations
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.storage.database import Database
@@ -211,7 +211,7 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
     rabbitmq.start()
     with connect(billing_settings.broker) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments=broker.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         post(channel, GOOD, "after")
         wait_for_rows(billing_db, 1)
 

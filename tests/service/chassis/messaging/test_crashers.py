@@ -23,8 +23,8 @@ from billing.settings import Settings, load
 from chassis.messaging import batches, consumer
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.declarations import Queue
 from chassis.messaging.delivery import Delivery
-from chassis.messaging.topology import Queue
 from chassis.storage.database import Database
 from tests.support.amqp import channel_with_empty
 from tests.support.process import ROOT, environment

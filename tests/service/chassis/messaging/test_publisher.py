@@ -12,10 +12,10 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pydantic import SecretStr
 
 from chassis.errors import BrokerUnavailableError
-from chassis.messaging import topology
+from chassis.messaging import declarations
+from chassis.messaging.declarations import Queue
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher, State
-from chassis.messaging.topology import Queue
 from chassis.settings import BrokerSettings
 from tests.support.amqp import connect
 from tests.support.outages import queues_stopped, stopped
@@ -31,7 +31,7 @@ def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """A channel beside the publisher's, with the queue empty."""
     with connect(broker_settings) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         channel.queue_purge(QUEUE)
         yield channel
 

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import drain_command
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.messaging.delivery import Delivery, RejectedError
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology
 from chassis.settings import BrokerSettings
 from tests.support.amqp import channel_with_empty, connect
 from tests.support.at_work import at_work
@@ -73,7 +73,7 @@ class Noting:
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What happens every minute happens every second."""
     monkeypatch.setattr("chassis.messaging.queue_guard.CHECK_SECONDS", 0.3)
-    monkeypatch.setattr("chassis.messaging.topology.DECLARE_SECONDS", 1.0)
+    monkeypatch.setattr("chassis.messaging.declarations.DECLARE_SECONDS", 1.0)
 
 
 @pytest.fixture

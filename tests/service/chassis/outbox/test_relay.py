@@ -14,10 +14,10 @@ from prometheus_client import REGISTRY
 from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
-from chassis.messaging import topology
+from chassis.messaging import declarations
+from chassis.messaging.declarations import Binding, Exchange, Queue
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.messaging.topology import Binding, Exchange, Queue
 from chassis.outbox import table as outbox
 from chassis.outbox.lanes import BATCH
 from chassis.outbox.relay import Relay
@@ -32,7 +32,11 @@ from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
 EXCHANGE, QUEUE, LATER = "relay-test-events", "relay-test", "relay-test-later"
-TOPOLOGY: topology.Topology = [Exchange(EXCHANGE, "fanout"), Queue(QUEUE), Binding(QUEUE, EXCHANGE)]
+TOPOLOGY: declarations.Topology = [
+    Exchange(EXCHANGE, "fanout"),
+    Queue(QUEUE),
+    Binding(QUEUE, EXCHANGE),
+]
 # longer than the longest pause of a relay, and the time that a broker takes to start
 SECONDS = 90.0
 
@@ -60,7 +64,7 @@ def bound(broker_settings: BrokerSettings) -> None:
     with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_delete(LATER)
-        channel.queue_declare(QUEUE, durable=True, arguments=topology.QUORUM)
+        channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
         channel.queue_purge(QUEUE)
         channel.exchange_declare(EXCHANGE, "fanout", durable=True)
         channel.queue_bind(QUEUE, EXCHANGE)
@@ -241,7 +245,7 @@ def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
     assert waiting(gateway_db) == ["a/1", "a/2", "a/3"]
     assert attempts(gateway_db)["a/2"] == 0
     assert sorted(taken(channel)) == ["a/0", "b/0", "b/1", "b/2", "loose"]
-    channel.queue_declare(LATER, durable=True, arguments=topology.QUORUM)
+    channel.queue_declare(LATER, durable=True, arguments=declarations.QUORUM)
     wait_until_all_is_sent(gateway_db)
     assert taken(channel, LATER) == ["a/1"]
     assert taken(channel) == ["a/2", "a/3"]
@@ -275,7 +279,7 @@ def test_a_full_queue_delays_messages_and_keeps_their_order(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     limits = {"x-max-length": 4, "x-overflow": "reject-publish"}
-    channel.queue_declare(LATER, durable=True, arguments=topology.QUORUM | limits)
+    channel.queue_declare(LATER, durable=True, arguments=declarations.QUORUM | limits)
     channel.queue_bind(LATER, EXCHANGE)
     for number in range(20):
         add(gateway_db, f"a/{number}", f"b/{number}", f"c/{number}")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 import billing.bills
 import billing.settings
-import gateway.events
+import gateway.client_events
 import gateway.settings
 import inventory.relay
 import inventory.settings
@@ -129,7 +129,7 @@ CASES = {
     },
     "events": case(
         "gateway",
-        gateway.events.expiry(gateway.settings.Retention()),
+        gateway.client_events.expiry(gateway.settings.Retention()),
         *(EVENTS, ("31 days", "29 days"), {"sent": "NULL"}),
         sent="now()",
     ),
@@ -252,8 +252,8 @@ def test_of_the_delivered_events_no_more_than_the_newest_stay(
     execute(own, young.format(sent="now()", rows=5000), young.format(sent="NULL", rows=10))
     few = gateway.settings.Retention(events_kept_rows=2000)
     with own.unit_of_work() as connection:
-        assert retention.purge_all(connection, gateway.events.expiry(few)) == 2999
-        assert retention.purge_all(connection, gateway.events.expiry(few)) == 0
+        assert retention.purge_all(connection, gateway.client_events.expiry(few)) == 2999
+        assert retention.purge_all(connection, gateway.client_events.expiry(few)) == 0
     assert count(own, "events WHERE delivered_at IS NULL") == 10
     assert count(own, "events") == 2011
 

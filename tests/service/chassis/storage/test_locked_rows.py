@@ -17,9 +17,9 @@ from sqlalchemy import text
 from billing.handlers.bill_recorder import BillHandler
 from billing.handlers.order_cancelled import REACTIONS as VOIDING
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Queue
 from chassis.messaging.delivery import Handler
 from chassis.messaging.event_handler import EventHandler
-from chassis.messaging.topology import Queue
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
 from inventory.consumer import create_handler

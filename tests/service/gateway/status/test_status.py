@@ -19,12 +19,12 @@ from billing.app import create_app as create_billing
 from billing.settings import Settings as BillingSettings
 from chassis.http import app as web
 from chassis.http import caller
-from chassis.messaging import broker, topology
+from chassis.messaging import broker, declarations
 from chassis.messaging.consumer import Consumer
+from chassis.messaging.declarations import Queue
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.publisher import Publisher
 from chassis.messaging.subscription import IN_FLIGHT
-from chassis.messaging.topology import Queue
 from chassis.outbox.outbox_metrics import OUTBOX_BACKLOG, OUTBOX_LAG
 from chassis.settings import BrokerSettings, DatabaseSettings, PortSettings, Upstream, read
 from chassis.storage.database import Database
@@ -341,7 +341,7 @@ def channel(broker_settings: BrokerSettings) -> Iterator[Any]:
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     for name in (QUEUE, DEAD):
-        channel.queue_declare(name, durable=True, arguments=topology.QUORUM)
+        channel.queue_declare(name, durable=True, arguments=declarations.QUORUM)
         channel.queue_purge(name)
     yield channel
     # a test may have had it closed

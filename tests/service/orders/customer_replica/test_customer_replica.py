@@ -17,7 +17,7 @@ from chassis.settings import Upstream
 from chassis.storage.database import Database
 from orders.consumer import PROCESS
 from orders.customer_replica import api as customers_api
-from orders.customer_replica.events import REACTIONS
+from orders.customer_replica.reactions import REACTIONS
 from orders.customer_replica.schemas import CustomerData
 from orders.customer_replica.table import Entry, email_of, find, insert_if_absent
 from orders.settings import Settings

@@ -21,7 +21,7 @@ from chassis.schema.decoding import decode
 from chassis.storage.database import Database
 from orders import consumer
 from orders.customer_replica import api as customers_api
-from orders.customer_replica.events import REACTIONS, mark_deleted
+from orders.customer_replica.reactions import REACTIONS, mark_deleted
 from orders.customer_replica.schemas import CustomerData, DeletedCustomer
 from orders.customer_replica.table import insert_if_absent
 from orders.mail import (

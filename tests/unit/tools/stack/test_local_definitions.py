@@ -15,7 +15,7 @@ import billing.events
 import inventory.consumer
 import orders.consumer
 import orders.mail.worker
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
 from provisioning.rabbitmq.queues import dead_queues

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from chassis import VERSION
 from tools.stack import help_text
 from tools.stack.__main__ import ELSEWHERE, SECTIONS, program
+from tools.stack.did_you_mean import nearest
 from tools.stack.layout import CHECKOUT
-from tools.stack.names import nearest
 
 NAMES = [name for names in SECTIONS.values() for name in names]
 Result = subprocess.CompletedProcess[str]

@@ -10,9 +10,9 @@ from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders import participants
 from orders.events import aggregate, order_event
-from orders.needs import Needs
 from orders.queries import OrderView
 from orders.saga import SOURCE, bill
+from orders.sweeping.needs import Needs
 
 
 def enqueue(connection: Connection, order: OrderView, needs: Needs, request_id: str | None) -> None:

@@ -9,7 +9,8 @@ from prometheus_client import Gauge
 
 from chassis.errors import first_line
 from chassis.storage.database import Database, is_outage
-from orders import deleted_orders, earlier_sales, needs, sweeping
+from orders import deleted_orders, earlier_sales
+from orders.sweeping import needs, resending
 
 ORDERS_STUCK = Gauge("orders_stuck", "Orders whose requests were sent again without an answer")
 _LONGEST_INTERVAL, _JITTER = 10.0, 0.2  # seconds, share
@@ -57,8 +58,8 @@ class Sweeper:
             earlier_sales.ask(connection)
             connection.commit()
 
-    def _sweep(self) -> sweeping.SweepResult:
+    def _sweep(self) -> resending.SweepResult:
         with self._database.unit_of_work() as connection:
-            swept = sweeping.sweep(connection, self._after, self._after)
+            swept = resending.sweep(connection, self._after, self._after)
             connection.commit()
         return swept

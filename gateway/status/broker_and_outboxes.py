@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chassis.messaging.topology import dead_letter_queue
+from chassis.messaging.declarations import dead_letter_queue
 from gateway.status import machines
 from gateway.status.platform import Consumers, Machine, Platform, Process
 from gateway.status.probes import UNKNOWN

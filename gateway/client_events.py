@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis.errors import FieldError, InvalidError, found
 from chassis.messaging.cloudevents import event
-from chassis.messaging.topology import Binding, Exchange, Queue, Topology
+from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database, streamed
 from chassis.storage.retention import Expiry

@@ -21,11 +21,12 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Update, func, update
 
 from chassis.outbox import table as outbox
-from orders import deleted_orders, needs, queries, repetition
+from orders import deleted_orders, queries
 from orders.events import aggregate
 from orders.models import DeletedOrder, Order
-from orders.needs import Needs
 from orders.queries import OrderView
+from orders.sweeping import needs, repetition
+from orders.sweeping.needs import Needs
 
 ORDERS_RESENT = Counter("orders_resent_total", "Times that the request of an order was sent again")
 MAX_EXAMINED, MAX_RESENT = 1000, 100

@@ -1,0 +1,1 @@
+"""Sweeping: what unsettled orders wait for is sent again."""
