@@ -19,7 +19,7 @@ def measure(environment: Environment) -> Result:
     rows = {
         name: _both(environment.idle.get(name, 0), size) for name, size in sorted(after.items())
     }
-    rows["in all"] = _both(sum(environment.idle.values()), sum(after.values()))
+    rows["total"] = _both(sum(environment.idle.values()), sum(after.values()))
     times = {FIRST: environment.times[FIRST], AGAIN: restart(environment)}
     facts = {name: f"{seconds:.1f} s" for name, seconds in times.items()}
     return Result("memory", TITLE, facts=facts | rows)
