@@ -31,9 +31,8 @@ def watch(
     """
     while not stop.is_set():
         try:
-            with database.unit_of_work() as connection:
+            with database.transaction() as connection:
                 former = note(connection, queue)
-                connection.commit()
         except Exception as error:
             if not is_outage(error):
                 raise

@@ -18,7 +18,7 @@ def bill_routes(database: Database) -> Blueprint:
     def list_bills() -> Response:
         access_log.skip_if_watched()
         query = parsing.query(BillQuery)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             found = bills.find(
                 connection,
                 user_id=query.user_id,
@@ -31,7 +31,7 @@ def bill_routes(database: Database) -> Blueprint:
     @routes.get("/<bill_id>")
     def get_bill(bill_id: str) -> Response:
         key = parsing.identifier(bill_id, MESSAGE_ID)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return jsonify(dict(bills.get(connection, key)))
 
     return routes

@@ -75,7 +75,7 @@ class Customers:
             query = query.where(func.lower(Customer.email) == func.lower(email))
         if name:
             query = query.where(Customer.name.icontains(name, autoescape=True))
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             return connection.execute(query).mappings().all()
 
     def get(self, customer_id: int) -> RowMapping:
@@ -85,7 +85,7 @@ class Customers:
             NotFoundError: there is none with this id.
         """
         query = select(*_COLUMNS).where(Customer.id == customer_id)
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             customer = connection.execute(query).mappings().one_or_none()
         return found(customer, "customer", customer_id)
 
@@ -134,7 +134,7 @@ class Customers:
         check: Check | None = None,
         keep: Keep | None = None,
     ) -> Mapping[str, Any]:
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             if check is not None:
                 query = select(*_COLUMNS).where(Customer.id == customer_id).with_for_update()
                 current = connection.execute(query).mappings().one_or_none()
@@ -147,7 +147,6 @@ class Customers:
             event = customer_event(event_type, customer, _event_version(customer, change))
             # with the row locked, so that the events of one customer keep their order
             self.announce(connection, event, f"customer/{customer['id']}")
-            connection.commit()
         what = event_type.replace(".", " ")
         logger.info(what, extra={"customer_id": customer["id"], "message_id": event.id})
         return customer

@@ -35,6 +35,5 @@ class BillIntake:
         return "queue"
 
     def _store(self, message: Message) -> None:
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             outbox.add(connection, message)
-            connection.commit()

@@ -82,10 +82,9 @@ def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -
     Raises:
         sqlalchemy.exc.OperationalError: the database has not stored it.
     """
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         stored = store(connection, kind, data, uid)
         keep(connection, stored)
-        connection.commit()
     extra = {"message_id": str(stored.uid), "routing_key": ".".join(kind)}
     logger.info("event stored", extra=extra)
     return stored
@@ -125,7 +124,7 @@ def assign_positions(database: Database) -> None:
     there are very many, the rest waits for the next call.
     """
     end = time.monotonic() + _POSITION_SECONDS
-    with database.read() as connection:
+    with database.autocommit() as connection:
         while time.monotonic() < end:
             assigned = connection.execute(_ASSIGN_POSITIONS, {"most": _POSITION_BATCH}).scalar_one()
             if assigned < _POSITION_BATCH:

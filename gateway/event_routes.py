@@ -43,7 +43,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
         names = query.model_dump(include=set(EventKind.model_fields), exclude_none=True)
         client_events.assign_positions(database)
         with (
-            database.unit_of_work() as connection,
+            database.transaction() as connection,
             client_events.find(
                 connection,
                 names=names,
@@ -58,7 +58,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
     @routes.get("/<uid>")
     def get_event(uid: str) -> Response:
         key = parsing.identifier(uid, UUID_KEY, "uid")
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return jsonify(_shown(client_events.get(connection, key)))
 
     return routes

@@ -20,7 +20,7 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.get("")
     def list_movies() -> Response:
         query = parsing.query(MovieQuery)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             found = movies.find(
                 connection, title=query.title, after=query.after, limit=query.limit + 1
             )
@@ -29,11 +29,10 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.post("")
     def create_movie() -> Response:
         new = parsing.body(NewMovie)
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             movie = movies.create(connection, new.model_dump())
             response = created(jsonify(dict(movie)), f"/api/movies/{movie['id']}")
             idempotency.keep(connection, response)
-            connection.commit()
         return response
 
     @routes.delete("")
@@ -45,7 +44,7 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.get("/<movie_id>")
     def get_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return tagged(jsonify(dict(movies.get(connection, key))))
 
     @routes.put("/<movie_id>")
@@ -53,18 +52,16 @@ def movie_routes(database: Database) -> Blueprint:
         key = parsing.identifier(movie_id, BIGINT)
         change = parsing.body(MovieChange).model_dump(exclude_unset=True)
         check = etag.check()
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             movie = movies.change(connection, key, change, check)
-            connection.commit()
         return tagged(jsonify(dict(movie)))
 
     @routes.delete("/<movie_id>")
     def delete_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
         check = etag.check()
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             movie = movies.remove(connection, key, check)
-            connection.commit()
         return jsonify(dict(movie))
 
     return routes

@@ -113,9 +113,8 @@ def clear(database: Database) -> int:
     last = _newest(database)
     deleted, after = 0, 0
     while True:
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             ids = _clear_batch(connection, after, last)
-            connection.commit()
         deleted += len(ids)
         if len(ids) < BATCH_SIZE:
             return deleted
@@ -127,7 +126,7 @@ def clear(database: Database) -> int:
 
 def _newest(database: Database) -> int:
     """Return the highest id of a movie; movies created from now on get higher ones."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         _lock(connection)
         return connection.execute(select(func.coalesce(func.max(Movie.id), 0))).scalar_one()
 

@@ -25,24 +25,23 @@ def product_routes(name: str, database: Database) -> Blueprint:
     def list_products() -> Response:
         query = parsing.query(ProductQuery)
         criteria = query.model_dump() | {"limit": query.limit + 1}
-        with database.read() as connection:
+        with database.autocommit() as connection:
             found = products.find(connection, **criteria)
         return tagged(page(found, query.limit))
 
     @routes.post("")
     def create_product() -> Response:
         new = parsing.body(NewProduct)
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             product = products.create(connection, new.model_dump())
             response = created(jsonify(dict(product)), f"/api/{name}/{product['id']}")
             idempotency.keep(connection, response)
-            connection.commit()
         return response
 
     @routes.get("/<product_id>")
     def get_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return tagged(jsonify(dict(products.get(connection, key))))
 
     @routes.put("/<product_id>")
@@ -50,18 +49,16 @@ def product_routes(name: str, database: Database) -> Blueprint:
         key = parsing.identifier(product_id, BIGINT)
         change = parsing.body(ProductChange).model_dump(exclude_unset=True)
         check = etag.check(required=_STOCK_NEEDS_TAG if "stock" in change else None)
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             product = products.change(connection, key, change, check)
-            connection.commit()
         return tagged(jsonify(dict(product)))
 
     @routes.delete("/<product_id>")
     def delete_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
         check = etag.check()
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             product = products.remove(connection, key, check)
-            connection.commit()
         return jsonify(dict(product))
 
     @routes.post("/<product_id>/stock")
@@ -69,11 +66,10 @@ def product_routes(name: str, database: Database) -> Blueprint:
         key = parsing.identifier(product_id, BIGINT)
         delta = parsing.body(StockChange).delta
         check = etag.check()
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             product = products.adjust(connection, key, delta, check)
             response = tagged(jsonify(dict(product)))
             idempotency.keep(connection, response)
-            connection.commit()
         return response
 
     return routes

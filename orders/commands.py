@@ -30,7 +30,7 @@ def list_(stuck: bool, status: str | None, limit: int) -> None:
     orders that inventory or billing have not confirmed come last.
     """
     database = _database(load())
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         if stuck:
             lines = _stuck_lines(connection, status, limit)
         else:
@@ -82,9 +82,8 @@ def resend() -> None:
     while not is_done:
         # an order that was changed or sent again since the command began is not due
         age = timedelta(seconds=time.monotonic() - began)
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             swept = resending.sweep(connection, age, pause)
-            connection.commit()
         unsettled += swept.unsettled
         is_done = not (swept.settled or swept.unsettled)
     database.close()

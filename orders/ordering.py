@@ -80,5 +80,5 @@ class Ordering:
         """Return the order of a repeated request, which needs neither inventory nor its prices."""
         if request_key is None:
             return None
-        with self.orders.database.read() as connection:
+        with self.orders.database.autocommit() as connection:
             return queries.of_request(connection, request_key)

@@ -62,7 +62,7 @@ class Orders:
         Raises:
             ConflictError: another order has this `order_id`.
         """
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             order_pk = self._insert(connection, values, request_key)
             if order_pk is None:
                 return _repeated(connection, values["order_id"], request_key)
@@ -70,7 +70,6 @@ class Orders:
             record_change(connection, order_pk, None, values["status"], cause)
             order = queries.get(connection, order_pk)
             announce(connection, "order.created", order, cause.source)
-            connection.commit()
         _log("order created", order)
         return order
 
@@ -101,14 +100,13 @@ class Orders:
             NotFoundError: there is none with this id.
             ConflictError: its items or its state forbid it, or another order has this `order_id`.
         """
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             _check_change(_locked(connection, order_pk, check), values)
             statement = update(Order).where(Order.id == order_pk).values(**values)
             with _unique_order_id():
                 connection.execute(statement.values(updated_at=func.clock_timestamp()))
             order = queries.get(connection, order_pk)
             announce(connection, "order.updated", order, cause.source)
-            connection.commit()
         _log("order updated", order)
         return order
 
@@ -121,14 +119,13 @@ class Orders:
             NotFoundError: there is none with this id.
             ConflictError: that is not allowed; the message names what is.
         """
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             order = _locked(connection, order_pk, check)
             if order["status"] == status:
                 return order
             allowed_transitions.check_by_hand(order["status"], status, bool(order["items"]))
             reason = _CANCELLED_BY_HAND if status == "cancelled" else None
             moved = move(connection, order, status, cause, reason)
-            connection.commit()
         return moved
 
     def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> OrderView:
@@ -140,13 +137,12 @@ class Orders:
             NotFoundError: there is none with this id.
             ConflictError: it has items and has not ended.
         """
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             order = _locked(connection, order_pk, check)
             allowed_transitions.check_deletable(order["status"], bool(order["items"]))
             deleted_orders.keep(connection, order)
             connection.execute(delete(Order).where(Order.id == order_pk))
             announce(connection, "order.deleted", order, cause.source)
-            connection.commit()
         _log("order deleted", order)
         return order
 

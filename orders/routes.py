@@ -63,25 +63,25 @@ def order_routes(name: str, ordering: Ordering) -> Blueprint:
     @routes.get("/order/<path:order_id>")
     def get_by_order_id(order_id: str) -> Response:
         key = parsing.identifier(_unslashed(order_id), ORDER_ID, "order_id")
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return _single(queries.get_by_order_id(connection, key))
 
     @routes.get("/stats")
     def get_stats() -> Response:
         access_log.skip_if_watched()
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return jsonify(statistics.stats(connection))
 
     @routes.get("/<other(stats):order_pk>")
     def get_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return _single(queries.get(connection, key))
 
     @routes.get("/<order_pk>/history")
     def get_history(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return jsonify([dict(change) for change in queries.history(connection, key)])
 
     @routes.put("/<other(stats):order_pk>")
@@ -107,7 +107,7 @@ def order_routes(name: str, ordering: Ordering) -> Blueprint:
 def _listed(ordering: Ordering, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with (
-        ordering.orders.database.unit_of_work() as connection,
+        ordering.orders.database.transaction() as connection,
         queries.find(connection, **chosen) as found,
     ):
         return tagged(page(map(_shown, found), query.limit))

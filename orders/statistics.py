@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BIGINT, Column, Connection, Numeric, Table, Text, func, select, text
 
+from chassis.storage.database import Database
 from orders.allowed_transitions import STATUSES
 from orders.models import Base
 
@@ -46,13 +47,9 @@ def _figures(count: int, amount: Decimal) -> dict[str, Any]:
     return {"count": count, "amount": amount}
 
 
-def fold(connection: Connection) -> None:
-    """Replace the rows of each state by their sum, so that reading stays fast; wait for no lock.
-
-    Args:
-        connection: in a transaction or outside of one; each batch is committed.
-    """
+def fold(database: Database) -> None:
+    """Replace the rows of each state by their sum, so that reading stays fast; wait for no lock."""
     folded = BATCH_SIZE
-    while folded == BATCH_SIZE:
-        folded = connection.execute(_FOLD, {"batch_size": BATCH_SIZE}).scalar_one()
-        connection.commit()
+    with database.autocommit() as connection:
+        while folded == BATCH_SIZE:
+            folded = connection.execute(_FOLD, {"batch_size": BATCH_SIZE}).scalar_one()

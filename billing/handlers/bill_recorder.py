@@ -79,7 +79,7 @@ class BillHandler:
         """Insert the new bills and their events in one transaction."""
         # the first of duplicates in this batch
         first = {item.message_id: item for item in reversed(items)}
-        with self._database.unit_of_work(lock_seconds) as connection:
+        with self._database.transaction(lock_seconds) as connection:
             recorded = bills.record(connection, [item.row for item in items])
             events = [_event(first[bill["id"]], bill) for bill in recorded]
             if self._of_orders:
@@ -87,7 +87,6 @@ class BillHandler:
                 answers = [*events, *(_event(first[bill["id"]], bill) for bill in missed)]
                 events += map(copy_for_orders, answers)
             outbox.add_all(connection, events)
-            connection.commit()
         new = {bill["id"]: bill for bill in recorded}
         for item in items:
             _log(item, new.pop(item.message_id, None))

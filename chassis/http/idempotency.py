@@ -170,7 +170,7 @@ def _claim(database: Database, key: RequestKey, claim: UUID) -> Response | None:
         )
         .returning(keys.c.claim)
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         if connection.execute(statement).first() is not None:
             return None
         return _earlier(connection, key)
@@ -218,7 +218,7 @@ def _release(database: Database, key: RequestKey, claim: UUID) -> None:
 def _change(database: Database, statement: UpdateBase) -> None:
     """Execute `statement`; if the database is unavailable, the claim expires by itself."""
     try:
-        with database.read() as connection:
+        with database.autocommit() as connection:
             connection.execute(statement)
     except Exception as error:
         if not is_outage(error):

@@ -125,7 +125,7 @@ class EventHandler:
 
     def apply(self, items: Sequence[ReceivedEvent], lock_seconds: float | None = None) -> None:
         """Apply the events that were not applied before, in order, in one transaction."""
-        with self._database.unit_of_work(lock_seconds) as connection:
+        with self._database.transaction(lock_seconds) as connection:
             new = inbox.mark_applied(connection, self._consumer, [item.id for item in items])
             # of duplicates in this batch, the first
             first = {item.id: item for item in reversed(items)}
@@ -133,7 +133,6 @@ class EventHandler:
             self._lock(connection, fresh)
             for item in fresh:
                 _react(connection, item)
-            connection.commit()
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""

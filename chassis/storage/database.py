@@ -96,19 +96,19 @@ class Database:
         self._probe = Probe(settings)
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def autocommit(self) -> Iterator[Connection]:
         """Lend a connection in autocommit mode: single statements, without a transaction's cost."""
         with self._engine.connect() as connection, _autocommit(connection):
             yield connection
 
     @contextmanager
-    def unit_of_work(self, lock_seconds: float | None = None) -> Iterator[Connection]:
-        """Lend a connection in a transaction that is rolled back unless the caller commits.
+    def transaction(self, lock_seconds: float | None = None) -> Iterator[Connection]:
+        """Lend a connection in a transaction: committed at the end, rolled back on an exception.
 
         Args:
             lock_seconds: how long a statement may wait for a lock, `LOCK_TIMEOUT` if not given.
         """
-        with self._engine.connect() as connection:
+        with self._engine.begin() as connection:
             if lock_seconds is not None:
                 milliseconds = round(1000 * lock_seconds)
                 connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))

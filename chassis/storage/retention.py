@@ -47,7 +47,7 @@ class Task(Protocol):
 
     __qualname__: str
 
-    def __call__(self, connection: Connection, /) -> object:
+    def __call__(self, database: Database, /) -> object:
         """Do the work, in its own transactions."""
 
 
@@ -70,28 +70,30 @@ class Expiry:
     newest: int | None = None
 
 
-def purge_all(connection: Connection, expiry: Expiry) -> int:
+def purge_all(database: Database, expiry: Expiry) -> int:
     """Delete all expired rows without a rest; return how many."""
-    return _purge(connection, expiry, lambda seconds: True)
+    return _purge(database, expiry, lambda seconds: True)
 
 
-def _purge(connection: Connection, expiry: Expiry, rest: Callable[[float], bool]) -> int:
+def _purge(database: Database, expiry: Expiry, rest: Callable[[float], bool]) -> int:
     """Delete batch by batch, each in its own transaction.
 
     Args:
-        connection: outside of a transaction.
+        database: whose rows expire.
         expiry: what to delete.
         rest: called after a batch with the seconds that it took; False stops.
 
     Returns:
         How many rows were deleted.
     """
-    end = _end(connection, expiry)
+    with database.transaction() as connection:
+        end = _end(connection, expiry)
     start: datetime | str = _BEFORE_ALL
     deleted = 0
     while True:
         began = time.monotonic()
-        count, last = _delete_batch(connection, expiry, start, end)
+        with database.transaction() as connection:
+            count, last = _delete_batch(connection, expiry, start, end)
         deleted += count
         PURGED.labels(expiry.table).inc(count)
         if count < BATCH_ROWS or not rest(time.monotonic() - began):
@@ -109,7 +111,6 @@ def _end(connection: Connection, expiry: Expiry) -> datetime:
         connection.execute(text(setting))
     parameters = {"kept": expiry.kept, "newest": expiry.newest}
     end: datetime = connection.execute(text(oldest), parameters).scalar_one()
-    connection.rollback()
     return end
 
 
@@ -128,7 +129,6 @@ def _delete_batch(
         connection.execute(text(setting))
     parameters = {"start": start, "end": end, "rows": BATCH_ROWS}
     count, last = connection.execute(text(_statement(expiry)), parameters).one()
-    connection.commit()
     return count, last
 
 
@@ -143,12 +143,12 @@ def _statement(expiry: Expiry) -> str:
     )
 
 
-def measure(connection: Connection) -> None:
+def measure(database: Database) -> None:
     """Set the gauges of the tables' sizes."""
-    for table, octets, rows in connection.execute(_SIZES):
-        TABLE_BYTES.labels(table).set(octets)
-        TABLE_ROWS.labels(table).set(rows)
-    connection.rollback()
+    with database.autocommit() as connection:
+        for table, octets, rows in connection.execute(_SIZES):
+            TABLE_BYTES.labels(table).set(octets)
+            TABLE_ROWS.labels(table).set(rows)
 
 
 class Retention:
@@ -173,7 +173,7 @@ class Retention:
         purges = [(expiry.table, partial(self._expire, expiry)) for expiry in expiries]
         others = [(task.__qualname__, task) for task in tasks]
         sizes = ("table sizes", measure)
-        self._tasks: list[tuple[str, Callable[[Connection], object]]]
+        self._tasks: list[tuple[str, Callable[[Database], object]]]
         self._tasks = [sizes, *others, *purges, sizes]
         for name, _task in self._tasks:
             # created at the start: Prometheus sees no increase of a counter that begins with 1
@@ -205,16 +205,15 @@ class Retention:
 
     def _do(self, name: str, task: Task) -> None:
         try:
-            with self._database.unit_of_work() as connection:
-                task(connection)
+            task(self._database)
         except Exception as error:
             FAILURES.labels(name).inc()
             extra = {"task": name, "reason": first_line(error)}
             # an error that is no outage is a bug of ours, so log its traceback
             logger.warning("retention task failed", extra=extra, exc_info=not is_outage(error))
 
-    def _expire(self, expiry: Expiry, connection: Connection) -> None:
-        deleted = _purge(connection, expiry, self._rest)
+    def _expire(self, expiry: Expiry, database: Database) -> None:
+        deleted = _purge(database, expiry, self._rest)
         if deleted:
             logger.info("rows purged", extra={"table": expiry.table, "rows": deleted})
 

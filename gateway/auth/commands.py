@@ -75,7 +75,6 @@ def create(name: str, scope: list[str], expires: timedelta | None) -> None:
     """Create a token and print it, only this once: only its hash is stored."""
     with _transaction() as connection:
         created = tokens.create(connection, name, scope, expires)
-        connection.commit()
     echo(created)
     echo(f"token {name}: {', '.join(scope)}; shown only now, so keep it safe", err=True)
 
@@ -94,7 +93,6 @@ def revoke(name: str) -> None:
     """Revoke a token at once."""
     with _transaction() as connection:
         tokens.revoke(connection, name)
-        connection.commit()
     echo(f"revoked {name}")
 
 
@@ -103,7 +101,7 @@ def _transaction() -> Iterator[Connection]:
     """Lend a connection; turn errors into one-line messages."""
     database = Database(load().database, connections=1)
     try:
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             yield connection
     except InvalidError as error:
         raise click.UsageError(str(error)) from None

@@ -61,7 +61,7 @@ class Tokens:
         digest = _digest(token)
         if self._bootstrap is not None and hmac.compare_digest(digest, self._bootstrap):
             return Holder(BOOTSTRAP, frozenset(EVERY_SCOPE))
-        with self._database.read() as connection:
+        with self._database.autocommit() as connection:
             return _find(connection, digest)
 
 

@@ -68,17 +68,16 @@ def rebuild(database: Database, client: ServiceClient) -> Rebuilt:
         UnavailableError: the API is unavailable.
         UpstreamError: it answers with anything but customers.
     """
-    with database.read() as connection:
+    with database.autocommit() as connection:
         began = connection.execute(select(func.clock_timestamp())).scalar_one()
     after, count, deleted = 0, 0, 0
     for page in chain(_pages(client), [()]):
         last = page[-1].id if page else MAX_BIGINT
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             mails.lock_to_erase(connection)
             # or a rebuild and a consumer could wait for each other's rows
             connection.execute(text("LOCK TABLE customers IN SHARE ROW EXCLUSIVE MODE"))
             deleted += _replace(connection, page, after, last, began - _MARGIN)
-            connection.commit()
         after, count = last, count + len(page)
     return Rebuilt(count, deleted)
 

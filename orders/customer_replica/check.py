@@ -36,7 +36,7 @@ class CustomerCheck:
         """
         if table.key(customer_id) is None:
             return "unknown"
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             entry = table.find(connection, customer_id)
         if entry is not None:
             return "unknown" if entry.deleted else "known"

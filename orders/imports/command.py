@@ -88,12 +88,12 @@ def import_(path: Path, dry_run: bool) -> None:
     orders = _checked(path)
     database = Database(settings().database, connections=1)
     with (
-        database.unit_of_work() as connection,
+        database.transaction() as connection,
         click.progressbar(length=len(orders), label="loading", hidden=not _is_seen()) as bar,
     ):
         done = load(connection, orders, bar.update)
-        if not dry_run:
-            connection.commit()
+        if dry_run:
+            connection.rollback()
     database.close()
     would = "would be " if dry_run else ""
     echo(f"orders {would}loaded: {done.loaded}; skipped, since they exist: {done.skipped}")

@@ -72,7 +72,7 @@ def _parsed(file: Any) -> Any:
 
 def _in_table(settings: Settings) -> Iterator[WrittenMail]:
     database = Database(settings.database, connections=1)
-    with database.read() as connection:
+    with database.autocommit() as connection:
         for row in connection.execute(select(mails).order_by(mails.c.id)):
             # the address of a sent mail, or of a deleted customer, is not kept
             to = row.recipient or "-"

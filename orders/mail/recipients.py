@@ -43,10 +43,9 @@ class RecipientLookup:
 
         No transaction is open while the customers API is asked.
         """
-        with self._database.unit_of_work() as connection:
+        with self._database.transaction() as connection:
             mail = claims.claim(connection, LEASE, "unaddressed")
             known = None if mail is None else replica.find(connection, mail.customer_id)
-            connection.commit()
         if mail is None:
             return False
         with trace.within(trace.continued(mail.headers)):
@@ -58,15 +57,14 @@ class RecipientLookup:
         try:
             answer = None if is_known else customers_api.ask(self._client, mail.customer_id)
         except (UnavailableError, UpstreamError) as error:
-            with self._database.read() as connection:
+            with self._database.autocommit() as connection:
                 claims.defer(
                     connection, mail, str(error), retry_wait(mail.attempts, random.random())
                 )
             logger.warning("address lookup deferred", extra=_extra(mail, str(error)))
             return
-        with self._database.unit_of_work() as connection:
+        with self._database.transaction() as connection:
             self._record(connection, mail, answer)
-            connection.commit()
 
     def _record(self, connection: Connection, mail: Mail, answer: CustomerData | None) -> None:
         """Record the answer, unless an event that has arrived meanwhile is newer."""

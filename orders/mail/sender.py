@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter, Gauge
@@ -39,6 +39,7 @@ GIVE_UP = timedelta(days=5)
 """RFC 5321, section 4.5.4.1."""
 _STOP_SECONDS = 5.0  # from the order to stop: to record the outcome of a mail
 _RETRY_SECONDS = 0.5
+_Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
 
@@ -78,9 +79,8 @@ class Sender:
 
     def work(self) -> bool:
         """Claim a mail and send it; False if none is due."""
-        with self._database.unit_of_work() as connection:
+        with self._database.transaction() as connection:
             mail = claims.claim(connection, self._transport.lease, grace=self._grace)
-            connection.commit()
         if mail is None:
             return False
         with trace.within(trace.continued(mail.headers)), self._held(mail):
@@ -92,7 +92,7 @@ class Sender:
         now = time.monotonic()
         with self._lock:
             held = list(self._claims)
-        with self._database.read() as connection:
+        with self._database.autocommit() as connection:
             renewed = claims.renew(connection, held, self._transport.lease)
             with self._lock:
                 self._claims |= dict.fromkeys(renewed & self._claims.keys(), now)
@@ -123,7 +123,7 @@ class Sender:
             outgoing = self._composed(mail)
             if not self._transport.is_local:
                 self._transport.deliver(outgoing)
-            self._persist(lambda connection: self._finish(connection, mail, outgoing))
+            self._finish(mail, outgoing)
         except DeferredError as error:
             self._defer(mail, str(error))
         except RefusedError as error:
@@ -141,24 +141,29 @@ class Sender:
         name, is_held = mail_name(mail.uid, mail.step), partial(self._is_held, mail)
         return OutgoingMail(name, recipient, message, mail.attempts > 1, is_held)
 
-    def _finish(self, connection: Connection, mail: Mail, outgoing: OutgoingMail) -> None:
-        if self._transport.is_local:
-            if not claims.lock(connection, mail):
-                logger.info("another worker has taken the mail", extra=_extra(mail))
-                return
-            self._transport.deliver(outgoing)
-        claims.mark_sent(connection, mail)
-        connection.commit()
+    def _finish(self, mail: Mail, outgoing: OutgoingMail) -> None:
+        if not self._persist(lambda connection: self._mark_sent(connection, mail, outgoing)):
+            logger.info("another worker has taken the mail", extra=_extra(mail))
+            return
         MAILS.labels(mail.step, "sent").inc()
         extra = _extra(mail) | {"to": outgoing.recipient, "transport": self._transport.name}
         logger.info("mail sent", extra=extra)
+
+    def _mark_sent(self, connection: Connection, mail: Mail, outgoing: OutgoingMail) -> bool:
+        """Mark a mail as sent, a local delivery included; False if its claim is lost."""
+        if self._transport.is_local:
+            if not claims.lock(connection, mail):
+                return False
+            self._transport.deliver(outgoing)
+        claims.mark_sent(connection, mail)
+        return True
 
     def _defer(self, mail: Mail, reason: str) -> None:
         if datetime.now(timezone.utc) - mail.recorded_at > GIVE_UP:
             self._refuse(mail, f"given up after {GIVE_UP.days} days: {reason}")
             return
         wait = retry_wait(mail.attempts, random.random())
-        self._persist(lambda connection: _defer(connection, mail, reason, wait))
+        self._persist(lambda connection: claims.defer(connection, mail, reason, wait))
         MAILS.labels(mail.step, "deferred").inc()
         extra = _extra(mail) | {"reason": reason, "seconds": round(wait.total_seconds(), 1)}
         logger.warning("mail deferred", extra=extra)
@@ -172,7 +177,6 @@ class Sender:
         message = self._dead_letter_message(mail, reason)
         if claims.mark_refused(connection, mail, reason, message.id):
             outbox.add(connection, message)
-        connection.commit()
 
     def _dead_letter_message(self, mail: Mail, reason: str) -> Message:
         """Return the mail's event, with a new id: the inbox accepts it when it is sent back."""
@@ -187,12 +191,12 @@ class Sender:
         )
         return replace(message, headers={**message.headers, **dead_letters.why(reason)})
 
-    def _persist(self, act: Callable[[Connection], None]) -> None:
-        """Record the outcome of a mail, however long the database is unavailable."""
+    def _persist(self, act: Callable[[Connection], _Result]) -> _Result:
+        """Commit the outcome of a mail, however long the database is unavailable."""
         end = None
         while True:
             try:
-                with self._database.unit_of_work() as connection:
+                with self._database.transaction() as connection:
                     return act(connection)
             except Exception as error:
                 if not database.is_outage(error):
@@ -211,11 +215,6 @@ def _event_data(mail: Mail) -> Any:
         return decode(mail.data)
     except ValueError:
         return {"uid": mail.uid, "order_id": mail.order_id, "customer_id": mail.customer_id}
-
-
-def _defer(connection: Connection, mail: Mail, reason: str, wait: timedelta) -> None:
-    claims.defer(connection, mail, reason, wait)
-    connection.commit()
 
 
 def _extra(mail: Mail) -> dict[str, object]:

@@ -47,19 +47,17 @@ class Sweeper:
         """Sweep the orders that are due, and count those that remain stuck."""
         while self._sweep().has_more and not self._stop.is_set():
             logger.info("more orders are due")
-        with self._database.read() as connection:
+        with self._database.autocommit() as connection:
             stuck = needs.count_stuck(connection) + deleted_orders.count_stuck(connection)
         ORDERS_STUCK.set(stuck)
         if stuck < earlier_sales.MAX_ASKED:
             self._ask_about_earlier_sales()
 
     def _ask_about_earlier_sales(self) -> None:
-        with self._database.unit_of_work() as connection:
+        with self._database.transaction() as connection:
             earlier_sales.ask(connection)
-            connection.commit()
 
     def _sweep(self) -> resending.SweepResult:
-        with self._database.unit_of_work() as connection:
+        with self._database.transaction() as connection:
             swept = resending.sweep(connection, self._after, self._after)
-            connection.commit()
         return swept

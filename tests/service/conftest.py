@@ -109,7 +109,7 @@ def emptied(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Em
 
         @contextmanager
         def lend(service: str, *tables: str) -> Iterator[Database]:
-            with cleaner(service).read() as connection:
+            with cleaner(service).autocommit() as connection:
                 connection.exec_driver_sql(emptying(tables))
             with closing(Database(database_settings(service), connections=4)) as database:
                 yield database

@@ -67,7 +67,7 @@ def waiting(channel: BlockingChannel, queue: str) -> int:
 
 def rows(database: Database) -> list[Any]:
     """All bills."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text("SELECT * FROM orders ORDER BY id")))
 
 
@@ -85,7 +85,7 @@ def missing_table(billing_db: Database) -> Iterator[Callable[[], None]]:
 
 
 def _rename(database: Database, name: str, other: str) -> None:
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text(f"ALTER TABLE IF EXISTS {name} RENAME TO {other}"))
 
 

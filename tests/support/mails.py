@@ -40,7 +40,7 @@ def working(settings: Settings) -> AbstractContextManager[object]:
 
 def rows(database: Database) -> list[Any]:
     """All mails of the table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text("SELECT * FROM mails ORDER BY id")))
 
 

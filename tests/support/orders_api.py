@@ -71,7 +71,7 @@ def write(orders: FlaskClient, method: str, data: bytes, kind: str = JSON) -> Te
 
 def announced(database: Database) -> list[dict[str, Any]]:
     """The events in the outbox."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT * FROM outbox ORDER BY id")).all()
     for row in rows:
         told = json.loads(bytes(row.body))
@@ -88,6 +88,6 @@ def types(database: Database) -> list[str]:
 
 def stored(database: Database) -> list[dict[str, Any]]:
     """The rows of the table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT * FROM orders ORDER BY id")).mappings()
         return [dict(row) for row in rows]

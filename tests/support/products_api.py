@@ -37,6 +37,6 @@ def adjust(inventory: FlaskClient, product_id: int, delta: object) -> TestRespon
 
 def stored(database: Database) -> list[dict[str, Any]]:
     """The rows of the table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT * FROM products ORDER BY id")).mappings()
         return [dict(row) for row in rows]

@@ -39,14 +39,14 @@ def order(type: str, uid: UUID, lines: Lines, id: UUID | None = None) -> Message
 
 def stocks(database: Database) -> dict[int, int]:
     """How many there are of each product, by its id."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT id, stock FROM products ORDER BY id")).all()
         return {row.id: row.stock for row in rows}
 
 
 def states(database: Database) -> dict[UUID, str]:
     """What became of each order."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT uid, state FROM reservations")).all()
         return {row.uid: row.state for row in rows}
 
@@ -57,7 +57,7 @@ def reserved(database: Database) -> dict[int, int]:
         "SELECT product_id, sum(quantity) AS quantity FROM reservation_lines "
         "JOIN reservations USING (uid) WHERE state = 'reserved' GROUP BY product_id"
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text(statement)).all()
         return {row.product_id: int(row.quantity) for row in rows}
 
@@ -65,7 +65,7 @@ def reserved(database: Database) -> dict[int, int]:
 def told(database: Database) -> list[dict[str, Any]]:
     """The events about stock in the outbox, in their order."""
     statement = "SELECT * FROM outbox WHERE routing_key LIKE 'stock.%' ORDER BY id"
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text(statement)).all()
     events = [json.loads(bytes(row.body)) for row in rows]
     for row, said in zip(rows, events, strict=True):

@@ -41,14 +41,13 @@ class Gateway:
 
     def token(self, scope: str, name: str = "tester", lifetime: timedelta | None = None) -> str:
         """A new token."""
-        with self.database.unit_of_work() as connection:
+        with self.database.transaction() as connection:
             made = tokens.create(connection, name, scopes.parse(scope), lifetime)
-            connection.commit()
         return made
 
     def change(self, statement: str) -> None:
         """Change the table by hand."""
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             connection.execute(text(statement))
 
 

@@ -23,10 +23,9 @@ BILLS = "/api/billing"
 def record(database: Database, *rows: dict[str, Any]) -> None:
     """Record bills, in this order; what a row leaves out is some value."""
     usual = {"user_id": "usr_123", "number_of_items": 3, "total_amount": Decimal("99.97")}
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         for row in rows:
             bills.record(connection, [{**usual, **row}])
-        connection.commit()
 
 
 def numbered(database: Database, amount: int, **values: Any) -> None:
@@ -132,9 +131,8 @@ def test_the_list_can_be_narrowed_to_one_order(
 
 def test_a_void_bill_shows_since_when(billing: FlaskClient, billing_db: Database) -> None:
     numbered(billing_db, 2)
-    with billing_db.unit_of_work() as connection:
+    with billing_db.transaction() as connection:
         assert bills.void(connection, "bill-1")
-        connection.commit()
     void, valid = content(billing.get(BILLS))
     assert datetime.fromisoformat(void["voided_at"].replace("Z", "+00:00")).tzinfo is not None
     assert valid["voided_at"] is None

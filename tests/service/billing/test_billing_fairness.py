@@ -34,7 +34,7 @@ def bill(message_id: str) -> ReceivedBill:
 
 def count(database: Database, condition: str) -> int:
     """How many messages of the outbox are so."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         found = connection.execute(text(f"SELECT count(*) FROM outbox WHERE {condition}"))
         return int(found.scalar_one())
 

@@ -187,7 +187,7 @@ def relay(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Bi
 
 def voided(database: Database) -> dict[str, bool]:
     """Of each bill whether it is void."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT message_id, voided_at FROM orders"))
         return {row.message_id: row.voided_at is not None for row in rows}
 
@@ -252,7 +252,7 @@ def test_cancellations_void_bills_that_came_before_and_bills_that_come_after(
 
 def notes(database: Database) -> int:
     """How many bills are noted that have not come yet."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return int(connection.execute(text("SELECT count(*) FROM voided_bills")).scalar_one())
 
 
@@ -358,7 +358,7 @@ def test_a_bill_of_an_order_is_recorded_while_many_of_clients_wait(
     recorded = text("SELECT count(*) FROM orders WHERE message_id = ANY(:uids)")
 
     def are_recorded() -> bool:
-        with billing_db.read() as connection:
+        with billing_db.autocommit() as connection:
             return bool(connection.execute(recorded, {"uids": uids}).scalar_one() == len(uids))
 
     wait_until(are_recorded, SECONDS, "the bills of orders", poll=0.01)
@@ -508,7 +508,7 @@ def test_told_to_stop_it_ends_both_in_good_order(
         wire.cancel(uid)
     assert consumer.end() == 0
     recorded = voided(billing_db)
-    with billing_db.read() as connection:
+    with billing_db.autocommit() as connection:
         applied = connection.execute(text("SELECT count(*) FROM inbox")).scalar_one()
     # a quorum queue may forget single acknowledgements that came just before the channel's end
     wait_until(

@@ -75,7 +75,7 @@ class Billing:
 
     def rows(self, statement: str) -> list[Row]:
         """What a query finds."""
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             return [dict(row) for row in connection.execute(text(statement)).mappings()]
 
     def bills(self) -> dict[UUID, Row]:
@@ -196,13 +196,13 @@ def test_a_cancellation_that_is_delivered_twice_is_announced_once(service: Billi
 
 
 def test_a_bill_that_is_not_committed_is_not_told_of(service: Billing) -> None:
-    with service.database.read() as connection:
+    with service.database.autocommit() as connection:
         connection.execute(text("ALTER TABLE outbox ADD CONSTRAINT filled CHECK (false) NOT VALID"))
     try:
         with pytest.raises(Exception, match="filled"):
             service.record(uuid4())
     finally:
-        with service.database.read() as connection:
+        with service.database.autocommit() as connection:
             connection.execute(text("ALTER TABLE outbox DROP CONSTRAINT filled"))
     assert (service.bills(), service.told()) == ({}, [])
 
@@ -244,7 +244,7 @@ def behind(database: Database, act: Callable[[], None]) -> Iterator[Future[None]
         future = pool.submit(act)
 
         def waits() -> bool:
-            with database.read() as connection:
+            with database.autocommit() as connection:
                 locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
                 return bool(connection.execute(text(locks)).scalar_one())
 
@@ -256,7 +256,7 @@ def behind(database: Database, act: Callable[[], None]) -> Iterator[Future[None]
 
 def test_a_cancellation_that_races_its_bill_waits_for_it_and_voids_it(service: Billing) -> None:
     uid = uuid4()
-    with service.database.unit_of_work() as connection:
+    with service.database.transaction() as connection:
         bills.record(connection, [bill(uid).row])
         with behind(service.database, lambda: service.void(uid)):
             connection.commit()
@@ -266,7 +266,7 @@ def test_a_cancellation_that_races_its_bill_waits_for_it_and_voids_it(service: B
 
 def test_a_bill_that_races_its_cancellation_waits_for_it_and_is_void(service: Billing) -> None:
     uid = uuid4()
-    with service.database.unit_of_work() as connection:
+    with service.database.transaction() as connection:
         bills.void(connection, str(uid))
         with behind(service.database, lambda: service.record(uid)):
             connection.commit()
@@ -275,7 +275,7 @@ def test_a_bill_that_races_its_cancellation_waits_for_it_and_is_void(service: Bi
 
 def test_a_bill_is_valid_if_its_cancellation_was_rolled_back(service: Billing) -> None:
     uid = uuid4()
-    with service.database.unit_of_work() as connection:
+    with service.database.transaction() as connection:
         bills.void(connection, str(uid))
         with behind(service.database, lambda: service.record(uid)):
             connection.rollback()
@@ -284,10 +284,9 @@ def test_a_bill_is_valid_if_its_cancellation_was_rolled_back(service: Billing) -
 
 def test_two_batches_of_bills_do_not_wait_for_each_other(service: Billing) -> None:
     one, other = uuid4(), uuid4()
-    with service.database.unit_of_work() as connection:
+    with service.database.transaction() as connection:
         bills.record(connection, [bill(one).row])
         service.record(other)
-        connection.commit()
     assert set(service.bills()) == {one, other}
 
 

@@ -17,16 +17,14 @@ from tools.stack.waiting import wait_until
 def notes(billing_db: Database) -> Iterator[Database]:
     """billing_db without a noted queue."""
     yield billing_db
-    with billing_db.unit_of_work() as connection:
+    with billing_db.transaction() as connection:
         connection.execute(text("DELETE FROM bill_queues"))
-        connection.commit()
 
 
 def note(database: Database, queue: str) -> list[str]:
     """Note a queue; its former names."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         former = former_queues.note(connection, queue)
-        connection.commit()
         return former
 
 

@@ -109,14 +109,14 @@ def write(customers: FlaskClient, method: str, data: bytes, kind: str = JSON) ->
 
 def announced(database: Database) -> list[tuple[str, str | None]]:
     """The types of the events in the outbox, and what they are about."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT routing_key, aggregate FROM outbox ORDER BY id"))
         return [(row.routing_key, row.aggregate) for row in rows]
 
 
 def stored(database: Database) -> list[dict[str, Any]]:
     """The rows of the table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT * FROM customers ORDER BY id")).mappings()
         return [dict(row) for row in rows]
 
@@ -243,7 +243,7 @@ def test_without_its_event_a_change_does_not_count(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     customer = create(customers, **BEN)
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
         responses = [
             customers.post(CUSTOMERS, json={**BEN, "email": "other@kawa.fr"}),
@@ -342,7 +342,7 @@ def test_customers_that_want_each_others_email_at_once_both_get_a_409(
     for name in ("a", "b"):
         create(customers, name, email=f"{name}@kawa.fr")
     change = text("UPDATE customers SET email = :email WHERE id = 1")
-    with ThreadPoolExecutor(1) as pool, customers_db.unit_of_work() as connection:
+    with ThreadPoolExecutor(1) as pool, customers_db.transaction() as connection:
         connection.execute(change, {"email": "x@kawa.fr"})
         response = pool.submit(customers.put, f"{CUSTOMERS}/2", json={"email": "a@kawa.fr"})
         wait_until(lambda: waiting(customers_db) == 1, 10, "the other change to wait")
@@ -360,7 +360,7 @@ def waiting(database: Database) -> int:
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return int(connection.execute(text(statement)).scalar_one())
 
 
@@ -368,7 +368,7 @@ def test_only_the_email_index_means_that_an_email_is_taken(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     create(customers, **BEN)
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE customers ALTER id RESTART WITH 1"))
     problem(customers.post(CUSTOMERS, json={**BEN, "email": "other@kawa.fr"}), 500)
 
@@ -376,7 +376,7 @@ def test_only_the_email_index_means_that_an_email_is_taken(
 @pytest.mark.parametrize("column", ["name", "email", "company", "phone"])
 def test_the_schema_itself_refuses_an_empty_text(customers_db: Database, column: str) -> None:
     values = {"name": "Ben", "email": "ben@kawa.fr", column: ""}
-    with customers_db.read() as connection, pytest.raises(IntegrityError):
+    with customers_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(Customer).values(**values))
 
 
@@ -393,7 +393,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     customers: FlaskClient, customers_db: Database, path: str
 ) -> None:
     rows = [{"name": f"Éa & {n}", "email": f"{n}@kawa.fr"} for n in range(25)]
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(insert(Customer), rows)
         connection.execute(insert(Customer), [{"name": "another", "email": "a@kawa.fr"}])
     found, sizes = [], []
@@ -408,7 +408,7 @@ def test_a_page_has_a_hundred_customers_unless_told_otherwise(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     rows = [{"name": f"{n}", "email": f"{n}@kawa.fr"} for n in range(1001)]
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(insert(Customer), rows)
     assert len(content(customers.get(CUSTOMERS))) == 100
     response = customers.get(f"{CUSTOMERS}?limit=1000")
@@ -449,7 +449,7 @@ def test_a_search_finds_exactly_the_names_that_contain_the_text(
     customers: FlaskClient, customers_db: Database, made: list[str], searched: str
 ) -> None:
     rows = [{"name": name, "email": f"{number}@kawa.fr"} for number, name in enumerate(made)]
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(text("DELETE FROM customers"))
         connection.execute(insert(Customer), rows)
     expected = [name for name in made if searched.lower() in name.lower()]
@@ -469,7 +469,7 @@ def test_a_search_among_many_uses_its_index(
 ) -> None:
     rows = [{"name": f"{n:05} " * 10, "email": f"n{n}@kawa.fr"} for n in range(20_000)]
     sent: list[tuple[str, Any]] = []
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(insert(Customer), [*rows, {"name": "L'école", "email": "e@kawa.fr"}])
         # VACUUM, since entries not merged into the index yet count against it
         connection.execute(text("VACUUM ANALYZE customers"))

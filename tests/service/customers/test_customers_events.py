@@ -195,7 +195,7 @@ def create(client: FlaskClient, name: str = "Ben") -> int:
 
 def rows(database: Database, table: str) -> list[dict[str, Any]]:
     """What is in a table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         found = connection.execute(text(f"SELECT * FROM {table} ORDER BY id")).mappings()
         return [dict(row) for row in found]
 

@@ -72,7 +72,7 @@ def relay(gateway_settings: Settings) -> Iterator[Callable[[], object]]:
 
 def outbox_ids(database: Database, condition: str = "true") -> list[str]:
     """The message ids in the outbox."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         statement = text(f"SELECT message_id FROM outbox WHERE {condition} ORDER BY id")
         return list(connection.execute(statement).scalars())
 

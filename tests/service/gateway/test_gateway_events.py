@@ -80,11 +80,12 @@ def test_an_event_is_shown_with_its_names_attempts_and_delivery(gateway: FlaskCl
 def test_an_event_and_its_message_are_stored_together_or_not_at_all(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         stored = client_events.store(connection, client_events.Kind("a", "b", "c"), b"{}")
+        connection.rollback()
     assert gateway.get(f"/api/events/{stored.uid}").status_code == 404
     uid = posted(gateway)
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         ids = connection.execute(text("SELECT message_id FROM outbox")).scalars().all()
     assert ids == [uid]
 
@@ -261,7 +262,7 @@ def test_the_outbox_may_hold_messages_that_are_no_events(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
     uid = posted(gateway)
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         outbox.add(connection, Message(b"{}", "billing_queue", id="no uuid"))
         outbox.add(connection, Message(b"{}", "billing_queue", id=uid))
         outbox.add(connection, Message(b"{}", "x", "events", id="no uuid either"))
@@ -270,8 +271,7 @@ def test_the_outbox_may_hold_messages_that_are_no_events(
             {"uid": uid},
         )
         connection.execute(text("UPDATE outbox SET attempts = 9 WHERE exchange = ''"))
-        connection.commit()
     assert shown(gateway, uid)["attempts"] == 0
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         connection.execute(text("UPDATE outbox SET attempts = 1 WHERE exchange = 'events'"))
     assert shown(gateway, uid)["attempts"] == 1

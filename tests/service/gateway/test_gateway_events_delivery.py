@@ -144,7 +144,7 @@ def test_a_delivered_event_is_shown_so_after_the_outbox_was_purged(
         wait_until_delivered(gateway, posted(gateway))
         uid = posted(gateway)
         wait_until_delivered(gateway, uid)
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         connection.execute(text("DELETE FROM outbox"))
     event = shown(gateway, uid)
     assert event["attempts"] == 1

@@ -26,12 +26,11 @@ def uids(found: list[Any]) -> list[str]:
 def test_an_event_that_is_committed_late_is_listed_late(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
-    with gateway_db.unit_of_work() as slow:
+    with gateway_db.transaction() as slow:
         late = str(client_events.store(slow, KIND, b"{}").uid)
         early = posted(gateway)
         first = listed(gateway)
         assert uids(first) == [early]
-        slow.commit()
     assert uids(listed(gateway, after=first[-1]["id"])) == [late]
     assert uids(listed(gateway)) == [early, late]
 
@@ -41,9 +40,8 @@ def test_who_follows_goes_on_after_an_event_that_was_deleted_meanwhile(
 ) -> None:
     posted(gateway)
     [last] = listed(gateway)
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         connection.execute(text("DELETE FROM events"))
-        connection.commit()
     assert listed(gateway, after=last["id"]) == []
     later = [posted(gateway), posted(gateway)]
     assert uids(listed(gateway, after=last["id"])) == later
@@ -56,7 +54,7 @@ def test_who_follows_goes_on_after_an_event_that_was_deleted_meanwhile(
 def test_a_transaction_that_lasts_holds_up_no_list(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
-    with gateway_db.unit_of_work() as lasting:
+    with gateway_db.transaction() as lasting:
         lasting.execute(
             text(
                 "INSERT INTO tokens (name, hash, scopes) VALUES "
@@ -76,10 +74,9 @@ def test_who_follows_while_many_write_at_different_speeds_gets_all_of_them_once(
     def write(seed: int) -> None:
         chance = random.Random(seed)
         for _ in range(20):
-            with gateway_db.unit_of_work() as connection:
+            with gateway_db.transaction() as connection:
                 uid = str(client_events.store(connection, KIND, b"{}").uid)
                 connection.execute(text("SELECT pg_sleep(:s)"), {"s": chance.random() / 20})
-                connection.commit()
             written.append(uid)
 
     def follow() -> list[str]:
@@ -108,7 +105,7 @@ def test_who_follows_while_many_write_at_different_speeds_gets_all_of_them_once(
 
 def test_delivery_gives_a_place_too(gateway: FlaskClient, gateway_db: Database) -> None:
     ids = [posted(gateway) for _ in range(3)]
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         connection.execute(
             text("UPDATE outbox SET sent_at = now() WHERE message_id = :id"), {"id": ids[1]}
         )
@@ -132,7 +129,7 @@ def test_events_from_before_keep_the_order_in_which_they_were_listed(
 ) -> None:
     migrations.upgrade("gateway", empty, "gateway_0003")
     database = Database(empty, connections=1)
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(
             text(
                 "INSERT INTO events (uid, solution, model, action, data, event_timestamp) "
@@ -143,7 +140,7 @@ def test_events_from_before_keep_the_order_in_which_they_were_listed(
     migrations.upgrade("gateway", empty)
     client_events.assign_positions(database)
     with (
-        database.unit_of_work() as connection,
+        database.transaction() as connection,
         client_events.find(
             connection, names={}, since=None, delivered=None, after=None, limit=9
         ) as found,

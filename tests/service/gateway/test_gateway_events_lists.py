@@ -15,7 +15,7 @@ def test_a_list_is_narrowed_by_names_time_and_delivery(
 ) -> None:
     paths = ["shop/order/create", "shop/order/delete", "shop/cart/create", "crm/order/create"]
     uids = [posted(gateway, f"/api/event/{path}") for path in paths]
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         statement = text("UPDATE outbox SET sent_at = now() WHERE message_id = :id")
         connection.execute(statement, {"id": uids[0]})
     since = datetime.fromisoformat(

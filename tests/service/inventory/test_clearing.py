@@ -20,7 +20,7 @@ ROWS = 12_000
 
 def fill(database: Database, rows: int) -> None:
     """Make movies, of which each second one has a product."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(
             text("INSERT INTO movies (title) SELECT 'm' || n FROM generate_series(1, :rows) n"),
             {"rows": rows},
@@ -50,7 +50,7 @@ def counted() -> Iterator[list[str]]:
 
 def rows(database: Database, statement: str) -> list[Any]:
     """What a statement finds."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text(statement)).all())
 
 
@@ -84,7 +84,7 @@ def test_a_movie_with_thousands_of_products_takes_few_statements(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     fill(movies_db, 5000)
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("UPDATE products SET movie_id = 1"))
     with counted() as statements:
         assert inventory.delete(f"{MOVIES}/1").status_code == 200
@@ -114,7 +114,7 @@ def test_a_movie_that_is_created_meanwhile_stays(
     clear_piece = movies._clear_batch
 
     def created_first(*arguments: Any) -> Any:
-        with movies_db.read() as connection:
+        with movies_db.autocommit() as connection:
             connection.execute(text("INSERT INTO movies (title) VALUES ('new')"))
         monkeypatch.setattr(movies, "_clear_batch", clear_piece)
         return clear_piece(*arguments)
@@ -129,7 +129,7 @@ def test_a_statement_that_the_database_stops_is_no_database_that_is_away(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     """Somebody holds the table for longer than a statement may take."""
-    with movies_db.unit_of_work() as holder:
+    with movies_db.transaction() as holder:
         holder.execute(text("LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"))
         said = problem(inventory.get(f"{MOVIES}/1"), 503)
     assert said["cause"] == "statement_timeout"

@@ -317,7 +317,7 @@ def test_a_query_that_is_not_in_utf_8_is_refused(
 def test_a_list_can_be_walked_to_its_end_over_the_links(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(insert(Movie), [{"title": f"Éa & {n}"} for n in range(25)])
         connection.execute(insert(Movie), [{"title": "another"}])
     found, sizes = [], []
@@ -331,7 +331,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
 def test_a_page_has_a_hundred_movies_unless_told_otherwise(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(insert(Movie), [{"title": f"{n}"} for n in range(1001)])
     assert len(content(inventory.get(MOVIES))) == 100
     response = inventory.get(f"{MOVIES}?limit=1000")
@@ -400,7 +400,7 @@ def test_a_description_is_not_searched(inventory: FlaskClient) -> None:
 def test_a_search_finds_exactly_the_titles_that_contain_the_text(
     inventory: FlaskClient, movies_db: Database, stored: list[str], searched: str
 ) -> None:
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("DELETE FROM movies"))
         connection.execute(insert(Movie), [{"title": title} for title in stored])
     expected = [title for title in stored if searched.lower() in title.lower()]
@@ -411,7 +411,7 @@ def test_connections_that_the_database_has_cut_cost_no_request(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     create(inventory, "The Matrix")
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         cut = connection.execute(
             text(
                 "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity "

@@ -298,10 +298,10 @@ def test_a_path_below_a_product_is_a_404(inventory: FlaskClient) -> None:
 
 @pytest.mark.parametrize("values", ["('', 1)", "(NULL, 1)", "('A', -0.01)", "('A', NULL)"])
 def test_the_schema_itself_refuses_a_product_that_is_none(movies_db: Database, values: str) -> None:
-    with movies_db.read() as connection, pytest.raises(IntegrityError):
+    with movies_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text(f"INSERT INTO products (name, price) VALUES {values}"))
 
 
 def test_the_schema_itself_refuses_a_negative_stock(movies_db: Database) -> None:
-    with movies_db.read() as connection, pytest.raises(IntegrityError):
+    with movies_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text("INSERT INTO products (name, price, stock) VALUES ('A', 1, -1)"))

@@ -34,7 +34,7 @@ SECONDS = 30.0
 
 def announced(database: Database) -> list[Announced]:
     """The events in the outbox: type, aggregate, data."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT * FROM outbox ORDER BY id")).all()
     found = []
     for row in rows:
@@ -129,7 +129,7 @@ def test_without_its_event_a_change_does_not_count(
     movie = create_movie(inventory, "The Matrix")
     create(inventory, movie_id=movie["id"], stock=3)
     before = stored(movies_db)
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
         responses = [
             inventory.post(PRODUCTS, json=DVD),

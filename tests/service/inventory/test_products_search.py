@@ -106,7 +106,7 @@ def test_a_list_can_be_filtered_by_all_at_once(inventory: FlaskClient) -> None:
 def test_a_thousand_products_can_be_asked_for_by_their_ids(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         rows = [{"name": f"{n}", "price": 1} for n in range(1001)]
         connection.execute(insert(Product), rows)
     ids = ",".join(str(id) for id in range(2, 1002))
@@ -121,7 +121,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     inventory: FlaskClient, movies_db: Database, path: str
 ) -> None:
     rows = [{"name": f"Éa & {n}", "price": 1, "stock": 1} for n in range(25)]
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(insert(Product), rows)
         connection.execute(insert(Product), [{"name": "another", "price": 1, "stock": 1}])
     ids = ",".join(str(id) for id in range(1, 27))
@@ -152,7 +152,7 @@ def test_no_character_has_a_meaning_of_its_own_in_a_search(
 def test_a_search_finds_exactly_the_names_that_contain_the_text(
     inventory: FlaskClient, movies_db: Database, made: list[str], searched: str
 ) -> None:
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("DELETE FROM products"))
         connection.execute(insert(Product), [{"name": name, "price": 1} for name in made])
     expected = [name for name in made if searched.lower() in name.lower()]
@@ -174,7 +174,7 @@ def test_a_selective_filter_uses_its_index(
     inventory: FlaskClient, movies_db: Database, search: dict[str, Any], index: str
 ) -> None:
     nothing = dict.fromkeys(("name", "movie_id", "in_stock", "ids", "after"))
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         fill = text("INSERT INTO movies (title) SELECT 'x' FROM generate_series(1, 1000)")
         connection.execute(fill)
         fill = text(

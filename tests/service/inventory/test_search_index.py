@@ -20,7 +20,7 @@ def many_movies(movies_db: Database) -> Database:
         " ".join(syllables[int(digit)] + syllables[(int(digit) + n) % 10] for digit in f"{n:05}")
         for n in range(ROWS)
     )
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(insert(Movie), [{"title": title} for title in titles])
         connection.execute(insert(Movie), [{"title": "L'École 100%_sure / \\o/"}])
         connection.execute(text("VACUUM ANALYZE movies"))
@@ -47,14 +47,14 @@ def plan(connection: Connection, **search: Any) -> str:
 def test_a_selective_search_uses_the_trigram_index(
     many_movies: Database, searched: str, after: int | None
 ) -> None:
-    with many_movies.read() as connection:
+    with many_movies.autocommit() as connection:
         found = movies.find(connection, title=searched, after=after, limit=101)
         assert [movie["title"] for movie in found] == ["L'École 100%_sure / \\o/"]
         assert "movies_title_trigrams" in plan(connection, title=searched, after=after, limit=101)
 
 
 def test_a_page_without_a_search_walks_the_primary_key(many_movies: Database) -> None:
-    with many_movies.read() as connection:
+    with many_movies.autocommit() as connection:
         steps = plan(connection, title=None, after=ROWS // 2, limit=101)
     assert "movies_pkey" in steps
     assert "Sort" not in steps

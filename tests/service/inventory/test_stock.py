@@ -248,7 +248,7 @@ def test_a_rejection_older_than_its_reasons_is_repeated_without_them(
 ) -> None:
     uid = uuid4()
     applied(handler, order(CREATED, uid, [(99, 1)]))
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("UPDATE reservations SET short = NULL"))
     applied(handler, order(CREATED, uid, [(99, 1)]))
     assert told(movies_db)[1]["data"]["reason"] == "not enough in stock"
@@ -311,7 +311,7 @@ def test_without_its_event_a_reservation_does_not_count(
 ) -> None:
     create(inventory, stock=5)
     created = order(CREATED, uuid4(), [(1, 5)])
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
         with pytest.raises(Exception, match="outbox") as raised:
             applied(handler, created)
@@ -330,7 +330,7 @@ def test_what_is_said_about_stock_carries_the_ids_of_the_request_that_made_the_o
     headers = pika.BasicProperties(headers=dict(current.headers))
     body = order(CREATED, uuid4(), [(1, 1)]).body
     handler.apply([handler.parse(Delivery(cast(Channel, None), 1, body, headers))])
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         statement = text("SELECT headers FROM outbox WHERE routing_key = 'stock.reserved'")
         kept = connection.execute(statement).scalar_one()
     assert kept["X-Request-ID"] == "my-request"
@@ -450,7 +450,7 @@ def stocked(database: Database, initial: Mapping[int, int]) -> None:
     """Begin anew with these products."""
     tables = "products, reservations, reservation_lines, outbox, inbox"
     insert = text("INSERT INTO products (id, name, price, stock) VALUES (:id, 'DVD', 1, :stock)")
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text(f"TRUNCATE {tables}"))
         connection.execute(insert, [{"id": id, "stock": stock} for id, stock in initial.items()])
 
@@ -508,7 +508,7 @@ def test_consumers_that_work_on_the_same_orders_and_products_at_once_never_distu
     def replenish(_seed: int) -> None:
         for _ in range(20):
             for product_id in chance.sample(sorted(products), len(products)):
-                with movies_db.read() as connection:
+                with movies_db.autocommit() as connection:
                     change = text("UPDATE products SET stock = stock + 1 WHERE id = :id")
                     connection.execute(change, {"id": product_id})
 

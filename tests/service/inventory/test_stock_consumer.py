@@ -45,7 +45,7 @@ from tools.stack.waiting import wait_until
 
 def messages_applied(database: Database) -> int:
     """How many messages have been applied, each counted once."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return int(connection.execute(text("SELECT count(*) FROM inbox")).scalar_one())
 
 

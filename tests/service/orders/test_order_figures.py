@@ -40,7 +40,7 @@ def counted(connection: Connection) -> dict[str, Any]:
 
 def agree(database: Database) -> int:
     """Compare both in one state of the database; return how many orders there are."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         found = counted(connection)
         assert found == scanned(connection)
@@ -51,12 +51,12 @@ def change(database: Database, chance: random.Random) -> None:
     """Change some orders in a transaction, which may be rolled back."""
     statement = chance.choice(CHANGES)
     parts = {"some": chance.randint(1, 4), "status": chance.choice(STATUSES)}
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         # one writer of rows that exist at a time: in any order they would wait for each other
         connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
         connection.execute(text(statement.format(**parts)))
-        if chance.random() < 0.8:
-            connection.commit()
+        if chance.random() >= 0.8:
+            connection.rollback()
 
 
 def test_each_state_of_the_database_has_exact_figures_while_many_write_and_rows_are_added_up(
@@ -71,8 +71,7 @@ def test_each_state_of_the_database_has_exact_figures_while_many_write_and_rows_
 
     def add_up() -> None:
         while not done.is_set():
-            with orders_db.unit_of_work() as connection:
-                statistics.fold(connection)
+            statistics.fold(orders_db)
 
     with ThreadPoolExecutor(3) as pool:
         adding = pool.submit(add_up)
@@ -89,7 +88,7 @@ def test_inserts_at_once_do_not_wait_for_each_other(orders_db: Database) -> None
     insert = text(
         "INSERT INTO orders (order_id, customer_id, total_amount) VALUES (:id, 'c', 1.10)"
     )
-    with orders_db.unit_of_work() as first, orders_db.unit_of_work() as second:
+    with orders_db.transaction() as first, orders_db.transaction() as second:
         for number, connection in enumerate((first, second)):
             connection.execute(text("SET LOCAL lock_timeout = '5 s'"))
             connection.execute(insert, {"id": number})
@@ -99,7 +98,7 @@ def test_inserts_at_once_do_not_wait_for_each_other(orders_db: Database) -> None
 
 
 def test_folded_rows_are_few(orders_db: Database, orders: FlaskClient) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         for number in range(50):
             connection.execute(
                 text(
@@ -107,8 +106,8 @@ def test_folded_rows_are_few(orders_db: Database, orders: FlaskClient) -> None:
                 ),
                 {"n": str(number)},
             )
-    with orders_db.unit_of_work() as connection:
-        statistics.fold(connection)
+    statistics.fold(orders_db)
+    with orders_db.autocommit() as connection:
         rows = connection.execute(text("SELECT count(*) FROM order_figures")).scalar_one()
     assert rows == 1
     said = content(orders.get("/api/orders/stats"))
@@ -116,7 +115,7 @@ def test_folded_rows_are_few(orders_db: Database, orders: FlaskClient) -> None:
 
 
 def test_stats_look_at_no_order(orders_db: Database, orders: FlaskClient) -> None:
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         connection.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
         assert orders.get("/api/orders/stats").status_code == 200
 
@@ -124,13 +123,13 @@ def test_stats_look_at_no_order(orders_db: Database, orders: FlaskClient) -> Non
 def test_orders_from_before_are_counted(empty: DatabaseSettings) -> None:
     migrations.upgrade("orders", empty, "orders_0006")
     database = Database(empty, connections=1)
-    with database.read() as connection:
+    with database.autocommit() as connection:
         for status in ("pending", "completed", "completed"):
             connection.execute(text(CHANGES[0].format(some=3)))
             connection.execute(text(f"UPDATE orders SET status = '{status}' WHERE id % 2 = 0"))
     migrations.upgrade("orders", empty)
     assert agree(database) == 9
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text("TRUNCATE orders CASCADE"))
     assert agree(database) == 0
     database.close()

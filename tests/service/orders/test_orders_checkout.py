@@ -293,7 +293,7 @@ def test_a_repetition_whose_first_answer_was_lost_asks_inventory_for_nothing(
     headers = {"Idempotency-Key": "key-1"}
     body = {"customer_id": "1", "items": ITEMS, "total_amount": 39.98}
     first = shopping.post(ORDERS, json=body, headers=headers)
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("DELETE FROM idempotency_keys"))
     shop.says("[]", 500)
     again = shopping.post(ORDERS, json=body, headers=headers)
@@ -319,7 +319,7 @@ def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
     def post(number: int) -> TestResponse:
         if number:
             wait_until(lambda: bool(shop.asked), 50, "the first one to ask")
-            with orders_db.read() as connection:
+            with orders_db.autocommit() as connection:
                 connection.execute(text("DELETE FROM idempotency_keys"))
         headers = {"Idempotency-Key": "key-1"}
         body = {"customer_id": "1", "items": ITEMS}
@@ -341,7 +341,7 @@ def test_an_order_of_products_with_long_descriptions_is_priced_over_several_page
 ) -> None:
     fill = """INSERT INTO products (name, description, price, stock)
         SELECT 'Product ' || n, repeat('😀', 10000), 1.00, 1 FROM generate_series(1, 100) n"""
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text(fill))
     with served(inventory.application, orders_unconnected.inventory.port):
         items = [{"product_id": number, "quantity": 1} for number in range(100, 0, -1)]

@@ -69,7 +69,7 @@ def note(database: Database, customer_id: int, forgotten: bool = False) -> None:
     """Write a customer into the copy."""
     row = "INSERT INTO customers (id, name, email, noted_at, forgotten) VALUES "
     known = ":id, 'Ben', 'ben@kawa.fr', now(), false"
-    with database.read() as connection:
+    with database.autocommit() as connection:
         values = ":id, NULL, NULL, now(), true" if forgotten else known
         connection.execute(text(f"{row} ({values})"), {"id": customer_id})
 
@@ -166,7 +166,7 @@ def test_a_repetition_whose_answer_was_lost_says_it_too(behind: Make, orders_db:
     note(orders_db, 1)
     orders = behind(free_port())
     first = place(orders, key="key-1")
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("DELETE FROM idempotency_keys"))
     assert place(orders, key="key-1") == first
     assert first["customer"] == "known"
@@ -197,13 +197,12 @@ def test_the_mail_of_an_unknown_customer_ends_and_is_not_asked_for_again(
     data = OrderData.model_validate(
         order_data(uid=uid, order_id=order["order_id"], customer_id="CLIENT123", email=None)
     )
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         mails.record(connection, "created", data, "event-1")
         connection.execute(text("DELETE FROM outbox"))
-        connection.commit()
     assert addressing.work()
     assert not addressing.work()
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         assert connection.execute(text("SELECT state FROM mails")).scalars().all() == ["unknown"]
         swept = resending.sweep(connection, timedelta(0), timedelta(seconds=60))
         assert (swept.settled, swept.unsettled) == (1, 0)

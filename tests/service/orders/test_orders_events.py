@@ -20,7 +20,7 @@ from tests.support.orders_api import (
 def test_each_change_is_announced_with_all_that_a_consumer_needs(
     orders: FlaskClient, orders_db: Database
 ) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(
             text(
                 "INSERT INTO customers (id, name, email, noted_at) VALUES (7, 'B', 'b@k.fr', now())"

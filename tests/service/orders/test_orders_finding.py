@@ -47,7 +47,7 @@ def test_items_cost_no_query_for_each_order(orders_db: Database) -> None:
     for _ in range(5):
         create_with_items(orders_db)
     sent: list[str] = []
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
 
         def note(*arguments: Any) -> None:
             sent.append(arguments[2])
@@ -79,7 +79,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     rows = [
         {"order_id": f"{n}", "customer_id": "Zoë & co/1", "total_amount": 1} for n in range(1, 26)
     ]
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(insert(Order), rows)
     found, sizes = [], []
     target = f"{path}{below}?{urlencode({**query, 'limit': 10})}"
@@ -103,7 +103,7 @@ def test_a_page_has_a_hundred_orders_unless_told_otherwise(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     rows = [{"order_id": f"{n}", "customer_id": "1", "total_amount": 1} for n in range(1001)]
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(insert(Order), rows)
     assert len(content(orders.get(ORDERS))) == 100
     assert len(content(orders.get(f"{ORDERS}?limit=1000"))) == 1000
@@ -119,7 +119,7 @@ def assorted(orders: FlaskClient, orders_db: Database) -> FlaskClient:
         ("D", "1", "pending"),
     ):
         create(orders, order_id=order_id, customer_id=customer_id, status=status)
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         days = "timestamptz '2024-01-01T00:00:00Z' + id * interval '1 day'"
         connection.execute(text(f"UPDATE orders SET created_at = {days}"))
     return orders
@@ -239,10 +239,10 @@ def test_a_search_among_many_uses_its_index(
     def keep(*arguments: Any) -> None:
         sent.append((arguments[2], arguments[3]))
 
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text(MANY))
         connection.execute(text("VACUUM ANALYZE orders"))
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         event.listen(connection.engine, "before_cursor_execute", keep)
         with queries.find(connection, **search, limit=11) as found:
             assert list(found)

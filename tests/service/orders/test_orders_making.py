@@ -244,14 +244,14 @@ def test_the_schema_itself_refuses_an_order_that_is_none(
     orders_db: Database, values: str, what: str
 ) -> None:
     columns = "(order_id, customer_id, total_amount, status)"
-    with orders_db.read() as connection, pytest.raises(DBAPIError):
+    with orders_db.autocommit() as connection, pytest.raises(DBAPIError):
         connection.execute(text(f"INSERT INTO orders {columns} VALUES {values}"))
 
 
 def test_a_uid_is_made_by_the_database(orders: FlaskClient, orders_db: Database) -> None:
     for _ in range(2):
         create(orders)
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         uids = connection.execute(select(Order.uid)).scalars().all()
     assert len(set(uids)) == 2
     assert all(uid.version == 4 for uid in uids)

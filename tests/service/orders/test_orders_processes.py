@@ -120,7 +120,7 @@ def taken(channel: BlockingChannel, queue: str) -> list[tuple[str, dict[str, Any
 
 def states(database: Database) -> Counter[str]:
     """How many orders are in which state."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(
             text("SELECT status, count(*) AS number FROM orders GROUP BY status")
         )
@@ -130,7 +130,7 @@ def states(database: Database) -> Counter[str]:
 def bills(database: Database) -> list[str]:
     """The ids of the bills in the outbox."""
     query = "SELECT message_id FROM outbox WHERE routing_key = 'order_bills'"
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text(query)).scalars())
 
 
@@ -247,7 +247,7 @@ def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
     consumer.start()
     wait_until(lambda: states(orders_db)["processing"] == 300, SECONDS, "300 orders")
     assert Counter(bills(orders_db)) == {str(uid): 1 for uid in uids}
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         rows = connection.execute(text("SELECT order_pk, count(*) FROM order_history GROUP BY 1"))
         assert {count for _order, count in rows} == {2}
 

@@ -77,7 +77,7 @@ def test_a_key_whose_first_answer_was_lost_makes_no_second_order(
 ) -> None:
     body = {"customer_id": "1", "total_amount": 5}
     first = keyed(orders, body)
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("DELETE FROM idempotency_keys"))
     again = keyed(orders, body)
     assert (again.status_code, again.json) == (201, first.json)
@@ -89,7 +89,7 @@ def test_a_key_that_is_used_again_after_a_day_makes_another_order(
 ) -> None:
     body = {"customer_id": "1", "total_amount": 5}
     first = content(keyed(orders, body))
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("UPDATE idempotency_keys SET claimed_at = now() - interval '25 h'"))
         connection.execute(text("UPDATE orders SET created_at = now() - interval '25 h'"))
     assert content(keyed(orders, body))["id"] != first["id"]

@@ -79,7 +79,7 @@ class World:
 
     def rows(self, statement: str) -> list[Any]:
         """What a statement finds."""
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             return list(connection.execute(text(statement)))
 
     def bills(self) -> list[str]:
@@ -419,10 +419,11 @@ def test_a_change_of_state_and_its_messages_are_committed_together(world: World)
     """A transaction that ends before its commit leaves neither, and the event may come again."""
     uid: UUID = create_with_items(world.database)["uid"]
     event = world.event("stock.reserved", uid)
-    with world.database.unit_of_work() as connection:
+    with world.database.transaction() as connection:
         inbox.mark_applied(connection, consumer.PROCESS, [event.id])
         assert event.reaction is not None
         event.reaction.act(connection, event.data, event.id)
+        connection.rollback()
     assert (world.status(uid), world.bills(), len(world.told(uid))) == ("pending", [], 1)
     world.handler.apply([event])
     assert (world.status(uid), world.bills()) == ("processing", [str(uid)])

@@ -65,7 +65,7 @@ class Shop:
         }
         self.lost: Counter[tuple[str, str]] = Counter()
         self._delivered = {id(database): 0 for database in (orders, inventory, billing)}
-        with inventory.read() as connection:
+        with inventory.autocommit() as connection:
             stock = "INSERT INTO products (id, name, price, stock) VALUES (1, 'DVD', 9.99, 10)"
             connection.execute(text(stock))
 
@@ -96,12 +96,11 @@ class Shop:
 
     def sweep(self) -> resending.SweepResult:
         """Sweep once, as if all orders were old enough, and none had been sent again."""
-        with self.orders.unit_of_work() as connection:
+        with self.orders.transaction() as connection:
             for table in ("orders", "deleted_orders"):
                 later = f"UPDATE {table} SET sweep_at = now() WHERE sweep_at > now()"
                 connection.execute(text(later))
             swept = resending.sweep(connection, timedelta(0), PAUSE)
-            connection.commit()
         return swept
 
     def is_settled(self, order: OrderView, status: str) -> None:
@@ -127,7 +126,7 @@ class Shop:
 
     def rows(self, database: Database, query: str) -> list[Any]:
         """What a query finds."""
-        with database.read() as connection:
+        with database.autocommit() as connection:
             return list(connection.execute(text(query)))
 
     def _databases(self) -> list[Database]:
@@ -138,7 +137,7 @@ class Shop:
         unsent = self.rows(database, f"SELECT * FROM outbox WHERE id > {after} ORDER BY id")
         if unsent:
             self._delivered[id(database)] = unsent[-1].id
-            with database.read() as connection:
+            with database.autocommit() as connection:
                 connection.execute(text("UPDATE outbox SET sent_at = now()"))
         return unsent
 
@@ -342,7 +341,7 @@ def completed_before(shop: Shop, number: int) -> list[OrderView]:
     """Orders of which a version without confirmations has lost the completion, as it left them."""
     made = [shop.order(quantity=1) for _ in range(number)]
     shop.run(lambda type, queue: (type, queue) == ("order.completed", "inventory_inbox"))
-    with shop.orders.read() as connection:
+    with shop.orders.autocommit() as connection:
         connection.execute(text("UPDATE orders SET sweep_at = NULL"))
         connection.execute(text("INSERT INTO unconfirmed_sales VALUES (0)"))
     return made
@@ -425,12 +424,12 @@ def test_an_order_is_left_alone_before_its_time_and_after_it_waits_longer_each_t
 
     def sweep_after(seconds: float) -> int:
         """Sweep when so many seconds have passed since the last time something was sent."""
-        with shop.orders.unit_of_work() as connection:
+        with shop.orders.transaction() as connection:
             back = "UPDATE orders SET sweep_at = sweep_at - make_interval(secs => :seconds)"
             connection.execute(text(back), {"seconds": seconds})
             swept = resending.sweep(connection, PAUSE, PAUSE)
-            if swept.unsettled:
-                connection.commit()
+            if not swept.unsettled:
+                connection.rollback()
             return swept.unsettled
 
     pause = PAUSE.total_seconds()
@@ -464,7 +463,7 @@ def test_what_is_never_answered_is_asked_for_once_a_day_at_last_and_never_given_
 
 def needs_of_stuck(shop: Shop) -> list[Needs]:
     """What the orders that are stuck wait for."""
-    with shop.orders.read() as connection:
+    with shop.orders.autocommit() as connection:
         return needs.stuck(connection, None, 100)
 
 
@@ -487,7 +486,7 @@ def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
 ) -> None:
     order = "INSERT INTO orders (order_id, customer_id, total_amount, sweep_at, resends) SELECT"
     of_items = "INSERT INTO order_lines SELECT id, 1, 'DVD', 1, 1 FROM orders"
-    with shop.orders.read() as connection:
+    with shop.orders.autocommit() as connection:
         connection.execute(text(f"{order} n, '1', 1, NULL, 0 FROM generate_series(1, 20000) n"))
         connection.execute(text(f"{order} -n, '1', 1, now(), 1 FROM generate_series(1, 10010) n"))
         connection.execute(text(of_items))
@@ -507,7 +506,7 @@ def test_a_round_sends_for_so_many_orders_and_not_more(
         shop.order()
     shop.run(lambda _type, _queue: True)
     ago = "UPDATE orders SET sweep_at = sweep_at - interval '1 hour'"
-    with shop.orders.unit_of_work() as connection:
+    with shop.orders.transaction() as connection:
         connection.execute(text(ago))
         assert resending.sweep(connection, PAUSE, PAUSE) == (0, 3, False)
         assert resending.sweep(connection, PAUSE, PAUSE) == (0, 2, False)
@@ -526,7 +525,7 @@ def test_what_waits_in_the_outbox_is_not_sent_again(shop: Shop) -> None:
 def test_two_sweepers_at_once_send_once(shop: Shop) -> None:
     shop.order()
     shop.run(lambda _type, _queue: True)
-    with shop.orders.unit_of_work() as one, shop.orders.unit_of_work() as other:
+    with shop.orders.transaction() as one, shop.orders.transaction() as other:
         assert resending.sweep(one, timedelta(0), PAUSE).unsettled == 1
         assert resending.sweep(other, timedelta(0), PAUSE) == (0, 0, False)
 
@@ -537,9 +536,8 @@ def test_imported_and_bare_orders_are_asked_nothing_but_their_mails(
     imported = ImportedOrder(
         order_id="old", customer_id="1", total_amount=Decimal(1), status="pending"
     )
-    with shop.orders.unit_of_work() as connection:
+    with shop.orders.transaction() as connection:
         load(connection, [imported])
-        connection.commit()
     bare = create(orders, order_id="bare")
     for order_pk in (1, 2):
         path = f"{ORDERS}/{order_pk}/status"

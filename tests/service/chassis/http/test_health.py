@@ -233,7 +233,7 @@ def test_of_two_hosts_the_one_that_takes_writes_is_used(stoppable: Stoppable) ->
         standby.create_database(name, user, PASSWORD)
         # to a client as a standby is
         own = Database(settings_of(standby), 1)
-        with own.read() as connection:
+        with own.autocommit() as connection:
             connection.execute(text(f"ALTER ROLE {user} SET default_transaction_read_only = on"))
         own.close()
         for first in (standby.port, free_port()):
@@ -245,7 +245,7 @@ def test_of_two_hosts_the_one_that_takes_writes_is_used(stoppable: Stoppable) ->
                 password=SecretStr(PASSWORD),
             )
             found = Database(both, 1)
-            with found.read() as connection:
+            with found.autocommit() as connection:
                 port_of_it = connection.execute(text("SELECT inet_server_port()")).scalar_one()
             assert port_of_it == server.port
             found.check()

@@ -117,13 +117,13 @@ def problem(response: TestResponse, status: int) -> dict[str, Any]:
 def age(database: Database, interval: str) -> None:
     """Make all keys older."""
     statement = text("UPDATE idempotency_keys SET claimed_at = claimed_at - CAST(:by AS interval)")
-    with database.read() as connection:
+    with database.autocommit() as connection:
         assert connection.execute(statement, {"by": interval}).rowcount
 
 
 def kept(database: Database) -> int:
     """How many keys there are."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return connection.execute(select(func.count()).select_from(keys)).scalar_one()
 
 
@@ -230,10 +230,10 @@ def test_a_holder_that_fails_late_does_not_release_its_successors_claim(
 ) -> None:
     age(service.database, "61 seconds")
     second = post(client)
-    with service.database.read() as connection:
+    with service.database.autocommit() as connection:
         claim = connection.execute(select(keys.c.claim)).scalar_one()
     blocked()
-    with service.database.read() as connection:
+    with service.database.autocommit() as connection:
         assert connection.execute(select(keys.c.claim)).scalar_one() == claim
     assert post(client).data == second.data
 

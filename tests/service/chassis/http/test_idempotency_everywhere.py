@@ -92,12 +92,12 @@ class World:
 
     def count(self, post: Post) -> int:
         """Count the effect of a POST."""
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             return int(connection.execute(text(post.effect)).scalar_one())
 
     def change(self, statement: str) -> None:
         """Change the database behind the service's back."""
-        with self.database.read() as connection:
+        with self.database.autocommit() as connection:
             connection.execute(text(statement))
 
 
@@ -264,11 +264,11 @@ def test_an_event_is_stored_once_even_if_its_claim_is_forgotten(
 ) -> None:
     post = _event("events")
     first = post.send(gateway)
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         connection.execute(text("DELETE FROM idempotency_keys"))
     second = post.send(gateway)
     assert (second.status_code, second.json) == (201, first.json)
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         for table in ("events", "outbox"):
             count = connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
             assert count == 1

@@ -108,7 +108,7 @@ def test_poison_among_good_messages_goes_to_the_dead_letters_with_its_reason(
 def test_what_only_the_database_refuses_stops_no_other_message(
     channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
 ) -> None:
-    with billing_db.read() as connection:
+    with billing_db.autocommit() as connection:
         connection.execute(
             text("ALTER TABLE orders ADD CONSTRAINT cursed CHECK (user_id <> 'cursed')")
         )
@@ -119,7 +119,7 @@ def test_what_only_the_database_refuses_stops_no_other_message(
         wait_for_rows(billing_db, 2)
         wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
     finally:
-        with billing_db.read() as connection:
+        with billing_db.autocommit() as connection:
             connection.execute(text("ALTER TABLE orders DROP CONSTRAINT cursed"))
     assert {row.user_id for row in rows(billing_db)} == {"a", "b"}
 
@@ -130,12 +130,12 @@ def test_requeued_dead_letters_keep_their_id_and_are_processed(
     billing_settings: Settings,
     consume: Callable[[], threading.Event],
 ) -> None:
-    with billing_db.read() as connection:
+    with billing_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE orders ADD CONSTRAINT never CHECK (user_id <> 'x')"))
     post(channel, {**GOOD, "user_id": "x"}, "the-id")
     consume()
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
-    with billing_db.read() as connection:
+    with billing_db.autocommit() as connection:
         connection.execute(text("ALTER TABLE orders DROP CONSTRAINT never"))
     assert DeadLetterQueue(billing_settings.broker).requeue({"the-id"}) == 1
     wait_for_rows(billing_db, 1)

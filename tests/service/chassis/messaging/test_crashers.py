@@ -127,7 +127,7 @@ def waiting(channel: BlockingChannel, queue: str) -> int:
 
 def recorded(database: Database) -> list[str]:
     """The message ids of all bills, in their order."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return sorted(connection.execute(text("SELECT message_id FROM orders")).scalars())
 
 

@@ -109,21 +109,19 @@ def processes(
 
 def add(database: Database, *names: str, **changes: object) -> None:
     """Put events into the outbox in one transaction; `a/1` is the first of aggregate `a`."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         for name in names:
             aggregate, _slash, _number = name.rpartition("/")
             message = Message(b"{}", "", EXCHANGE, name, mandatory=False)
             outbox.add(connection, changed(message, **changes), aggregate or None)
-        connection.commit()
 
 
 def add_others(database: Database, count: int) -> list[str]:
     """Put events that nobody waits for into the outbox by one statement, and return their names."""
     names = [f"other-{number}" for number in range(count)]
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         messages = [Message(b"{}", "", EXCHANGE, name, mandatory=False) for name in names]
         outbox.add_all(connection, messages)
-        connection.commit()
     return names
 
 
@@ -149,14 +147,14 @@ def waiting(database: Database) -> list[str]:
 
 def ids(database: Database, condition: str = "true") -> list[str]:
     """The message ids in the outbox."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         statement = text(f"SELECT message_id FROM outbox WHERE {condition} ORDER BY id")
         return list(connection.execute(statement).scalars())
 
 
 def attempts(database: Database) -> dict[str, int]:
     """How often each message was tried."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         rows = connection.execute(text("SELECT message_id, attempts FROM outbox"))
         return {row.message_id: row.attempts for row in rows}
 
@@ -213,8 +211,9 @@ def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
 
 
 def test_a_rolled_back_change_tells_nobody(gateway_db: Database) -> None:
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         outbox.add(connection, Message(b"{}", QUEUE))
+        connection.rollback()
     assert ids(gateway_db) == []
 
 
@@ -222,11 +221,10 @@ def test_a_message_committed_after_one_with_a_higher_row_id_is_relayed(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     relay()
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         outbox.add(connection, Message(b"{}", "", EXCHANGE, "slow/0", mandatory=False), "slow")
         add(gateway_db, "fast/0")
         wait_until(lambda: taken(channel) == ["fast/0"], SECONDS, "the one committed first")
-        connection.commit()
     wait_until_all_is_sent(gateway_db)
     assert taken(channel) == ["slow/0"]
 
@@ -443,7 +441,7 @@ def lock_holders(database: Database) -> list[int]:
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text(statement)).scalars())
 
 
@@ -474,7 +472,7 @@ def test_relays_whose_database_sessions_are_terminated_go_on(
         wait_until(lambda: bool(lock_holders(gateway_db)), SECONDS, "one to be active")
         for number in range(round_ * 20, round_ * 20 + 20):
             add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
-        with gateway_db.read() as connection:
+        with gateway_db.autocommit() as connection:
             for pid in lock_holders(gateway_db):
                 connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
         wait_until_all_is_sent(gateway_db)
@@ -489,7 +487,7 @@ def test_an_idle_relay_whose_session_is_terminated_goes_on(
     add(gateway_db, "a/0")
     wait_until_all_is_sent(gateway_db)
     wait_until(lambda: is_idle(gateway_db), SECONDS, "the relay to rest")
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         for pid in lock_holders(gateway_db):
             connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
     add(gateway_db, "a/1")
@@ -503,14 +501,14 @@ def is_idle(database: Database) -> bool:
         "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(:pids) AND state = 'idle' "
         "AND clock_timestamp() - state_change > interval '0.2 s'"
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         pids = lock_holders(database)
         return bool(connection.execute(text(statement), {"pids": pids}).scalar_one())
 
 
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
     add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         assert len(outbox.new_messages(connection, Page(100, 250_000), False)) == 3
         assert len(outbox.new_messages(connection, Page(2, 250_000), False)) == 2
         assert len(outbox.new_messages(connection, Page(100, 1), False)) == 1
@@ -570,9 +568,8 @@ def test_what_was_tried_in_vain_and_is_urgent_passes_the_others_that_were(
 ) -> None:
     add_others(gateway_db, 2 * BATCH)
     add(gateway_db, "order/0", urgent=True)
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         connection.execute(text("UPDATE outbox SET attempts = 1"))
-        connection.commit()
     relay()
     wait_until_all_is_sent(gateway_db)
     assert taken(channel)[0] == "order/0"
@@ -601,7 +598,7 @@ def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Databa
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
         looks.append((statement, parameters))
 
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         for setting in ("seqscan", "bitmapscan", "sort"):
             connection.execute(text(f"SET enable_{setting} = off"))
         event.listen(Engine, "before_cursor_execute", note)
@@ -673,11 +670,10 @@ def test_a_relay_that_waits_for_a_lock_is_not_ready_and_goes_on_after_it(
         try:
             add(gateway_db, "a/0")
             wait_until_all_is_sent(gateway_db)
-            with gateway_db.unit_of_work() as connection:
+            with gateway_db.transaction() as connection:
                 connection.execute(text("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE"))
                 wait_until(lambda: not is_ready(relay), SECONDS, "the relay not to be ready")
                 outbox.add(connection, Message(b"{}", "", EXCHANGE, "a/1", mandatory=False), "a")
-                connection.commit()
             wait_until_all_is_sent(gateway_db)
             assert is_ready(relay)
         finally:

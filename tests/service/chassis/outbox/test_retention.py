@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 import billing.bills
 import billing.settings
@@ -168,7 +168,7 @@ def database(
 ) -> Callable[[str], Database]:
     """A service's database, empty but for one order that has not ended."""
     order = "INSERT INTO orders (order_id, customer_id, total_amount) VALUES ('open', 'c', 1)"
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("TRUNCATE mails"))
         connection.execute(text(order))
     found = {
@@ -183,14 +183,14 @@ def database(
 
 def execute(database: Database, *statements: str) -> None:
     """Execute statements, each in a transaction."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         for statement in statements:
             connection.execute(text(statement))
 
 
 def count(database: Database, table: str) -> int:
     """How many rows a table has."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
@@ -202,8 +202,7 @@ def test_ten_times_what_a_minute_deleted_once_is_gone_and_what_is_needed_stays(
     own = database(case.service)
     execute(own, *case.kept, case.insert)
     assert count(own, case.expiry.table) == OLD + len(case.kept)
-    with own.unit_of_work() as connection:
-        assert retention.purge_all(connection, case.expiry) == OLD
+    assert retention.purge_all(own, case.expiry) == OLD
     assert count(own, case.expiry.table) == len(case.kept)
     if case.expiry.table == "reservations":
         assert count(own, "reservation_lines") == len(case.kept)
@@ -215,7 +214,7 @@ def test_an_index_leads_to_what_is_deleted(kind: str, database: Callable[[str], 
     own = database(case.service)
     statement = f"EXPLAIN (FORMAT JSON) {retention._statement(case.expiry)}"
     parameters = {"start": "-infinity", "end": "2020-01-01", "rows": BATCH_ROWS}
-    with own.unit_of_work() as connection:
+    with own.transaction() as connection:
         for setting in retention._SESSION:
             connection.execute(text(setting))
         plan = json.dumps(connection.execute(text(statement), parameters).scalar_one())
@@ -233,12 +232,11 @@ def test_of_the_sent_messages_no_more_than_the_newest_stay(
     unsent = OUTBOX.format(name="'u'", age="interval '1 h'", rows=10, sent="NULL")
     execute(own, young, unsent)
     few = RetentionSettings(outbox_kept_rows=2000)
-    with own.unit_of_work() as connection:
-        # the boundary itself stays
-        assert retention.purge_all(connection, outbox.expiry(few)) == 2999
-        assert retention.purge_all(connection, outbox.expiry(few)) == 0
+    # the boundary itself stays
+    assert retention.purge_all(own, outbox.expiry(few)) == 2999
+    assert retention.purge_all(own, outbox.expiry(few)) == 0
     assert count(own, "outbox WHERE sent_at IS NULL") == 10
-    with own.read() as connection:
+    with own.autocommit() as connection:
         oldest = "SELECT min(substr(message_id, 2)::int) FROM outbox WHERE sent_at IS NOT NULL"
         assert connection.execute(text(oldest)).scalar_one() == 3000
 
@@ -251,9 +249,8 @@ def test_of_the_delivered_events_no_more_than_the_newest_stay(
     young = EVENTS.replace("now() - {age}", one)
     execute(own, young.format(sent="now()", rows=5000), young.format(sent="NULL", rows=10))
     few = gateway.settings.Retention(events_kept_rows=2000)
-    with own.unit_of_work() as connection:
-        assert retention.purge_all(connection, gateway.client_events.expiry(few)) == 2999
-        assert retention.purge_all(connection, gateway.client_events.expiry(few)) == 0
+    assert retention.purge_all(own, gateway.client_events.expiry(few)) == 2999
+    assert retention.purge_all(own, gateway.client_events.expiry(few)) == 0
     assert count(own, "events WHERE delivered_at IS NULL") == 10
     assert count(own, "events") == 2011
 
@@ -266,7 +263,7 @@ def test_an_index_alone_tells_which_row_is_the_last_to_be_kept(
     own = database(case.service)
     execute(own, case.insert, f"VACUUM ANALYZE {case.expiry.table}")
     assert case.expiry.newest is not None
-    with own.unit_of_work() as connection:
+    with own.transaction() as connection:
         assert retention._end(connection, replace(case.expiry, newest=5000)) is not None
         for setting in retention._SESSION:
             connection.execute(text(setting))
@@ -281,20 +278,22 @@ class Failing:
     def __init__(self) -> None:
         self.turns: list[str] = []
 
-    def too_long(self, connection: Connection) -> None:
+    def too_long(self, database: Database) -> None:
         """Need more time than a statement has."""
         self.turns.append("too long")
-        connection.execute(text("SET LOCAL statement_timeout = 50"))
-        connection.execute(text("SELECT pg_sleep(60)"))
+        with database.transaction() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 50"))
+            connection.execute(text("SELECT pg_sleep(60)"))
 
-    def wrong(self, _connection: Connection) -> None:
+    def wrong(self, _database: Database) -> None:
         """Have a fault of our own."""
         self.turns.append("wrong")
         raise ValueError("a fault")
 
-    def good(self, connection: Connection) -> None:
+    def good(self, database: Database) -> None:
         """Do something after the others."""
-        assert connection.execute(text("SHOW statement_timeout")).scalar_one() != "50ms"
+        with database.autocommit() as connection:
+            assert connection.execute(text("SHOW statement_timeout")).scalar_one() != "50ms"
         self.turns.append("good")
 
 
@@ -333,11 +332,10 @@ def test_a_row_that_somebody_holds_is_passed_and_goes_the_next_time(
     own = database("billing")
     expiry = CASES["voided bills"].expiry
     execute(own, VOIDED.format(name="'n'", age="interval '366 days'", rows=3))
-    with own.unit_of_work() as holder, own.unit_of_work() as connection:
+    with own.transaction() as holder:
         holder.execute(text("SELECT FROM voided_bills WHERE message_id = 'n2' FOR UPDATE"))
-        assert retention.purge_all(connection, expiry) == 2
-        holder.rollback()
-        assert retention.purge_all(connection, expiry) == 1
+        assert retention.purge_all(own, expiry) == 2
+    assert retention.purge_all(own, expiry) == 1
 
 
 def test_two_that_purge_at_once_delete_each_row_once(

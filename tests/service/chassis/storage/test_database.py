@@ -53,45 +53,51 @@ def backend(connection: Connection) -> int:
 def test_connections_that_the_server_has_closed_cost_no_request_its_answer(
     database: Database, settings: DatabaseSettings
 ) -> None:
-    with database.read() as one, database.unit_of_work() as other:
+    with database.autocommit() as one, database.transaction() as other:
         before = {backend(one), backend(other)}
     end(settings, *before)
-    with database.unit_of_work() as one, database.read() as other:
+    with database.transaction() as one, database.autocommit() as other:
         assert not before & {backend(one), backend(other)}
 
 
 def test_a_connection_that_lives_is_used_again(database: Database) -> None:
-    with database.read() as connection:
+    with database.autocommit() as connection:
         first = backend(connection)
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         assert backend(connection) == first
 
 
 def test_a_connection_that_is_closed_while_it_is_lent_is_an_outage_and_then_replaced(
     database: Database, settings: DatabaseSettings
 ) -> None:
-    with pytest.raises(OperationalError), database.read() as connection:
+    with pytest.raises(OperationalError), database.autocommit() as connection:
         end(settings, backend(connection))
         connection.execute(PID)
-    with database.read() as connection:
+    with database.autocommit() as connection:
         assert backend(connection)
 
 
-def test_a_unit_of_work_after_a_read_is_rolled_back_unless_committed(database: Database) -> None:
-    with database.read() as connection:
+def test_a_transaction_is_committed_and_rolled_back_on_an_exception(database: Database) -> None:
+    with database.autocommit() as connection:
         backend(connection)
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
+        connection.execute(text("CREATE TABLE always (id int)"))
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
         connection.execute(text("CREATE TABLE never (id int)"))
-    with database.read() as connection:
+        raise ZeroDivisionError
+    with database.autocommit() as connection:
+        assert connection.execute(text("SELECT to_regclass('always')")).scalar() == "always"
         assert connection.execute(text("SELECT to_regclass('never')")).scalar() is None
+        connection.execute(text("DROP TABLE always"))
 
 
-def test_a_read_that_fails_leaves_a_connection_that_can_be_used(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.read() as connection:
+def test_a_statement_that_fails_leaves_a_connection_that_can_be_used(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.autocommit() as connection:
         backend(connection)
         raise ZeroDivisionError
-    with database.unit_of_work() as connection:
-        assert connection.in_transaction() is False
+    with database.transaction() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None and driver.autocommit is False
         assert backend(connection)
 
 
@@ -99,16 +105,14 @@ def test_text_is_read_as_it_was_written_whatever_encoding_others_set(
     settings: DatabaseSettings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         connection.execute(text("ALTER ROLE CURRENT_USER SET client_encoding = 'LATIN1'"))
-        connection.commit()
     other = Database(settings, connections=1)
     try:
-        with other.read() as connection:
+        with other.autocommit() as connection:
             assert connection.execute(text("SHOW client_encoding")).scalar_one() == "UTF8"
             assert connection.execute(text("SELECT U&'\\20AC\\6771'")).scalar_one() == "€東"
     finally:
         other.close()
-        with database.unit_of_work() as connection:
+        with database.transaction() as connection:
             connection.execute(text("ALTER ROLE CURRENT_USER RESET client_encoding"))
-            connection.commit()

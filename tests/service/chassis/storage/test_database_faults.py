@@ -40,7 +40,7 @@ _RAISE = (
 
 def execute(database: Database, statement: str) -> None:
     """Have a database do something."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text(statement))
 
 
@@ -169,7 +169,7 @@ def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_pas
 def test_errors_are_told_apart(
     statement: str, outage: bool, doubtful: bool, billing_db: Database
 ) -> None:
-    with billing_db.unit_of_work() as connection, pytest.raises(Exception) as raised:
+    with pytest.raises(Exception) as raised, billing_db.transaction() as connection:
         connection.execute(text(statement))
     assert is_outage(raised.value) is outage
     assert is_doubtful(raised.value) is doubtful
@@ -181,10 +181,9 @@ def test_a_read_only_database_is_a_503(inventory: FlaskClient, movies_db: Databa
         movies_db.close()
         answer = inventory.post("/api/movies", json={"title": "t"})
     finally:
-        with movies_db.unit_of_work() as connection:
+        with movies_db.transaction() as connection:
             connection.execute(text("SET TRANSACTION READ WRITE"))
             connection.execute(text("ALTER ROLE CURRENT_USER RESET default_transaction_read_only"))
-            connection.commit()
         movies_db.close()
     assert problem(answer, 503)["cause"] == "database_unavailable"
     assert answer.headers["Retry-After"] == "1"

@@ -67,12 +67,12 @@ def test_whoever_waits_for_an_answer_waits_for_so_long_and_it_is_an_outage(
     begin: Callable[[Connection], Callable[[], object]], hanging: tuple[Database, Postgres]
 ) -> None:
     used, server = hanging
-    with pytest.raises(OperationalError) as noticed, used.unit_of_work() as connection:
+    with pytest.raises(OperationalError) as noticed, used.transaction() as connection:
         goes_on = begin(connection)
         with frozen(server):
             goes_on()
     assert database.is_outage(noticed.value)
-    with used.unit_of_work() as connection:
+    with used.transaction() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
@@ -80,10 +80,10 @@ def test_a_connection_that_is_not_waited_on_is_left_alone(
     hanging: tuple[Database, Postgres],
 ) -> None:
     used, _server = hanging
-    with used.unit_of_work() as connection:
+    with used.transaction() as connection:
         first = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
         end = time.monotonic() + 2 * LIMIT
         while time.monotonic() < end:
             assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == first
-    with used.read() as connection:
+    with used.autocommit() as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar_one() == first

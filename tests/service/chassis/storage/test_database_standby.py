@@ -57,7 +57,7 @@ def is_told(used: Database, *uids: UUID) -> bool:
     """Whether the orders are reserved, no other one is, and all events are sent."""
     statement = text("SELECT count(*) FROM outbox WHERE sent_at IS NULL")
     try:
-        with used.read() as connection:
+        with used.autocommit() as connection:
             unsent = connection.execute(statement).scalar_one()
         return states(used) == dict.fromkeys(uids, "reserved") and not unsent
     except OperationalError:

@@ -49,19 +49,19 @@ def cut_off(server_port: int) -> Iterator[None]:
 
 def slept(used: Database) -> None:
     """Wait for an answer that is long in coming."""
-    with used.unit_of_work() as connection:
+    with used.transaction() as connection:
         connection.execute(SLEEP)
 
 
 def count(used: Database, of: str) -> int:
     """How many rows there are."""
-    with used.read() as connection:
+    with used.autocommit() as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM {of}")).scalar_one())
 
 
 def idling(used: Database) -> Any:
     """Use a connection, and return it as the driver knows it, back in the pool."""
-    with used.read() as connection:
+    with used.autocommit() as connection:
         connection.execute(text("SELECT 1"))
         return connection.connection.driver_connection
 

@@ -40,7 +40,7 @@ def test_two_consumers_of_one_database_each_apply_an_event_once(orders_db: Datab
 
 
 def test_a_message_is_new_to_each_consumer_until_it_notes_it(orders_db: Database) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         assert inbox.mark_applied(connection, "one", ["a", "b"]) == {"a", "b"}
         assert inbox.mark_applied(connection, "two", ["b", "c"]) == {"b", "c"}
         assert inbox.mark_applied(connection, "one", ["a", "b", "c"]) == {"c"}
@@ -60,11 +60,11 @@ def test_what_was_applied_before_consumers_had_names_is_applied_by_none_of_them(
     migrations.upgrade(service, empty, f"{service}_0002")
     database = Database(empty, connections=1)
     ids = [str(uuid4()) for _ in range(3)]
-    with database.read() as connection:
+    with database.autocommit() as connection:
         old: list[dict[str, Any]] = [{"id": id} for id in ids]
         connection.execute(text("INSERT INTO inbox VALUES (:id, now() - interval '1 day')"), old)
     migrations.upgrade(service, empty)
-    with database.read() as connection:
+    with database.autocommit() as connection:
         for consumer in consumers:
             assert inbox.mark_applied(connection, consumer, [*ids, "new"]) == {"new"}
         days = connection.execute(
@@ -79,6 +79,6 @@ def test_a_process_of_the_version_before_still_marks_what_it_applies(
 ) -> None:
     """While a new version is deployed, an old consumer may run on the new table for a moment."""
     old = "INSERT INTO inbox (message_id) VALUES ('a') ON CONFLICT DO NOTHING"
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text(old))
         assert inbox.mark_applied(connection, "inventory-consumer", ["a"]) == set()

@@ -70,9 +70,10 @@ def consumed(
 @contextmanager
 def locked(database: Database, statement: str) -> Iterator[None]:
     """Somebody has begun a transaction by this statement, and does nothing more."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         connection.execute(text(statement))
         yield
+        connection.rollback()
 
 
 def publish(channel: BlockingChannel, body: Mapping[str, Any], message_id: str) -> None:
@@ -88,7 +89,7 @@ def tell(channel: BlockingChannel, type: str, message_id: str, data: Mapping[str
 
 def count(database: Database, query: str) -> int:
     """Count rows."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM {query}")).scalar_one())
 
 
@@ -132,7 +133,7 @@ def test_bills_pass_one_whose_row_is_locked(
 def test_cancellations_pass_one_whose_bill_is_locked(
     channel: BlockingChannel, billing_db: Database, consumed: Callable[..., Any]
 ) -> None:
-    with billing_db.unit_of_work() as connection:
+    with billing_db.transaction() as connection:
         for number in range(20):
             connection.execute(
                 text(
@@ -141,7 +142,6 @@ def test_cancellations_pass_one_whose_bill_is_locked(
                 ),
                 {"uid": str(UUID(int=number))},
             )
-        connection.commit()
     row = f"SELECT * FROM orders WHERE message_id = '{FIRST}' FOR UPDATE"
     with consumed("billing", lambda database: EventHandler(database, "test", VOIDING)):
         with locked(billing_db, row):
@@ -179,14 +179,13 @@ def test_orders_pass_those_for_a_product_that_is_locked_and_each_order_keeps_its
 def test_customers_pass_one_who_is_locked(
     channel: BlockingChannel, orders_db: Database, consumed: Callable[..., Any]
 ) -> None:
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         connection.execute(
             text(
                 "INSERT INTO customers (id, name, email, version, noted_at) "
                 "VALUES (1, 'n', 'old@kawa.fr', 1, now())"
             )
         )
-        connection.commit()
     with consumed("orders", orders_handler):
         with locked(orders_db, "SELECT * FROM customers WHERE id = 1 FOR UPDATE"):
             for version in (2, 3):

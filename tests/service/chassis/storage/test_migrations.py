@@ -42,7 +42,7 @@ def contents(database: Database) -> list[Any]:
         "UNION ALL SELECT tablename, indexname, indexdef FROM pg_indexes "
         "WHERE schemaname = 'public' ORDER BY 1, 2, 3"
     )
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text(statement)).all())
 
 
@@ -63,7 +63,7 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
 ) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: migrations.upgrade(service, empty), range(2)))
-    with opened.read() as connection:
+    with opened.autocommit() as connection:
         versions = connection.execute(text("SELECT version_num FROM alembic_version")).all()
     assert len(versions) == 1
 
@@ -96,7 +96,7 @@ def test_the_code_describes_the_tables_as_they_are(
         ),
         "compare_type": True,
     }
-    with database.read() as connection:
+    with database.autocommit() as connection:
         context = MigrationContext.configure(connection, opts=options)
         differences = compare_metadata(context, metadata)
         existing = set(inspect(connection).get_table_names())
@@ -112,7 +112,7 @@ BILL = "(message_id, user_id, number_of_items, total_amount)"
 def test_the_schema_itself_refuses_a_movie_without_a_title(
     movies_db: Database, values: str
 ) -> None:
-    with movies_db.read() as connection, pytest.raises(IntegrityError):
+    with movies_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text(f"INSERT INTO movies (title) VALUES {values}"))
 
 
@@ -120,7 +120,7 @@ def test_the_schema_itself_refuses_a_movie_without_a_title(
     "values", ["('m', 'u', 0, 1)", "('m', 'u', 1, -0.01)", "(NULL, 'u', 1, 1)"]
 )
 def test_the_schema_itself_refuses_a_bill_that_is_none(billing_db: Database, values: str) -> None:
-    with billing_db.read() as connection, pytest.raises(IntegrityError):
+    with billing_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text(f"INSERT INTO orders {BILL} VALUES {values}"))
 
 
@@ -128,7 +128,7 @@ def test_the_schema_itself_keeps_a_message_id_from_being_recorded_twice(
     billing_db: Database,
 ) -> None:
     statement = text(f"INSERT INTO orders {BILL} VALUES ('m', 'u', 1, 1)")
-    with billing_db.read() as connection:
+    with billing_db.autocommit() as connection:
         connection.execute(statement)
         with pytest.raises(IntegrityError):
             connection.execute(statement)
@@ -144,13 +144,13 @@ def upgraded(
 ) -> Callable[[str], list[Any]]:
     """Fill a database of the version before, and migrate it; return what looks into it."""
     migrations.upgrade(service, settings, before)
-    with opened.read() as connection:
+    with opened.autocommit() as connection:
         for statement in inserts:
             connection.execute(text(statement), {"text": DECOMPOSED, "growing": GROWING})
     migrations.upgrade(service, settings)
 
     def look(query: str) -> list[Any]:
-        with opened.read() as connection:
+        with opened.autocommit() as connection:
             return list(connection.execute(text(query)).scalars())
 
     return look
@@ -221,11 +221,11 @@ def test_mails_from_before_take_turns_and_keep_no_address_once_they_are_sent(
         "'sent', 'a@b')",
     ]
     migrations.upgrade("orders", empty, "orders_0008")
-    with opened.read() as connection:
+    with opened.autocommit() as connection:
         for statement in rows:
             connection.execute(text(statement), {"data": data.encode()})
     migrations.upgrade("orders", empty)
-    with opened.read() as connection:
+    with opened.autocommit() as connection:
         found = connection.execute(text("SELECT * FROM mails ORDER BY id")).all()
     assert [(row.in_turn, row.recipient) for row in found] == [
         (True, "a@b"),
@@ -244,14 +244,14 @@ def test_each_revision_is_committed_by_itself_so_that_its_locks_end_with_it(
     other = Database(empty, connections=1)
 
     def revision() -> str:
-        with opened.read() as connection:
+        with opened.autocommit() as connection:
             found: str = connection.execute(
                 text("SELECT version_num FROM alembic_version")
             ).scalar_one()
         return found
 
     with ThreadPoolExecutor(1) as threads:
-        with other.unit_of_work() as connection:
+        with other.transaction() as connection:
             connection.execute(text("LOCK TABLE orders IN ACCESS SHARE MODE"))
             upgrade = threads.submit(migrations.upgrade, "orders", empty)
             # orders_0006 changes the table that is locked
@@ -292,7 +292,7 @@ def test_messages_that_waited_before_are_not_urgent_and_are_still_sent(
         "body, aggregate) VALUES ('m', 'e', 'k', 't', false, '{}', '{}', 'a/1')"
     )
     upgraded(service, before, [insert], empty, opened)
-    with opened.read() as connection:
+    with opened.autocommit() as connection:
         [waiting] = outbox_module.new_messages(connection, Page(10, 1000), False)
         assert outbox_module.new_messages(connection, Page(10, 1000), True) == []
     assert (waiting.message.id, waiting.message.urgent) == ("m", False)

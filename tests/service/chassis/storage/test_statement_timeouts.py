@@ -137,10 +137,9 @@ def test_a_database_that_is_slow_with_all_messages_is_the_fault_of_none(
     worker: Worker, orders_db: Database
 ) -> None:
     def execute(*statements: str) -> None:
-        with orders_db.unit_of_work() as connection:
+        with orders_db.transaction() as connection:
             for statement in statements:
                 connection.execute(text(statement))
-            connection.commit()
 
     processed: list[list[str]] = []
     execute(*SLOW)
@@ -159,7 +158,7 @@ def test_a_database_that_is_slow_with_all_messages_is_the_fault_of_none(
 def test_a_message_that_waits_for_a_lock_is_no_fault_however_often_it_is_tried(
     worker: Worker, orders_db: Database
 ) -> None:
-    with orders_db.unit_of_work() as holder:
+    with orders_db.transaction() as holder:
         holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         assert worker.process("fine", "locked") == []
         for _ in range(2 * TIMEOUTS):
@@ -175,7 +174,7 @@ def test_a_message_that_waits_for_a_lock_is_no_fault_however_often_it_is_tried(
 def test_what_comes_behind_a_message_that_waits_for_a_lock_waits_if_it_is_about_the_same(
     worker: Worker, orders_db: Database
 ) -> None:
-    with orders_db.unit_of_work() as holder:
+    with orders_db.transaction() as holder:
         holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         assert worker.process("locked 1 a", "fine 2 a", "fine 3 b") == []
         assert worker.process("fine 4 a", "fine 5 b") == []
@@ -189,7 +188,7 @@ def test_however_many_messages_wait_for_a_lock_each_has_its_turn(
     worker: Worker, orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "_MOST_LOCKED", 3)
-    with orders_db.unit_of_work() as holder:
+    with orders_db.transaction() as holder:
         holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         locked = [f"locked {number}" for number in range(7)]
         assert worker.process(*locked, "fine") == []

@@ -51,7 +51,7 @@ def away(gateway: Gateway) -> DatabaseSettings:
 
 def dump(database: Database) -> str:
     """All that the table of tokens holds."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return "\n".join(connection.execute(text("SELECT tokens::text FROM tokens")).scalars())
 
 
@@ -202,9 +202,8 @@ def test_a_token_in_the_address_or_the_body_is_none(gateway: Gateway) -> None:
 def test_a_token_that_is_revoked_stops_working_at_once(gateway: Gateway) -> None:
     client, headers = gateway.client("orders"), bearing(gateway.token("orders:read"))
     assert client.get("/api/orders", headers=headers).status_code == 200
-    with gateway.database.unit_of_work() as connection:
+    with gateway.database.transaction() as connection:
         tokens.revoke(connection, "tester")
-        connection.commit()
     refused(client.get("/api/orders", headers=headers), 401, f'{REALM}, error="invalid_token"')
 
 
@@ -270,7 +269,7 @@ def test_an_idempotency_key_is_its_callers_own(gateway: Gateway) -> None:
         for token in (one, one, other)
     ]
     assert ids[0] == ids[1] != ids[2]
-    with gateway.database.read() as connection:
+    with gateway.database.autocommit() as connection:
         callers = connection.execute(text("SELECT caller FROM idempotency_keys ORDER BY 1"))
         assert list(callers.scalars()) == ["one", "other"]
 
@@ -341,16 +340,15 @@ def test_a_name_is_given_again_only_after_its_token_was_revoked(gateway: Gateway
     first = gateway.token("orders:read")
     with pytest.raises(ConflictError, match="tester"):
         gateway.token("orders:write")
-    with gateway.database.unit_of_work() as connection:
+    with gateway.database.transaction() as connection:
         tokens.revoke(connection, "tester")
-        connection.commit()
     second, client = gateway.token("orders:read"), gateway.client("orders")
     statuses = [client.get("/api/orders", headers=bearing(t)).status_code for t in (first, second)]
     assert statuses == [401, 200]
 
 
 def test_what_is_not_there_can_not_be_revoked(gateway: Gateway) -> None:
-    with pytest.raises(NotFoundError), gateway.database.unit_of_work() as connection:
+    with pytest.raises(NotFoundError), gateway.database.transaction() as connection:
         tokens.revoke(connection, "nobody")
 
 

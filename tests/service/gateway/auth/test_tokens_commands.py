@@ -43,7 +43,7 @@ def run(environment: dict[str, str]) -> Run:
 
 def rows(database: Database, columns: str) -> list[tuple[object, ...]]:
     """What the table holds."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         found = connection.execute(text(f"SELECT {columns} FROM tokens ORDER BY id"))
         return [tuple(row) for row in found]
 
@@ -81,7 +81,7 @@ def test_the_list_says_what_there_is_and_in_which_state(run: Run, gateway_db: Da
     run("create", "--name", "gone", "--scope", "events:write")
     run("create", "--name", "shop", "--scope", "orders:read")
     run("revoke", "gone")
-    with gateway_db.read() as connection:
+    with gateway_db.autocommit() as connection:
         change = "UPDATE tokens SET created_at = '2026-01-01Z', expires_at = '2026-01-02 03:04:05Z'"
         connection.execute(text(f"{change} WHERE name = 'old'"))
     listed = run("list")

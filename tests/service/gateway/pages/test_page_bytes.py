@@ -48,7 +48,7 @@ def filled() -> Callable[..., None]:
     """Fill a table with rows whose texts consist of a sign."""
 
     def fill(database: Database, statement: str, sign: str) -> None:
-        with database.read() as connection:
+        with database.autocommit() as connection:
             connection.execute(text(statement), {"sign": sign, "rows": ROWS})
 
     return fill
@@ -126,7 +126,7 @@ def test_a_row_that_is_longer_than_a_page_is_a_page_of_its_own(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     lines = text(ORDERS.replace("(1, 20)", "(1, 1000)"))
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(lines, {"sign": "\x01", "rows": 3})
     sizes = [len(content(page)) for page in walked(orders, "/api/orders?limit=100")]
     assert sizes == [1, 1, 1]
@@ -138,7 +138,7 @@ def test_what_lies_behind_a_page_is_not_even_fetched(
 ) -> None:
     filled(movies_db, MOVIES if kind == "movies" else PRODUCTS, "😀")
     everything = {"name": None, "movie_id": None, "in_stock": None, "ids": None}
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         if kind == "movies":
             rows = movies.find(connection, title=None, after=None, limit=ROWS)
         else:

@@ -554,11 +554,10 @@ def test_orders_by_state_and_the_newest_bills_are_shown(
 ) -> None:
     app = create_orders(orders_unconnected)
     app.test_client().post("/api/orders", json={"customer_id": "1", "total_amount": 5})
-    with billing_db.unit_of_work() as connection:
+    with billing_db.transaction() as connection:
         bills.record(
             connection, [{**BILL, "message_id": f"{n}", "order_id": None} for n in range(12)]
         )
-        connection.commit()
     servers = [Server(app), Server(create_billing(billing_settings))]
     plant.orders = Upstream("orders-api", "127.0.0.1", servers[0].port)
     plant.billing = Upstream("billing-api", "127.0.0.1", servers[1].port)
@@ -634,12 +633,11 @@ def test_protected_bills_are_for_those_who_may_read_them(
 ) -> None:
     client = protecting("billing")
     names = {"billing:read": True, "billing:write": False, "orders:read": False}
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         made = {
             n: tokens.create(connection, n[:5] + n[-5:].strip(":"), scopes.parse(n), None)
             for n in names
         }
-        connection.commit()
     hidden = {**known_bill, "bills": None, "protected": ["bills"]}
     for scope, may in names.items():
         assert asked(client, made[scope]) == (known_bill if may else hidden)

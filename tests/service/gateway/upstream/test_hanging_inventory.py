@@ -28,7 +28,7 @@ Settings = Callable[[str], DatabaseSettings]
 @pytest.fixture
 def inventory(movies_db: Database, database_settings: Settings, tmp_path: Path) -> Iterator[Served]:
     """inventory-api with one product."""
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         columns = "INSERT INTO products (name, price, stock) VALUES ('Tron', 20, 1000000)"
         connection.execute(text(columns))
     variables = inventory_variables(database_settings("inventory"))

@@ -202,9 +202,8 @@ def uid_of(gateway: FlaskClient, order: Any) -> str:
 def record_bill(database: Database, order_id: str, message_id: str) -> None:
     """Record a bill."""
     bill = {"message_id": message_id, "user_id": "1", "number_of_items": 3, "order_id": order_id}
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         bills.record(connection, [bill | {"total_amount": "39.80"}])
-        connection.commit()
 
 
 def details_of(gateway: FlaskClient, order: Any) -> Any:
@@ -299,9 +298,8 @@ PROTECTED = ["bill", "customer", "products"]
 def test_who_may_read_orders_sees_of_the_rest_what_the_token_allows(
     ports: Ports, gateway_db: Database, order: Any, scopes: list[str], hidden: list[str]
 ) -> None:
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         token = tokens.create(connection, "reader", scopes, None)
-        connection.commit()
     gateway = gateway_of(ports, guard_of(gateway_db, *CLASSES))
     path = f"/api/orders/{order['id']}/details"
     assert gateway.get(path).status_code == 401
@@ -319,9 +317,8 @@ def test_who_may_read_orders_sees_of_the_rest_what_the_token_allows(
 def test_a_token_is_looked_up_once_for_all_parts(
     ports: Ports, gateway_db: Database, order: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with gateway_db.unit_of_work() as connection:
+    with gateway_db.transaction() as connection:
         token = tokens.create(connection, "reader", ["orders:read", "billing:read"], None)
-        connection.commit()
     looked_up, holder = [], Tokens.holder
 
     def noted(own: Tokens, asked: str) -> tokens.Holder | None:
@@ -481,7 +478,7 @@ def test_products_that_fill_several_pages_are_all_shown(
 ) -> None:
     fill = """INSERT INTO products (name, description, price, stock)
         SELECT 'Product ' || n, repeat('😀', 10000), 1.00, 1 FROM generate_series(1, 60) n"""
-    with movies_db.read() as connection:
+    with movies_db.autocommit() as connection:
         connection.execute(text(fill))
     items = [{"product_id": number, "quantity": 1} for number in range(1, 61)]
     order = made(gateway, "/api/orders", {"customer_id": "1", "items": items})

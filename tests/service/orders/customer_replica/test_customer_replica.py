@@ -49,19 +49,19 @@ def customer(id: int = 1, name: str = "Ben", email: str = "ben@kawa.fr") -> dict
 
 def entry(database: Database, customer_id: str = "1") -> Entry | None:
     """What the copy knows."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return find(connection, customer_id)
 
 
 def address(database: Database, customer_id: str = "1") -> str | None:
     """The address that the copy knows."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return email_of(connection, customer_id)
 
 
 def make_older(database: Database) -> None:
     """Let a minute pass for the rows that are there."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text("UPDATE customers SET noted_at = noted_at - interval '1 minute'"))
 
 
@@ -87,7 +87,7 @@ def test_a_deleted_customer_leaves_nothing_but_the_id(
     handler.apply([received(handler, CREATED, customer(), 1)])
     handler.apply([received(handler, DELETED, customer(), 2)])
     assert entry(orders_db) == (1, None, None, True)
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         assert "ben" not in str(connection.execute(text("SELECT * FROM customers")).all()).lower()
 
 
@@ -168,7 +168,7 @@ def test_no_late_event_brings_a_deleted_customer_back(
 
 
 def test_an_answer_of_the_api_fills_a_gap(orders_db: Database) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         insert_if_absent(connection, CustomerData(**customer()))
     assert address(orders_db) == "ben@kawa.fr"
 
@@ -178,7 +178,7 @@ def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_brings_a_customer_
 ) -> None:
     handler.apply([received(handler, UPDATED, customer(email="new@kawa.fr"), 1)])
     handler.apply([received(handler, DELETED, customer(2), 1)])
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         insert_if_absent(connection, CustomerData(**customer(email="old@kawa.fr")))
         insert_if_absent(connection, CustomerData(**customer(2)))
     assert address(orders_db) == "new@kawa.fr"
@@ -188,7 +188,7 @@ def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_brings_a_customer_
 def test_an_update_counts_after_an_answer_of_the_api_and_a_creation_does_not(
     handler: EventHandler, orders_db: Database
 ) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         insert_if_absent(connection, CustomerData(**customer(email="answered@kawa.fr")))
     handler.apply([received(handler, CREATED, customer(email="first@kawa.fr"), 1)])
     assert address(orders_db) == "answered@kawa.fr"
@@ -342,7 +342,7 @@ def test_a_customer_who_was_asked_for_gives_way_to_later_versions_and_to_no_earl
     change_by_api(customers, id, "two@kawa.fr", "three@kawa.fr")
     found = customers_api.ask(client, str(id))
     assert found is not None and found.version == 3
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         insert_if_absent(connection, found)
     for version, email in ((2, "late@kawa.fr"), (4, "new@kawa.fr")):
         event = customer(id, email=email) | {"version": version}
@@ -371,7 +371,7 @@ def test_a_rebuild_walks_over_all_pages_that_end_early(
     many = """INSERT INTO customers (name, email, company)
         SELECT repeat('😀', 255), n || '@kawa.fr', repeat('😀', 255)
         FROM generate_series(1, 1500) n"""
-    with customers_db.read() as connection:
+    with customers_db.autocommit() as connection:
         connection.execute(text(many))
     assert customers_api.rebuild(orders_db, client) == (1500, 0)
     assert address(orders_db, "1500") == "1500@kawa.fr"

@@ -37,7 +37,7 @@ def run(orders_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def rows(database: Database, table: str = "orders") -> list[Any]:
     """All of a table."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         return list(connection.execute(text(f"SELECT * FROM {table} ORDER BY id")))
 
 
@@ -298,7 +298,7 @@ def test_more_than_a_batch_is_loaded_as_a_whole_or_not_at_all(
 ) -> None:
     count = 2 * BATCH + 1
     content = "\n".join([HEADER, *(f"A{n},{n},1,pending" for n in range(count))])
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         # the last of them is refused by the database alone
         refuse = "ALTER TABLE orders ADD CONSTRAINT no_such CHECK (order_id <> 'A2000')"
         connection.execute(text(refuse))
@@ -306,7 +306,7 @@ def test_more_than_a_batch_is_loaded_as_a_whole_or_not_at_all(
         assert run(content).exit_code == 1
         assert rows(orders_db) == []
     finally:
-        with orders_db.read() as connection:
+        with orders_db.autocommit() as connection:
             connection.execute(text("ALTER TABLE orders DROP CONSTRAINT no_such"))
     assert f"orders loaded: {count};" in run(content).output
     assert [order.order_id for order in rows(orders_db)] == [f"A{n}" for n in range(count)]

@@ -134,7 +134,7 @@ def test_what_is_no_order_is_dead_lettered_and_holds_nothing_up(
 def test_the_copy_knows_the_address_that_the_event_does_not(
     worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
 ) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(
             text("INSERT INTO customers VALUES (7, 'Ada', 'ada@kawa.fr', NULL, now())")
         )
@@ -155,7 +155,7 @@ def test_the_customers_api_is_asked_for_a_customer_who_is_not_in_the_copy(
         publish(channel, "order.created", order_data(email=None, customer_id=str(ada["id"])))
         [mail] = wait_for_mails(orders_settings, 1).values()
     assert mail["To"] == "ada@kawa.fr"
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         known = connection.execute(text("SELECT email FROM customers")).scalars().all()
     assert known == ["ada@kawa.fr"]
 
@@ -199,15 +199,15 @@ def test_while_the_customers_api_is_asked_no_row_is_locked_and_no_transaction_is
     with working(replace(orders_settings, customers=customers)):
         publish(channel, "order.created", order_data(email=None, customer_id="7"))
         eventually(lambda: len(upstream.requests) == 1, "the API to be asked")
-        with orders_db.unit_of_work() as connection:
+        with orders_db.transaction() as connection:
             # fails at once if somebody else has locked it
             connection.execute(text("SELECT id FROM mails FOR UPDATE NOWAIT"))
-        with orders_db.read() as connection:
+        with orders_db.autocommit() as connection:
             idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
             of_here = text(f"{idle} AND datname = current_database()")
             assert connection.execute(of_here).scalar() == 0
         # what an event tells meanwhile is newer than the answer
-        with orders_db.read() as connection:
+        with orders_db.autocommit() as connection:
             connection.execute(
                 text(
                     "INSERT INTO customers (id, name, email, noted_at)"
@@ -221,21 +221,18 @@ def test_while_the_customers_api_is_asked_no_row_is_locked_and_no_transaction_is
 
 def test_a_worker_that_lost_its_claim_gives_no_address(orders_db: Database) -> None:
     """As one that was frozen while it asked the API."""
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         data = validated(OrderData, order_data(email=None, customer_id="CLIENT123"))
         mails.record(connection, "created", data, "1")
         slow = mail_claims.claim(connection, timedelta(), "unaddressed")
-        connection.commit()
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         other = mail_claims.claim(connection, timedelta(minutes=1), "unaddressed")
-        connection.commit()
     assert slow is not None
     assert other is not None
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         assert not mail_claims.lock(connection, slow)
         mail_claims.defer(connection, slow, "too late", timedelta())
         assert mail_claims.lock(connection, other)
-        connection.commit()
     [row] = rows(orders_db)
     assert (row.claim, row.error) == (other.claim, None)
 
@@ -264,7 +261,7 @@ def test_an_unknown_customer_gets_no_mail_and_is_logged_once_per_order(
 def test_a_customer_who_is_deleted_gets_no_mail_and_nobody_is_asked(
     worker: None, channel: BlockingChannel, orders_db: Database
 ) -> None:
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(
             text("INSERT INTO customers (id, noted_at, forgotten) VALUES (7, now(), true)")
         )
@@ -282,14 +279,14 @@ def test_a_mail_of_an_earlier_attempt_is_found_wherever_a_mail_reader_has_moved_
         flags = ":2,S" if name == "cur" else ""
         (home / name / f"{uid}.created{flags}").write_text("X-Order-ID: earlier\n\nearlier\n")
         publish(channel, "order.created", order_data(uid=uid))
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         # as if each had been claimed by a worker that was killed
         connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 1"))
     try:
         with working(orders_settings):
             wait_for_states(orders_db, sent=3)
     finally:
-        with orders_db.read() as connection:
+        with orders_db.autocommit() as connection:
             connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 0"))
     found = wait_for_mails(orders_settings, 3)
     texts = {name: found[f"{uid}.created"].get_content() for name, uid in uids.items()}

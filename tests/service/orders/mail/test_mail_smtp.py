@@ -241,7 +241,7 @@ def test_killed_between_sending_and_marking_a_worker_repeats_one_mail_at_most(
     assert postman.recipients() == ["ben@kawa.fr", "ada@kawa.fr"]
     late = "UPDATE mails SET next_attempt_at = next_attempt_at - interval '1 minute'"
     for is_doubted in (True, False):
-        with orders_db.read() as connection:
+        with orders_db.autocommit() as connection:
             connection.execute(text(late))
         if is_doubted:
             eventually(lambda: any(row.doubted for row in rows(orders_db)), "doubt")
@@ -276,7 +276,7 @@ def test_a_deferred_mail_is_given_up_after_five_days(
     postman.answers["slow@kawa.fr"] = ["451 Try again later"] * 1000
     publish(channel, "order.created", order_data(email="slow@kawa.fr"))
     eventually(lambda: any(row.error for row in rows(orders_db)), "an attempt")
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text("UPDATE mails SET recorded_at = now() - interval '121 hours'"))
     wait_for_states(orders_db, refused=1)
     assert rows(orders_db)[0].error.startswith("given up after 5 days: ")

@@ -56,23 +56,21 @@ def note(database: Database, *steps: tuple[str, UUID], **changed: Any) -> None:
 
 def claimed(database: Database, grace: timedelta | None = mail_claims.GRACE) -> Mail | None:
     """Claim the mail that is due."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         mail = mail_claims.claim(connection, LEASE, grace=grace)
-        connection.commit()
     return mail
 
 
 def change(database: Database, statement: str) -> None:
     """Change the table behind everybody's back."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         connection.execute(text(statement))
 
 
 def sent(database: Database, mail: Mail) -> None:
     """Note that a mail is sent."""
-    with database.unit_of_work() as connection:
+    with database.transaction() as connection:
         mail_claims.mark_sent(connection, mail)
-        connection.commit()
 
 
 def steps_sent(database: Database) -> Sequence[str]:
@@ -110,9 +108,8 @@ def test_a_deferred_confirmation_holds_back_later_mails_of_its_order_only(
     first = claimed(orders_db)
     assert first is not None
     note(orders_db, ("completed", first.uid), ("created", uuid4()))
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         mail_claims.defer(connection, first, "the server is unavailable", LEASE)
-        connection.commit()
     assert steps_sent(orders_db) == ["created"]
     sent(orders_db, first)
     assert steps_sent(orders_db) == ["completed"]
@@ -130,17 +127,18 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
         "AS steps (step)"
     )
     data = json.dumps({"uid": str(uuid4()), "order_id": "O", "customer_id": "1", "total": 1})
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         connection.execute(text(fill), {"data": data.encode()})
     newest = "(SELECT max(id) FROM mails WHERE in_turn)"
     change(orders_db, f"UPDATE mails SET next_attempt_at = now() WHERE id = {newest}")
     statement = mail_claims._claiming(uuid4(), LEASE, "waiting", mail_claims.GRACE)
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
         compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
         driver = connection.connection.cursor()
         driver.execute(explain + str(compiled), compiled.params)
         [[[plan]]] = driver.fetchall()
+        connection.rollback()
     shown = json.dumps(plan)
     assert "mails_due" in shown and "Seq Scan" not in shown, shown
     blocks = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
@@ -154,7 +152,7 @@ def test_a_stale_claim_is_doubted_and_left_to_a_holder_who_renews_it(orders_db: 
     # the database was gone for longer than the lease
     change(orders_db, "UPDATE mails SET next_attempt_at = now() - interval '1 hour'")
     assert claimed(orders_db) is None
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         mail_claims.renew(connection, [mail.claim], LEASE)
     [row] = rows(orders_db)
     assert (row.claim, row.doubted, row.attempts) == (mail.claim, None, 1)
@@ -220,9 +218,8 @@ def test_a_deleted_customer_gets_no_mail_that_waits_and_none_later(orders_db: Da
     note(orders_db, ("created", uids[2]), customer_id="8")
     first = claimed(orders_db)
     assert first is not None
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         mail_claims.mark_refused(connection, first, "550 <ben@kawa.fr> is unknown", "letter")
-        connection.commit()
     handler = consumer.handler(orders_db)
     handler.apply([received(handler, "customer.deleted", {"id": 7})])
     note(orders_db, ("completed", uids[1]), customer_id="7")
@@ -282,12 +279,11 @@ def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_f
     client = ServiceClient(orders_settings.customers)
     addressing = RecipientLookup(orders_db, client, threading.Event())
     worker = threading.Thread(target=addressing.work)
-    with orders_db.unit_of_work() as deletion:
+    with orders_db.transaction() as deletion:
         mark_deleted(deletion, DeletedCustomer(id=7))
         worker.start()
         wait_until_one_waits(orders_db, worker)
         mails.erase_customers(deletion, [7])
-        deletion.commit()
     worker.join(10)
     [row] = rows(orders_db)
     assert (row.state, row.recipient) == ("unknown", None)
@@ -320,7 +316,7 @@ def deleting(handler: EventHandler, connection: Connection) -> None:
 
 def replicated(database: Database) -> None:
     """Have the replica know customer 7."""
-    with database.read() as connection:
+    with database.autocommit() as connection:
         insert_if_absent(connection, CustomerData(id=7, name="Ben", email="ben@kawa.fr"))
     change(database, "UPDATE customers SET noted_at = noted_at - interval '1 hour'")
 
@@ -333,7 +329,7 @@ def test_a_mail_that_is_recorded_while_its_customer_is_deleted_ends_without_an_a
         replicated(orders_db)
     handler = consumer.handler(orders_db)
     gone = [received(handler, "customer.deleted", {"id": 7})]
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         recording(MailHandler(orders_db), connection)
         with started(lambda: handler.apply(gone), orders_db):
             connection.commit()
@@ -348,7 +344,7 @@ def test_a_mail_that_comes_while_its_customer_is_deleted_gets_no_address(
 ) -> None:
     if is_known:
         replicated(orders_db)
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         deleting(consumer.handler(orders_db), connection)
         created = ("created", uuid4())
         with started(lambda: note(orders_db, created, customer_id="7"), orders_db):
@@ -364,7 +360,7 @@ def test_a_mail_that_is_recorded_while_a_rebuild_deletes_its_customer_ends_witho
     replicated(orders_db)
     monkeypatch.setattr(customers_api, "_pages", lambda _client: iter(()))
     client = ServiceClient(orders_settings.customers)
-    with orders_db.unit_of_work() as connection:
+    with orders_db.transaction() as connection:
         recording(MailHandler(orders_db), connection)
         with started(lambda: customers_api.rebuild(orders_db, client), orders_db):
             connection.commit()
@@ -400,7 +396,7 @@ def test_a_row_that_can_not_be_read_is_that_mails_own_fault(data: str, orders_db
     way = Taking(orders_db)
     sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
     note(orders_db, ("created", uuid4()), order_id="broken\x1b=?utf-8?q?=0a?=")
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         broken = text("UPDATE mails SET data = :data, headers = '[]'")
         connection.execute(broken, {"data": data.encode()})
     note(orders_db, ("created", uuid4()))
@@ -409,7 +405,7 @@ def test_a_row_that_can_not_be_read_is_that_mails_own_fault(data: str, orders_db
     first, second = rows(orders_db)
     assert (first.state, second.state) == ("refused", "sent")
     assert first.error.startswith("the mail can't be written: ")
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         [letter] = connection.execute(text("SELECT message_id, routing_key FROM outbox")).all()
     assert letter == (first.dead_letter, "mail_inbox.dlq")
 
@@ -447,7 +443,7 @@ def test_a_row_that_can_not_be_read_stops_no_deletion_of_its_customer(
     data: str, orders_db: Database
 ) -> None:
     note(orders_db, ("created", uuid4()), ("created", uuid4()), customer_id="7")
-    with orders_db.read() as connection:
+    with orders_db.autocommit() as connection:
         broken = text("UPDATE mails SET data = :data WHERE id = (SELECT min(id) FROM mails)")
         connection.execute(broken, {"data": data.encode()})
     handler = consumer.handler(orders_db)
@@ -463,7 +459,7 @@ def wait_until_one_waits(database: Database, worker: threading.Thread) -> None:
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     end = time.monotonic() + 10
-    with database.read() as connection:
+    with database.autocommit() as connection:
         while worker.is_alive() and not connection.execute(waiting).scalar_one():
             assert time.monotonic() < end
             time.sleep(0.02)
