@@ -1,4 +1,7 @@
-"""Accepting bills: one is safe once the broker has confirmed it, or the outbox holds it."""
+"""Accepting bills: one is safe once the broker has confirmed it, or the outbox holds it.
+
+schemas.py validates a bill here, billing/schemas.py again when it is recorded.
+"""
 
 import logging
 from dataclasses import dataclass

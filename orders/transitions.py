@@ -1,4 +1,7 @@
-"""Changes of an order's state: the row, its history and its event, in one transaction."""
+"""Changes of an order's state: the row, its history and its event, in one transaction.
+
+allowed_transitions.py decides which changes are allowed.
+"""
 
 import logging
 from dataclasses import dataclass

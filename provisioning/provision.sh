@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Turns a bare Debian or Ubuntu machine into one of topology.yml; again, to bring it up to date:
+# Turns a bare Debian or Ubuntu machine into one of topology.yml. A further run updates it.
 #
 #   provision.sh ROLE [MACHINE]
 #
-# MACHINE is the machine of that role that this is; without it, the first one. As root, with the variables
+# MACHINE is this machine, one with that role; the default is the first one. Run it as root, with the variables
 # of .env.example in the environment.
 set -euo pipefail
 
@@ -33,7 +33,7 @@ if has "${servers[@]}" "${workers[@]}"; then
   step 'release' lay_release
   step 'variables' write_variables "${variables[@]}" RABBITMQ_HOST "${role^^}_BIND" "${optional[@]}" "${of_machine[@]}"
   step 'migrations' migrate
-  # of the release: from here on a restart of the machine starts the new one
+  # the release is complete: from here on a restart of the machine starts the new one
   step 'PM2 service' install_pm2_service
   step 'processes' take_over
   step 'smoke test' smoke_test

@@ -1,10 +1,10 @@
-"""What provisioning has to know of a role, by topology.yml: arrays of bash, to be evaluated.
+"""Prints what provisioning needs to know of a role in topology.yml, as bash to be evaluated.
 
     python3 -m provisioning.role ROLE [MACHINE]
 
-from the directory above, by the system's Python with PyYAML. MACHINE is the machine of the role
-that this is; without it, the first one. Values of variables are not looked at, but for defaults:
-a variable of topology.yml that is not set gets its own.
+It runs in the directory above, with the system's Python and PyYAML. MACHINE is this machine, one
+with that role; the default is the first one. It reads no values of variables; a variable of
+topology.yml that is not set gets its default.
 """
 
 import shlex
@@ -38,7 +38,7 @@ def machine_of(topology: Topology, role: str, name: str | None) -> Machine:
 
 
 def openings(topology: Topology, machine: Machine) -> Iterator[str]:
-    """Who gets in where, as calls of provisioning/steps/firewall.sh by names of variables."""
+    """The openings of a machine's firewall, as calls of functions in steps/firewall.sh."""
     role, watchers = machine.role, _addresses(topology.watchers(), machine)
     if role.server and role.entrance:
         yield f"open_entrance {role.server.port_variable}"

@@ -1,4 +1,7 @@
-"""Publishes messages that can't be processed to the dead-letter queue, with the reason."""
+"""Publishes messages that can't be processed to the dead-letter queue, with the reason.
+
+batches.py decides which messages these are.
+"""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,8 @@
-"""Events from a queue: each is applied once; a batch is one transaction."""
+"""Events from a queue: each is applied once; a batch is one transaction.
+
+A new type of event is published by a service's events.py, handled by a consumer.py, bound to its
+queue in topology.yml, and described in docs/messages.md.
+"""
 
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence

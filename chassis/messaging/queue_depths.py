@@ -1,4 +1,7 @@
-"""Counts the messages of queues that this process does not consume, such as dead letters."""
+"""Counts the messages of queues that this process does not consume, such as dead letters.
+
+queue_guard.py decides whether a consumed queue is dead.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

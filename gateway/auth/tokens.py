@@ -1,6 +1,6 @@
 """Tokens: stored as hashes, and looked up at each request that needs one.
 
-Knows neither HTTP nor the broker.
+guard.py checks the token of a request. This module knows neither HTTP nor the broker.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 The server has no time limit for a body: a client that sends a byte a minute holds a thread. So that
 slow clients never hold all threads, further requests with a body are refused at once. Requests
-without a body go on.
+without a body go on. chassis/http/app.py limits the size of a body.
 """
 
 import threading

@@ -1,4 +1,7 @@
-"""`/`: the live page for browsers, the platform's state as JSON for all other clients."""
+"""`/`: the live page for browsers, the platform's state as JSON for all other clients.
+
+The page reads /api/status; gateway/status computes its numbers.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""The depths of queues, read by passive declarations on a kept connection."""
+"""The depths of queues, read by passive declarations on a kept connection.
+
+A dead queue looks empty here. Its consumer notices: chassis/messaging/queue_guard.py.
+"""
 
 import threading
 import time

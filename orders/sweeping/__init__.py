@@ -1,1 +1,1 @@
-"""Sweeping: what unsettled orders wait for is sent again."""
+"""Sweeping: the requests of unsettled orders are sent again. mail/sender.py retries mails."""

@@ -16,10 +16,10 @@ link_node() {
   changed_to 'Node.js linked'
 }
 
-# has_npm DIRECTORY SOURCE: whether what SOURCE/package-lock.json names is in DIRECTORY, under its name
+# has_npm DIRECTORY SOURCE: whether DIRECTORY has the packages of SOURCE/package-lock.json
 has_npm() { is_stamped "$1/${2##*/}/installed" "$2/package-lock.json"; }
 
-# install_npm DIRECTORY SOURCE: by DIRECTORY/bin/npm
+# install_npm DIRECTORY SOURCE: installs these packages, with DIRECTORY/bin/npm
 install_npm() {
   local directory=$1 source=$2 name=${2##*/}
   ! has_npm "$directory" "$source" || return 0

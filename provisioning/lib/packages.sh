@@ -28,7 +28,7 @@ is_debian() {
   [[ $ID == debian ]]
 }
 
-# require_root PACKAGE...: asks for sudo's password here, where a person can see the prompt
+# require_root PACKAGE...: asks for sudo's password now, while a person can see the prompt
 require_root() {
   ((EUID == 0)) || sudo -n true 2>/dev/null || sudo -v 2>/dev/null ||
     fail "This needs root or sudo: run \"apt-get install $*\" as root, then this again."
@@ -47,12 +47,11 @@ apt_get() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get "${apt_options[@]}" "$@"
 }
 
-# apt waits for dpkg's lock by itself, but not for that of its lists, which a new machine's own timer
-# may hold just now
+# apt waits for dpkg's lock by itself, but not for the lock of its lists, which a new machine's timer may hold
 update_lists() {
   local deadline=$((SECONDS + 600))
   while lists_are_locked && ((SECONDS < deadline)); do sleep 1; done
-  # otherwise a network failure looks like a missing package
+  # without this option a network failure looks like a missing package
   apt_get -o APT::Update::Error-Mode=any update
 }
 
@@ -67,14 +66,14 @@ apt_install() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
-  # lists of other packages may fail
+  # lists of other repositories may fail if these packages can be installed
   retry 3 update_lists || can_install "${missing[@]}"
   retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
   changed_to 'installed'
 }
 
-# apt_install_idle PACKAGE...: the same, but no service of what is new starts, now or at boot; what
-# was there before is left as it is
+# apt_install_idle PACKAGE...: the same, but services of newly installed packages start neither now nor at
+# boot; services that existed before are left alone
 apt_install_idle() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
@@ -107,7 +106,7 @@ known_units() {
   done
 }
 
-# stop_new_units KNOWN: stops and disables the units that came after KNOWN was listed
+# stop_new_units KNOWN: stops and disables the units that KNOWN does not list
 stop_new_units() {
   local unit
   for unit in $(known_units); do

@@ -8,7 +8,7 @@ require_python() {
     fail "This needs Python 3.10 or newer, and $python is $("$python" --version)."
 }
 
-# stamp_of FILE...: changes when a file or the system's Python does
+# stamp_of FILE...: prints a stamp that changes with a file or the system's Python
 stamp_of() {
   readlink -f "$python"
   sha256sum "$@"
@@ -21,7 +21,7 @@ is_stamped() {
   [[ -r $stamp && $(<"$stamp") == "$(stamp_of "$@")" ]]
 }
 
-# make_venv VENV LOCK: installs exactly what LOCK names into VENV
+# make_venv VENV LOCK: installs exactly the packages of LOCK into VENV
 make_venv() {
   local venv=$1 lock=$2 stamp
   stamp=$venv/$(basename "$lock").installed
@@ -35,7 +35,7 @@ make_venv() {
   changed_to "$(basename "$lock") installed"
 }
 
-# an upgrade of the system's Python leaves a virtual environment that has no packages
+# after an upgrade of the system's Python a virtual environment has no packages
 same_python() {
   local stamp
   for stamp in "$1"/*.installed; do

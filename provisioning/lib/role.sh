@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What a role is, and what its steps have in common. Sourced by provision.sh, with `set -euo pipefail`.
+# The role of this machine, and what all steps share. Sourced by provision.sh, with `set -euo pipefail`.
 #
-#   begin_role ROLE             checks who and where we are
-#   read_role ROLE [MACHINE]    takes from topology.yml what the role has, and checks the variables
+#   begin_role ROLE             checks the user and the system
+#   read_role ROLE [MACHINE]    reads the role from topology.yml, and checks the variables
 #   machine_addresses           prints the addresses of all the project's machines
 #   values_of VARIABLE...       prints their values
 
@@ -19,13 +19,13 @@ export STATE_DIR=$state/processes CODE_DIR=$home/current
 # shellcheck disable=SC2034
 readonly of_machine=(STATE_DIR CODE_DIR MACHINE_NAME)
 role=
-# what provisioning/role.py says of the role
+# set by the output of provisioning/role.py
 own_address=
 # shellcheck disable=SC2034  # provision.sh uses them
 machine_variables=() packages=() databases=() role_servers=() documents=()
 servers=() server_ports=() workers=() worker_ports=() access=()
 variables=() optional=() needed=()
-# a function at the end of a pipe runs in this shell, and may set its variables
+# the last command of a pipe runs in this shell, so it may set variables
 shopt -s lastpipe
 
 # shellcheck source=provisioning/lib/steps.sh
@@ -77,7 +77,7 @@ read_role() {
   eval "$said"
   need "${needed[@]}" "${variables[@]}"
   take "${optional[@]}"
-  # where this very machine runs it, the services need no other
+  # services on the broker's machine use its loopback address
   if has_server rabbitmq; then export RABBITMQ_HOST=${RABBITMQ_HOST:-127.0.0.1}; fi
   if has_document openapi.yaml; then
     export SWAGGER_UI_DIR=$tools/swagger-ui/node_modules/swagger-ui-dist
@@ -85,14 +85,14 @@ read_role() {
   fi
 }
 
-# has WORD...: whether there is any
+# has WORD...: whether there is at least one
 has() { (($# > 0)); }
 
 has_server() { [[ " ${role_servers[*]} " == *" $1 "* ]]; }
 
 has_document() { [[ " ${documents[*]} " == *" $1 "* ]]; }
 
-# need VARIABLE...: those that the role can't do without
+# need VARIABLE...: checks variables that the role requires
 need() {
   local name
   for name; do
@@ -102,7 +102,7 @@ need() {
   take "$@"
 }
 
-# take VARIABLE...: those that it can do without
+# take VARIABLE...: checks optional variables
 take() {
   local name
   for name; do
@@ -118,14 +118,14 @@ values_of() {
 
 machine_addresses() { values_of "${machine_variables[@]}"; }
 
-# at the end: where people find what this machine forwards
+# the last lines: the addresses at which the forwarded ports answer
 tell_addresses() {
   [[ $role != gateway ]] ||
     printf '\nThe platform: http://localhost:%s/api/movies   RabbitMQ: http://localhost:%s\n' \
       "$GATEWAY_FORWARDED_PORT" "$RABBITMQ_FORWARDED_PORT"
 }
 
-# as_app COMMAND...: as the services' account, with their variables and nothing else
+# as_app COMMAND...: runs it as the services' account, with only their variables
 as_app() {
   runuser -u "$account" -- env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$state" LANG=C.UTF-8 \
     ENV_FILE="$(variables_file)" "$@"
@@ -133,7 +133,7 @@ as_app() {
 
 variables_file() { printf '%s\n' "$configuration/$role.env"; }
 
-# wait_until SECONDS WHAT COMMAND...: asks COMMAND again and again until it succeeds
+# wait_until SECONDS WHAT COMMAND...: repeats COMMAND until it succeeds
 wait_until() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
@@ -143,7 +143,7 @@ wait_until() {
   done
 }
 
-# give_up SENTENCE: ends a step as a failed one
+# give_up SENTENCE: fails the current step
 give_up() {
   printf '%s\n' "$*"
   exit 1

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # Steps that say what they did and how long it took. Sourced, by scripts with `set -euo pipefail`.
 #
-#   show_progress=yes         for a person who waits: say what goes on, and for how long
-#   begin_steps LOG           where the output of all steps goes
-#   step TITLE COMMAND...     runs it
-#   changed_to OUTCOME        what the step that runs has changed; without it: "unchanged"
+#   show_progress=yes         shows the running step and its elapsed time
+#   begin_steps LOG           writes the output of all steps into LOG
+#   step TITLE COMMAND...     runs a step
+#   changed_to OUTCOME        sets the outcome of the running step; the default is "unchanged"
 #
-# A step that fails ends the script, with the step's name and the log's last lines.
+# A failed step ends the script, with its name and the last lines of the log.
 
 step_log=/dev/null
 step_title=
@@ -26,7 +26,7 @@ step() {
   outcome=unchanged
   shift
   start_progress "$step_title"
-  # plainly, not in a condition: there bash would ignore errors inside the function
+  # not in a condition: there bash would ignore errors inside the function
   "$@" >>"$step_log" 2>&1
   end_progress
   report_step "$step_title" "$outcome" "$started"
@@ -40,7 +40,7 @@ report_step() {
   printf '  %-28s %-24s %4d.%d s\n' "$1" "$2" $((micros / 1000000)) $((micros / 100000 % 10)) >&3
 }
 
-# a line that is written over on a terminal, and one every ten seconds elsewhere
+# on a terminal one line that is updated, elsewhere a line every ten seconds
 start_progress() {
   [[ -n ${show_progress:-} ]] || return 0
   if is_terminal; then spin "$1" & else tell "$1" & fi
@@ -57,7 +57,7 @@ end_progress() {
 
 is_terminal() { [[ -t 3 && ${TERM:-dumb} != dumb ]]; }
 
-# what waits here must not hold the log or the terminal open when it is ended
+# an ended progress line must not keep the log or the terminal open
 pause() { sleep "$1" >/dev/null 2>&1 3>&-; }
 
 spin() {
@@ -88,18 +88,18 @@ end_steps() {
   fi
 }
 
-# a replacement follows with packages.sh, where there is something to undo
+# packages.sh replaces this function
 undo_service_policy() { :; }
 
 fail() {
   end_progress
-  # inside a step standard error is the log
+  # inside a step, standard error goes to the log
   if [[ -n $step_title ]]; then printf '%s\n' "$*" >&3; else printf '%s\n' "$*" >&2; fi
   step_title=
   exit 1
 }
 
-# retry TIMES COMMAND...: for what a network does now and then
+# retry TIMES COMMAND...: for occasional network failures
 retry() {
   local left=$1
   shift

@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2154
-# The firewall: nothing gets in but SSH and what topology.yml opens. `access` has these calls, with the
-# names of variables for ports and addresses:
+# The firewall: it admits SSH and what topology.yml opens, and nothing else. provisioning/role.py (`openings`)
+# derives the openings from topology.yml; `access` holds them as these calls, with names of variables for ports
+# and addresses:
 #
 #   open_port PORT ADDRESS...      for these machines
 #   open_workers PORT ADDRESS...   health and metrics of a worker, for machines that watch it
-#   open_entrance PORT             for everybody but the project's own machines
-#   open_forwarded_port PORT       from where the provider's NAT brings forwarded ports
+#   open_entrance PORT             for everybody except the project's other machines
+#   open_forwarded_port PORT       for connections that the provider's NAT forwards
 
 openings=()
 
@@ -33,7 +34,7 @@ open_workers() {
   openings+=("ip saddr $(nft_set "$@") tcp dport $port-$last accept")
 }
 
-# an interface of the NAT's own is only for what the provider forwards
+# the NAT's own interface, if there is one, admits only forwarded ports
 open_entrance() {
   local nat elsewhere='' machines
   nat=$(nat_interface)
@@ -104,7 +105,7 @@ nat_interface() {
   [[ -n $(ip -4 -o address show dev "$interface" to "${!own}/32") ]] || printf '%s\n' "$interface"
 }
 
-# the NAT's gateway, and where Vagrant's own connection comes from: with some providers these differ
+# the NAT's gateway and the source of Vagrant's own connection, which differ with some providers
 nat_sources() {
   local peer=${SSH_CONNECTION:-}
   peer=${peer%% *}

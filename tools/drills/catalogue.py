@@ -1,4 +1,4 @@
-"""The list of drills."""
+"""The list of drills; faults.py and infrastructure_faults.py have what each one breaks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

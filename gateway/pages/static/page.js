@@ -1,4 +1,4 @@
-// The page: shows /api/status every second.
+// The page: shows /api/status every second. gateway/status/document.py computes its numbers.
 
 import { headers, listenToAccess, showAccess } from './access.js';
 import { noteAvailable, noteChanges, noteUnavailable } from './changes.js';
