@@ -70,7 +70,7 @@ def test_a_consumer_is_shown_as_stopped_within_three_seconds(page: Page, stack: 
     assert min(shown_after) <= 3
 
 
-def test_what_waits_for_a_stopped_consumer_is_shown(page: Page, stack: Stack) -> None:
+def test_the_waiting_messages_of_a_stopped_consumer_are_shown(page: Page, stack: Stack) -> None:
     page.listen("#announcements")
     stack.pm2("stop", "billing-consumer")
     try:
@@ -100,7 +100,7 @@ def test_without_rabbitmq_it_lives_on_and_says_what_is_unknown(page: Page, stack
     page.wait_for("#summary", "Everything is up", 60)
 
 
-def test_without_the_gateway_it_says_how_old_it_is(page: Page, stack: Stack) -> None:
+def test_without_the_gateway_it_shows_the_age_of_its_data(page: Page, stack: Stack) -> None:
     stack.pm2("stop", "gateway")
     try:
         page.wait_for("#away", "The gateway does not answer.")
@@ -115,7 +115,7 @@ def test_without_the_gateway_it_says_how_old_it_is(page: Page, stack: Stack) -> 
     wait_until(lambda: not page.find("#away").is_displayed(), 20, "the page to be current")
 
 
-def test_what_users_write_is_text(page: Page, stack: Stack) -> None:
+def test_user_input_is_shown_as_text(page: Page, stack: Stack) -> None:
     post_bill(stack, MARKUP)
     page.wait_for("#bills", MARKUP)
     assert page.driver.execute_script("return document.images.length") == 0
@@ -156,7 +156,7 @@ def test_nothing_is_loaded_from_elsewhere(page: Page, stack: Stack) -> None:
     assert [name for name in loaded if not name.startswith(f"{stack.url}/")] == []
 
 
-def test_while_nobody_looks_it_asks_nothing(page: Page, stack: Stack) -> None:
+def test_a_hidden_page_sends_no_requests(page: Page, stack: Stack) -> None:
     hide(page, True)
     # what was on its way is given up
     let_pass(stack, 1)

@@ -89,7 +89,7 @@ def users(platform: Platform) -> set[str]:
     return {user["user"] for user in json.loads(said)}
 
 
-def test_a_release_that_is_broken_is_refused_and_the_old_one_goes_on(platform: Platform) -> None:
+def test_a_broken_release_is_refused_and_the_old_one_keeps_running(platform: Platform) -> None:
     source = platform.vagrant.home / "inventory" / "app.py"
     text = source.read_text()
     try:

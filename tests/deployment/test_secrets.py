@@ -71,7 +71,7 @@ def readable(platform: Platform, machine: str) -> list[str]:
     return found
 
 
-def test_no_machine_has_anothers_password(platform: Platform) -> None:
+def test_no_machine_has_the_password_of_another(platform: Platform) -> None:
     found = on_each(lambda machine: foreign(platform, machine))
     assert not any(found.values()), found
 

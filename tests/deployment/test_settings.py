@@ -54,7 +54,7 @@ def test_a_readable_env_is_reported_once(
         ("what is this\n", "is not NAME=value"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(project: Project, lines: str, words: str) -> None:
+def test_an_error_is_reported_in_one_sentence(project: Project, lines: str, words: str) -> None:
     assert words in project(lines).refusal()
 
 
@@ -65,7 +65,7 @@ def test_comments_quotes_export_and_blank_lines_are_read_as_by_a_shell(project: 
     project(lines + "INVENTORY_API_PORT=8082 # a third\n").run("validate")
 
 
-def test_without_an_env_file_the_example_is_used_and_that_is_said(project: Project) -> None:
+def test_without_an_env_file_the_example_is_used_and_named(project: Project) -> None:
     vagrant = project("")
     (vagrant.home / ".env").unlink()
     assert "There is no .env: the variables are those of .env.example." in vagrant.run("validate")

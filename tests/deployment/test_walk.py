@@ -123,7 +123,7 @@ def test_the_walk_through_an_order_from_its_post_to_its_mail(platform: Platform)
     assert "19.98" in shown
 
 
-def test_an_order_of_more_than_there_is_is_cancelled_and_takes_no_stock(
+def test_an_order_for_more_than_the_stock_is_cancelled_and_reserves_nothing(
     platform: Platform,
 ) -> None:
     order = platform.place_order(quantity=2, stock=1)
@@ -147,7 +147,7 @@ def test_the_sample_data_are_loaded_from_the_host(platform: Platform, tmp_path: 
     assert requests.get(known, headers=platform.token, timeout=10).status_code == 200
 
 
-def test_a_token_of_ones_own_may_read_and_not_write(platform: Platform) -> None:
+def test_a_created_token_may_read_and_not_write(platform: Platform) -> None:
     create = "crud-master gateway token create --name tests --scope orders:read"
     token = platform.ssh("gateway-vm", create).split()[-1]
     headers = {"Authorization": f"Bearer {token}"}
@@ -170,7 +170,7 @@ def test_an_event_of_another_system_is_in_events_queue(platform: Platform) -> No
     assert requests.get(f"{URL}/api/events?delivered=false", timeout=10).json() == []
 
 
-def test_what_is_wrong_with_a_bill_is_said_field_by_field(platform: Platform) -> None:
+def test_errors_of_a_bill_are_named_by_field(platform: Platform) -> None:
     answer = requests.post(f"{URL}/api/billing", json={"number_of_items": 0}, timeout=10)
     assert answer.status_code == 422
     assert answer.headers["Content-Type"].startswith("application/problem+json")

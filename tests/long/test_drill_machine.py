@@ -157,7 +157,7 @@ class Faults(RuleBasedStateMachine):
         assert answer.verdict is not Verdict.IMPROPER, answer
 
 
-def test_whatever_is_broken_and_mended_what_was_promised_is_there_once(stack: Stack) -> None:
+def test_after_any_faults_and_repairs_every_promise_is_kept_once(stack: Stack) -> None:
     night = settings.get_current_profile_name() == "night"
     chosen = settings(
         settings() if night else FIVE,

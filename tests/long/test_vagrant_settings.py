@@ -28,7 +28,7 @@ from tests.deployment.vagrant import Vagrant
         ('RABBITMQ_PASSWORD="it\'s"\n', "single quote"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, lines: str, words: str) -> None:
+def test_an_error_is_reported_in_one_sentence(tmp_path: Path, lines: str, words: str) -> None:
     vagrant = Vagrant(tmp_path, {})
     env = tmp_path / ".env"
     env.write_text(env.read_text() + lines)

@@ -47,7 +47,7 @@ def _run(drill: catalogue.Drill, platform: StackPlatform, place: Path) -> Result
         "pm2-frozen",
     ],
 )
-def test_a_drill_costs_nothing_and_leaves_nothing(
+def test_a_drill_loses_nothing_and_leaves_nothing_behind(
     platform: StackPlatform, tmp_path: Path, name: str
 ) -> None:
     [drill] = catalogue.chosen([name])
@@ -118,7 +118,7 @@ def _stack(context: FaultContext) -> Stack:
         (_write_twice, "repeated", "2 mails"),
     ],
 )
-def test_what_is_lost_or_repeated_is_found_and_its_artifacts_kept(
+def test_losses_and_duplicates_are_found_and_artifacts_are_kept(
     platform: StackPlatform,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -87,7 +87,7 @@ def test_an_event_is_in_events_queue_for_whoever_connects_later(
     assert events.routing_keys[uid] == "ecommerce.order.create"
 
 
-def test_without_a_broker_events_are_taken_and_delivered_after_and_a_follower_is_told(
+def test_without_a_broker_events_are_accepted_and_delivered_later_and_a_follower_sees_it(
     stack: Stack, events: Listener
 ) -> None:
     with following(stack, "events") as follower, stopped(stack.rabbitmq):
@@ -102,7 +102,7 @@ def test_without_a_broker_events_are_taken_and_delivered_after_and_a_follower_is
     wait_until(lambda: all(shown(stack, uid)["delivered_at"] for uid in uids), 10, "their delivery")
 
 
-def test_stack_events_shows_an_event_and_ends_without_a_word_at_ctrl_c(stack: Stack) -> None:
+def test_stack_events_shows_an_event_and_ends_silently_at_ctrl_c(stack: Stack) -> None:
     with following(stack, "events", "--routing-key", "*.order.pay") as follower:
         assert follower.stdout
         post(stack, "create")
@@ -115,7 +115,7 @@ def test_stack_events_shows_an_event_and_ends_without_a_word_at_ctrl_c(stack: St
     assert follower.returncode == 130
 
 
-def test_stack_events_ends_without_a_word_when_nobody_reads_it(stack: Stack) -> None:
+def test_stack_events_ends_silently_when_nobody_reads_it(stack: Stack) -> None:
     with following(stack, "customer_events") as follower:
         assert follower.stdout and follower.stderr
         follower.stdout.close()
@@ -123,7 +123,7 @@ def test_stack_events_ends_without_a_word_when_nobody_reads_it(stack: Stack) -> 
         assert follower.stderr.read() == ""
 
 
-def test_an_exchange_that_is_none_is_named_with_those_there_are(stack: Stack) -> None:
+def test_an_unknown_exchange_is_named_with_the_known_ones(stack: Stack) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, stack.home, "events", "nosuch"],
         cwd=CHECKOUT,

@@ -62,7 +62,7 @@ def _kind(taken: Taken) -> tuple[str, str, str]:
     return (taken.exchange, taken.body["type"], taken.body["source"])
 
 
-def test_what_is_on_the_wire_is_what_is_documented(wire: list[Taken]) -> None:
+def test_the_events_on_the_wire_are_the_documented_ones(wire: list[Taken]) -> None:
     assert set(map(_kind, wire)) == DOCUMENTED
 
 

@@ -185,9 +185,7 @@ def test_every_example_works_as_it_is(
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=lambda operation: operation.id)
-def test_a_body_that_is_wrong_is_the_problem_that_is_documented(
-    stack: Stack, operation: Operation
-) -> None:
+def test_an_invalid_body_gets_the_documented_problem(stack: Stack, operation: Operation) -> None:
     url = stack.url + operation.path.format_map({"id": "1"} | given(operation, "path"))
     for content_type, data, status in WRONG_BODIES:
         headers = {"Content-Type": content_type} | token(stack, operation)
@@ -204,9 +202,7 @@ def test_an_unknown_field_is_the_problem_that_is_documented(
 
 
 @pytest.mark.parametrize("operation", WITH_ID, ids=lambda operation: operation.id)
-def test_an_id_of_nothing_is_the_problem_that_is_documented(
-    stack: Stack, operation: Operation
-) -> None:
+def test_an_unknown_id_gets_the_documented_problem(stack: Stack, operation: Operation) -> None:
     examples = openapi.examples(operation.bodies.get(JSON, {}))
     body = next(iter(examples.values()), None)
     for key, status in (("9223372036854775807", 404), ("%00", 400)):
@@ -223,7 +219,7 @@ def test_a_wrong_query_is_the_problem_that_is_documented(
 
 
 @pytest.mark.parametrize(("key", "status"), [("nobody/1", 404), ("%00", 400)])
-def test_an_order_id_of_nothing_is_the_problem_that_is_documented(
+def test_an_unknown_order_id_gets_the_documented_problem(
     stack: Stack, key: str, status: int
 ) -> None:
     operation = OPERATIONS["getOrderByOrderId"]

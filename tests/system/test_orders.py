@@ -27,7 +27,7 @@ def listener(stack: Stack, orders: Orders) -> Iterator[Listener]:
 
 
 @pytest.mark.parametrize("name", ["orders", "commandes"])
-def test_an_order_takes_stock_is_billed_completed_and_written_about(
+def test_an_order_reserves_stock_is_billed_and_completed_and_its_customer_gets_mails(
     stack: Stack, orders: Orders, listener: Listener, name: str
 ) -> None:
     orders.url = f"{stack.url}/api/{name}"
@@ -50,7 +50,7 @@ def test_an_order_takes_stock_is_billed_completed_and_written_about(
     assert told == [(f"order.{act}", status) for act, status in acts]
 
 
-def test_an_order_of_more_than_there_is_is_cancelled_and_takes_no_stock(
+def test_an_order_for_more_than_the_stock_is_cancelled_and_reserves_nothing(
     stack: Stack, orders: Orders
 ) -> None:
     plenty, scarce = orders.make_product(100), orders.make_product(1)
@@ -174,7 +174,7 @@ def test_a_token_may_do_what_its_scope_says_until_it_is_revoked(
     assert requests.get(orders.url, headers=orders.headers, timeout=10).status_code == 401
 
 
-def test_imported_orders_are_there_and_move_no_stock_and_write_no_mail(
+def test_imported_orders_exist_without_stock_moves_or_mails(
     stack: Stack, orders: Orders, tmp_path: Path
 ) -> None:
     before = orders.mails()
@@ -211,7 +211,7 @@ def test_the_sample_data_are_loaded_once(stack: Stack, orders: Orders, capfd: Ca
     assert customer.status_code == 200
 
 
-def test_what_was_written_can_be_listed_and_shown(stack: Stack, orders: Orders) -> None:
+def test_written_mails_can_be_listed_and_shown(stack: Stack, orders: Orders) -> None:
     order = orders.place((orders.make_product(), 2))
     orders.wait_until_settled()
     [row] = orders.rows()

@@ -40,7 +40,7 @@ def stopped(stack: Stack, process: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("process", STEPS)
-def test_an_order_that_a_stopped_process_holds_up_goes_on_by_itself(
+def test_an_order_delayed_by_a_stopped_process_continues_by_itself(
     stack: Stack,
     orders: Orders,
     process: str,
@@ -60,7 +60,7 @@ def test_an_order_that_a_stopped_process_holds_up_goes_on_by_itself(
 @pytest.mark.parametrize(
     "server", ["rabbitmq", "postgresql-orders", "postgresql-inventory", "postgresql-billing"]
 )
-def test_a_server_killed_in_the_middle_of_many_orders_costs_none(
+def test_a_server_killed_amid_many_orders_loses_none(
     stack: Stack,
     orders: Orders,
     server: str,
@@ -76,7 +76,7 @@ def test_a_server_killed_in_the_middle_of_many_orders_costs_none(
     orders.wait_until_settled()
 
 
-def test_each_process_killed_in_the_middle_of_many_orders_costs_none(
+def test_each_process_killed_amid_many_orders_loses_none(
     stack: Stack,
     orders: Orders,
 ) -> None:

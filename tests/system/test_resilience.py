@@ -49,7 +49,7 @@ def test_bills_wait_while_the_consumer_is_stopped_and_are_recorded_after(
     assert len(bills.recorded()) == 20
 
 
-def test_a_stopped_broker_costs_no_bill_and_no_second(bills: Bills, stack: Stack) -> None:
+def test_a_stopped_broker_loses_and_repeats_no_bill(bills: Bills, stack: Stack) -> None:
     with bills.traffic():
         bills.wait_for_accepted(50)
         with stopped(stack.rabbitmq):
@@ -106,7 +106,7 @@ def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
 
 
 @pytest.mark.parametrize("fault", ["restart", "kill"])
-def test_billings_database_away_delays_bills_and_dead_letters_none(
+def test_an_unavailable_billing_database_delays_bills_and_makes_no_dead_letter(
     bills: Bills, stack: Stack, fault: str
 ) -> None:
     database = stack.postgres["billing"]
@@ -123,7 +123,7 @@ def test_billings_database_away_delays_bills_and_dead_letters_none(
     assert not bills.refused
 
 
-def test_the_gateways_database_away_costs_nothing_while_the_broker_is_there(
+def test_an_unavailable_gateway_database_affects_nothing_while_the_broker_runs(
     bills: Bills, stack: Stack
 ) -> None:
     with killed(stack.postgres["gateway"]):
@@ -156,7 +156,7 @@ def test_two_consumers_at_once_record_each_bill_once(bills: Bills, stack: Stack)
         stack.pm2("scale", "billing-consumer", "1")
 
 
-def test_of_a_killed_gateway_no_old_worker_goes_on_serving(bills: Bills, stack: Stack) -> None:
+def test_no_worker_of_a_killed_gateway_keeps_serving(bills: Bills, stack: Stack) -> None:
     master = pid(stack, "gateway")
     workers = processes.family(master)[1:]
     assert len(workers) == 2

@@ -71,7 +71,7 @@ def test_all_is_up_when_it_is(stack: Stack, bills: Bills) -> None:
     assert (shown["platform"], shown["unavailable"], shown["protected"]) == ("stack", [], [])
 
 
-def test_a_stopped_consumer_is_seen_and_what_waits_for_it(
+def test_a_stopped_consumer_and_its_waiting_messages_are_shown(
     stack: Stack, bills: Bills, stopped_consumer: None
 ) -> None:
     # while it stops, it may give no answer
@@ -99,7 +99,7 @@ def test_bills_are_shown_as_they_are_recorded(stack: Stack, bills: Bills) -> Non
     wait_for(stack, lambda said: bool(said["bills"] == newest), "the newest to be shown")
 
 
-def test_what_two_consumers_have_in_hand_is_added_up(stack: Stack, bills: Bills) -> None:
+def test_the_messages_in_flight_of_two_consumers_are_added_up(stack: Stack, bills: Bills) -> None:
     stack.pm2("scale", "billing-consumer", "2")
     try:
         wait_for(stack, lambda said: bool(queue(said)["consumers"] == 2), "two consumers", 60)
@@ -142,7 +142,7 @@ def test_without_the_gateways_own_database_it_answers(stack: Stack, bills: Bills
     wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
 
 
-def test_a_part_that_is_away_is_null_and_named(stack: Stack, bills: Bills) -> None:
+def test_an_unavailable_part_is_null_and_named(stack: Stack, bills: Bills) -> None:
     stack.pm2("stop", "orders-api")
     try:
         shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["orders"]), "no orders")

@@ -55,7 +55,7 @@ def test_a_variable_without_a_comment_is_an_error() -> None:
         list(variables("GATEWAY_PORT=8080"))
 
 
-def test_a_document_without_the_marks_is_an_error() -> None:
+def test_a_document_without_markers_is_an_error() -> None:
     with pytest.raises(ValueError, match="lacks"):
         document.with_tables("# Configuration", "")
 

@@ -79,7 +79,7 @@ def test_another_port_is_another_target(monkeypatch: pytest.MonkeyPatch) -> None
     assert found(monkeypatch, "machines", GATEWAY_PORT="9000")["gateway"] == "192.168.56.10:9000"
 
 
-def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
+def test_every_alert_has_a_severity_and_instructions() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"].keys() == {"summary", "description"}
@@ -93,7 +93,7 @@ def test_every_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not()
     assert {name for name, cases in fires.items() if cases != {True, False}} == set()
 
 
-def test_alerts_use_metrics_that_there_are() -> None:
+def test_alerts_use_existing_metrics() -> None:
     known = set(metrics()) | OF_ANY_PROCESS
     for rule in rules():
         used = re.findall(r"\b([a-z_]+)\{", rule["expr"])
@@ -108,7 +108,7 @@ def test_the_document_has_every_metric_with_its_kind_and_labels() -> None:
     assert documented == metrics()
 
 
-def test_counters_of_what_is_refused_begin_with_nothing_so_that_the_first_is_an_increase() -> None:
+def test_counters_of_refusals_start_at_zero_so_the_first_one_is_an_increase() -> None:
     MAILS.clear()  # other tests have sent some
     stop = threading.Event()
     BatchProcessor("tests-queue", Mock(), stop, Mock())

@@ -202,7 +202,7 @@ def test_a_resources_two_names_lead_to_the_same(
 
 
 @of_each_operation
-def test_the_gateway_lets_every_operation_in(gateway: Flask, operation: openapi.Operation) -> None:
+def test_the_gateway_accepts_every_operation(gateway: Flask, operation: openapi.Operation) -> None:
     path = operation.path.replace("{id}", "1").rstrip("/")
     for end in ["", "/"] if path else ["/"]:
         gateway.url_map.bind("localhost").match(path + end, operation.method.upper())
@@ -229,7 +229,7 @@ def test_every_problem_shows_its_own_status(operation: openapi.Operation) -> Non
 
 
 @of_each_operation
-def test_every_problem_that_can_come_is_named(operation: openapi.Operation) -> None:
+def test_every_possible_problem_is_documented(operation: openapi.Operation) -> None:
     places = {parameter["in"] for parameter in operation.parameters}
     needs_peers = operation.path.startswith("/api/") and operation.path != "/api/status"
     expected = {"400", "421"} | ({"503"} if needs_peers else set())
@@ -286,7 +286,7 @@ def test_every_link_leads_from_a_field_to_a_parameter(link: Any, fields: list[st
     assert origin.removeprefix("$response.body#/") in fields
 
 
-def test_what_is_protected_by_default_is_what_the_document_says() -> None:
+def test_the_document_has_the_classes_that_are_protected_by_default() -> None:
     default = AuthSettings().auth_protected
     assert {operation.path.split("/")[2] for operation in PROTECTED} == default
     for operation in OPERATIONS:

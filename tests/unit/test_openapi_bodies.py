@@ -155,7 +155,7 @@ def test_each_schema_has_bodies_to_try() -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_the_document_takes_the_bodies_that_the_code_takes(name: str) -> None:
+def test_the_document_accepts_the_bodies_that_the_code_accepts(name: str) -> None:
     is_documented = fitting(name)
     wrong = [body for body in BODIES[name] if is_documented(body) != is_taken(name, body)]
     assert wrong == []

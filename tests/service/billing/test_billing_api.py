@@ -73,7 +73,7 @@ def test_a_bill_that_is_not_recorded_is_a_404(billing: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("key", ["%00", "a%00b", "x" * 256])
-def test_what_can_be_no_id_of_a_bill_is_refused(billing: FlaskClient, key: str) -> None:
+def test_an_impossible_bill_id_is_refused(billing: FlaskClient, key: str) -> None:
     document = problem(billing.get(f"{BILLS}/{key}"), 422)
     assert [fault["field"] for fault in document["errors"]] == ["id"]
 
@@ -161,9 +161,7 @@ def test_a_walk_sees_nothing_twice_when_bills_arrive_meanwhile(
     assert ids(billing.get(f"{BILLS}?after={first[-1]}")) == ["bill-1", "bill-0"]
 
 
-def test_a_page_has_a_hundred_bills_unless_told_otherwise(
-    billing: FlaskClient, billing_db: Database
-) -> None:
+def test_a_page_has_a_hundred_bills_by_default(billing: FlaskClient, billing_db: Database) -> None:
     numbered(billing_db, 101)
     assert len(ids(billing.get(BILLS))) == 100
 

@@ -47,7 +47,7 @@ def taken(broker: BrokerSettings) -> list[str]:
         return [str(properties.message_id) for _method, properties, _body in got if properties]
 
 
-def test_what_an_order_waits_for_is_sent_before_the_events_of_clients_bills(
+def test_messages_of_an_order_overtake_the_events_of_clients_bills(
     billing_db: Database,
     database_settings: Callable[[str], DatabaseSettings],
     broker_settings: BrokerSettings,

@@ -192,7 +192,7 @@ def voided(database: Database) -> dict[str, bool]:
         return {row.message_id: row.voided_at is not None for row in rows}
 
 
-def test_each_bill_is_told_of_exactly_once_on_the_wire_as_the_api_shows_it(
+def test_each_bill_is_announced_exactly_once_as_the_api_shows_it(
     wire: Wire, consumer: Billing, relay: Billing, billing: FlaskClient
 ) -> None:
     consumer.start()
@@ -320,7 +320,7 @@ def test_dead_letters_of_each_queue_are_listed_and_requeued_apart(
 
 
 @pytest.mark.parametrize("action", ["discard", "requeue"])
-def test_many_dead_letters_leave_the_queue_for_good(
+def test_many_dead_letters_leave_the_queue_permanently(
     wire: Wire, command: Callable[..., str], action: str
 ) -> None:
     for number in range(400):
@@ -335,7 +335,7 @@ def test_many_dead_letters_leave_the_queue_for_good(
     assert sorted(back) == (sorted(chosen) if action == "requeue" else [])
 
 
-def test_a_queue_that_is_not_billings_has_no_dead_letters_here(command: Callable[..., str]) -> None:
+def test_billings_commands_refuse_queues_of_other_services(command: Callable[..., str]) -> None:
     assert "the queues are billing_queue, order_bills, billing_inbox" in command(
         "--queue", "other", "list"
     )
@@ -474,7 +474,7 @@ def test_with_the_database_killed_in_between_nothing_is_lost_or_done_twice(
     assert wire.waiting(f"{QUEUE}.dlq") == wire.waiting(f"{INBOX}.dlq") == 0
 
 
-def test_two_consumers_killed_in_between_record_void_and_tell_once(
+def test_two_killed_consumers_record_void_and_announce_once(
     wire: Wire, consumer: Billing, relay: Billing, billing_settings: Settings, tmp_path: Path
 ) -> None:
     port = billing_settings.consumer_port.port
@@ -498,9 +498,7 @@ def test_two_consumers_killed_in_between_record_void_and_tell_once(
     assert Counter(e["data"]["id"] for e in wire.listen()) == Counter(uids)
 
 
-def test_told_to_stop_it_ends_both_in_good_order(
-    wire: Wire, consumer: Billing, billing_db: Database
-) -> None:
+def test_a_stop_ends_both_in_order(wire: Wire, consumer: Billing, billing_db: Database) -> None:
     consumer.start()
     uids = [str(uuid4()) for _ in range(400)]
     for uid in uids:

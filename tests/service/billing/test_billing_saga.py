@@ -105,7 +105,7 @@ def test_a_bill_whose_order_is_cancelled_is_void(service: Billing) -> None:
     assert service.void_bills() == {one}
 
 
-def test_a_bill_that_comes_after_the_cancellation_is_recorded_as_void_since_then(
+def test_a_bill_after_the_cancellation_is_recorded_as_void_since_the_cancellation(
     service: Billing,
 ) -> None:
     one, other = uuid4(), uuid4()
@@ -128,7 +128,7 @@ def test_a_repeated_cancellation_leaves_the_time_of_the_first(service: Billing) 
     assert service.bills() == before
 
 
-def test_a_note_stays_one_note_however_often_the_order_is_cancelled(service: Billing) -> None:
+def test_repeated_cancellations_leave_one_note(service: Billing) -> None:
     uid = uuid4()
     service.void(uid)
     before = service.rows("SELECT * FROM voided_bills")
@@ -136,7 +136,7 @@ def test_a_note_stays_one_note_however_often_the_order_is_cancelled(service: Bil
     assert service.rows("SELECT * FROM voided_bills") == before
 
 
-def test_each_recorded_bill_is_told_of_once_as_it_is_shown(
+def test_each_recorded_bill_is_announced_once_as_it_is_shown(
     service: Billing, billing: FlaskClient
 ) -> None:
     uids = [uuid4() for _ in range(4)]
@@ -150,7 +150,7 @@ def test_each_recorded_bill_is_told_of_once_as_it_is_shown(
     assert told == shown[::-1]
 
 
-def test_a_bill_that_orders_asks_for_again_is_announced_again_as_it_is(service: Billing) -> None:
+def test_a_bill_that_orders_requests_again_is_announced_again_unchanged(service: Billing) -> None:
     one, other, new = uuid4(), uuid4(), uuid4()
     service.record(one)
     service.record_of_orders(other)
@@ -164,7 +164,7 @@ def test_a_bill_that_orders_asks_for_again_is_announced_again_as_it_is(service: 
     assert {uid: row for uid, row in service.bills().items() if uid != new} == before
 
 
-def test_a_bill_that_is_voided_is_announced_as_it_is_shown(
+def test_a_voided_bill_is_announced_as_the_api_shows_it(
     service: Billing, billing: FlaskClient
 ) -> None:
     one, other = uuid4(), uuid4()
@@ -175,7 +175,7 @@ def test_a_bill_that_is_voided_is_announced_as_it_is_shown(
     assert shown["voided_at"] is not None
 
 
-def test_a_cancellation_that_comes_again_is_answered_again(service: Billing) -> None:
+def test_a_repeated_cancellation_is_answered_again(service: Billing) -> None:
     recorded, missing = uuid4(), uuid4()
     service.record(recorded)
     service.void(recorded, missing)
@@ -195,7 +195,7 @@ def test_a_cancellation_that_is_delivered_twice_is_announced_once(service: Billi
     assert len(service.told("bill.voided")) == 1
 
 
-def test_a_bill_that_is_not_committed_is_not_told_of(service: Billing) -> None:
+def test_a_bill_that_is_not_committed_is_not_announced(service: Billing) -> None:
     with service.database.autocommit() as connection:
         connection.execute(text("ALTER TABLE outbox ADD CONSTRAINT filled CHECK (false) NOT VALID"))
     try:
@@ -290,7 +290,7 @@ def test_two_batches_of_bills_do_not_wait_for_each_other(service: Billing) -> No
     assert set(service.bills()) == {one, other}
 
 
-def test_of_many_races_at_once_each_bill_ends_void_and_none_deadlocks(
+def test_many_concurrent_races_end_with_void_bills_and_no_deadlock(
     service: Billing, database_settings: Callable[[str], DatabaseSettings]
 ) -> None:
     uids = [uuid4() for _ in range(300)]

@@ -28,7 +28,7 @@ def note(database: Database, queue: str) -> list[str]:
         return former
 
 
-def test_the_former_names_are_all_but_the_one_of_today(notes: Database) -> None:
+def test_the_former_names_are_all_except_the_current_one(notes: Database) -> None:
     assert note(notes, "billing_queue") == []
     assert note(notes, "billing_queue") == []
     assert note(notes, "invoices") == ["billing_queue"]

@@ -35,12 +35,12 @@ def _workers(served: Served) -> set[int]:
     return set(processes.family(served.process.pid)[1:])
 
 
-def test_requests_are_answered_though_nobody_reads_the_log(full: Served) -> None:
+def test_requests_are_answered_although_nobody_reads_the_log(full: Served) -> None:
     answers = {_status(full, "/nowhere") for _ in range(50)}
     assert answers == {404}
 
 
-def test_a_master_whose_lines_nobody_reads_replaces_its_workers(full: Served) -> None:
+def test_a_master_with_unread_logs_replaces_its_workers(full: Served) -> None:
     killed = _workers(full)
     processes.signal_all(killed, signal.SIGKILL)
     wait_until(lambda: len(_workers(full) - killed) == len(killed), SECONDS, "other workers")
@@ -54,6 +54,6 @@ def _answers(served: Served) -> bool:
         return False
 
 
-def test_a_server_whose_lines_nobody_reads_ends_at_sigterm(full: Served) -> None:
+def test_a_server_with_unread_logs_ends_at_sigterm(full: Served) -> None:
     full.process.terminate()
     assert full.process.wait(SECONDS) == 0

@@ -149,9 +149,7 @@ def test_an_empty_company_or_phone_is_none(customers: FlaskClient, empty: str | 
     assert (changed["company"], changed["phone"]) == (None, None)
 
 
-def test_what_is_kept_of_a_customer_is_what_is_answered(
-    customers: FlaskClient, customers_db: Database
-) -> None:
+def test_the_stored_customer_is_the_answer(customers: FlaskClient, customers_db: Database) -> None:
     given = {
         "name": "  Zoë 😀 <b>\n",
         "email": " Zoë.Kawa+1@KÖLN.de ",
@@ -178,7 +176,7 @@ def test_every_field_may_be_as_long_as_its_column(customers: FlaskClient) -> Non
 
 
 @BOTH
-def test_what_a_change_leaves_out_stays(customers: FlaskClient, path: str) -> None:
+def test_fields_missing_from_a_change_stay(customers: FlaskClient, path: str) -> None:
     customer = create(customers, **BEN)
     for change in (
         {"name": "Benjamin Updated"},
@@ -217,7 +215,7 @@ def test_deleting_answers_with_the_customer_as_it_was(customers: FlaskClient, pa
         assert "customer" in problem(again, 404)["detail"]
 
 
-def test_an_id_is_never_given_twice_but_an_email_is(customers: FlaskClient) -> None:
+def test_an_id_is_never_reused_but_an_email_is(customers: FlaskClient) -> None:
     first = create(customers, **BEN)
     customers.delete(f"{CUSTOMERS}/{first['id']}")
     assert create(customers, **BEN)["id"] > first["id"]
@@ -239,7 +237,7 @@ def test_each_change_and_nothing_else_is_announced(
     assert announced(customers_db) == [(type, "customer/1") for type in types]
 
 
-def test_without_its_event_a_change_does_not_count(
+def test_without_its_event_a_change_is_rolled_back(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     customer = create(customers, **BEN)
@@ -278,7 +276,7 @@ def test_an_email_that_another_customer_has_is_a_409_that_names_it(
         ("ben@köln.de", "BEN@KÖLN.DE"),
     ],
 )
-def test_two_ways_to_write_an_email_are_one(
+def test_two_spellings_of_an_email_are_the_same(
     customers: FlaskClient, first: str, second: str
 ) -> None:
     create(customers, "First", email=first)
@@ -292,14 +290,14 @@ def test_a_customer_keeps_its_own_email_in_another_case(customers: FlaskClient) 
     assert (response.status_code, content(response)["email"]) == (200, "Ben@kawa.fr")
 
 
-def test_a_change_to_a_taken_email_of_a_customer_that_is_not_there_is_a_404(
+def test_a_change_to_a_taken_email_of_a_customer_that_does_not_exist_is_a_404(
     customers: FlaskClient,
 ) -> None:
     create(customers, **BEN)
     problem(customers.put(f"{CUSTOMERS}/2", json=BEN), 404)
 
 
-def test_of_many_that_want_one_email_at_once_one_gets_it(
+def test_one_of_many_concurrent_creations_gets_the_email(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     barrier = threading.Barrier(4)
@@ -318,7 +316,7 @@ def test_of_many_that_want_one_email_at_once_one_gets_it(
     assert len(announced(customers_db)) == 20
 
 
-def test_of_two_customers_that_change_to_one_email_at_once_one_gets_it(
+def test_one_of_two_customers_that_change_to_one_email_gets_it(
     customers: FlaskClient,
 ) -> None:
     for name in ("one", "two"):
@@ -404,7 +402,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     assert sizes == [10, 10, 5]
 
 
-def test_a_page_has_a_hundred_customers_unless_told_otherwise(
+def test_a_page_has_a_hundred_customers_by_default(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     rows = [{"name": f"{n}", "email": f"{n}@kawa.fr"} for n in range(1001)]
@@ -433,7 +431,7 @@ def test_a_part_of_a_name_is_found_in_any_case(customers: FlaskClient, searched:
     assert search(customers, name=f"{searched}x") == []
 
 
-def test_only_names_are_searched_for_a_name(customers: FlaskClient) -> None:
+def test_a_search_by_name_looks_only_at_names(customers: FlaskClient) -> None:
     create(customers, "Zoë", company="Kawa", email="ben@kawa.fr")
     assert search(customers, name="kawa") == []
 
@@ -512,7 +510,7 @@ def test_a_query_parameter_that_is_wrong_unknown_or_repeated_is_named(
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("body", "field"), INVALID, ids=[f"{body:.40}" for body, _ in INVALID])
-def test_what_is_wrong_with_a_customer_is_named_by_field(
+def test_errors_of_a_customer_are_named_by_field(
     customers: FlaskClient, customers_db: Database, method: str, body: str, field: str
 ) -> None:
     needed = "" if method == "PUT" else '"name": "Eve", "email": "eve@kawa.fr", '
@@ -531,7 +529,7 @@ def test_name_and_email_are_required(customers: FlaskClient, missing: str) -> No
     assert fields(customers.post(CUSTOMERS, json=given)) == [missing]
 
 
-def test_all_that_is_wrong_is_said_at_once(customers: FlaskClient) -> None:
+def test_all_errors_are_reported_at_once(customers: FlaskClient) -> None:
     response = customers.post(CUSTOMERS, json={"email": "ben", "company": 5, "phone": 6, "age": 7})
     assert sorted(fields(response)) == ["age", "company", "email", "name", "phone"]
 
@@ -584,7 +582,7 @@ def test_an_id_that_is_no_positive_64_bit_integer_is_refused(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("key", [1, 2**31, 2**63 - 1])
-def test_a_customer_that_is_not_there_is_a_404(
+def test_a_customer_that_does_not_exist_is_a_404(
     customers: FlaskClient, method: str, key: int
 ) -> None:
     response = customers.open(f"{CUSTOMERS}/{key}", method=method, json=BEN)
@@ -625,7 +623,7 @@ def test_a_path_below_a_customer_is_a_404(customers: FlaskClient) -> None:
         problem(customers.get(path), 404)
 
 
-def test_in_safe_mode_the_process_is_ready_without_the_broker(customers: FlaskClient) -> None:
+def test_with_the_outbox_the_process_is_ready_without_the_broker(customers: FlaskClient) -> None:
     response = customers.get("/ready")
     assert (response.status_code, content(response)["process"]) == (200, "customers-api")
     assert set(content(response)["checks"]) == {"customers_db"}

@@ -243,7 +243,7 @@ def test_an_event_is_a_cloudevent_that_carries_the_requests_ids(
     assert properties.headers["traceparent"].startswith(f"00-{trace}-")
 
 
-def test_the_exchange_is_a_durable_fanout_that_the_relay_makes(
+def test_the_relay_declares_a_durable_fanout_exchange(
     relay: Process, broker_settings: BrokerSettings
 ) -> None:
     with channel_of(broker_settings) as channel:
@@ -263,7 +263,7 @@ def test_the_exchange_is_a_durable_fanout_that_the_relay_makes(
         channel.exchange_declare("customer_events", "fanout", durable=True)
 
 
-def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
+def test_an_event_without_a_bound_queue_counts_as_delivered(
     customers: FlaskClient,
     customers_db: Database,
     relay: Process,
@@ -276,7 +276,7 @@ def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
     wait_until(lambda: not unsent(customers_db), SECONDS, "an empty outbox")
 
 
-def test_of_a_deleted_exchange_orders_gets_the_next_event_all_the_same(
+def test_orders_gets_the_next_event_even_of_a_deleted_exchange(
     customers: FlaskClient, relay: Process, broker_settings: BrokerSettings, bound: None
 ) -> None:
     relay.start()
@@ -339,7 +339,7 @@ def test_events_of_one_customer_come_in_the_order_of_its_changes(
     assert_in_order(taken, ids, 50)
 
 
-def test_of_changes_to_one_customer_at_once_the_last_event_tells_what_is_stored(
+def test_the_last_event_of_concurrent_changes_has_the_stored_customer(
     customers: FlaskClient, customers_db: Database, relay: Process, taken: Taken
 ) -> None:
     relay.start()
@@ -496,7 +496,7 @@ def test_a_strict_change_that_is_refused_publishes_nothing(
     assert taken.types() == [CREATED] * 3
 
 
-def test_strict_too_an_event_without_a_queue_counts_as_delivered(
+def test_in_strict_mode_too_an_event_without_a_queue_counts_as_delivered(
     strict: FlaskClient, broker_settings: BrokerSettings
 ) -> None:
     with channel_of(broker_settings) as channel:
@@ -609,7 +609,7 @@ def test_strict_changes_wait_for_older_events_of_the_same_customer(
     assert [event["type"] for event in taken.of(1)] == [CREATED, UPDATED]
 
 
-def test_strict_the_process_is_ready_with_the_broker_alone(
+def test_in_strict_mode_the_process_is_ready_only_with_the_broker(
     strict: FlaskClient, publisher: Publisher, rabbitmq: RabbitMQ
 ) -> None:
     response = strict.get("/ready")

@@ -145,7 +145,7 @@ def test_a_repeated_key_gets_the_first_answer_and_queues_one_bill(
     assert other.status_code == 422
 
 
-def test_with_the_broker_away_bills_are_accepted_fast_and_delivered_when_it_is_back(
+def test_without_the_broker_bills_are_accepted_fast_and_delivered_when_it_is_back(
     gateway: FlaskClient,
     publisher: Publisher,
     gateway_db: Database,

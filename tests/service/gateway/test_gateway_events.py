@@ -92,9 +92,7 @@ def test_an_event_and_its_message_are_stored_together_or_not_at_all(
 
 @any_object
 @given(OBJECTS)
-def test_any_object_is_given_back_digit_for_digit(
-    gateway: FlaskClient, data: dict[str, Any]
-) -> None:
+def test_any_object_is_returned_digit_for_digit(gateway: FlaskClient, data: dict[str, Any]) -> None:
     answer = post(gateway, write(data))
     assert answer.status_code == 201, answer.text
     event = read(answer.data)
@@ -118,7 +116,7 @@ def test_any_object_is_given_back_digit_for_digit(
     ],
     ids=lambda data: data[:30],
 )
-def test_what_is_at_the_limits_is_given_back_too(gateway: FlaskClient, data: str) -> None:
+def test_values_at_the_limits_are_returned_too(gateway: FlaskClient, data: str) -> None:
     answer = post(gateway, data)
     assert answer.status_code == 201, answer.text
     event = read(answer.data)
@@ -150,7 +148,7 @@ def test_what_is_at_the_limits_is_given_back_too(gateway: FlaskClient, data: str
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_what_is_no_json_object_or_too_large_is_refused_with_the_reason(
+def test_event_data_that_are_not_an_object_or_too_large_are_refused_with_the_reason(
     gateway: FlaskClient, gateway_db: Database, data: bytes | str, status: int, said: str
 ) -> None:
     answer = post(gateway, data)
@@ -193,7 +191,7 @@ def test_a_body_without_a_length_has_the_same_limit(
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_what_the_database_can_not_hold_is_refused_by_its_place(
+def test_values_that_the_database_cannot_store_are_refused_by_place(
     gateway: FlaskClient, data: str, places: list[str]
 ) -> None:
     assert list(faults(post(gateway, data))) == places
@@ -202,7 +200,7 @@ def test_what_the_database_can_not_hold_is_refused_by_its_place(
 
 @any_object
 @given(WILD)
-def test_any_json_is_stored_and_given_back_or_refused_by_its_place(
+def test_any_json_is_stored_and_returned_or_refused_by_its_place(
     gateway: FlaskClient, data: str
 ) -> None:
     answer = post(gateway, data)
@@ -244,9 +242,7 @@ def test_an_unknown_uid_is_not_found_and_a_malformed_one_invalid(gateway: FlaskC
     assert list(faults(gateway.get("/api/events/17"))) == ["uid"]
 
 
-def test_with_the_database_away_nothing_is_accepted(
-    gateway: FlaskClient, postgres: Postgres
-) -> None:
+def test_without_the_database_nothing_is_accepted(gateway: FlaskClient, postgres: Postgres) -> None:
     postgres.stop()
     try:
         answer = gateway.post(ORDER, json=DATA)

@@ -153,7 +153,7 @@ def test_a_delivered_event_is_shown_so_after_the_outbox_was_purged(
 
 @any_object
 @given(OBJECTS)
-def test_any_object_comes_to_the_queue_digit_for_digit(
+def test_any_object_reaches_the_queue_digit_for_digit(
     gateway: FlaskClient, live_channel: BlockingChannel, data: dict[str, Any]
 ) -> None:
     uid = read(post(gateway, write(data)).data)["event_uid"]
@@ -211,7 +211,7 @@ def test_a_relay_killed_before_it_could_publish_loses_nothing(
         assert taken(after).keys() == {uid}
 
 
-def test_a_queue_deleted_by_hand_is_made_again_and_gets_what_it_missed(
+def test_a_queue_deleted_by_hand_is_declared_again_and_gets_the_missed_events(
     gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     with relaying(gateway_settings):
@@ -234,7 +234,7 @@ def test_an_exchange_deleted_by_hand_is_made_again_and_loses_nothing(
     assert uid in taken(channel)
 
 
-def test_a_queue_gets_just_what_its_binding_asks_for(
+def test_a_queue_gets_exactly_what_its_binding_selects(
     gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     channel.queue_declare("orders", exclusive=True)

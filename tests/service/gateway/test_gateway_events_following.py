@@ -23,9 +23,7 @@ def uids(found: list[Any]) -> list[str]:
     return [event["event_uid"] for event in found]
 
 
-def test_an_event_that_is_committed_late_is_listed_late(
-    gateway: FlaskClient, gateway_db: Database
-) -> None:
+def test_a_late_committed_event_is_listed_late(gateway: FlaskClient, gateway_db: Database) -> None:
     with gateway_db.transaction() as slow:
         late = str(client_events.store(slow, KIND, b"{}").uid)
         early = posted(gateway)
@@ -35,7 +33,7 @@ def test_an_event_that_is_committed_late_is_listed_late(
     assert uids(listed(gateway)) == [early, late]
 
 
-def test_who_follows_goes_on_after_an_event_that_was_deleted_meanwhile(
+def test_a_follower_continues_after_a_deleted_event(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
     posted(gateway)
@@ -65,7 +63,7 @@ def test_a_transaction_that_lasts_holds_up_no_list(
         assert uids(listed(gateway)) == [uid]
 
 
-def test_who_follows_while_many_write_at_different_speeds_gets_all_of_them_once(
+def test_a_follower_gets_each_event_of_many_concurrent_writers_once(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:
     written: list[str] = []
@@ -103,7 +101,7 @@ def test_who_follows_while_many_write_at_different_speeds_gets_all_of_them_once(
     assert uids(listed(gateway)) == seen
 
 
-def test_delivery_gives_a_place_too(gateway: FlaskClient, gateway_db: Database) -> None:
+def test_delivery_also_assigns_a_position(gateway: FlaskClient, gateway_db: Database) -> None:
     ids = [posted(gateway) for _ in range(3)]
     with gateway_db.autocommit() as connection:
         connection.execute(

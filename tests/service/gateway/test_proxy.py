@@ -81,9 +81,7 @@ def test_the_answer_is_returned_as_it_came(gateway: FlaskClient, upstream: RawUp
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 301, 400, 404, 405, 422, 429, 500, 502, 503])
-def test_every_status_is_passed_back(
-    gateway: FlaskClient, upstream: RawUpstream, status: int
-) -> None:
+def test_every_status_is_returned(gateway: FlaskClient, upstream: RawUpstream, status: int) -> None:
     upstream.acts = [
         answering(f"HTTP/1.1 {status} X\r\nLocation: /y\r\nContent-Length: 1\r\n\r\nx".encode())
     ]
@@ -117,7 +115,7 @@ def test_headers_that_come_twice_stay_two(gateway: FlaskClient, upstream: RawUps
     assert gateway.get(MOVIES).headers.getlist("Set-Cookie") == ["a=1; Path=/", "b=2"]
 
 
-def test_a_chunked_answer_is_passed_back_whole_with_its_length(
+def test_a_chunked_answer_is_returned_whole_with_its_length(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     upstream.acts = [
@@ -140,7 +138,7 @@ def test_a_compressed_answer_stays_compressed(gateway: FlaskClient, upstream: Ra
     assert (response.data, response.headers["Content-Encoding"]) == (data, "gzip")
 
 
-def test_the_answer_to_head_keeps_the_length_of_what_get_would_say(
+def test_the_answer_to_head_has_the_length_of_the_answer_to_get(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     upstream.acts = [answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")]
@@ -173,21 +171,21 @@ def test_connections_are_kept_between_requests(gateway: FlaskClient, upstream: R
 @pytest.mark.parametrize(
     "path", [MOVIES, f"{MOVIES}/", f"{MOVIES}/1", f"{MOVIES}/1/", f"{MOVIES}/a/b"]
 )
-def test_every_method_and_path_below_is_passed_on_unchanged(
+def test_every_method_and_path_below_is_forwarded_unchanged(
     gateway: FlaskClient, upstream: RawUpstream, method: str, path: str
 ) -> None:
     assert gateway.open(path, method=method).data == b"[]"
     assert upstream.head.startswith(f"{method} {path} HTTP/1.1\r\n".encode())
 
 
-def test_what_is_not_below_the_prefix_is_not_passed_on(
+def test_paths_outside_the_prefix_are_not_forwarded(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     assert gateway.get("/api/moviesque").status_code == 404
     assert upstream.requests == []
 
 
-def test_a_body_is_passed_on_byte_by_byte(gateway: FlaskClient, upstream: RawUpstream) -> None:
+def test_a_body_is_forwarded_byte_by_byte(gateway: FlaskClient, upstream: RawUpstream) -> None:
     body = bytes(range(256)) * 400
     gateway.post(MOVIES, data=body, content_type="application/json; charset=utf-8")
     assert upstream.body == body
@@ -195,7 +193,7 @@ def test_a_body_is_passed_on_byte_by_byte(gateway: FlaskClient, upstream: RawUps
     assert upstream.values("Content-Type") == ["application/json; charset=utf-8"]
 
 
-def test_a_body_over_one_mebibyte_is_not_passed_on(
+def test_a_body_over_one_mebibyte_is_not_forwarded(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     response = gateway.post(MOVIES, data=b"x" * (1024 * 1024 + 1), content_type="application/json")
@@ -225,7 +223,7 @@ def test_the_query_string_arrives_byte_by_byte(
     assert upstream.target == f"{MOVIES}?{query}".encode()
 
 
-def test_a_query_that_the_client_did_not_encode_means_the_same_upstream(
+def test_an_unencoded_query_means_the_same_upstream(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     query = "title=é".encode().decode("latin-1")
@@ -248,7 +246,7 @@ def test_dots_in_a_path_do_not_lead_elsewhere(gateway: FlaskClient, upstream: Ra
     assert upstream.target == b"/api/movies/../../metrics"
 
 
-def test_headers_of_the_request_are_passed_on(gateway: FlaskClient, upstream: RawUpstream) -> None:
+def test_headers_of_the_request_are_forwarded(gateway: FlaskClient, upstream: RawUpstream) -> None:
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "br",
@@ -282,7 +280,7 @@ def test_the_gateway_adds_no_headers_of_its_own_making(
 
 
 @pytest.mark.parametrize("name", ["X-Caller", "x-caller", "X_Caller"])
-def test_nobody_but_the_gateway_says_who_calls(
+def test_only_the_gateway_names_the_caller(
     gateway: FlaskClient, upstream: RawUpstream, name: str
 ) -> None:
     gateway.get(MOVIES, headers=[(name, "admin"), (name, "root")])
@@ -314,9 +312,7 @@ def test_hop_by_hop_headers_of_the_request_are_left_out(
     assert {name: upstream.values(name) for name in headers} == {name: [] for name in headers}
 
 
-def test_the_upstream_is_told_for_whom_it_answers(
-    gateway: FlaskClient, upstream: RawUpstream
-) -> None:
+def test_the_upstream_gets_the_callers_name(gateway: FlaskClient, upstream: RawUpstream) -> None:
     gateway.get(MOVIES, base_url="https://movies.example:8443")
     assert upstream.values("Host") == ["movies.example:8443"]
     assert upstream.values("X-Forwarded-Host") == ["movies.example:8443"]
@@ -324,7 +320,7 @@ def test_the_upstream_is_told_for_whom_it_answers(
     assert upstream.values("X-Forwarded-For") == ["127.0.0.1"]
 
 
-def test_a_request_id_and_a_trace_are_passed_on_and_made_if_absent(
+def test_a_request_id_and_a_trace_are_forwarded_and_made_if_absent(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -346,7 +342,7 @@ def test_an_upstream_that_refuses_is_a_503_to_be_tried_again(method: str) -> Non
     assert int(response.headers["Retry-After"]) >= 1
 
 
-def test_an_upstream_that_can_not_be_reached_is_a_503_to_be_tried_again(
+def test_an_upstream_that_cannot_be_reached_is_a_503_to_be_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(upstreams, "CONNECT_SECONDS", 0.2)
@@ -375,7 +371,7 @@ def test_an_upstream_that_never_answers_is_a_504(
     assert len(upstream.requests) == 1
 
 
-def test_an_upstream_that_stops_within_its_answer_is_a_504(
+def test_an_upstream_that_stops_amid_its_answer_is_a_504(
     impatient: FlaskClient, upstream: RawUpstream
 ) -> None:
     upstream.acts = [answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[")]
@@ -478,7 +474,7 @@ def test_writing_is_never_tried_a_second_time(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_kept_connection_that_was_closed_meanwhile_costs_no_request(
+def test_a_closed_keepalive_connection_fails_no_request(
     gateway: FlaskClient, upstream: RawUpstream, method: str
 ) -> None:
     assert gateway.open(MOVIES, method=method).status_code == 200
@@ -492,7 +488,7 @@ def _serving(upstream: RawUpstream) -> bool:
     return any(thread.is_alive() for thread in upstream._threads[1:])
 
 
-def test_the_metrics_count_what_the_upstream_made_of_it(
+def test_the_metrics_count_the_outcome_of_the_upstream(
     gateway: FlaskClient, upstream: RawUpstream
 ) -> None:
     name = 'upstream_request_duration_seconds_count{outcome="%s",upstream="inventory-api"}'

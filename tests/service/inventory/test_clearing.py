@@ -92,7 +92,7 @@ def test_a_movie_with_thousands_of_products_takes_few_statements(
     assert len(told(movies_db, "product.updated")) == 2500
 
 
-def test_what_takes_longer_than_a_request_may_is_gone_on_with_by_the_next(
+def test_the_next_request_continues_an_unfinished_deletion(
     inventory: FlaskClient, movies_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(movies, "BATCH_SIZE", 10)
@@ -125,7 +125,7 @@ def test_a_movie_that_is_created_meanwhile_stays(
     assert told(movies_db, "movie.cleared") == [{"deleted": 5, "up_to": 5}]
 
 
-def test_a_statement_that_the_database_stops_is_no_database_that_is_away(
+def test_a_stopped_statement_is_not_an_unavailable_database(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     """Somebody holds the table for longer than a statement may take."""

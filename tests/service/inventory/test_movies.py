@@ -93,7 +93,7 @@ def test_a_description_is_kept_as_it_was_given(inventory: FlaskClient) -> None:
     assert create(inventory, "A", "  one\n\ntwo\n")["description"] == "  one\n\ntwo\n"
 
 
-def test_what_a_change_leaves_out_stays(inventory: FlaskClient) -> None:
+def test_fields_missing_from_a_change_stay(inventory: FlaskClient) -> None:
     create(inventory, "The Matrix", "A hacker.")
     changed = inventory.put(f"{MOVIES}/1", json={"title": "The Matrix Reloaded"})
     assert changed.status_code == 200
@@ -145,7 +145,7 @@ def test_a_filter_on_a_deletion_is_refused_instead_of_ignored(inventory: FlaskCl
     assert titles(inventory, "") == ["The Matrix"]
 
 
-def test_an_id_is_never_given_twice(inventory: FlaskClient) -> None:
+def test_an_id_is_never_reused(inventory: FlaskClient) -> None:
     first = create(inventory, "A")
     inventory.delete(MOVIES)
     assert create(inventory, "B")["id"] > first["id"]
@@ -215,7 +215,7 @@ def test_another_content_type_is_a_415(inventory: FlaskClient, method: str, kind
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("body", "field"), INVALID, ids=[f"{b:.40}" for b, _ in INVALID])
-def test_what_is_wrong_with_a_movie_is_named_by_field(
+def test_errors_of_a_movie_are_named_by_field(
     inventory: FlaskClient, method: str, body: str, field: str
 ) -> None:
     assert fields(write(inventory, method, body.encode(), JSON)) == [field]
@@ -227,7 +227,7 @@ def test_a_number_that_no_decimal_holds_is_refused(inventory: FlaskClient) -> No
     problem(inventory.post(MOVIES, data=body, content_type=JSON), 400, 422)
 
 
-def test_all_that_is_wrong_is_said_at_once(inventory: FlaskClient) -> None:
+def test_all_errors_are_reported_at_once(inventory: FlaskClient) -> None:
     response = inventory.post(MOVIES, json={"description": 5, "year": 1999})
     assert sorted(fields(response)) == ["description", "title", "year"]
 
@@ -254,7 +254,9 @@ def test_an_id_that_is_no_positive_64_bit_integer_is_refused(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("key", [1, 2**31, 2**63 - 1])
-def test_a_movie_that_is_not_there_is_a_404(inventory: FlaskClient, method: str, key: int) -> None:
+def test_a_movie_that_does_not_exist_is_a_404(
+    inventory: FlaskClient, method: str, key: int
+) -> None:
     response = inventory.open(f"{MOVIES}/{key}", method=method, json={"title": "A"})
     assert str(key) in problem(response, 404)["detail"]
 
@@ -328,7 +330,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     assert sizes == [10, 10, 5]
 
 
-def test_a_page_has_a_hundred_movies_unless_told_otherwise(
+def test_a_page_has_a_hundred_movies_by_default(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     with movies_db.autocommit() as connection:
@@ -373,9 +375,7 @@ def test_a_search_knows_the_case_of_other_letters_than_english(
 
 
 @pytest.mark.parametrize("special", ["%", "_", "\\", "/", "%_", "\\%", "/%", "'", '"', "''"])
-def test_no_character_has_a_meaning_of_its_own_in_a_search(
-    inventory: FlaskClient, special: str
-) -> None:
+def test_no_character_is_special_in_a_search(inventory: FlaskClient, special: str) -> None:
     create(inventory, f"before {special} after")
     create(inventory, "before x after")
     assert titles(inventory, f"e {special} a") == [f"before {special} after"]
@@ -407,7 +407,7 @@ def test_a_search_finds_exactly_the_titles_that_contain_the_text(
     assert titles(inventory, searched) == expected
 
 
-def test_connections_that_the_database_has_cut_cost_no_request(
+def test_connections_closed_by_the_database_fail_no_request(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     create(inventory, "The Matrix")

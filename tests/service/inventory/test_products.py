@@ -126,9 +126,7 @@ def test_a_stock_is_a_whole_number(inventory: FlaskClient, stock: object) -> Non
     assert (created, type(created)) == (int(str(stock).partition(".")[0]), int)
 
 
-def test_what_is_kept_of_a_product_is_what_is_answered(
-    inventory: FlaskClient, movies_db: Database
-) -> None:
+def test_the_stored_product_is_the_answer(inventory: FlaskClient, movies_db: Database) -> None:
     movie = create_movie(inventory, "The Matrix")
     given = {
         "name": "  L'École 😀 <b>\n",
@@ -143,7 +141,7 @@ def test_what_is_kept_of_a_product_is_what_is_answered(
     assert {**row, "price": str(row["price"])} == {**created, "price": "12.30"}
 
 
-def test_what_a_change_leaves_out_stays(inventory: FlaskClient) -> None:
+def test_fields_missing_from_a_change_stay(inventory: FlaskClient) -> None:
     movie = create_movie(inventory, "The Matrix")
     product = create(inventory, **DVD)
     for change in (
@@ -185,7 +183,7 @@ def test_deleting_answers_with_the_product_as_it_was(inventory: FlaskClient, pat
         assert "product" in problem(again, 404)["detail"]
 
 
-def test_an_id_is_never_given_twice(inventory: FlaskClient) -> None:
+def test_an_id_is_never_reused(inventory: FlaskClient) -> None:
     first = create(inventory)
     inventory.delete(f"{PRODUCTS}/{first['id']}")
     assert create(inventory)["id"] > first["id"]
@@ -246,7 +244,7 @@ def test_a_body_over_one_mebibyte_is_a_413(inventory: FlaskClient, method: str) 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("body", "field"), INVALID, ids=[f"{b:.40}" for b, _ in INVALID])
-def test_what_is_wrong_with_a_product_is_named_by_field(
+def test_errors_of_a_product_are_named_by_field(
     inventory: FlaskClient, movies_db: Database, method: str, body: str, field: str
 ) -> None:
     if method == "POST":
@@ -258,7 +256,7 @@ def test_what_is_wrong_with_a_product_is_named_by_field(
     assert [row["name"] for row in stored(movies_db)] == (["Before"] if method == "PUT" else [])
 
 
-def test_all_that_is_wrong_is_said_at_once(inventory: FlaskClient) -> None:
+def test_all_errors_are_reported_at_once(inventory: FlaskClient) -> None:
     response = inventory.post(PRODUCTS, json={"price": -1, "stock": -1, "movie_id": 0, "a": 1})
     assert sorted(fields(response)) == ["a", "movie_id", "name", "price", "stock"]
 
@@ -279,7 +277,7 @@ def test_an_id_that_is_no_positive_64_bit_integer_is_refused(
 
 
 @pytest.mark.parametrize("key", [1, 2**31, 2**63 - 1])
-def test_a_product_that_is_not_there_is_a_404(inventory: FlaskClient, key: int) -> None:
+def test_a_product_that_does_not_exist_is_a_404(inventory: FlaskClient, key: int) -> None:
     for response in (
         inventory.get(f"{PRODUCTS}/{key}"),
         inventory.put(f"{PRODUCTS}/{key}", json={"name": "A"}),
@@ -297,7 +295,7 @@ def test_a_path_below_a_product_is_a_404(inventory: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("values", ["('', 1)", "(NULL, 1)", "('A', -0.01)", "('A', NULL)"])
-def test_the_schema_itself_refuses_a_product_that_is_none(movies_db: Database, values: str) -> None:
+def test_the_schema_itself_refuses_an_invalid_product(movies_db: Database, values: str) -> None:
     with movies_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text(f"INSERT INTO products (name, price) VALUES {values}"))
 

@@ -76,7 +76,9 @@ def test_each_change_of_a_movie_is_announced_with_the_movie_as_it_is_then(
     ]
 
 
-def test_what_changes_nothing_is_not_announced(inventory: FlaskClient, movies_db: Database) -> None:
+def test_a_change_without_effect_is_not_announced(
+    inventory: FlaskClient, movies_db: Database
+) -> None:
     create(inventory, stock=1)
     for path in (PRODUCTS, f"{PRODUCTS}/1", f"{PRODUCTS}?in_stock=true", MOVIES):
         assert inventory.get(path).status_code == 200
@@ -123,7 +125,7 @@ def test_deleting_all_movies_is_one_event_and_one_for_each_product_that_had_one(
     ]
 
 
-def test_without_its_event_a_change_does_not_count(
+def test_without_its_event_a_change_is_rolled_back(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     movie = create_movie(inventory, "The Matrix")

@@ -29,7 +29,7 @@ def test_deleting_all_movies_leaves_all_products_without_one(inventory: FlaskCli
     assert inventory.get(PRODUCTS).json == [{**product, "movie_id": None} for product in made]
 
 
-def test_a_movie_that_is_deleted_while_a_product_comes_to_be_its_edition_is_no_products_movie(
+def test_a_movie_deleted_while_a_product_is_assigned_to_it_has_no_product(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     app = inventory.application

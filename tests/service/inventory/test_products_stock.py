@@ -47,7 +47,7 @@ def test_stock_is_adjusted_by_a_delta(
 @pytest.mark.parametrize(
     ("stock", "delta"), [(3, -4), (0, -1), (3, -MOST), (MOST, 1), (1, MOST), (MOST, MOST)]
 )
-def test_a_delta_beyond_what_there_can_be_is_a_409_that_says_how_much_there_is(
+def test_a_delta_beyond_the_limits_is_a_409_that_names_the_stock(
     inventory: FlaskClient, stock: int, delta: int
 ) -> None:
     product = create(inventory, stock=stock)
@@ -65,7 +65,7 @@ def test_a_delta_that_is_no_whole_number_or_zero_is_refused(
     assert inventory.get(f"{PRODUCTS}/1").json == product
 
 
-def test_a_body_of_stock_knows_nothing_but_a_delta(inventory: FlaskClient) -> None:
+def test_a_stock_body_has_only_a_delta(inventory: FlaskClient) -> None:
     create(inventory)
     response = inventory.post(f"{PRODUCTS}/1/stock", json={"delta": 1, "stock": 5})
     assert fields(response) == ["stock"]
@@ -80,14 +80,14 @@ def at_once(inventory: FlaskClient, act: Callable[[FlaskClient, int], int], time
         return Counter(pool.map(lambda number: act(app.test_client(), number), range(times)))
 
 
-def test_deltas_at_once_are_all_counted(inventory: FlaskClient) -> None:
+def test_concurrent_deltas_are_all_counted(inventory: FlaskClient) -> None:
     create(inventory, stock=100)
     answers = at_once(inventory, lambda c, n: adjust(c, 1, 3 if n % 2 else -1).status_code, 200)
     assert answers == {200: 200}
     assert content(inventory.get(f"{PRODUCTS}/1"))["stock"] == 100 + 100 * 3 - 100
 
 
-def test_of_many_that_take_the_last_copies_at_once_so_many_get_one(
+def test_the_last_copies_go_to_as_many_concurrent_buyers(
     inventory: FlaskClient,
 ) -> None:
     create(inventory, stock=37)

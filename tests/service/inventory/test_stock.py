@@ -56,7 +56,7 @@ def handler(movies_db: Database) -> EventHandler:
     return consumer.create_handler(movies_db)
 
 
-def test_an_order_reserves_all_its_lines_and_says_so(
+def test_an_order_reserves_all_its_lines_and_announces_it(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     for stock in (5, 1, 9):
@@ -74,7 +74,7 @@ def test_an_order_reserves_all_its_lines_and_says_so(
     }
 
 
-def test_what_is_short_is_named_and_then_nothing_is_reserved(
+def test_with_a_shortage_it_is_named_and_nothing_is_reserved(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     for name, stock in (("Enough", 5), ("Short", 1), ("None left", 0)):
@@ -119,7 +119,7 @@ def test_lines_of_one_product_are_summed(
     assert stocks(movies_db) == {1: 0}
 
 
-def test_more_than_there_can_be_is_short_like_any_other(
+def test_an_impossible_quantity_is_a_shortage_like_any_other(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=MOST)
@@ -127,16 +127,14 @@ def test_more_than_there_can_be_is_short_like_any_other(
     assert told(movies_db)[0]["data"]["short"][0]["asked"] == 2 * MOST
 
 
-def test_an_order_without_lines_concerns_nobody_here(
-    movies_db: Database, handler: EventHandler
-) -> None:
+def test_an_order_without_lines_is_ignored(movies_db: Database, handler: EventHandler) -> None:
     uid = uuid4()
     applied(handler, order(CREATED, uid, []), order(CANCELLED, uid, []))
     assert (states(movies_db), told(movies_db)) == ({}, [])
 
 
 @pytest.mark.parametrize("type", ["order.updated", "order.deleted", "x"])
-def test_what_else_happens_to_an_order_changes_nothing(
+def test_other_events_of_an_order_change_nothing(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler, type: str
 ) -> None:
     create(inventory, stock=5)
@@ -144,7 +142,7 @@ def test_what_else_happens_to_an_order_changes_nothing(
     assert (stocks(movies_db), states(movies_db), told(movies_db)) == ({1: 5}, {}, [])
 
 
-def test_a_cancelled_order_gives_back_what_it_had_and_says_so(
+def test_a_cancelled_order_releases_its_stock_and_announces_it(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5), create(inventory, stock=5)
@@ -176,7 +174,7 @@ def test_an_order_that_is_cancelled_before_it_is_created_reserves_nothing(
     assert told(movies_db) == []
 
 
-def test_an_order_that_was_rejected_has_nothing_to_give_back(
+def test_a_rejected_order_has_no_stock_to_release(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=1)
@@ -187,7 +185,7 @@ def test_an_order_that_was_rejected_has_nothing_to_give_back(
     assert told_types(movies_db) == ["stock.rejected"]
 
 
-def test_what_is_delivered_again_changes_nothing(
+def test_a_redelivery_changes_nothing(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -201,7 +199,7 @@ def test_what_is_delivered_again_changes_nothing(
     assert told_types(movies_db) == ["stock.reserved", "stock.released"]
 
 
-def test_an_order_that_asks_again_gets_the_answer_that_it_had(
+def test_a_repeated_reservation_gets_the_first_answer(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -222,7 +220,7 @@ def test_an_order_that_asks_again_gets_the_answer_that_it_had(
         assert len({event["id"] for event in said}) == 3
 
 
-def test_an_order_that_is_cancelled_again_hears_again_that_its_stock_is_free(
+def test_a_repeated_cancellation_announces_the_released_stock_again(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -243,7 +241,7 @@ def test_an_order_that_is_cancelled_again_hears_again_that_its_stock_is_free(
         assert lines == [[], []]
 
 
-def test_a_rejection_older_than_its_reasons_is_repeated_without_them(
+def test_a_rejection_from_before_reasons_is_repeated_without_one(
     movies_db: Database, handler: EventHandler
 ) -> None:
     uid = uuid4()
@@ -265,7 +263,7 @@ def test_the_first_of_a_batch_gets_the_last_copy(
     assert stocks(movies_db) == {1: 0}
 
 
-def test_what_is_given_back_is_there_for_the_next(
+def test_released_stock_can_be_reserved_again(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=1)
@@ -295,7 +293,7 @@ def test_a_product_with_reservations_can_be_deleted_and_gets_nothing_back(
     ]
 
 
-def test_what_is_given_back_to_a_full_stock_stops_no_cancellation(
+def test_a_full_stock_stops_no_cancellation(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -306,7 +304,7 @@ def test_what_is_given_back_to_a_full_stock_stops_no_cancellation(
     assert (stocks(movies_db), states(movies_db)) == ({1: MOST}, {uid: "released"})
 
 
-def test_without_its_event_a_reservation_does_not_count(
+def test_without_its_event_a_reservation_is_rolled_back(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -322,7 +320,7 @@ def test_without_its_event_a_reservation_does_not_count(
     assert stocks(movies_db) == {1: 0}
 
 
-def test_what_is_said_about_stock_carries_the_ids_of_the_request_that_made_the_order(
+def test_stock_events_carry_the_ids_of_the_orders_request(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -375,7 +373,7 @@ def test_a_completed_order_has_sold_what_it_reserved_and_nothing_gives_it_back(
     assert sold[str(unknown)]["lines"] == []
 
 
-def test_an_order_whose_completion_comes_again_hears_again_that_its_stock_is_sold(
+def test_a_repeated_completion_announces_the_sold_stock_again(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
     create(inventory, stock=5)
@@ -396,7 +394,7 @@ def test_an_order_whose_completion_comes_again_hears_again_that_its_stock_is_sol
 
 @pytest.mark.parametrize("type", [CREATED, CANCELLED, COMPLETED])
 @pytest.mark.parametrize(("wrong", "named"), MALFORMED, ids=lambda value: f"{value}"[:50])
-def test_an_order_that_is_none_is_refused_with_the_field_that_is_wrong(
+def test_an_invalid_order_is_refused_naming_the_field(
     handler: EventHandler, type: str, wrong: dict[str, Any], named: str
 ) -> None:
     envelope = json.loads(order(type, uuid4(), [(1, 1)]).body)
@@ -483,7 +481,7 @@ def test_whatever_comes_in_whatever_order_stock_and_reservations_add_up(
     assert (states(movies_db), stocks(movies_db), told_types(movies_db)) == expected(steps)
 
 
-def test_consumers_that_work_on_the_same_orders_and_products_at_once_never_disturb_each_other(
+def test_concurrent_consumers_of_the_same_orders_and_products_never_disturb_each_other(
     movies_db: Database, database_settings: Callable[[str], DatabaseSettings]
 ) -> None:
     products = dict.fromkeys(range(1, 9), 40)

@@ -78,7 +78,7 @@ def consume(inventory_settings: Settings) -> Iterator[Callable[[], object]]:
         yield lambda: running.enter_context(at_work(run))
 
 
-def test_of_orders_for_the_last_copies_so_many_get_them_with_two_consumers_at_once(
+def test_two_consumers_reserve_exactly_the_last_copies(
     channel: BlockingChannel,
     inventory: FlaskClient,
     movies_db: Database,
@@ -172,7 +172,7 @@ def test_a_consumer_that_is_killed_again_and_again_reserves_each_order_once(
     assert set(Counter((s["type"], s["data"]["uid"]) for s in told(movies_db)).values()) == {1}
 
 
-def test_a_line_in_the_log_says_what_became_of_an_order(
+def test_a_log_line_has_the_outcome_of_an_order(
     channel: BlockingChannel, inventory: FlaskClient, movies_db: Database, process: Process
 ) -> None:
     create(inventory, stock=1)

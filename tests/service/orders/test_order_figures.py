@@ -114,13 +114,13 @@ def test_folded_rows_are_few(orders_db: Database, orders: FlaskClient) -> None:
     assert said["total"] == said["by_status"]["pending"] == {"count": 50, "amount": 100.0}
 
 
-def test_stats_look_at_no_order(orders_db: Database, orders: FlaskClient) -> None:
+def test_stats_read_no_order(orders_db: Database, orders: FlaskClient) -> None:
     with orders_db.transaction() as connection:
         connection.execute(text("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE"))
         assert orders.get("/api/orders/stats").status_code == 200
 
 
-def test_orders_from_before_are_counted(empty: DatabaseSettings) -> None:
+def test_orders_from_before_the_migration_are_counted(empty: DatabaseSettings) -> None:
     migrations.upgrade("orders", empty, "orders_0006")
     database = Database(empty, connections=1)
     with database.autocommit() as connection:

@@ -29,7 +29,7 @@ def test_an_id_that_is_no_positive_64_bit_integer_is_refused(
     ],
 )
 @pytest.mark.parametrize("key", [1, 2**31, 2**63 - 1])
-def test_an_order_that_is_not_there_is_a_404(
+def test_an_order_that_does_not_exist_is_a_404(
     orders: FlaskClient, method: str, below: str, body: object, key: int
 ) -> None:
     response = orders.open(f"{ORDERS}/{key}{below}", method=method, json=body)
@@ -76,7 +76,7 @@ def test_options_name_the_methods_of_the_figures_alone(orders: FlaskClient) -> N
     assert set(allowed.split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_the_root_says_what_this_is_and_how_it_is(orders: FlaskClient) -> None:
+def test_the_root_has_the_name_and_state_of_the_platform(orders: FlaskClient) -> None:
     response = orders.get("/")
     assert response.status_code == 200
     about = content(response)

@@ -31,7 +31,7 @@ ALLOWED = {
 
 
 @BOTH
-def test_what_a_change_of_a_bare_order_leaves_out_stays(orders: FlaskClient, path: str) -> None:
+def test_fields_missing_from_a_change_of_a_bare_order_stay(orders: FlaskClient, path: str) -> None:
     order = create(orders, **BARE)
     for change in (
         {"customer_id": "CLIENT9"},
@@ -56,7 +56,7 @@ def test_a_change_to_a_taken_name_is_a_409_and_changes_nothing(orders: FlaskClie
     assert orders.put(f"{ORDERS}/{other['id']}", json={"order_id": "B"}).status_code == 200
 
 
-def test_two_orders_that_want_each_others_name_at_once_never_get_a_500(
+def test_two_orders_that_swap_their_order_ids_never_get_a_500(
     orders: FlaskClient,
 ) -> None:
     keys = [create(orders, order_id=name)["id"] for name in ("A", "B")]
@@ -129,14 +129,14 @@ def test_a_state_is_given_alone_or_in_an_object(
         *('{"status": null}', '{"status": "new"}', '{"status": 5}', '{"status": ["pending"]}'),
     ],
 )
-def test_a_state_that_is_none_is_named(orders: FlaskClient, given: str) -> None:
+def test_an_invalid_state_is_named(orders: FlaskClient, given: str) -> None:
     assert fields(write(orders, "MOVE", given.encode())) == ["status"]
 
 
 @pytest.mark.parametrize("has_items", [False, True])
 @pytest.mark.parametrize("after", STATUSES)
 @pytest.mark.parametrize("before", STATUSES)
-def test_only_the_moves_there_are_can_be_made_by_hand(
+def test_only_allowed_transitions_can_be_made_by_hand(
     orders: FlaskClient, orders_db: Database, before: str, after: str, has_items: bool
 ) -> None:
     key = make(orders, orders_db, before, has_items)
@@ -155,7 +155,7 @@ def test_only_the_moves_there_are_can_be_made_by_hand(
     assert len(content(orders.get(f"{ORDERS}/{key}/history"))) == 1 + changed
 
 
-def test_of_two_that_move_an_order_at_once_one_does(
+def test_one_of_two_concurrent_moves_of_an_order_succeeds(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     for key in range(1, 11):

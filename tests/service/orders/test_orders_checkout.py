@@ -74,7 +74,7 @@ def test_an_order_gets_names_prices_and_its_amount(shopping: FlaskClient, path: 
     assert shopping.get(f"{path}/order/A").json == shown(response)
 
 
-def test_inventory_is_asked_once_in_the_same_trace(shopping: FlaskClient, shop: Shop) -> None:
+def test_inventory_is_called_once_in_the_same_trace(shopping: FlaskClient, shop: Shop) -> None:
     response = shopping.post(
         ORDERS,
         json={"customer_id": "1", "items": ITEMS},
@@ -101,13 +101,13 @@ def test_the_same_product_twice_is_summed(shopping: FlaskClient, shop: Shop) -> 
     assert shop.asked[0]["ids"] == "1,4"
 
 
-def test_a_hundred_lines_are_taken(shopping: FlaskClient) -> None:
+def test_a_hundred_lines_are_accepted(shopping: FlaskClient) -> None:
     made = content(order(shopping, [{"product_id": 1, "quantity": 1}] * 100))
     assert made["total_amount"] == 999.0
 
 
 @pytest.mark.parametrize("amount", [39.98, "39.98", None])
-def test_an_amount_that_agrees_is_taken(shopping: FlaskClient, amount: object) -> None:
+def test_a_matching_amount_is_accepted(shopping: FlaskClient, amount: object) -> None:
     assert content(order(shopping, total_amount=amount))["total_amount"] == 39.98
 
 
@@ -121,7 +121,7 @@ def test_a_wrong_amount_is_refused_and_the_right_one_named(
     assert nothing_is_stored(orders_db)
 
 
-def test_an_order_may_cost_nothing(shopping: FlaskClient) -> None:
+def test_an_order_may_have_a_total_of_zero(shopping: FlaskClient) -> None:
     assert content(order(shopping, [{"product_id": 8, "quantity": 1}]))["total_amount"] == 0
 
 
@@ -145,7 +145,7 @@ def test_products_that_do_not_exist_are_each_named(
     assert nothing_is_stored(orders_db)
 
 
-def test_a_bare_order_asks_nobody(shopping: FlaskClient, shop: Shop) -> None:
+def test_a_bare_order_calls_no_other_service(shopping: FlaskClient, shop: Shop) -> None:
     response = shopping.post(ORDERS, json={"customer_id": "1", "total_amount": 5})
     assert (response.status_code, shop.asked) == (201, [])
 
@@ -179,7 +179,7 @@ def test_with_inventory_too_slow_the_answer_is_504_and_nothing_is_stored(
     assert nothing_is_stored(orders_db)
 
 
-def test_an_answer_that_trickles_has_no_more_time_than_one_that_does_not_come(
+def test_a_trickling_answer_has_the_same_time_limit_as_a_missing_one(
     shopping: FlaskClient, shop: Shop, orders_db: Database
 ) -> None:
     shop.trickles()
@@ -187,7 +187,7 @@ def test_an_answer_that_trickles_has_no_more_time_than_one_that_does_not_come(
     assert nothing_is_stored(orders_db)
 
 
-def test_an_inventory_that_hangs_is_not_asked_after_five_times(
+def test_a_hanging_inventory_is_not_called_after_five_time_outs(
     shop: Shop,
     orders_db: Database,
     orders_unconnected: Settings,
@@ -262,7 +262,7 @@ def test_a_quarter_of_the_threads_is_at_least_one(threads: int, share: int) -> N
         ("[]", 500),
     ],
 )
-def test_an_answer_of_inventory_that_is_none_is_a_502_and_nothing_is_stored(
+def test_an_invalid_answer_of_inventory_is_a_502_and_nothing_is_stored(
     shopping: FlaskClient, shop: Shop, orders_db: Database, answer: str, status: int
 ) -> None:
     shop.says(answer, status)
@@ -301,7 +301,7 @@ def test_a_repetition_whose_first_answer_was_lost_asks_inventory_for_nothing(
     assert len(stored(orders_db)) == len(announced(orders_db)) == 1
 
 
-def test_of_two_with_one_key_that_both_got_prices_one_makes_the_order(
+def test_two_concurrent_posts_with_one_key_make_one_order(
     shop: Shop,
     orders_db: Database,
     orders_unconnected: Settings,
@@ -349,7 +349,7 @@ def test_an_order_of_products_with_long_descriptions_is_priced_over_several_page
     assert (len(made["items"]), made["total_amount"]) == (100, 100.0)
 
 
-def test_a_page_of_products_that_links_to_itself_is_no_answer(
+def test_a_page_of_products_that_links_to_itself_is_a_bad_answer(
     shop: Shop, shopping: FlaskClient, orders_db: Database
 ) -> None:
     def circle() -> Response:

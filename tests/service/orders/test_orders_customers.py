@@ -80,7 +80,7 @@ def said(caplog: pytest.LogCaptureFixture, message: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", [ORDERS, COMMANDES])
-def test_a_customer_in_the_copy_is_known_and_nobody_is_asked(
+def test_a_customer_in_the_replica_is_known_without_a_request(
     behind: Make, orders_db: Database, path: str
 ) -> None:
     note(orders_db, 1)
@@ -98,7 +98,7 @@ def test_a_deleted_customer_is_unknown_and_nobody_is_asked(
         assert customers.requests == []
 
 
-def test_who_is_not_in_the_copy_is_asked_for(
+def test_a_customer_who_is_not_in_the_replica_is_requested(
     behind: Make, customers: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = customers.post("/api/customers", json={"name": "Ben", "email": "ben@kawa.fr"}).json
@@ -116,7 +116,7 @@ def test_who_is_not_in_the_copy_is_asked_for(
 
 
 @pytest.mark.parametrize("customer_id", NO_IDS)
-def test_text_that_is_no_id_is_unknown_and_nobody_is_asked(
+def test_text_that_is_not_an_id_is_unknown_without_a_request(
     behind: Make, customer_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with upstream(silent) as customers:
@@ -125,7 +125,7 @@ def test_text_that_is_no_id_is_unknown_and_nobody_is_asked(
     assert len(said(caplog, UNKNOWN)) == 1
 
 
-def test_an_order_is_taken_while_customers_is_stopped(
+def test_an_order_is_accepted_while_customers_is_stopped(
     behind: Make, orders_db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     orders = behind(free_port())
@@ -137,12 +137,12 @@ def test_an_order_is_taken_while_customers_is_stopped(
     assert len(stored(orders_db)) == 2
 
 
-def test_an_order_is_taken_though_customers_answers_nonsense(behind: Make) -> None:
+def test_an_order_is_accepted_although_customers_answers_nonsense(behind: Make) -> None:
     with upstream(answering(FAULTY)) as customers:
         assert place(behind(customers.port))["customer"] == "unchecked"
 
 
-def test_a_frozen_customers_is_soon_asked_no_more(
+def test_a_frozen_customers_api_soon_gets_no_more_requests(
     behind: Make, orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 600)
@@ -162,7 +162,9 @@ def test_a_repetition_gets_the_first_answer(behind: Make, orders_db: Database) -
     assert first["customer"] == "unchecked"
 
 
-def test_a_repetition_whose_answer_was_lost_says_it_too(behind: Make, orders_db: Database) -> None:
+def test_a_repetition_whose_answer_was_lost_is_marked_as_replayed(
+    behind: Make, orders_db: Database
+) -> None:
     note(orders_db, 1)
     orders = behind(free_port())
     first = place(orders, key="key-1")
@@ -173,7 +175,7 @@ def test_a_repetition_whose_answer_was_lost_says_it_too(behind: Make, orders_db:
     assert len(stored(orders_db)) == 1
 
 
-def test_no_other_answer_shows_it_and_the_etag_is_that_of_get(behind: Make) -> None:
+def test_no_other_answer_has_it_and_the_etag_is_that_of_get(behind: Make) -> None:
     orders = behind(free_port())
     made = orders.post(ORDERS, json={"customer_id": "A", "total_amount": 5})
     order = content(made)

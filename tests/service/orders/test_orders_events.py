@@ -62,7 +62,7 @@ def test_an_order_with_items_is_announced_with_its_lines(orders_db: Database) ->
     ]
 
 
-def test_an_order_that_is_cancelled_by_hand_says_so(
+def test_an_order_cancelled_by_hand_has_that_reason(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     key = create_with_items(orders_db)["id"]
@@ -71,7 +71,7 @@ def test_an_order_that_is_cancelled_by_hand_says_so(
     assert (told["type"], told["data"]["reason"]) == ("order.cancelled", "cancelled on request")
 
 
-def test_what_fails_is_not_announced(orders: FlaskClient, orders_db: Database) -> None:
+def test_a_failed_change_is_not_announced(orders: FlaskClient, orders_db: Database) -> None:
     create(orders, order_id="A", status="completed")
     orders.post(ORDERS, json={**BARE, "order_id": "A"})
     orders.put(f"{ORDERS}/1/status", json="pending")

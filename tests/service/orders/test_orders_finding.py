@@ -99,9 +99,7 @@ def test_a_link_takes_any_customer_id(orders: FlaskClient) -> None:
     assert len(content(orders.get(target))) == 1
 
 
-def test_a_page_has_a_hundred_orders_unless_told_otherwise(
-    orders: FlaskClient, orders_db: Database
-) -> None:
+def test_a_page_has_a_hundred_orders_by_default(orders: FlaskClient, orders_db: Database) -> None:
     rows = [{"order_id": f"{n}", "customer_id": "1", "total_amount": 1} for n in range(1001)]
     with orders_db.autocommit() as connection:
         connection.execute(insert(Order), rows)
@@ -157,7 +155,7 @@ def test_filters_choose_and_can_be_combined(
 @pytest.mark.parametrize(
     "order_id", ["CMD001", "A B", "2024/09/001", "Zoë", "stats", "50%", "1", "a\nb/c\nd"]
 )
-def test_an_order_is_found_by_its_name(orders: FlaskClient, order_id: str) -> None:
+def test_an_order_is_found_by_its_order_id(orders: FlaskClient, order_id: str) -> None:
     order = create(orders, order_id=order_id)
     create(orders, order_id="another")
     for slash in ("", "/"):
@@ -207,7 +205,7 @@ def test_stats_count_and_sum_by_state_and_in_all(assorted: FlaskClient) -> None:
         (f"/order/{'x' * 51}", "order_id"),
     ],
 )
-def test_what_is_wrong_with_a_search_is_named(orders: FlaskClient, target: str, field: str) -> None:
+def test_errors_of_a_search_are_named(orders: FlaskClient, target: str, field: str) -> None:
     assert fields(orders.get(f"{ORDERS}{target}")) == [field]
 
 

@@ -83,11 +83,11 @@ def test_creating_answers_with_the_order_and_its_address(orders: FlaskClient, pa
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_bare_order_may_begin_in_any_state(orders: FlaskClient, status: str) -> None:
+def test_a_bare_order_may_start_in_any_state(orders: FlaskClient, status: str) -> None:
     assert create(orders, status=status)["status"] == status
 
 
-def test_an_order_without_a_name_gets_a_readable_one_of_its_own(orders: FlaskClient) -> None:
+def test_an_order_without_an_order_id_gets_a_readable_one(orders: FlaskClient) -> None:
     made = [create(orders)["order_id"], create(orders, order_id=None)["order_id"]]
     assert len(set(made)) == 2
     for order_id in made:
@@ -96,7 +96,7 @@ def test_an_order_without_a_name_gets_a_readable_one_of_its_own(orders: FlaskCli
         assert orders.get(f"{ORDERS}/order/{order_id}").status_code == 200
 
 
-def test_a_name_that_is_taken_is_made_anew(orders: FlaskClient, orders_db: Database) -> None:
+def test_a_taken_name_is_generated_again(orders: FlaskClient, orders_db: Database) -> None:
     create(orders, order_id="ORD-1")
     candidates = iter(["ORD-1", "ORD-1", *(f"ORD-{n}" for n in range(2, 20))])
     values = {"order_id": None, "customer_id": "1", "total_amount": 5, "status": "pending"}
@@ -105,9 +105,7 @@ def test_a_name_that_is_taken_is_made_anew(orders: FlaskClient, orders_db: Datab
     assert types(orders_db) == ["order.created"] * 2
 
 
-def test_what_is_kept_of_an_order_is_what_is_answered(
-    orders: FlaskClient, orders_db: Database
-) -> None:
+def test_the_stored_order_is_the_answer(orders: FlaskClient, orders_db: Database) -> None:
     order = create(orders, order_id=" Zoë 😀/1 ", customer_id=42, total_amount="9999999999.99")
     expected = {"order_id": "Zoë 😀/1", "customer_id": "42", "total_amount": 9999999999.99}
     assert expected.items() <= order.items()
@@ -121,7 +119,7 @@ def test_amounts_have_two_decimals_on_the_wire(orders: FlaskClient) -> None:
     assert '"total_amount":150.50,' in response.text
 
 
-def test_a_name_that_another_order_has_is_a_409_that_names_it(
+def test_an_order_id_that_another_order_has_is_a_409_that_names_it(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     create(orders, **BARE)
@@ -130,7 +128,7 @@ def test_a_name_that_another_order_has_is_a_409_that_names_it(
     assert types(orders_db) == ["order.created"]
 
 
-def test_of_many_that_want_one_name_at_once_one_gets_it(orders: FlaskClient) -> None:
+def test_one_of_many_concurrent_creations_gets_the_name(orders: FlaskClient) -> None:
     start = threading.Barrier(6)
 
     def post(number: int) -> int:
@@ -148,7 +146,7 @@ def test_a_bare_order_needs_customer_and_amount(orders: FlaskClient, missing: st
     assert fields(orders.post(ORDERS, json=given)) == [missing]
 
 
-def test_all_that_is_wrong_is_said_at_once(orders: FlaskClient) -> None:
+def test_all_errors_are_reported_at_once(orders: FlaskClient) -> None:
     response = orders.post(ORDERS, json={"order_id": "", "total_amount": -1, "age": 7})
     assert sorted(fields(response)) == ["age", "customer_id", "order_id", "total_amount"]
 
@@ -181,9 +179,7 @@ def test_all_that_is_wrong_is_said_at_once(orders: FlaskClient) -> None:
         ([{"product_id": n, "quantity": 1} for n in range(1, 102)], "items"),
     ],
 )
-def test_what_is_wrong_with_items_is_named_by_place(
-    orders: FlaskClient, items: object, field: str
-) -> None:
+def test_errors_of_items_are_named_by_place(orders: FlaskClient, items: object, field: str) -> None:
     assert fields(orders.post(ORDERS, json={"customer_id": "1", "items": items})) == [field]
 
 
@@ -196,7 +192,7 @@ def test_an_order_with_items_begins_pending(orders: FlaskClient, status: object)
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("body", "field"), INVALID, ids=[f"{body:.40}" for body, _ in INVALID])
-def test_what_is_wrong_with_an_order_is_named_by_field(
+def test_errors_of_an_order_are_named_by_field(
     orders: FlaskClient, orders_db: Database, method: str, body: str, field: str
 ) -> None:
     given = json.loads(body.encode("utf-8", "ignore"))
@@ -240,7 +236,7 @@ def test_a_body_over_one_mebibyte_is_a_413(orders: FlaskClient, method: str) -> 
         ("('o', 'c', 10000000000, 'pending')", "an amount too large"),
     ],
 )
-def test_the_schema_itself_refuses_an_order_that_is_none(
+def test_the_schema_itself_refuses_an_invalid_order(
     orders_db: Database, values: str, what: str
 ) -> None:
     columns = "(order_id, customer_id, total_amount, status)"

@@ -252,7 +252,7 @@ def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
         assert {count for _order, count in rows} == {2}
 
 
-def test_what_can_not_be_read_goes_to_the_dead_letters_and_stops_nothing(
+def test_unreadable_messages_become_dead_letters_and_stop_nothing(
     channel: BlockingChannel, orders_db: Database, process: Make
 ) -> None:
     order = create_with_items(orders_db)

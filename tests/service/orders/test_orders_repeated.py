@@ -53,7 +53,7 @@ def test_the_other_name_of_the_route_makes_no_second_order(
     assert len(stored(orders_db)) == 1
 
 
-def test_callers_without_a_token_are_told_apart_by_their_addresses(
+def test_callers_without_a_token_are_distinguished_by_their_addresses(
     orders: FlaskClient, orders_db: Database
 ) -> None:
     body = {"customer_id": "1", "total_amount": 5}

@@ -207,7 +207,7 @@ def test_a_bare_order_is_no_part_of_the_saga(
 
 
 @pytest.mark.parametrize("type", SAGA)
-def test_an_event_about_an_order_that_is_not_there_changes_nothing(
+def test_an_event_about_an_order_that_does_not_exist_changes_nothing(
     world: World, orders: FlaskClient, type: str
 ) -> None:
     order = create_with_items(world.database, "cancelled")
@@ -218,7 +218,7 @@ def test_an_event_about_an_order_that_is_not_there_changes_nothing(
 
 
 @pytest.mark.parametrize("bill_id", ["usr-1", "", "x" * 255, "é", "00000000", "urn:uuid:{uid}"])
-def test_a_bill_of_no_order_is_passed_over(world: World, bill_id: str) -> None:
+def test_a_bill_without_an_order_is_ignored(world: World, bill_id: str) -> None:
     uid = create_with_items(world.database, "processing")["uid"]
     world.tell("bill.recorded", bill_id.format(uid=uid))
     assert world.status(uid) == "processing"
@@ -239,7 +239,7 @@ def test_stock_that_is_reserved_after_the_cancellation_brings_no_bill(
     ]
 
 
-def test_events_that_others_listen_to_are_passed_over(world: World) -> None:
+def test_events_for_other_consumers_are_ignored(world: World) -> None:
     uid = create_with_items(world.database)["uid"]
     for type in ("stock.released", "product.updated", "stock.counted"):
         world.tell(type, uid)
@@ -258,9 +258,7 @@ def test_events_that_others_listen_to_are_passed_over(world: World) -> None:
         ("bill.recorded", {"id": 5}),
     ],
 )
-def test_an_event_that_says_too_little_is_refused(
-    world: World, type: str, data: dict[str, Any]
-) -> None:
+def test_an_incomplete_event_is_refused(world: World, type: str, data: dict[str, Any]) -> None:
     with pytest.raises(RejectedError):
         world.read(encode({"id": "event-1", "type": type, "data": data}))
 
@@ -375,7 +373,9 @@ def at_once(*acts: Callable[[], object]) -> None:
         list(pool.map(do, acts))
 
 
-def test_a_cancellation_that_races_the_reservation_leaves_one_story(world: World) -> None:
+def test_a_cancellation_that_races_the_reservation_leaves_one_consistent_outcome(
+    world: World,
+) -> None:
     for _ in range(30):
         order = create_with_items(world.database)
         at_once(
@@ -386,7 +386,7 @@ def test_a_cancellation_that_races_the_reservation_leaves_one_story(world: World
         world.is_consistent(order["uid"])
 
 
-def test_a_cancellation_that_races_the_bill_leaves_one_story(world: World) -> None:
+def test_a_cancellation_that_races_the_bill_leaves_one_consistent_outcome(world: World) -> None:
     for _ in range(30):
         order = create_with_items(world.database)
         world.tell("stock.reserved", order["uid"])

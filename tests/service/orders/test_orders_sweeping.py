@@ -326,7 +326,7 @@ def test_an_order_deleted_before_its_event_is_published_is_dropped_once_it_is_co
     assert shop.rows(shop.orders, "SELECT FROM deleted_orders") == []
 
 
-def test_an_order_that_is_confirmed_is_remembered_by_nobody_when_it_is_deleted(
+def test_a_confirmed_order_leaves_no_note_when_it_is_deleted(
     shop: Shop, orders: FlaskClient
 ) -> None:
     kept, refused = shop.order(), shop.order(quantity=11)
@@ -347,7 +347,7 @@ def completed_before(shop: Shop, number: int) -> list[OrderView]:
     return made
 
 
-def test_orders_that_were_completed_before_the_upgrade_are_asked_for_in_pieces(
+def test_orders_completed_before_the_upgrade_are_confirmed_in_batches(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, orders: FlaskClient
 ) -> None:
     monkeypatch.setattr(earlier_sales, "MAX_ASKED", 3)
@@ -368,7 +368,7 @@ def test_orders_that_were_completed_before_the_upgrade_are_asked_for_in_pieces(
     assert stocks(shop.inventory) == {1: 3}
 
 
-def test_no_more_orders_of_before_are_asked_for_while_many_are_stuck(
+def test_no_older_orders_are_requested_while_many_are_stuck(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(earlier_sales, "MAX_ASKED", 2)
@@ -406,7 +406,7 @@ def test_orders_end_though_every_third_message_is_lost(shop: Shop, seed: int) ->
     assert stocks(shop.inventory) == {1: 10 - sold}
 
 
-def test_an_order_that_lacks_nothing_is_settled_without_a_message(shop: Shop) -> None:
+def test_a_finished_order_is_settled_without_a_message(shop: Shop) -> None:
     order = shop.order()
     shop.run()
     before = shop.rows(shop.orders, "SELECT count(*) FROM outbox")
@@ -416,7 +416,7 @@ def test_an_order_that_lacks_nothing_is_settled_without_a_message(shop: Shop) ->
     shop.is_settled(order, "completed")
 
 
-def test_an_order_is_left_alone_before_its_time_and_after_it_waits_longer_each_time(
+def test_an_order_is_not_resent_early_and_then_waits_longer_each_time(
     shop: Shop,
 ) -> None:
     shop.order()
@@ -442,7 +442,7 @@ def test_an_order_is_left_alone_before_its_time_and_after_it_waits_longer_each_t
     assert row.resends == 4
 
 
-def test_what_is_never_answered_is_asked_for_once_a_day_at_last_and_never_given_up(
+def test_an_unanswered_request_is_finally_repeated_daily_and_never_given_up(
     shop: Shop,
 ) -> None:
     shop.order()
@@ -467,7 +467,7 @@ def needs_of_stuck(shop: Shop) -> list[Needs]:
         return needs.stuck(connection, None, 100)
 
 
-def test_an_answer_ends_the_long_pause_of_what_was_asked_for_in_vain(shop: Shop) -> None:
+def test_an_answer_ends_the_long_pause_after_repeated_failures(shop: Shop) -> None:
     order = shop.order()
     shop.run(lambda type, _queue: type == "stock.sold")
     for _ in range(3):
@@ -498,7 +498,7 @@ def test_the_number_of_stuck_orders_is_counted_by_an_index_and_up_to_a_limit(
     assert '"Index Name": "orders_stuck"' in plan
 
 
-def test_a_round_sends_for_so_many_orders_and_not_more(
+def test_a_round_sends_for_a_limited_number_of_orders(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resending, "MAX_RESENT", 3)
@@ -513,7 +513,7 @@ def test_a_round_sends_for_so_many_orders_and_not_more(
         assert resending.sweep(connection, PAUSE, PAUSE) == (0, 0, False)
 
 
-def test_what_waits_in_the_outbox_is_not_sent_again(shop: Shop) -> None:
+def test_messages_that_wait_in_the_outbox_are_not_requested_again(shop: Shop) -> None:
     shop.order()
     before = shop.rows(shop.orders, "SELECT count(*) FROM outbox")
     shop.sweep()
@@ -530,7 +530,7 @@ def test_two_sweepers_at_once_send_once(shop: Shop) -> None:
         assert resending.sweep(other, timedelta(0), PAUSE) == (0, 0, False)
 
 
-def test_imported_and_bare_orders_are_asked_nothing_but_their_mails(
+def test_only_mails_are_requested_for_imported_and_bare_orders(
     shop: Shop, orders: FlaskClient
 ) -> None:
     imported = ImportedOrder(
@@ -552,7 +552,7 @@ def test_imported_and_bare_orders_are_asked_nothing_but_their_mails(
     assert bare["order_id"] == "bare"
 
 
-def test_what_is_sent_again_is_found_under_the_id_of_the_request(shop: Shop) -> None:
+def test_a_resent_message_is_found_under_the_id_of_the_request(shop: Shop) -> None:
     shop.order()
     shop.run(lambda _type, _queue: True)
     shop.sweep()

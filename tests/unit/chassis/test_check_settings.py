@@ -19,7 +19,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_the_example_is_what_services_take(environment: pytest.MonkeyPatch) -> None:
+def test_services_accept_the_example(environment: pytest.MonkeyPatch) -> None:
     assert faults(SERVICES) == []
 
 
@@ -47,7 +47,7 @@ def test_the_example_is_what_services_take(environment: pytest.MonkeyPatch) -> N
         ("GATEWAY_PORT", "65536", "must be 65535 or less"),
     ],
 )
-def test_a_fault_is_said_once_and_names_the_variable(
+def test_an_invalid_variable_is_reported_once_by_name(
     environment: pytest.MonkeyPatch, name: str, value: str, words: str
 ) -> None:
     environment.setenv(name, value)
@@ -55,12 +55,12 @@ def test_a_fault_is_said_once_and_names_the_variable(
     assert name in fault and words in fault
 
 
-def test_a_token_that_is_none_is_not_told(environment: pytest.MonkeyPatch) -> None:
+def test_an_invalid_token_is_not_repeated(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("API_TOKEN", "two words")
     assert "two words" not in faults(SERVICES)[0]
 
 
-def test_two_faults_are_both_said(environment: pytest.MonkeyPatch) -> None:
+def test_two_errors_are_both_reported(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SMTP_TLS", "yes")
     environment.setenv("GATEWAY_THREADS", "0")
     assert len(faults(SERVICES)) == 2

@@ -30,7 +30,7 @@ def run(*words: str, port: int) -> Result:
 
 
 @pytest.mark.parametrize("words", [["dlq", "list"], ["dlq", "discard", "--all"], ["drain", "old"]])
-def test_a_broker_that_is_down_is_said_in_a_sentence_with_what_to_do(words: list[str]) -> None:
+def test_a_stopped_broker_is_reported_in_one_sentence_with_what_to_do(words: list[str]) -> None:
     port = free_port()
     done = run(*words, port=port)
     assert (done.exit_code, done.stdout) == (1, "")
@@ -47,7 +47,7 @@ def test_a_broker_that_is_down_is_said_in_a_sentence_with_what_to_do(words: list
         ("crud-master", "(connection refused): sudo systemctl start rabbitmq-server, on its mach"),
     ],
 )
-def test_what_to_do_fits_where_the_command_was_called(
+def test_instructions_fit_where_the_command_was_called(
     monkeypatch: pytest.MonkeyPatch, caller: str, said: str
 ) -> None:
     monkeypatch.setenv("CALLED_AS", caller)

@@ -14,7 +14,7 @@ def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_without_blanks()
     assert aligned([]) == ""
 
 
-def test_what_is_painted_takes_no_room() -> None:
+def test_colours_take_no_column_width() -> None:
     painted = aligned(
         [("a", "b"), ("cc", "d")], paint=lambda cell, row: f"<{cell}>" if row else cell
     )

@@ -91,7 +91,7 @@ def test_a_whole_number_is_a_count_also_as_a_string(given: object, count: int) -
         Decimal("Infinity"),
     ],
 )
-def test_what_is_no_whole_number_from_1_to_2147483647_is_no_count(wrong: object) -> None:
+def test_a_count_is_a_whole_number_from_1_to_2147483647(wrong: object) -> None:
     with pytest.raises(ValidationError):
         COUNT.validate_python(wrong)
 
@@ -151,7 +151,7 @@ def test_an_amount_has_two_decimals_however_it_was_written(given: object, amount
         Decimal("Infinity"),
     ],
 )
-def test_what_is_no_amount_of_whole_cents_within_the_limit_is_refused(wrong: object) -> None:
+def test_an_amount_is_whole_cents_within_the_limit(wrong: object) -> None:
     with pytest.raises(ValidationError):
         MONEY.validate_python(wrong)
 
@@ -188,19 +188,19 @@ def test_a_reference_is_text_or_a_whole_number_as_text(given: object, reference:
         [],
     ],
 )
-def test_what_is_no_reference_of_1_to_64_characters_is_refused(wrong: object) -> None:
+def test_a_reference_has_1_to_64_characters(wrong: object) -> None:
     with pytest.raises(ValidationError):
         REFERENCE.validate_python(wrong)
 
 
-def test_a_title_is_measured_in_characters_after_trimming() -> None:
+def test_the_length_of_a_title_is_counted_in_characters_after_trimming() -> None:
     assert TITLE.validate_python(f" \t{'😀' * 255}\u00a0\n") == "😀" * 255
     with pytest.raises(ValidationError):
         TITLE.validate_python("x" * 256)
 
 
 @pytest.mark.parametrize("wrong", ["", " \t\u2003", "a\0b", "\ud800", None, 5, True, ["a"]])
-def test_what_is_no_text_with_something_in_it_is_no_title(wrong: object) -> None:
+def test_a_title_is_text_that_is_not_empty(wrong: object) -> None:
     with pytest.raises(ValidationError):
         TITLE.validate_python(wrong)
 
@@ -219,7 +219,7 @@ def test_a_slug_is_ascii_letters_digits_hyphens_and_underscores(slug: str) -> No
 @pytest.mark.parametrize(
     "wrong", ["", "x" * 65, "a.b", "a b", "a\n", "é", "\uff11", "#", "*", "\0", None, 1, True]
 )
-def test_anything_else_is_no_slug(wrong: object) -> None:
+def test_anything_else_is_an_invalid_slug(wrong: object) -> None:
     with pytest.raises(ValidationError):
         SLUG.validate_python(wrong)
 
@@ -231,18 +231,18 @@ COMPOSED, DECOMPOSED = (
 
 
 @pytest.mark.parametrize("field", [TITLE, REFERENCE, LONG_TEXT])
-def test_text_is_kept_in_its_composed_form_however_it_came(field: TypeAdapter[str]) -> None:
+def test_text_is_stored_in_nfc_however_it_came(field: TypeAdapter[str]) -> None:
     assert field.validate_python(COMPOSED) == field.validate_python(DECOMPOSED) == COMPOSED
 
 
-def test_text_is_measured_after_it_is_composed() -> None:
+def test_the_length_of_text_is_counted_in_nfc() -> None:
     assert REFERENCE.validate_python("e\u0301" * 64) == "\u00e9" * 64
     assert TITLE.validate_python("\u03b1\u0313\u0300\u0345" * 255) == "\u1f82" * 255
     with pytest.raises(ValidationError, match="must have at most 64 characters"):
         REFERENCE.validate_python("e\u0301" * 65)
 
 
-def test_characters_that_only_look_alike_stay_what_they_are() -> None:
+def test_characters_that_only_look_alike_stay_distinct() -> None:
     assert TITLE.validate_python("\ufb01 \u2460 \uff21") == "\ufb01 \u2460 \uff21"
 
 
@@ -278,7 +278,7 @@ def test_white_space_around_does_not_count_and_is_not_normalized_away_inside() -
         (FLAG, "1", "must be true or false"),
     ],
 )
-def test_what_is_refused_is_told_what_is_taken(
+def test_a_refusal_names_the_accepted_values(
     field: TypeAdapter[object], wrong: object, told: str
 ) -> None:
     with pytest.raises(ValidationError) as raised:
@@ -291,14 +291,14 @@ def test_a_flag_is_true_or_false_as_text() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["True", "1", "0", "", "yes", "truefalse", 1, 0, [], {}, None])
-def test_anything_else_is_no_flag(wrong: object) -> None:
+def test_anything_else_is_an_invalid_flag(wrong: object) -> None:
     with pytest.raises(ValidationError):
         FLAG.validate_python(wrong)
 
 
 @pytest.mark.parametrize("field", [COUNT, BIGINT, MONEY, REFERENCE, TITLE, LONG_TEXT])
 @given(value=ANY_JSON)
-def test_whatever_a_field_is_given_it_reads_or_refuses(
+def test_every_field_accepts_or_refuses_any_value(
     field: TypeAdapter[object], value: object
 ) -> None:
     try:

@@ -96,9 +96,7 @@ def test_no_beginning_of_any_object_is_json(
         ('{"a": {"b": 1}, "a": {"b": 1, "b": 2}}', ["a", "a.b"]),
     ],
 )
-def test_each_name_that_is_given_twice_is_named_with_its_place(
-    data: str, fields: list[str]
-) -> None:
+def test_each_repeated_name_is_named_with_its_place(data: str, fields: list[str]) -> None:
     assert repeated(data) == fields
 
 
@@ -106,7 +104,7 @@ def test_the_same_name_in_two_objects_is_no_name_twice() -> None:
     assert decode(b'{"a": {"a": 1}, "b": [{"a": 1}, {"a": 1}]}')
 
 
-def test_very_many_names_given_twice_are_ten_and_a_number() -> None:
+def test_very_many_repeated_names_are_ten_and_a_number() -> None:
     names = ",".join(f'"{number}":0,"{number}":0' for number in range(20_000))
     with pytest.raises(InvalidError) as raised:
         decode(f"{{{names}}}".encode())
@@ -115,11 +113,11 @@ def test_very_many_names_given_twice_are_ten_and_a_number() -> None:
     assert str(raised.value).endswith("; and 19,990 more")
 
 
-def test_an_object_that_is_broken_behind_a_name_given_twice_is_not_json() -> None:
+def test_an_object_that_is_broken_behind_a_repeated_name_is_not_json() -> None:
     assert told(b'{"a": {"b": 1, "b": 2}, ').startswith("is not JSON: ")
 
 
-def test_a_name_given_twice_is_found_at_any_depth() -> None:
+def test_a_repeated_name_is_found_at_any_depth() -> None:
     depth = 300
     data = '{"a":' * depth + '{"b":1,"b":2}' + "}" * depth
     assert repeated(data)[0].startswith("a.a.a.")
@@ -151,7 +149,7 @@ def test_a_name_given_twice_is_found_at_any_depth() -> None:
         (rb'["\u00"]', "has a \\u without four hexadecimal digits behind it"),
     ],
 )
-def test_what_is_not_json_is_told_what_is_wrong_and_where(data: bytes, said: str) -> None:
+def test_the_error_of_invalid_json_names_its_place(data: bytes, said: str) -> None:
     assert said in told(data)
 
 

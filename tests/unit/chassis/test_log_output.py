@@ -87,7 +87,7 @@ def test_lines_that_find_no_room_wait_and_come_in_order(ends: Ends) -> None:
     assert dropped.count == 0
 
 
-def test_lines_beyond_the_limit_are_dropped_counted_and_told_of_where_they_were(
+def test_lines_beyond_the_limit_are_dropped_and_counted_in_their_place(
     ends: Ends,
 ) -> None:
     reader, writer = ends
@@ -108,7 +108,7 @@ def test_lines_beyond_the_limit_are_dropped_counted_and_told_of_where_they_were(
     assert f'"dropped": {dropped.count}}}' in lines[place]
 
 
-def test_writing_waits_for_no_reader_but_what_shares_the_descriptor_is_not_changed(
+def test_writing_never_blocks_and_leaves_shared_descriptors_unchanged(
     ends: Ends,
 ) -> None:
     _reader, writer = ends
@@ -134,7 +134,7 @@ def _refuse(*_arguments: object) -> int:
     raise PermissionError(errno.EACCES, "Permission denied")
 
 
-def test_a_line_larger_than_all_room_arrives_whole(ends: Ends) -> None:
+def test_a_line_larger_than_the_buffer_arrives_whole(ends: Ends) -> None:
     reader, writer = ends
     output = Output(writer, "gateway")
     output.write("x" * 3_000_000 + "\n")
@@ -144,7 +144,7 @@ def test_a_line_larger_than_all_room_arrives_whole(ends: Ends) -> None:
     assert lines == ["x" * 3_000_000]
 
 
-def test_a_reader_that_has_gone_holds_nobody_up(ends: Ends) -> None:
+def test_a_gone_reader_blocks_nobody(ends: Ends) -> None:
     reader, writer = ends
     dropped = Dropped()
     output = Output(writer, "gateway", dropped)
@@ -233,7 +233,7 @@ def test_lines_that_wait_at_the_end_are_written_if_somebody_reads(run: Piped) ->
     assert b"the last words" in said.splitlines()[-1]
 
 
-def test_an_end_does_not_wait_for_a_reader_that_does_not_read(run: Piped) -> None:
+def test_a_stop_does_not_wait_for_a_stalled_reader(run: Piped) -> None:
     assert run(MANY + "sys.exit(3)").wait(SECONDS) == 3
 
 

@@ -16,7 +16,7 @@ from tests.support.servers import Logged
 TRACE = Trace("req-1", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
 
 
-def test_a_line_says_when_how_serious_which_process_and_what(logged: Logged) -> None:
+def test_a_line_has_time_level_process_and_message(logged: Logged) -> None:
     logging.getLogger("inventory").warning("movie %s deleted", 7)
     [line] = logged()
     assert (line["level"], line["process"], line["message"]) == (
@@ -43,7 +43,7 @@ def test_a_line_carries_the_trace_of_the_work_in_hand(logged: Logged) -> None:
     assert (line["request_id"], line["trace_id"]) == ("req-1", TRACE.trace_id)
 
 
-def test_a_line_outside_of_any_request_names_none(logged: Logged) -> None:
+def test_a_line_outside_of_a_request_has_no_request_id(logged: Logged) -> None:
     contextvars.Context().run(logging.getLogger("inventory").info, "outside")
     [line] = logged()
     assert "request_id" not in line
@@ -51,7 +51,7 @@ def test_a_line_outside_of_any_request_names_none(logged: Logged) -> None:
 
 
 @pytest.mark.parametrize("text", ["two\nlines", 'a "quote"', "réalité", "\u2028", "\0"])
-def test_whatever_is_said_stays_one_line(logged: Logged, text: str) -> None:
+def test_every_printed_value_stays_on_one_line(logged: Logged, text: str) -> None:
     logging.getLogger("inventory").info(text, extra={"detail": text})
     [line] = logged()
     assert (line["message"], line["detail"]) == (text, text)

@@ -54,7 +54,7 @@ if sys.argv[2] == "parent":
 
 
 @pytest.mark.parametrize("what", ["directory", "parent", "files"])
-def test_metrics_whose_files_are_removed_begin_anew(tmp_path: Path, what: str) -> None:
+def test_metrics_restart_when_their_files_are_removed(tmp_path: Path, what: str) -> None:
     directory = tmp_path / "process" / "metrics"
     directory.mkdir(parents=True)
     subprocess.run(
@@ -65,7 +65,7 @@ def test_metrics_whose_files_are_removed_begin_anew(tmp_path: Path, what: str) -
     )
 
 
-def test_a_worker_that_has_no_metrics_yet_spoils_nobodys(tmp_path: Path) -> None:
+def test_a_worker_without_metrics_does_not_affect_the_others(tmp_path: Path) -> None:
     begun = (
         "from chassis import metric_files; from prometheus_client import CollectorRegistry, "
         "generate_latest, multiprocess; registry = CollectorRegistry(); "

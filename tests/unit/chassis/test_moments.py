@@ -32,7 +32,7 @@ def told(kind: TypeAdapter[datetime], wrong: object) -> str:
         ("2024-09-30T18:07:44-23:59", datetime(2024, 10, 1, 18, 6, 44)),
     ],
 )
-def test_a_time_with_its_offset_is_a_moment_of_utc(given: str, moment: datetime) -> None:
+def test_a_time_with_an_offset_is_converted_to_utc(given: str, moment: datetime) -> None:
     assert MOMENT.validate_python(given) == moment.replace(tzinfo=timezone.utc)
 
 
@@ -59,7 +59,7 @@ def test_a_time_with_its_offset_is_a_moment_of_utc(given: str, moment: datetime)
         True,
     ],
 )
-def test_what_is_no_time_with_an_offset_is_no_moment(wrong: object) -> None:
+def test_a_time_needs_an_offset(wrong: object) -> None:
     with pytest.raises(ValidationError):
         MOMENT.validate_python(wrong)
 
@@ -97,7 +97,7 @@ def test_what_is_no_time_with_an_offset_is_no_moment(wrong: object) -> None:
         (None, "must be a time with its offset, like 2024-09-30T18:07:44Z"),
     ],
 )
-def test_whoever_gives_another_time_is_told_what_it_lacks(
+def test_the_error_of_an_invalid_time_names_what_is_missing(
     kind: TypeAdapter[datetime], wrong: object, advice: str
 ) -> None:
     assert told(kind, wrong) == advice

@@ -13,7 +13,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("number", COMMANDS)
-def test_what_steers_a_terminal_or_turns_text_round_is_spelled_out(number: int) -> None:
+def test_control_and_bidirectional_characters_are_escaped(number: int) -> None:
     assert escaped(f"a{chr(number)}b") == f"a\\u{number:04x}b"
 
 

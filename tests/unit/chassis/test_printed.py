@@ -93,7 +93,7 @@ def test_mails(monkeypatch: pytest.MonkeyPatch) -> None:
     harmless(CliRunner().invoke(mail_commands.mail, ["show", "id"]).output)
 
 
-def test_faults_of_an_import(tmp_path: Path) -> None:
+def test_errors_of_an_import(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(f"order_id,customer_id,total_amount,status\n{EVIL},1,{EVIL},{EVIL}\n")
     orders = cli.group("orders", **{"import": importing.import_})
@@ -120,7 +120,7 @@ def test_log_lines_mean_what_was_logged() -> None:
     assert json.loads(line)["message"] == f"said {EVIL}"
 
 
-def test_what_stack_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_output_of_stack(capsys: pytest.CaptureFixture[str]) -> None:
     console.say(EVIL)
     harmless(capsys.readouterr().out)
 

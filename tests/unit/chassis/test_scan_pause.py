@@ -5,7 +5,7 @@ import pytest
 from chassis.outbox.scan_pause import ScanPause
 
 
-def test_a_slow_look_asks_for_no_rest_unless_the_one_before_was_slow_too() -> None:
+def test_a_slow_scan_pauses_only_after_another_slow_one() -> None:
     looks = ScanPause(share=0.2, longest=3)
     # such a look has waited for a lock
     assert looks.rest(30) == 0

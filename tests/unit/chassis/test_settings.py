@@ -59,14 +59,14 @@ def test_a_missing_variable_of_the_broker_is_named(
         read_broker()
 
 
-def test_all_that_is_missing_is_named_at_once() -> None:
+def test_everything_missing_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as raised:
         read(DatabaseSettings, "INVENTORY_DB_")
     assert all(name in str(raised.value) for name in DATABASE)
 
 
 @pytest.mark.parametrize("wrong", ["eighty", "", "80.5", "0", "-1", "65536"])
-def test_a_port_that_is_none_is_refused_by_its_variables_name(
+def test_an_invalid_port_is_refused_by_its_variables_name(
     variables: pytest.MonkeyPatch, wrong: str
 ) -> None:
     variables.setenv("INVENTORY_API_PORT", wrong)
@@ -93,7 +93,7 @@ def test_the_ports_of_the_database_and_the_broker_are_checked_alike(
         ("", "must be a whole number"),
     ],
 )
-def test_what_is_wrong_with_a_variable_is_told_in_our_words(
+def test_errors_of_a_variable_have_our_wording(
     variables: pytest.MonkeyPatch, port: str, said: str
 ) -> None:
     variables.setenv("INVENTORY_API_PORT", port)
@@ -102,14 +102,14 @@ def test_what_is_wrong_with_a_variable_is_told_in_our_words(
     assert str(raised.value) == f"settings: INVENTORY_API_PORT: {said}"
 
 
-def test_a_complaint_does_not_repeat_what_was_given(variables: pytest.MonkeyPatch) -> None:
+def test_an_error_does_not_repeat_the_value(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("INVENTORY_DB_PORT", "a password in the wrong place")
     with pytest.raises(SettingsError) as raised:
         inventory.settings.load()
     assert "password in" not in str(raised.value)
 
 
-def test_what_is_not_set_has_its_default(variables: pytest.MonkeyPatch) -> None:
+def test_an_unset_variable_has_its_default(variables: pytest.MonkeyPatch) -> None:
     settings = inventory.settings.load()
     assert (settings.server, settings.port) == (
         ServerSettings(workers=2, threads=16),
@@ -130,7 +130,7 @@ def test_the_environment_wins_over_the_file(env_file: Path, variables: pytest.Mo
     assert (settings.database.name, settings.port.port) == ("movies_db", 8081)
 
 
-def test_rabbitmq_runs_on_billing_vm_unless_told_otherwise(variables: pytest.MonkeyPatch) -> None:
+def test_rabbitmq_runs_on_billing_vm_by_default(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("BILLING_VM_IP", "192.168.56.12")
     assert read_broker().host == "192.168.56.12"
     variables.setenv("RABBITMQ_HOST", "broker.example")
@@ -202,7 +202,7 @@ def database_at(host: str, port: str) -> DatabaseSettings:
     return DatabaseSettings(host=host, port=port, name="a", user="b", password=SecretStr("c"))
 
 
-def test_of_several_hosts_the_one_that_takes_writes_is_asked_for() -> None:
+def test_the_host_that_accepts_writes_is_requested() -> None:
     one = database_at("db1", "5432")
     assert one.place == {"host": "db1", "port": "5432"}
     for port in ("5432", "5432,5433"):

@@ -133,7 +133,7 @@ def test_a_second_consumer_is_a_row(edited: Make) -> None:
     assert copy.targets()["inventory-vm", name] == "192.168.56.11:9108"
 
 
-def test_a_process_knows_which_of_two_it_is(edited: Make) -> None:
+def test_each_of_two_instances_knows_its_number(edited: Make) -> None:
     copy = edited(SECOND_CONSUMER, CONSUMER)
     for name, port in (("inventory-consumer", 9106), ("inventory-consumer-2", 9108)):
         ports = "load().consumer_port.port"
@@ -272,7 +272,7 @@ def replaced(old: str, new: str) -> str:
         ("machines: [\n", "topology.yml, line 2"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_an_error_is_reported_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "topology.yml"
     file.write_text(text)
     with pytest.raises(TopologyError, match=sentence) as raised:
@@ -280,7 +280,7 @@ def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path, text: str, sentence
     assert "\n" not in str(raised.value)
 
 
-def test_a_topology_that_is_wrong_ends_a_command_with_its_sentence(edited: Make) -> None:
+def test_a_command_reports_an_invalid_topology_in_one_sentence(edited: Make) -> None:
     copy = edited("    rôle: 1\n", "    role: customers\n")
     for words in (("-m", "tools.stack", "status"), ("-m", "chassis.pm2")):
         done = subprocess.run(

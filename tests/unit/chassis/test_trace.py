@@ -21,14 +21,14 @@ def test_a_valid_traceparent_is_continued_with_a_span_of_our_own() -> None:
 
 
 @pytest.mark.parametrize("flags", ["00", "01", "03", "ff"])
-def test_the_flags_are_passed_on_as_they_came(flags: str) -> None:
+def test_the_flags_are_forwarded_as_they_came(flags: str) -> None:
     continued = trace.continued({"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-{flags}"})
     assert continued.headers["traceparent"].endswith(f"-{flags}")
 
 
 @pytest.mark.parametrize("version", ["01", "cc", "fe"])
 @pytest.mark.parametrize("rest", ["", "-what-the-future-brings", "-"])
-def test_a_later_version_is_read_as_far_as_it_is_known(version: str, rest: str) -> None:
+def test_only_the_known_fields_of_a_later_version_are_read(version: str, rest: str) -> None:
     continued = trace.continued({"traceparent": f"{version}-{TRACE_ID}-{SPAN_ID}-01{rest}"})
     assert continued.trace_id == TRACE_ID
     assert continued.headers["traceparent"].startswith(f"00-{TRACE_ID}-")
@@ -83,7 +83,7 @@ def test_two_requests_without_ids_get_different_ones() -> None:
     assert first.trace_id != second.trace_id
 
 
-def test_a_block_has_its_trace_and_gives_the_former_back() -> None:
+def test_a_block_has_its_own_trace_and_restores_the_previous_one() -> None:
     outer, inner = Trace("outer", TRACE_ID, SPAN_ID), Trace("inner", TRACE_ID, SPAN_ID)
     with trace.within(outer):
         with pytest.raises(RuntimeError), trace.within(inner):
@@ -93,7 +93,9 @@ def test_a_block_has_its_trace_and_gives_the_former_back() -> None:
 
 
 @given(st.text(), st.text())
-def test_whatever_arrives_what_is_passed_on_is_well_formed(parent: str, request_id: str) -> None:
+def test_whatever_arrives_the_forwarded_request_is_well_formed(
+    parent: str, request_id: str
+) -> None:
     headers = trace.continued({"traceparent": parent, "X-Request-ID": request_id}).headers
     assert re.fullmatch("[A-Za-z0-9._:+/=-]{1,128}", headers["X-Request-ID"])
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", headers["traceparent"])

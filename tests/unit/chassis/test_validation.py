@@ -42,12 +42,12 @@ def refusal(schema: type[BaseModel], data: object) -> InvalidError:
     return raised.value
 
 
-def test_every_error_that_pydantic_knows_has_a_sentence_of_ours() -> None:
+def test_every_error_of_pydantic_has_our_wording() -> None:
     assert set(get_args(core_schema.ErrorType)) | FINDINGS.keys() <= SENTENCES.keys()
 
 
 @pytest.mark.parametrize("error_type", FINDINGS)
-def test_a_sentence_has_nothing_of_pydantics_own(error_type: str) -> None:
+def test_an_error_has_no_wording_of_pydantic(error_type: str) -> None:
     finding = FINDINGS[error_type]
     context = finding.get("example_context") or {}
     said = validation.sentence(error_type, "theirs", context)
@@ -58,13 +58,13 @@ def test_a_sentence_has_nothing_of_pydantics_own(error_type: str) -> None:
 
 
 @pytest.mark.parametrize("status", sorted(default_exceptions.keys() - LIMITED))
-def test_every_error_of_werkzeug_is_told_in_our_words(status: int) -> None:
+def test_every_error_of_werkzeug_has_our_wording(status: int) -> None:
     theirs = default_exceptions[status]()
     assert status in STATUSES
     assert problems.translate(theirs).detail == STATUSES[status] != theirs.description
 
 
-def test_an_error_of_a_status_without_a_sentence_is_told_in_our_words_too() -> None:
+def test_an_error_of_a_status_without_a_sentence_is_reported_in_our_words_too() -> None:
     assert problems.translate(HTTPException()).detail == STATUSES[500]
 
 
@@ -74,12 +74,12 @@ def test_a_description_of_ours_is_kept() -> None:
     )
 
 
-def test_a_method_that_is_not_taken_is_told_those_that_are() -> None:
+def test_a_method_that_is_not_allowed_gets_the_allowed_ones() -> None:
     problem = problems.translate(MethodNotAllowed(["PUT", "GET", "HEAD"]))
     assert problem.detail == "This path does not take that method; it takes GET, HEAD, PUT."
 
 
-def test_of_very_many_unknown_fields_ten_are_named_and_all_are_counted() -> None:
+def test_ten_of_very_many_unknown_fields_are_named_and_all_are_counted() -> None:
     data: dict[str, object] = {f"unknown{number}": 0 for number in range(95_000)}
     error = refusal(Thing, {**data, "title": "A", "from": 1})
     assert [fault.field for fault in error.errors] == [f"unknown{n}" for n in range(10)]
@@ -102,13 +102,13 @@ def test_unknown_fields_inside_are_counted_too() -> None:
     assert error.left_out == 2_000 - 10
 
 
-def test_few_errors_leave_nothing_out() -> None:
+def test_few_errors_are_all_listed() -> None:
     error = refusal(Thing, {"titel": "A"})
     assert error.left_out == 0
     assert "errors_left_out" not in problems.translate(error).document()
 
 
-def test_no_name_and_no_detail_is_told_at_any_length() -> None:
+def test_names_and_details_in_errors_are_shortened() -> None:
     error = refusal(Thing, {"title": "A", "x" * 1_000_000: 1})
     assert len(error.errors[0].field) == 200
     long = InvalidError([FieldError("f" * 1_000_000, "d" * 1_000_000)] * 50)
@@ -116,7 +116,7 @@ def test_no_name_and_no_detail_is_told_at_any_length() -> None:
     assert len(problems.translate(default_exceptions[400]("d" * 1_000_000)).detail) < 5_000
 
 
-def test_what_is_wrong_with_the_whole_is_named_without_a_field() -> None:
+def test_errors_of_the_whole_body_have_no_field() -> None:
     error = InvalidError([FieldError("a", "is odd"), FieldError("", "is odd, too")])
     assert str(error) == "a: is odd; is odd, too"
 

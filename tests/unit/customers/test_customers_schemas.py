@@ -87,26 +87,28 @@ def test_the_longest_email_has_254_characters() -> None:
 
 
 @pytest.mark.parametrize("email", NO_EMAILS)
-def test_what_is_no_email_is_refused(email: str) -> None:
+def test_an_invalid_email_is_refused(email: str) -> None:
     with pytest.raises(ValidationError):
         EMAIL.validate_python(NO_EMAILS[email], strict=True)
 
 
 @pytest.mark.parametrize("kind", [EMAIL, PHONE, COMPANY], ids=["email", "phone", "company"])
 @pytest.mark.parametrize("value", NO_STRINGS, ids=str)
-def test_what_is_no_string_is_refused(kind: TypeAdapter[str | None], value: object) -> None:
+def test_values_other_than_strings_are_refused(
+    kind: TypeAdapter[str | None], value: object
+) -> None:
     with pytest.raises(ValidationError):
         kind.validate_python(value, strict=True)
 
 
 @pytest.mark.parametrize("how", KEPT)
-def test_an_email_is_kept(how: str) -> None:
+def test_an_email_is_stored_unchanged(how: str) -> None:
     sent, kept = KEPT[how]
     assert EMAIL.validate_python(sent, strict=True) == kept
 
 
 @given(st.one_of(st.emails(), st.text(max_size=40).map(lambda name: f"{name}@kawa.fr")))
-def test_an_email_is_refused_or_kept_in_a_form_that_stays_and_fits_its_column(sent: str) -> None:
+def test_an_email_is_refused_or_stored_in_a_stable_form_that_fits_its_column(sent: str) -> None:
     try:
         validate_email(sent.strip(), check_deliverability=False, strict=True)
     except EmailNotValidError:
@@ -122,17 +124,17 @@ def test_an_email_is_refused_or_kept_in_a_form_that_stays_and_fits_its_column(se
     "phone",
     ["0601020304", "+33 6 01 02 03 04", "(555) 010-4477", "06.01.02.03.04", " 06", "0" * 32],
 )
-def test_a_phone_is_kept_as_given(phone: str) -> None:
+def test_a_phone_is_stored_as_given(phone: str) -> None:
     assert PHONE.validate_python(phone, strict=True) == phone
 
 
 @given(st.text(PHONE_SIGNS, min_size=1, max_size=32).filter(set(string.digits).intersection))
-def test_every_text_of_a_phones_signs_is_a_phone(phone: str) -> None:
+def test_any_text_of_phone_characters_is_a_phone(phone: str) -> None:
     assert PHONE.validate_python(phone, strict=True) == phone
 
 
 @given(st.text(max_size=32).filter(lambda text: set(text) - set(PHONE_SIGNS + VARIANTS)))
-def test_no_text_with_another_sign_is_a_phone(text: str) -> None:
+def test_no_text_with_another_character_is_a_phone(text: str) -> None:
     with pytest.raises(ValidationError):
         PHONE.validate_python(text, strict=True)
 
@@ -140,7 +142,7 @@ def test_no_text_with_another_sign_is_a_phone(text: str) -> None:
 @pytest.mark.parametrize(
     "phone", ["0" * 33, "06\n", "06\t07", "06/07", "06x", "tel:06", "\u0660\u0661", "\uff10\uff16"]
 )
-def test_what_is_no_phone_is_refused(phone: str) -> None:
+def test_an_invalid_phone_is_refused(phone: str) -> None:
     with pytest.raises(ValidationError):
         PHONE.validate_python(phone, strict=True)
 
@@ -169,13 +171,13 @@ def test_a_phone_without_a_digit_is_refused(phone: str) -> None:
     assert refusal(PHONE, phone) == "must have a digit, or be empty"
 
 
-def test_whoever_gives_another_phone_is_told_what_one_is() -> None:
+def test_an_invalid_phone_is_refused_with_the_definition_of_a_phone() -> None:
     assert refusal(PHONE, "06x") == "must have digits, spaces and + ( ) . - only"
     assert refusal(PHONE, "0" * 33) == "must have at most 32 characters"
 
 
 @pytest.mark.parametrize("how", NO_EMAILS)
-def test_whoever_gives_another_email_is_told_in_our_words(how: str) -> None:
+def test_an_invalid_email_is_refused_in_our_words(how: str) -> None:
     said = refusal(EMAIL, NO_EMAILS[how])
     assert said.startswith("must ")
     assert not any(theirs in said for theirs in ("@-sign", "valid ", "pattern", "Unicode"))
@@ -198,7 +200,7 @@ def test_whoever_gives_another_email_is_told_in_our_words(how: str) -> None:
         ("ben kawa@kawa.fr", "before its @ are letters, digits"),
     ],
 )
-def test_of_an_email_it_is_said_what_it_lacks(email: str, reason: str) -> None:
+def test_the_error_of_an_email_names_what_is_missing(email: str, reason: str) -> None:
     assert refusal(EMAIL, email).startswith(f"must be an email address, like ben@kawa.fr; {reason}")
 
 
@@ -213,11 +215,11 @@ def test_an_empty_phone_or_company_means_none() -> None:
     ("company", "kept"),
     [("  Kawa Corp\n", "Kawa Corp"), ("é" * 255, "é" * 255), ("😀 & <Söhne>", "😀 & <Söhne>")],
 )
-def test_a_company_is_kept_without_white_space_around(company: str, kept: str) -> None:
+def test_a_company_is_stored_without_surrounding_white_space(company: str, kept: str) -> None:
     assert COMPANY.validate_python(company, strict=True) == kept
 
 
 @pytest.mark.parametrize("company", ["x" * 256, "a\x00b", "\ud800"])
-def test_what_is_no_company_is_refused(company: str) -> None:
+def test_an_invalid_company_is_refused(company: str) -> None:
     with pytest.raises(ValidationError):
         COMPANY.validate_python(company, strict=True)

@@ -27,7 +27,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_events_are_safe_and_not_strict_unless_told_otherwise() -> None:
+def test_events_use_the_outbox_by_default() -> None:
     settings = load()
     assert not settings.events.events_strict
     assert settings.events.event_publish_timeout_seconds == 2

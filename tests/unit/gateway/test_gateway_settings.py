@@ -18,7 +18,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_orders_need_a_token_unless_told_otherwise() -> None:
+def test_orders_need_a_token_by_default() -> None:
     settings = read(AuthSettings)
     assert settings.auth_protected == {"orders"}
     assert settings.api_token is None
@@ -79,7 +79,7 @@ def test_a_bootstrap_token_is_read_and_not_shown(variables: pytest.MonkeyPatch, 
 @pytest.mark.parametrize(
     "token", ["", "7letter", "two words", " 8letters", "8letters\n", "motdepassé", "x" * 513]
 )
-def test_a_bootstrap_token_that_is_weak_or_no_header_is_refused_without_saying_it(
+def test_a_weak_or_unsendable_bootstrap_token_is_refused_without_showing_it(
     variables: pytest.MonkeyPatch, token: str
 ) -> None:
     variables.setenv("API_TOKEN", token)
@@ -88,7 +88,9 @@ def test_a_bootstrap_token_that_is_weak_or_no_header_is_refused_without_saying_i
     assert str(raised.value) == "settings: API_TOKEN: must be 8 to 512 visible ASCII characters"
 
 
-def test_both_may_stand_in_the_file(variables: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_classes_and_token_may_be_in_the_file(
+    variables: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("AUTH_PROTECTED=movies, events\nAPI_TOKEN='of#the file'\n")
     variables.setenv("ENV_FILE", str(tmp_path / ".env"))
     variables.setenv("API_TOKEN", "of-the-environment")

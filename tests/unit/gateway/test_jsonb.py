@@ -11,12 +11,12 @@ from gateway import jsonb
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_any_bytes_are_taken_or_refused(data: bytes) -> None:
+def test_any_bytes_are_accepted_or_refused(data: bytes) -> None:
     with suppress(MalformedJsonError, InvalidError):
         jsonb.check(data)
 
 
-def test_a_hundred_levels_are_taken_and_one_more_is_not() -> None:
+def test_a_hundred_levels_are_accepted_and_one_more_is_not() -> None:
     jsonb.check(b'{"a":' + b"[" * 99 + b"]" * 99 + b"}")
     for levels in (100, 900, 50_000):
         with pytest.raises(MalformedJsonError):
@@ -30,7 +30,7 @@ def test_each_place_is_named_ten_at_most() -> None:
     assert raised.value.left_out == 990
 
 
-def test_a_name_that_is_given_twice_is_named_also_when_it_is_written_otherwise() -> None:
+def test_a_repeated_name_is_named_even_if_escaped_differently() -> None:
     with pytest.raises(InvalidError) as raised:
         jsonb.check(rb'{"a": {"x": 1, "\u0078": 1}, "x": 1, "b": [{"x": 1}, {"x": 1}]}')
     assert [fault.field for fault in raised.value.errors] == ["a.x"]

@@ -36,5 +36,5 @@ def test_a_reason_names_five_shortages_and_counts_the_others() -> None:
     assert "product 6" not in reason
 
 
-def test_a_rejection_older_than_its_shortages_has_a_reason_all_the_same() -> None:
+def test_a_rejection_from_before_shortages_still_has_a_reason() -> None:
     assert rejection_reason([]) == "not enough in stock"

@@ -19,7 +19,7 @@ def test_a_final_state_has_no_successor() -> None:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_person_only_cancels_an_order_with_items(status: str) -> None:
+def test_a_person_can_only_cancel_an_order_with_items(status: str) -> None:
     expected = [] if status in FINAL else ["cancelled"]
     assert by_hand(status, has_items=True) == expected
     assert by_hand(status, has_items=False) == list(TRANSITIONS[status])

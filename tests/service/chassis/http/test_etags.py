@@ -31,7 +31,7 @@ def filled(inventory: FlaskClient) -> FlaskClient:
 @pytest.mark.parametrize("path", NEW)
 @pytest.mark.parametrize("below", ["", "?limit=2", "/1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_who_has_the_answer_is_told_so(
+def test_a_client_with_the_current_etag_gets_304(
     filled: FlaskClient, path: str, below: str, method: str
 ) -> None:
     first = filled.open(path + below, method=method)
@@ -46,13 +46,15 @@ def test_who_has_the_answer_is_told_so(
 
 
 @pytest.mark.parametrize("known", ['"other"', ' , "other",,"a,b"', 'W/"other"'])
-def test_who_has_another_answer_gets_this_one(filled: FlaskClient, known: str) -> None:
+def test_a_client_with_another_etag_gets_the_answer(filled: FlaskClient, known: str) -> None:
     answer = filled.get("/api/movies/1", headers={"If-None-Match": known})
     assert answer.status_code == 200 and b"Tron" in answer.data
 
 
 @pytest.mark.parametrize("path", NEW)
-def test_a_change_changes_the_tags_of_what_shows_it(filled: FlaskClient, path: str) -> None:
+def test_a_change_changes_the_etags_of_everything_that_shows_it(
+    filled: FlaskClient, path: str
+) -> None:
     before = {below: filled.get(path + below).headers["ETag"] for below in ("", "/1", "/2")}
     name = "title" if path == "/api/movies" else "name"
     assert filled.put(f"{path}/1", json={name: "Tron: Legacy"}).status_code == 200
@@ -60,7 +62,7 @@ def test_a_change_changes_the_tags_of_what_shows_it(filled: FlaskClient, path: s
     assert [before[below] == after[below] for below in before] == [False, False, True]
 
 
-def test_what_is_missing_or_deleted_has_no_tag(filled: FlaskClient) -> None:
+def test_a_missing_or_deleted_resource_has_no_etag(filled: FlaskClient) -> None:
     assert "ETag" not in filled.delete("/api/movies/1").headers
     missing = filled.get("/api/movies/99", headers={"If-None-Match": "*"})
     assert missing.status_code == 404 and "ETag" not in missing.headers

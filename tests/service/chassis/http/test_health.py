@@ -80,12 +80,12 @@ def counted(client: FlaskClient, **labels: str) -> float:
     )
 
 
-def test_a_process_that_answers_is_live_and_says_which_it_is(inventory: FlaskClient) -> None:
+def test_a_process_that_answers_is_live_and_names_itself(inventory: FlaskClient) -> None:
     response = inventory.get("/live")
     assert (response.status_code, content(response)["process"]) == (200, "inventory-api")
 
 
-def test_a_process_is_ready_when_all_that_it_needs_is_up(inventory: FlaskClient) -> None:
+def test_a_process_is_ready_when_everything_it_needs_is_up(inventory: FlaskClient) -> None:
     response = inventory.get("/ready")
     assert (response.status_code, content(response)["status"]) == (200, "ready")
     check = content(response)["checks"]["movies_db"]
@@ -93,7 +93,7 @@ def test_a_process_is_ready_when_all_that_it_needs_is_up(inventory: FlaskClient)
     assert check["milliseconds"] > 0
 
 
-def test_each_thing_that_is_needed_is_checked_by_its_name() -> None:
+def test_each_dependency_has_a_check_by_name() -> None:
     class Up:
         name = "here"
 
@@ -130,7 +130,7 @@ def test_without_its_database_a_process_is_live_but_not_ready(stoppable: Stoppab
     assert client.get("/ready").status_code == 200
 
 
-def test_no_health_document_tells_a_password(stoppable: Stoppable) -> None:
+def test_no_health_document_shows_a_password(stoppable: Stoppable) -> None:
     client, server = stoppable
     server.stop()
     response = client.get("/ready")
@@ -176,23 +176,21 @@ def test_metrics_count_requests_by_method_route_and_status(inventory: FlaskClien
 
 
 @pytest.mark.parametrize(("error", "up"), [(None, 1), (ConnectionError("it is away"), 0)])
-def test_metrics_tell_of_what_a_process_can_not_work_without(
-    error: Exception | None, up: int
-) -> None:
+def test_metrics_show_the_checks_of_ready(error: Exception | None, up: int) -> None:
     check = Mock(check=Mock(side_effect=error))
     check.name = "a_test"
     client = web.create_app("a test", ready=[check]).test_client()
     assert f'process_ready{{check="a_test"}} {up}.0' in client.get("/metrics").text
 
 
-def test_metrics_do_not_grow_with_the_paths_that_are_asked_for(inventory: FlaskClient) -> None:
+def test_metrics_do_not_grow_with_requested_paths(inventory: FlaskClient) -> None:
     before = counted(inventory, route="none", status="404")
     inventory.get("/a-path-that-nobody-has")
     assert counted(inventory, route="none", status="404") == before + 1
     assert "a-path-that-nobody-has" not in inventory.get("/metrics").text
 
 
-def test_metrics_do_not_grow_with_the_methods_that_are_invented(inventory: FlaskClient) -> None:
+def test_metrics_do_not_grow_with_invented_methods(inventory: FlaskClient) -> None:
     inventory.open("/api/movies", method="INVENTED")
     assert "INVENTED" not in inventory.get("/metrics").text
 
@@ -223,7 +221,7 @@ def test_with_the_database_frozen_it_is_not_ready(
     wait_until(lambda: api.get("/ready").status_code == 200, 60, "it to be ready again")
 
 
-def test_of_two_hosts_the_one_that_takes_writes_is_used(stoppable: Stoppable) -> None:
+def test_the_host_that_accepts_writes_is_used(stoppable: Stoppable) -> None:
     _, server = stoppable
     server.start()
     name, user = DATABASES["inventory"]

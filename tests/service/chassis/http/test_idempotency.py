@@ -138,7 +138,7 @@ def test_a_repeated_key_gets_the_first_answer_and_has_no_second_effect(
     assert len(service.ids) == 1
 
 
-def test_a_replayed_answer_says_so(client: FlaskClient) -> None:
+def test_a_replayed_answer_is_marked(client: FlaskClient) -> None:
     assert "Idempotency-Replayed" not in post(client).headers
     assert post(client).headers["Idempotency-Replayed"] == "true"
 
@@ -185,7 +185,7 @@ def test_a_key_still_in_progress_is_a_conflict(
     assert len(service.ids) == 1
 
 
-def test_of_an_answer_that_is_too_long_the_status_and_the_headers_are_kept(
+def test_only_status_and_headers_of_a_long_answer_are_stored(
     client: FlaskClient, service: Service
 ) -> None:
     def long() -> Response:
@@ -203,7 +203,9 @@ def test_of_an_answer_that_is_too_long_the_status_and_the_headers_are_kept(
     assert len(service.ids) == 1
 
 
-def test_of_many_at_once_one_has_the_effect(client: FlaskClient, service: Service) -> None:
+def test_one_of_many_concurrent_requests_has_the_effect(
+    client: FlaskClient, service: Service
+) -> None:
     with ThreadPoolExecutor(4) as pool:
         clients = [client.application.test_client() for _ in range(16)]
         answers = list(pool.map(post, clients))
@@ -225,7 +227,7 @@ def test_a_claim_whose_holder_died_is_taken_over_after_a_minute(
     assert post(client).data == second.data
 
 
-def test_a_holder_that_fails_late_does_not_release_its_successors_claim(
+def test_a_late_failure_does_not_release_the_successors_claim(
     client: FlaskClient, service: Service, blocked: Callable[[], TestResponse]
 ) -> None:
     age(service.database, "61 seconds")
@@ -239,7 +241,7 @@ def test_a_holder_that_fails_late_does_not_release_its_successors_claim(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 406, 408, 412, 413, 415, 428, 429, 500, 503])
-def test_an_answer_that_does_not_depend_on_the_body_is_not_kept(
+def test_an_answer_that_does_not_depend_on_the_body_is_not_stored(
     client: FlaskClient, service: Service, status: int
 ) -> None:
     service.effect = lambda: Response("later", status)
@@ -265,7 +267,7 @@ def test_a_failure_gives_the_key_back(
     assert post(client).json == {"number": 2}
 
 
-def test_an_answer_below_500_is_kept(client: FlaskClient, service: Service) -> None:
+def test_an_answer_below_500_is_stored(client: FlaskClient, service: Service) -> None:
     service.effect = lambda: Response("no", 404, content_type="text/plain")
     post(client)
     service.effect = None
@@ -274,7 +276,7 @@ def test_an_answer_below_500_is_kept(client: FlaskClient, service: Service) -> N
     assert len(service.ids) == 1
 
 
-def test_a_refusal_below_500_is_kept_too(client: FlaskClient, service: Service) -> None:
+def test_a_refusal_below_500_is_stored_too(client: FlaskClient, service: Service) -> None:
     def refuse() -> Response:
         raise ConflictError("The stock is empty.")
 
@@ -295,7 +297,7 @@ def test_a_key_expires_after_a_day(client: FlaskClient, service: Service) -> Non
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "é", "x" * 256, "a\tb", "\x7f"])
-def test_a_key_that_is_no_1_to_255_visible_characters_is_refused(
+def test_a_key_is_1_to_255_visible_characters(
     client: FlaskClient, service: Service, key: str
 ) -> None:
     document = problem(post(client, headers={"Idempotency-Key": key}), 422)
@@ -304,7 +306,7 @@ def test_a_key_that_is_no_1_to_255_visible_characters_is_refused(
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "!~", '"8e03978e-40d5-43dd-bc93-6894a57f9324"'])
-def test_a_key_of_visible_characters_is_taken(client: FlaskClient, key: str) -> None:
+def test_a_key_of_visible_characters_is_accepted(client: FlaskClient, key: str) -> None:
     assert post(client, headers={"Idempotency-Key": key}).status_code == 202
 
 

@@ -127,9 +127,7 @@ def posts_of(app: Flask) -> set[str]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_posts_tried_here_are_all_that_there_are(
-    service: str, request: pytest.FixtureRequest
-) -> None:
+def test_these_tests_cover_every_post(service: str, request: pytest.FixtureRequest) -> None:
     client: FlaskClient = request.getfixturevalue(service)
     tried = {post.rule for post in POSTS if post.service == service}
     assert posts_of(client.application) == tried
@@ -195,7 +193,7 @@ def test_the_same_key_from_another_address_is_another_request(
 
 
 @pytest.mark.parametrize("post", OWN_TABLES, ids=ids)
-def test_an_answer_is_kept_with_the_effect_whatever_dies_after_it(
+def test_an_answer_is_stored_with_its_effect_whatever_dies_afterwards(
     post: Post, world: Callable[[Post], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = world(post)
@@ -211,7 +209,7 @@ def test_an_answer_is_kept_with_the_effect_whatever_dies_after_it(
 
 
 @pytest.mark.parametrize("post", OWN_TABLES, ids=ids)
-def test_whoever_lost_its_claim_meanwhile_has_no_effect(
+def test_a_request_that_lost_its_claim_has_no_effect(
     post: Post, world: Callable[[Post], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = world(post)
@@ -228,7 +226,7 @@ def test_whoever_lost_its_claim_meanwhile_has_no_effect(
     assert service.count(post) == before
 
 
-def test_a_key_of_one_product_is_not_that_of_another(
+def test_an_idempotency_key_is_valid_for_one_product(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     for _ in range(2):

@@ -84,7 +84,7 @@ def test_conditions_that_hold_let_a_write_through(resource: Resource) -> None:
     assert resource.delete(If_None_Match=STALE).status_code == 200
 
 
-def test_reading_honours_both_pages_included(resource: Resource) -> None:
+def test_reads_honour_both_conditions_on_pages_too(resource: Resource) -> None:
     for path in (resource.path, resource.collection, f"{resource.collection}?limit=1"):
         tag = resource.client.get(path).headers["ETag"]
         for method in ("GET", "HEAD"):
@@ -102,7 +102,7 @@ def test_reading_honours_both_pages_included(resource: Resource) -> None:
 
 @pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("value", ["", "abc", '"a" "b"', '"a', "*, *", 'w/"a"', '"a b"'])
-def test_what_is_no_list_of_tags_is_400(inventory: FlaskClient, field: str, value: str) -> None:
+def test_an_invalid_list_of_etags_is_400(inventory: FlaskClient, field: str, value: str) -> None:
     movie = Resource(inventory, "movies")
     for method in ("GET", "PUT", "DELETE"):
         body = movie.change if method == "PUT" else None
@@ -110,14 +110,14 @@ def test_what_is_no_list_of_tags_is_400(inventory: FlaskClient, field: str, valu
         assert field in problem(answer, 400)["detail"]
 
 
-def test_what_is_missing_is_404_whatever_the_condition(resource: Resource) -> None:
+def test_a_missing_resource_is_404_whatever_the_condition(resource: Resource) -> None:
     assert resource.delete().status_code == 200
     for condition in ({"If_Match": "*"}, {"If_Match": STALE}, {"If_None_Match": "*"}):
         problem(resource.put(**condition), 404)
         problem(resource.delete(**condition), 404)
 
 
-def test_stock_is_set_only_by_who_knows_what_it_is(inventory: FlaskClient) -> None:
+def test_stock_is_set_only_with_the_current_etag(inventory: FlaskClient) -> None:
     product = Resource(inventory, "products")
     tag = product.tag()
     assert inventory.post(f"{product.path}/stock", json={"delta": -1}).status_code == 200
@@ -137,7 +137,7 @@ def test_adding_to_stock_honours_a_condition_too(inventory: FlaskClient) -> None
     problem(inventory.post(stock, json={"delta": 1}, headers=known), 412)
 
 
-def test_an_order_is_found_by_its_name_and_moved_under_a_condition(orders: FlaskClient) -> None:
+def test_an_order_is_found_by_its_order_id_and_moved_under_a_condition(orders: FlaskClient) -> None:
     order = Resource(orders, "orders")
     tag, name = order.tag(), order.made.json["order_id"]  # type: ignore[index]
     by_name = f"/api/orders/order/{name}"
@@ -159,7 +159,7 @@ def test_all_movies_are_not_deleted_under_a_condition(inventory: FlaskClient) ->
     assert inventory.delete(movie.collection, headers={"If-Match": "*"}).json == {"deleted": 1}
 
 
-def test_of_many_that_have_read_the_same_one_writes(resource: Resource) -> None:
+def test_one_of_many_writers_with_the_same_etag_succeeds(resource: Resource) -> None:
     known = resource.tag()
 
     def put(client: FlaskClient) -> int:

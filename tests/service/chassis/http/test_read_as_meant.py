@@ -62,7 +62,7 @@ def post(client: FlaskClient, path: str, data: str | bytes) -> TestResponse:
 
 
 @pytest.mark.parametrize("what", NAME_TWICE)
-def test_a_name_that_is_given_twice_is_a_422_that_names_it(
+def test_a_repeated_name_is_a_422_that_names_it(
     services: Mapping[str, FlaskClient], what: str
 ) -> None:
     service, path, data, field = NAME_TWICE[what]
@@ -84,7 +84,7 @@ def test_very_many_unknown_names_make_a_short_refusal(
     assert len(answer.data) < 3_000
 
 
-def test_a_name_of_nearly_a_mebibyte_is_told_in_part(inventory: FlaskClient) -> None:
+def test_a_name_of_nearly_a_mebibyte_is_shortened(inventory: FlaskClient) -> None:
     answer = post(inventory, "/api/movies", json.dumps({"title": "A", "x" * 1_000_000: 1}))
     assert [len(field) for field in fields(answer)] == [200]
     assert len(answer.data) < 1_000
@@ -95,7 +95,7 @@ def test_a_name_of_nearly_a_mebibyte_is_told_in_part(inventory: FlaskClient) -> 
     ("encoding", "said"),
     [("utf-8-sig", "byte order mark"), ("utf-16", "UTF-16"), ("utf-32-le", "UTF-32")],
 )
-def test_a_body_in_another_encoding_is_told_which_one_is_meant(
+def test_a_body_in_another_encoding_is_refused_naming_the_right_one(
     services: Mapping[str, FlaskClient], what: str, encoding: str, said: str
 ) -> None:
     service, path, data, _field = NAME_TWICE[what]
@@ -103,7 +103,7 @@ def test_a_body_in_another_encoding_is_told_which_one_is_meant(
     assert said in document["detail"]
 
 
-def test_a_movie_is_found_and_kept_in_one_form(inventory: FlaskClient) -> None:
+def test_a_movie_is_stored_and_found_in_nfc(inventory: FlaskClient) -> None:
     for title in (COMPOSED, DECOMPOSED):
         made = inventory.post("/api/movies", json={"title": title, "description": title})
         assert content(made)["title"] == content(made)["description"] == COMPOSED
@@ -129,7 +129,7 @@ def test_a_customer_is_found_in_either_form(customers: FlaskClient) -> None:
         assert len(content(customers.get(f"/api/customers?email={quote(form)}@kawa.fr"))) == 1
 
 
-def test_an_order_is_one_thing_whatever_form_its_ids_come_in(orders: FlaskClient) -> None:
+def test_an_order_is_the_same_whatever_form_its_ids_have(orders: FlaskClient) -> None:
     order = {"order_id": DECOMPOSED, "customer_id": DECOMPOSED, "total_amount": 1}
     assert orders.post("/api/orders", json=order).status_code == 201
     again = orders.post("/api/orders", json={**order, "order_id": COMPOSED})
@@ -140,7 +140,7 @@ def test_an_order_is_one_thing_whatever_form_its_ids_come_in(orders: FlaskClient
         assert len(content(orders.get(f"/api/orders?order_id={quote(form)}"))) == 1
 
 
-def test_what_an_event_holds_stays_as_it_was_sent(gateway: FlaskClient) -> None:
+def test_event_data_stay_as_sent(gateway: FlaskClient) -> None:
     answer = gateway.post("/api/event/a/b/c", json={"name": DECOMPOSED})
     assert content(answer)["event_data"] == {"name": DECOMPOSED}
     assert unicodedata.normalize("NFC", DECOMPOSED) == COMPOSED
@@ -154,7 +154,7 @@ def test_what_an_event_holds_stays_as_it_was_sent(gateway: FlaskClient) -> None:
         ("customers", "/api/customers/abc"),
     ],
 )
-def test_whoever_gives_no_id_is_told_what_an_id_is(
+def test_an_invalid_id_is_refused_with_the_definition_of_an_id(
     services: Mapping[str, FlaskClient], service: str, path: str
 ) -> None:
     answer = services[service].get(path)

@@ -188,7 +188,9 @@ def answered(connections: list[socket.socket]) -> list[socket.socket]:
     return select.select(connections, [], [], 0)[0]
 
 
-def test_who_waits_for_100_continue_is_refused_without_it(services: dict[str, Served]) -> None:
+def test_a_client_that_waits_for_100_continue_is_refused_without_it(
+    services: dict[str, Served],
+) -> None:
     head = request(b"/api/orders", JSON, b"Expect: 100-continue", chunked=False)[0]
     with services["gateway"].connect() as connection:
         connection.sendall(head)

@@ -48,13 +48,13 @@ def failing(client: UpstreamClient, times: int, seconds: float | None = None) ->
     return causes
 
 
-def test_one_that_refuses_is_not_asked_after_five_times() -> None:
+def test_one_that_refuses_is_not_called_after_five_failures() -> None:
     causes = failing(client_of(free_port()), FAILURES + 2)
     assert causes == ["connection_refused"] * FAILURES + ["circuit_open"] * 2
 
 
 @pytest.mark.usefixtures("impatient")
-def test_one_that_never_answers_is_not_asked_after_five_times(upstream: RawUpstream) -> None:
+def test_one_that_never_answers_is_not_called_after_five_time_outs(upstream: RawUpstream) -> None:
     upstream.acts = [silent]
     causes = failing(client_of(upstream.port), FAILURES + 2)
     assert causes == ["timeout"] * FAILURES + ["circuit_open"] * 2
@@ -63,7 +63,7 @@ def test_one_that_never_answers_is_not_asked_after_five_times(upstream: RawUpstr
     assert len(upstream.requests) == FAILURES
 
 
-def test_one_that_is_back_is_asked_again(upstream: RawUpstream) -> None:
+def test_one_that_is_back_is_called_again(upstream: RawUpstream) -> None:
     client, seconds = client_of(upstream.port), [0.0]
     client.breaker = CircuitBreaker("raw-api", lambda: seconds[0])
     for _ in range(FAILURES):
@@ -114,7 +114,7 @@ class Crowded(Bulkhead):
 
 
 @pytest.mark.parametrize(("waited", "state"), [(0.4, State.CLOSED), (0.2, State.OPEN)])
-def test_time_spent_in_waiting_for_a_permit_is_not_the_upstreams(
+def test_waiting_for_a_permit_does_not_count_as_time_of_the_upstream(
     upstream: RawUpstream, waited: float, state: State
 ) -> None:
     upstream.acts = [silent]
@@ -128,7 +128,7 @@ def test_time_spent_in_waiting_for_a_permit_is_not_the_upstreams(
 @pytest.mark.parametrize(
     "call", [Call("GE\x00T", "/", {}), Call("GET", "/", {"X": "a\nb"})], ids=["method", "header"]
 )
-def test_what_a_client_has_made_up_tells_nothing_of_the_upstream(call: Call) -> None:
+def test_a_clients_mistake_says_nothing_about_the_upstream(call: Call) -> None:
     client = client_of(free_port())
     failing(client, FAILURES - 1)
     with pytest.raises(UpstreamError):
@@ -136,7 +136,7 @@ def test_what_a_client_has_made_up_tells_nothing_of_the_upstream(call: Call) -> 
     assert failing(client, 2) == ["connection_refused", "circuit_open"]
 
 
-def test_who_comes_while_all_permits_are_taken_is_refused_and_no_one_else(
+def test_only_calls_beyond_the_permits_are_refused(
     upstream: RawUpstream,
 ) -> None:
     release = threading.Event()
@@ -176,7 +176,7 @@ def test_no_permit_is_lost_however_a_call_ends(
     assert [client.call(GET).status for _ in range(3)] == [200] * 3
 
 
-def test_no_permit_is_lost_to_an_open_circuit_or_a_call_that_can_not_be_sent() -> None:
+def test_no_permit_is_lost_to_an_open_circuit_or_a_call_that_cannot_be_sent() -> None:
     client = client_of(free_port(), in_flight=1)
     with pytest.raises(UpstreamError):
         client.call(Call("GE\x00T", "/", {}))
@@ -184,14 +184,14 @@ def test_no_permit_is_lost_to_an_open_circuit_or_a_call_that_can_not_be_sent() -
 
 
 @pytest.mark.usefixtures("impatient")
-def test_one_that_does_not_read_what_it_is_sent_is_a_time_out(upstream: RawUpstream) -> None:
+def test_an_upstream_that_does_not_read_is_a_time_out(upstream: RawUpstream) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         client = client_of(deaf.getsockname()[1])
         with pytest.raises(UpstreamTimeoutError):
             client.call(Call("POST", "/api/movies", {}, b"x" * 64 * 1024 * 1024))
 
 
-def test_the_metrics_tell_what_was_not_even_asked() -> None:
+def test_the_metrics_count_requests_that_were_not_sent() -> None:
     def count(outcome: str) -> float:
         name = "upstream_request_duration_seconds_count"
         return REGISTRY.get_sample_value(name, {"upstream": "raw-api", "outcome": outcome}) or 0

@@ -41,7 +41,7 @@ def test_events_queue_is_bounded_and_loses_the_oldest(
 
 
 @pytest.mark.parametrize("name", consumed_queues("billing_queue"))
-def test_a_queue_that_is_consumed_has_dead_letters_and_no_bounds(
+def test_a_consumed_queue_has_dead_letters_and_no_limits(
     queues: dict[str, dict[str, Any]], policies: dict[str, dict[str, Any]], name: str
 ) -> None:
     assert queues[name]["type"] == queues[f"{name}.dlq"]["type"] == "quorum"
@@ -66,7 +66,7 @@ def as_defined(rabbitmq: RabbitMQ) -> None:
 
 
 @pytest.mark.usefixtures("as_defined")
-def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
+def test_an_event_is_only_in_the_queues_of_its_consumers(
     rabbitmq: RabbitMQ,
 ) -> None:
     names = [f"{service}_inbox" for service in ("inventory", "orders", "billing", "mail")]
@@ -98,7 +98,7 @@ def test_an_event_is_in_the_queues_of_those_whom_it_concerns_and_in_no_other(
                 channel.queue_purge(name)
 
 
-def test_of_dead_letters_only_those_that_there_are_are_shown(rabbitmq: RabbitMQ) -> None:
+def test_only_existing_dead_letters_are_shown(rabbitmq: RabbitMQ) -> None:
     consumed = consumed_queues("billing_queue")
     with connect(rabbitmq) as connection:
         channel = connection.channel()
@@ -115,7 +115,7 @@ def test_of_dead_letters_only_those_that_there_are_are_shown(rabbitmq: RabbitMQ)
         channel.queue_purge("mail_inbox.dlq")
 
 
-def test_a_user_of_ours_that_is_no_longer_named_goes_and_one_made_by_hand_stays(
+def test_a_former_user_is_removed_and_one_made_by_hand_stays(
     rabbitmq: RabbitMQ,
 ) -> None:
     for name, tags in (("former", ["management", "crud-master"]), ("by hand", ["management"])):
@@ -140,9 +140,7 @@ def declared(rabbitmq: RabbitMQ, name: str, **given: Any) -> int:
 
 
 @pytest.mark.parametrize("name", [*consumed_queues("billing_queue"), "events_queue"])
-def test_a_client_can_declare_a_queue_as_the_document_of_messages_says(
-    rabbitmq: RabbitMQ, name: str
-) -> None:
+def test_a_client_can_declare_a_queue_as_docs_messages_says(rabbitmq: RabbitMQ, name: str) -> None:
     quorum = {"x-queue-type": "quorum"}
     assert declared(rabbitmq, name, passive=True) == 200
     assert declared(rabbitmq, name, durable=True, arguments=quorum) == 200

@@ -105,7 +105,7 @@ def test_poison_among_good_messages_goes_to_the_dead_letters_with_its_reason(
     assert waiting(channel, QUEUE) == 0
 
 
-def test_what_only_the_database_refuses_stops_no_other_message(
+def test_a_message_that_only_the_database_refuses_stops_no_other(
     channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
 ) -> None:
     with billing_db.autocommit() as connection:
@@ -158,7 +158,7 @@ def test_dead_letters_can_be_listed_and_discarded_one_by_one(
     assert [message.id for message in dlq.messages()] == ["second"]
 
 
-def test_a_message_that_was_delivered_often_beside_others_is_not_at_fault(
+def test_many_deliveries_beside_others_make_no_dead_letter(
     channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
 ) -> None:
     post(channel, GOOD, "bounced")
@@ -216,7 +216,7 @@ def test_a_broker_that_comes_back_is_consumed_from_again(
         wait_for_rows(billing_db, 1)
 
 
-def test_a_database_that_can_not_do_its_part_dead_letters_nothing(
+def test_a_failing_database_makes_no_dead_letters(
     channel: BlockingChannel,
     billing_db: Database,
     missing_table: Callable[[], None],
@@ -231,7 +231,7 @@ def test_a_database_that_can_not_do_its_part_dead_letters_nothing(
     assert waiting(channel, DEAD) == 0
 
 
-def test_a_stop_while_the_database_is_away_loses_nothing(
+def test_a_stop_while_the_database_is_unavailable_loses_nothing(
     channel: BlockingChannel,
     billing_db: Database,
     missing_table: Callable[[], None],
@@ -250,7 +250,7 @@ def test_a_stop_while_the_database_is_away_loses_nothing(
     )
 
 
-def test_no_lost_connection_counts_against_a_message_while_the_database_is_away(
+def test_no_lost_connection_counts_against_a_message_while_the_database_is_unavailable(
     channel: BlockingChannel,
     billing_db: Database,
     billing_settings: Settings,
@@ -354,7 +354,7 @@ def test_a_dead_letter_leaves_out_headers_that_its_frame_has_no_room_for_and_say
     assert again.headers["x-headers-left-out"] == "large (130,011 bytes)"
 
 
-def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
+def test_messages_with_large_headers_that_the_broker_dead_lettered_can_be_requeued(
     channel: BlockingChannel, billing_settings: Settings
 ) -> None:
     properties = pika.BasicProperties(message_id="m", headers={"large": LARGE})
@@ -366,7 +366,7 @@ def test_what_the_broker_has_dead_lettered_with_large_headers_can_be_requeued(
     assert "large" not in again.headers
 
 
-def test_a_dead_letter_that_can_not_be_published_waits_while_others_pass_it(
+def test_a_dead_letter_that_cannot_be_published_waits_while_others_pass_it(
     channel: BlockingChannel,
     billing_db: Database,
     consume: Callable[[], threading.Event],

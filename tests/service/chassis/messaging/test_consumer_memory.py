@@ -74,7 +74,7 @@ def large_bills(channel: BlockingChannel) -> Iterator[None]:
     channel.queue_purge(QUEUE)
 
 
-def test_180_mb_that_wait_take_a_consumer_no_more_than_its_share_and_all_are_recorded(
+def test_180_waiting_mb_take_only_a_consumers_share_of_memory_and_all_are_recorded(
     large_bills: None,
     channel: BlockingChannel,
     billing_db: Database,

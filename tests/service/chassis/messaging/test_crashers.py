@@ -88,7 +88,7 @@ def channel(billing_settings: Settings) -> Iterator[BlockingChannel]:
 
 
 @pytest.mark.parametrize("consumers", [1, 2])
-def test_of_two_hundred_exactly_the_one_that_kills_the_consumer_is_dead_lettered(
+def test_of_two_hundred_messages_only_the_one_that_kills_the_consumer_is_dead_lettered(
     channel: BlockingChannel,
     billing_settings: Settings,
     billing_db: Database,
@@ -155,7 +155,7 @@ def test_both_counters_of_a_broker_are_read(headers: dict[str, Any], count: int)
     assert delivery(redelivered=False, headers=headers).earlier_deliveries == 0
 
 
-def test_a_note_is_of_one_message_and_ends_with_it(tmp_path: Path) -> None:
+def test_a_suspect_mark_belongs_to_one_message_and_ends_with_it(tmp_path: Path) -> None:
     suspects, one, other = Suspects(tmp_path / "notes"), delivery(), delivery(b"y")
     assert not suspects.any()
     for _ in range(3):

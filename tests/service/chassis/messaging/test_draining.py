@@ -35,7 +35,7 @@ def drain(settings: BrokerSettings, queue: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
-def test_what_waits_under_a_former_name_is_told_of_and_moved_as_it_is(
+def test_messages_under_a_former_name_are_reported_and_moved_unchanged(
     broker_settings: BrokerSettings, channel: BlockingChannel, rabbitmq: RabbitMQ
 ) -> None:
     for number in range(40):
@@ -91,7 +91,7 @@ def test_a_message_that_names_another_user_is_moved(
     assert (properties.user_id, properties.delivery_mode) == (None, 2)
 
 
-def test_a_queue_that_is_not_there_or_in_use_is_not_drained(
+def test_a_missing_queue_or_one_in_use_is_not_drained(
     broker_settings: BrokerSettings, channel: BlockingChannel
 ) -> None:
     assert drain(broker_settings, "nosuch") == (1, "Error: there is no queue nosuch\n")

@@ -141,7 +141,7 @@ def full(channel: BlockingChannel, rabbitmq: RabbitMQ) -> Iterator[None]:
     rabbitmq.control("clear_policy", *names)
 
 
-def test_however_many_messages_can_not_be_put_aside_the_good_ones_pass(
+def test_good_messages_pass_any_number_of_unpublishable_dead_letters(
     full: None, channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     for number in range(2 * PREFETCH + 50):
@@ -174,7 +174,7 @@ def test_the_commands_take_dead_letters_with_headers_that_nobody_can_read(
     assert again is not None and again.message_id == b"\xff\xfe"
 
 
-def test_bytes_that_end_the_connection_count_against_no_other_message(
+def test_a_message_that_ends_the_connection_counts_against_no_other(
     channel: BlockingChannel,
     billing_db: Database,
     consume: Consume,

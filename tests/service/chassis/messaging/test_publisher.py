@@ -77,7 +77,7 @@ def test_a_published_message_is_persistent_and_carries_its_ids(
     assert properties.headers["X-Request-ID"] == "r"
 
 
-def test_what_many_threads_publish_at_once_arrives_once_each(
+def test_messages_of_many_threads_arrive_once_each(
     publisher: Publisher, channel: BlockingChannel
 ) -> None:
     sent = [str(number).encode() for number in range(2000)]
@@ -101,7 +101,7 @@ def test_a_mandatory_message_that_no_queue_takes_fails(publisher: Publisher) -> 
         publisher.publish(Message(b"x", f"nowhere-{uuid4()}"))
 
 
-def test_a_message_that_amqp_has_no_frames_for_fails_alone(
+def test_a_message_that_fits_no_amqp_frame_fails_alone(
     publisher: Publisher, channel: BlockingChannel
 ) -> None:
     messages = [Message(b"x", "k" * 256), Message(b"y", QUEUE), Message(b"z", f"nowhere-{uuid4()}")]
@@ -126,7 +126,7 @@ def test_a_message_published_twice_is_answered_twice(
     assert len(bodies(channel)) == 2
 
 
-def test_an_event_that_nobody_has_bound_a_queue_for_counts_as_delivered(
+def test_an_event_without_a_bound_queue_counts_as_delivered(
     publisher: Publisher,
 ) -> None:
     publisher.publish(Message(b"x", f"nowhere-{uuid4()}", mandatory=False))
@@ -237,7 +237,7 @@ def test_an_overdue_confirm_ends_the_connection(
         wait_until(lambda: published(publisher, Message(b"y", QUEUE)), SECONDS, "a new connection")
 
 
-def test_what_a_policy_has_refused_is_taken_once_the_policy_is_removed(
+def test_messages_refused_by_a_policy_are_accepted_once_it_is_removed(
     publisher: Publisher, channel: BlockingChannel, rabbitmq: RabbitMQ
 ) -> None:
     message = Message(b"x", QUEUE)
@@ -253,7 +253,7 @@ def test_what_a_policy_has_refused_is_taken_once_the_policy_is_removed(
     publisher.check()
 
 
-def test_a_refused_login_is_called_so(broker_settings: BrokerSettings) -> None:
+def test_a_refused_login_is_reported_as_one(broker_settings: BrokerSettings) -> None:
     strange = broker_settings.model_copy(update={"password": SecretStr("none of ours")})
     with closing(Publisher(strange, "test publisher", [])) as publisher:
         publisher.start()

@@ -170,7 +170,9 @@ def test_a_consumer_of_a_dead_queue_is_not_ready_until_the_queue_lives_again(
     wait_until(lambda: b"after" in handler.bodies, SECONDS, "the message after")
 
 
-def test_of_a_dead_queue_no_depth_is_shown(consumer: Consumer[bytes], rabbitmq: RabbitMQ) -> None:
+def test_a_dead_queue_is_shown_without_a_depth(
+    consumer: Consumer[bytes], rabbitmq: RabbitMQ
+) -> None:
     depths = ("messages_waiting", "dead_letters_waiting")
     for name in depths:
         wait_until(lambda: gauge(name, queue=QUEUE) == 0, SECONDS, f"{name} to be known")  # noqa: B023
@@ -212,7 +214,7 @@ def test_a_dead_letter_that_is_refused_is_held_and_shown_until_it_is_taken(
     channel.queue_purge(DEAD)
 
 
-def test_what_waits_in_a_former_queue_is_counted_until_it_is_moved(
+def test_messages_in_a_former_queue_are_counted_until_they_are_moved(
     consumer: Consumer[bytes], settings: BrokerSettings, publish: Callable[[Message], None]
 ) -> None:
     stranded = partial(gauge, "messages_stranded", queue=FORMER)
@@ -230,7 +232,7 @@ def test_what_waits_in_a_former_queue_is_counted_until_it_is_moved(
 
 
 @pytest.mark.parametrize("removed", ["binding", "exchange", "queue"])
-def test_what_is_removed_while_a_consumer_runs_is_declared_again(
+def test_removed_queues_and_bindings_are_declared_again(
     consumer: Consumer[bytes],
     handler: Noting,
     publish: Callable[[Message], None],
@@ -255,7 +257,7 @@ def test_what_is_removed_while_a_consumer_runs_is_declared_again(
     wait_until(lambda: b"thing" in handler.bodies, SECONDS, "the event")
 
 
-def test_a_refused_login_is_called_so(settings: BrokerSettings, handler: Noting) -> None:
+def test_a_refused_login_is_reported_as_one(settings: BrokerSettings, handler: Noting) -> None:
     strange = settings.model_copy(update={"password": SecretStr("none of ours")})
     stop = threading.Event()
     consumer = Consumer(strange, "stranger", TOPOLOGY, handler, stop)

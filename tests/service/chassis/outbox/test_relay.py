@@ -210,7 +210,7 @@ def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
     assert set(counted.values()) == {1}
 
 
-def test_a_rolled_back_change_tells_nobody(gateway_db: Database) -> None:
+def test_a_rolled_back_change_is_not_announced(gateway_db: Database) -> None:
     with gateway_db.transaction() as connection:
         outbox.add(connection, Message(b"{}", QUEUE))
         connection.rollback()
@@ -229,7 +229,7 @@ def test_a_message_committed_after_one_with_a_higher_row_id_is_relayed(
     assert taken(channel) == ["slow/0"]
 
 
-def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
+def test_a_refused_message_delays_only_its_aggregate_until_it_is_accepted(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", "b/0")
@@ -249,7 +249,7 @@ def test_a_refused_message_holds_up_its_aggregate_alone_until_it_is_taken(
     assert taken(channel) == ["a/2", "a/3"]
 
 
-def test_a_refused_message_holds_up_its_aggregate_in_later_batches_too(
+def test_a_refused_message_also_delays_its_aggregate_in_later_batches(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", **to_queue(LATER))
@@ -260,7 +260,7 @@ def test_a_refused_message_holds_up_its_aggregate_in_later_batches_too(
     assert waiting(gateway_db) == ["a/0", "a/1"]
 
 
-def test_many_messages_that_no_queue_takes_hold_no_other_up(
+def test_many_unroutable_messages_delay_no_other(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     refused = [f"refused-{number}" for number in range(BATCH + 1)]
@@ -294,7 +294,7 @@ def test_a_full_queue_delays_messages_and_keeps_their_order(
     assert first_arrivals(arrived) == {name: numbered(name, 20) for name in "abc"}
 
 
-def test_a_message_that_can_not_be_published_at_all_holds_no_other_up(
+def test_an_unpublishable_message_delays_no_other(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", routing_key="x" * 256)
@@ -305,7 +305,7 @@ def test_a_message_that_can_not_be_published_at_all_holds_no_other_up(
     assert taken(channel) == ["b/0", "b/1"]
 
 
-def test_a_message_to_an_exchange_that_is_not_there_holds_no_other_up(
+def test_a_message_to_a_missing_exchange_delays_no_other(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add(gateway_db, "a/0", "loose-0")
@@ -317,7 +317,7 @@ def test_a_message_to_an_exchange_that_is_not_there_holds_no_other_up(
     assert first_arrivals(taken(channel))["a"] == numbered("a", 2)
 
 
-def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarely(
+def test_without_the_broker_a_message_is_retried_at_growing_intervals(
     gateway_db: Database,
     bound: None,
     relay: Callable[[], object],
@@ -344,7 +344,7 @@ def test_with_the_broker_away_a_message_is_tried_again_and_again_ever_more_rarel
     assert len(said) <= attempts(gateway_db)["loose"]
 
 
-def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
+def test_without_the_broker_one_batch_is_tried_and_not_the_whole_backlog(
     gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
 ) -> None:
     add(gateway_db, *(f"loose-{number}" for number in range(BATCH + 50)))
@@ -355,7 +355,7 @@ def test_with_the_broker_away_one_batch_is_tried_and_no_whole_backlog(
     wait_until_all_is_sent(gateway_db)
 
 
-def test_backlog_and_lag_are_true_while_the_broker_is_away_and_after(
+def test_backlog_and_lag_are_right_while_the_broker_is_unavailable_and_after(
     gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
 ) -> None:
     def measured(name: str) -> float:
@@ -399,7 +399,7 @@ def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
     assert arrived == {str(number): numbered(str(number), 101) for number in range(20)}
 
 
-def test_a_confirm_that_is_overdue_is_not_waited_for_for_ever(
+def test_an_overdue_confirm_is_given_up(
     gateway_db: Database,
     channel: BlockingChannel,
     relay: Callable[..., None],
@@ -514,7 +514,7 @@ def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
         assert len(outbox.new_messages(connection, Page(100, 1), False)) == 1
 
 
-def test_an_urgent_message_passes_all_others_that_wait(
+def test_an_urgent_message_overtakes_all_waiting_messages(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     others = add_others(gateway_db, 3 * BATCH)
@@ -528,7 +528,7 @@ def test_an_urgent_message_passes_all_others_that_wait(
     assert sorted(arrived) == sorted([*others, "order/0", "order/1"])
 
 
-def test_an_urgent_message_that_comes_while_many_others_are_relayed_passes_them(
+def test_an_urgent_message_overtakes_many_that_are_being_relayed(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     count = 20 * BATCH
@@ -551,7 +551,7 @@ def test_many_urgent_messages_do_not_starve_the_others(
     assert "other/0" in taken(channel)[: 2 * BATCH]
 
 
-def test_urgent_messages_that_no_queue_takes_hold_no_other_up(
+def test_unroutable_urgent_messages_delay_no_other(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     refused = [f"refused-{number}" for number in range(2 * BATCH)]
@@ -563,7 +563,7 @@ def test_urgent_messages_that_no_queue_takes_hold_no_other_up(
     assert sorted(taken(channel)) == ["order/0", "other/0"]
 
 
-def test_what_was_tried_in_vain_and_is_urgent_passes_the_others_that_were(
+def test_failed_urgent_messages_overtake_other_failed_ones(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     add_others(gateway_db, 2 * BATCH)
@@ -575,7 +575,7 @@ def test_what_was_tried_in_vain_and_is_urgent_passes_the_others_that_were(
     assert taken(channel)[0] == "order/0"
 
 
-def test_an_urgent_message_does_not_pass_an_earlier_one_of_its_own_aggregate(
+def test_an_urgent_message_does_not_overtake_an_earlier_one_of_its_aggregate(
     gateway_db: Database, channel: BlockingChannel, relay: Callable[[], object]
 ) -> None:
     """The version before has written the earlier one, and knew nothing of urgent messages."""
@@ -621,7 +621,7 @@ def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Databa
 TOPICS = "relay-test-topics"
 
 
-def test_a_message_that_costs_the_connection_drags_no_other_with_it(
+def test_a_message_that_ends_the_connection_fails_no_other(
     gateway_db: Database,
     channel: BlockingChannel,
     relay: Callable[[], object],

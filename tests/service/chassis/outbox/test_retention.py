@@ -195,7 +195,7 @@ def count(database: Database, table: str) -> int:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_ten_times_what_a_minute_deleted_once_is_gone_and_what_is_needed_stays(
+def test_ten_times_the_former_purge_is_deleted_and_needed_rows_stay(
     kind: str, database: Callable[[str], Database]
 ) -> None:
     case = CASES[kind]
@@ -223,7 +223,7 @@ def test_an_index_leads_to_what_is_deleted(kind: str, database: Callable[[str], 
     assert '"Seq Scan"' not in plan and '"Sort"' not in plan
 
 
-def test_of_the_sent_messages_no_more_than_the_newest_stay(
+def test_only_the_newest_sent_messages_stay(
     database: Callable[[str], Database],
 ) -> None:
     own = database("gateway")
@@ -241,7 +241,7 @@ def test_of_the_sent_messages_no_more_than_the_newest_stay(
         assert connection.execute(text(oldest)).scalar_one() == 3000
 
 
-def test_of_the_delivered_events_no_more_than_the_newest_stay(
+def test_only_the_newest_delivered_events_stay(
     database: Callable[[str], Database],
 ) -> None:
     own = database("gateway")
@@ -326,7 +326,7 @@ def test_each_task_has_its_turn_in_each_round_though_those_before_it_fail(
     assert (REGISTRY.get_sample_value("retention_failures_total", failures) or 0) >= 2
 
 
-def test_a_row_that_somebody_holds_is_passed_and_goes_the_next_time(
+def test_a_locked_row_is_skipped_and_purged_the_next_time(
     database: Callable[[str], Database],
 ) -> None:
     own = database("billing")

@@ -50,7 +50,7 @@ def backend(connection: Connection) -> int:
     return pid
 
 
-def test_connections_that_the_server_has_closed_cost_no_request_its_answer(
+def test_connections_closed_by_the_server_fail_no_request(
     database: Database, settings: DatabaseSettings
 ) -> None:
     with database.autocommit() as one, database.transaction() as other:

@@ -60,7 +60,7 @@ def refusing(database: Database, users: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("message_id", [b"\xff\xfe", "with\0nul"], ids=["bytes", "nul"])
-def test_a_bill_whose_id_is_no_text_is_a_dead_letter(
+def test_a_bill_whose_id_is_not_text_is_a_dead_letter(
     message_id: str | bytes, channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     channel.basic_publish("", QUEUE, BODY, BasicProperties(message_id=message_id))
@@ -70,7 +70,7 @@ def test_a_bill_whose_id_is_no_text_is_a_dead_letter(
     wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
 
 
-def test_what_a_trigger_refuses_of_one_message_is_its_own_fault_once_another_passes(
+def test_a_message_refused_by_a_trigger_is_a_dead_letter_once_another_succeeds(
     channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     with refusing(billing_db, "bad"):
@@ -87,7 +87,7 @@ def test_what_a_trigger_refuses_of_one_message_is_its_own_fault_once_another_pas
         wait_until(lambda: waiting(channel, DEAD) == 2, SECONDS, "another dead letter")
 
 
-def test_what_a_trigger_refuses_of_all_messages_is_waited_for(
+def test_a_trigger_that_refuses_all_messages_is_waited_for(
     channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     with refusing(billing_db, "%"):
@@ -102,7 +102,7 @@ def test_what_a_trigger_refuses_of_all_messages_is_waited_for(
     assert len(rows(billing_db)) == 10
 
 
-def test_more_refused_messages_than_a_consumer_has_in_hand_at_once_hold_up_no_other(
+def test_more_refused_messages_than_fit_in_the_window_delay_no_other(
     channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     many = 2 * PREFETCH + 50
@@ -136,7 +136,7 @@ def test_behind_more_than_a_thousand_undecided_messages_a_good_one_is_found(
     )
 
 
-def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_passes(
+def test_a_refused_message_with_many_deliveries_is_a_dead_letter_once_another_succeeds(
     channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
     with refusing(billing_db, "bad"):
@@ -166,7 +166,7 @@ def test_a_refused_message_that_was_delivered_often_is_at_fault_once_another_pas
         ("SELECT pg_terminate_backend(pg_backend_pid())", True, False),
     ],
 )
-def test_errors_are_told_apart(
+def test_errors_are_distinguished(
     statement: str, outage: bool, doubtful: bool, billing_db: Database
 ) -> None:
     with pytest.raises(Exception) as raised, billing_db.transaction() as connection:

@@ -63,7 +63,7 @@ def fetch(connection: Connection) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("begin", [execute, commit, fetch])
-def test_whoever_waits_for_an_answer_waits_for_so_long_and_it_is_an_outage(
+def test_a_call_waits_for_its_time_limit_and_then_counts_as_an_outage(
     begin: Callable[[Connection], Callable[[], object]], hanging: tuple[Database, Postgres]
 ) -> None:
     used, server = hanging

@@ -39,7 +39,7 @@ def test_two_consumers_of_one_database_each_apply_an_event_once(orders_db: Datab
     assert applied == ["first a", "second a"]
 
 
-def test_a_message_is_new_to_each_consumer_until_it_notes_it(orders_db: Database) -> None:
+def test_a_message_is_new_to_each_consumer_until_it_is_marked(orders_db: Database) -> None:
     with orders_db.autocommit() as connection:
         assert inbox.mark_applied(connection, "one", ["a", "b"]) == {"a", "b"}
         assert inbox.mark_applied(connection, "two", ["b", "c"]) == {"b", "c"}
@@ -54,7 +54,7 @@ def test_a_message_is_new_to_each_consumer_until_it_notes_it(orders_db: Database
         ("orders", ["orders-consumer", "mail-worker"]),
     ],
 )
-def test_what_was_applied_before_consumers_had_names_is_applied_by_none_of_them(
+def test_messages_applied_before_consumers_had_names_are_not_applied_again(
     service: str, consumers: list[str], empty: DatabaseSettings
 ) -> None:
     migrations.upgrade(service, empty, f"{service}_0002")
@@ -74,7 +74,7 @@ def test_what_was_applied_before_consumers_had_names_is_applied_by_none_of_them(
     database.close()
 
 
-def test_a_process_of_the_version_before_still_marks_what_it_applies(
+def test_a_process_of_the_previous_version_still_marks_applied_messages(
     movies_db: Database,
 ) -> None:
     """While a new version is deployed, an old consumer may run on the new table for a moment."""

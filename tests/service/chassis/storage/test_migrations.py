@@ -86,7 +86,7 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
         ("gateway", gateway.models.Base.metadata),
     ],
 )
-def test_the_code_describes_the_tables_as_they_are(
+def test_the_models_match_the_migrated_tables(
     service: str, metadata: MetaData, database_settings: Callable[[str], DatabaseSettings]
 ) -> None:
     database = Database(database_settings(service), connections=1)
@@ -119,7 +119,7 @@ def test_the_schema_itself_refuses_a_movie_without_a_title(
 @pytest.mark.parametrize(
     "values", ["('m', 'u', 0, 1)", "('m', 'u', 1, -0.01)", "(NULL, 'u', 1, 1)"]
 )
-def test_the_schema_itself_refuses_a_bill_that_is_none(billing_db: Database, values: str) -> None:
+def test_the_schema_itself_refuses_an_invalid_bill(billing_db: Database, values: str) -> None:
     with billing_db.autocommit() as connection, pytest.raises(IntegrityError):
         connection.execute(text(f"INSERT INTO orders {BILL} VALUES {values}"))
 
@@ -166,7 +166,7 @@ def upgraded(
         ("billing", "billing_0003", f"orders {BILL} VALUES ('m', :text, 1, 1)", "user_id"),
     ],
 )
-def test_text_of_rows_from_before_is_found_in_its_composed_form(
+def test_text_of_earlier_rows_is_found_in_nfc(
     service: str,
     before: str,
     insert: str,
@@ -179,7 +179,7 @@ def test_text_of_rows_from_before_is_found_in_its_composed_form(
     assert look(f"SELECT {column or 'description'} FROM {table}") == [COMPOSED]
 
 
-def test_what_would_not_fit_in_its_composed_form_stays(
+def test_text_that_does_not_fit_in_nfc_stays_unchanged(
     empty: DatabaseSettings, opened: Database
 ) -> None:
     insert = "INSERT INTO movies (title) VALUES (:growing)"
@@ -187,7 +187,7 @@ def test_what_would_not_fit_in_its_composed_form_stays(
     assert look("SELECT title FROM movies") == [GROWING]
 
 
-def test_of_orders_whose_names_become_one_a_single_one_gets_it(
+def test_orders_whose_ids_are_equal_in_nfc_keep_one_of_them(
     empty: DatabaseSettings, opened: Database
 ) -> None:
     insert = "INSERT INTO orders (uid, order_id, customer_id, total_amount) VALUES "
@@ -262,7 +262,7 @@ def test_each_revision_is_committed_by_itself_so_that_its_locks_end_with_it(
 
 
 @pytest.mark.parametrize(("status", "is_asked_for"), [("completed", True), ("cancelled", False)])
-def test_orders_that_were_completed_before_are_to_be_asked_for_and_stay_as_they_are(
+def test_orders_completed_before_the_migration_are_confirmed_and_stay_unchanged(
     status: str, is_asked_for: bool, empty: DatabaseSettings, opened: Database
 ) -> None:
     insert = (

@@ -133,7 +133,7 @@ SLOW = (
 )
 
 
-def test_a_database_that_is_slow_with_all_messages_is_the_fault_of_none(
+def test_a_database_that_is_slow_with_all_messages_counts_against_none(
     worker: Worker, orders_db: Database
 ) -> None:
     def execute(*statements: str) -> None:
@@ -155,9 +155,7 @@ def test_a_database_that_is_slow_with_all_messages_is_the_fault_of_none(
     assert sorted(worker.applied) == ["fine 1", "fine 2", "fine 3"]
 
 
-def test_a_message_that_waits_for_a_lock_is_no_fault_however_often_it_is_tried(
-    worker: Worker, orders_db: Database
-) -> None:
+def test_a_wait_for_a_lock_never_makes_a_dead_letter(worker: Worker, orders_db: Database) -> None:
     with orders_db.transaction() as holder:
         holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         assert worker.process("fine", "locked") == []
@@ -171,7 +169,7 @@ def test_a_message_that_waits_for_a_lock_is_no_fault_however_often_it_is_tried(
     assert worker.process_due() is None
 
 
-def test_what_comes_behind_a_message_that_waits_for_a_lock_waits_if_it_is_about_the_same(
+def test_messages_of_the_same_aggregate_wait_behind_one_that_waits_for_a_lock(
     worker: Worker, orders_db: Database
 ) -> None:
     with orders_db.transaction() as holder:

@@ -57,7 +57,7 @@ def dump(database: Database) -> str:
 
 @pytest.mark.parametrize("path", CLASS_OF)
 @pytest.mark.parametrize("below", ["", "/", "/1"])
-def test_a_request_to_a_protected_class_without_a_token_gets_nowhere(
+def test_a_request_to_a_protected_class_without_a_token_is_refused(
     gateway: Gateway, path: str, below: str
 ) -> None:
     method = "POST" if path.startswith("/api/event/") else "GET"
@@ -182,7 +182,7 @@ def test_a_token_that_is_malformed_or_unknown_is_invalid(
 
 
 @pytest.mark.parametrize("credentials", ["", "Basic dTpw", "Bearerish x", "Digest a=b"])
-def test_another_schemes_credentials_are_none(gateway: Gateway, credentials: str) -> None:
+def test_credentials_of_another_scheme_do_not_count(gateway: Gateway, credentials: str) -> None:
     answer = gateway.client("orders").get("/api/orders", headers={"Authorization": credentials})
     refused(answer, 401, REALM)
 
@@ -193,7 +193,7 @@ def test_the_scheme_is_known_in_any_case(gateway: Gateway, scheme: str) -> None:
     assert gateway.client("orders").get("/api/orders", headers=headers).status_code == 200
 
 
-def test_a_token_in_the_address_or_the_body_is_none(gateway: Gateway) -> None:
+def test_a_token_in_the_address_or_the_body_does_not_count(gateway: Gateway) -> None:
     client, data = gateway.client("orders"), {"access_token": gateway.token(ALL)}
     refused(client.get("/api/orders", query_string=data), 401, REALM)
     refused(client.post("/api/orders", data=data), 401, REALM)
@@ -245,9 +245,7 @@ def test_without_api_token_there_is_no_bootstrap_token(gateway: Gateway) -> None
 
 
 @pytest.mark.parametrize("forged", ["admin", "bootstrap", ""])
-def test_the_service_is_told_whose_token_it_was_and_not_the_token(
-    gateway: Gateway, forged: str
-) -> None:
+def test_the_service_gets_the_callers_name_and_not_the_token(gateway: Gateway, forged: str) -> None:
     client, token = gateway.client("orders"), gateway.token("orders:read", "shop.front-1")
     for presented, name in ((token, "shop.front-1"), (API_TOKEN, "bootstrap")):
         client.get("/api/commandes", headers=bearing(presented, **{"X-Caller": forged}))
@@ -290,7 +288,7 @@ def test_tokens_are_256_random_bits_each(gateway: Gateway) -> None:
     assert {len(token.removeprefix(tokens.PREFIX)) for token in made} == {43}  # of base64, 6 bits
 
 
-def test_a_digest_decides_in_constant_time_for_every_kind_of_token(
+def test_every_kind_of_token_is_compared_in_constant_time(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[tuple[bytes, bytes]] = []
@@ -330,13 +328,13 @@ def test_no_token_is_logged_or_answered(
 @pytest.mark.parametrize(
     "name", ["", " ", "a b", "é", "a\nb", "-a", ".a", "x" * 65, "anonymous", "Bootstrap"]
 )
-def test_a_name_that_can_not_be_a_callers_is_refused(gateway: Gateway, name: str) -> None:
+def test_an_invalid_token_name_is_refused(gateway: Gateway, name: str) -> None:
     with pytest.raises(InvalidError, match="name"):
         gateway.token("orders:read", name)
     assert dump(gateway.database) == ""
 
 
-def test_a_name_is_given_again_only_after_its_token_was_revoked(gateway: Gateway) -> None:
+def test_a_name_is_reusable_only_after_its_token_is_revoked(gateway: Gateway) -> None:
     first = gateway.token("orders:read")
     with pytest.raises(ConflictError, match="tester"):
         gateway.token("orders:write")
@@ -347,7 +345,7 @@ def test_a_name_is_given_again_only_after_its_token_was_revoked(gateway: Gateway
     assert statuses == [401, 200]
 
 
-def test_what_is_not_there_can_not_be_revoked(gateway: Gateway) -> None:
+def test_an_unknown_token_cannot_be_revoked(gateway: Gateway) -> None:
     with pytest.raises(NotFoundError), gateway.database.transaction() as connection:
         tokens.revoke(connection, "nobody")
 
@@ -362,7 +360,7 @@ def test_what_is_not_there_can_not_be_revoked(gateway: Gateway) -> None:
         "expires_at = created_at",
     ],
 )
-def test_the_schema_itself_refuses_a_token_that_is_none(gateway: Gateway, change: str) -> None:
+def test_the_schema_itself_refuses_an_invalid_token(gateway: Gateway, change: str) -> None:
     gateway.token("orders:read")
     with pytest.raises(IntegrityError):
         gateway.change(f"UPDATE tokens SET {change}")

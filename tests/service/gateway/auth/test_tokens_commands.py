@@ -76,7 +76,7 @@ def test_a_token_is_shown_once(run: Run) -> None:
     assert made not in revoked.output + run("list").output
 
 
-def test_the_list_says_what_there_is_and_in_which_state(run: Run, gateway_db: Database) -> None:
+def test_the_list_has_each_token_and_its_state(run: Run, gateway_db: Database) -> None:
     run("create", "--name", "old", "--scope", "movies:read,billing:write", "--expires", "90m")
     run("create", "--name", "gone", "--scope", "events:write")
     run("create", "--name", "shop", "--scope", "orders:read")
@@ -96,7 +96,7 @@ def test_the_list_says_what_there_is_and_in_which_state(run: Run, gateway_db: Da
     ]
 
 
-def test_all_means_each_class_that_there_is(run: Run, gateway_db: Database) -> None:
+def test_all_means_every_class(run: Run, gateway_db: Database) -> None:
     assert run("create", "--name", "reader", "--scope", "all:read").exit_code == 0
     [(scopes,)] = rows(gateway_db, "scopes")
     classes = ("movies", "products", "billing", "customers", "orders", "events", "platform")
@@ -119,9 +119,7 @@ def test_a_lifetime_is_a_number_and_a_unit(
     "expires",
     ["", "30", "d", "0d", "-1d", "1.5h", "30 d", "30y", "tomorrow", "999999d", "9999999999d", "٣d"],
 )
-def test_a_lifetime_that_is_none_is_a_usage_error(
-    run: Run, gateway_db: Database, expires: str
-) -> None:
+def test_an_invalid_lifetime_is_a_usage_error(run: Run, gateway_db: Database, expires: str) -> None:
     made = run("create", "--name", "x", "--scope", "orders:read", f"--expires={expires}")
     assert (made.exit_code, made.stdout) == (2, "")
     assert "--expires" in made.stderr
@@ -142,7 +140,7 @@ def test_a_lifetime_that_is_none_is_a_usage_error(
         "none",
     ],
 )
-def test_a_scope_that_is_none_is_a_usage_error(run: Run, gateway_db: Database, scope: str) -> None:
+def test_an_invalid_scope_is_a_usage_error(run: Run, gateway_db: Database, scope: str) -> None:
     made = run("create", "--name", "x", "--scope", scope)
     assert (made.exit_code, made.stdout) == (2, "")
     assert "--scope" in made.stderr and f"'{scope.split(',')[-1]}'" in made.stderr
@@ -150,7 +148,7 @@ def test_a_scope_that_is_none_is_a_usage_error(run: Run, gateway_db: Database, s
 
 
 @pytest.mark.parametrize("name", ["", "a b", "anonymous", "bootstrap"])
-def test_a_name_that_is_none_is_a_usage_error(run: Run, name: str) -> None:
+def test_an_invalid_name_is_a_usage_error(run: Run, name: str) -> None:
     made = run("create", "--name", name, "--scope", "orders:read")
     assert (made.exit_code, made.stdout) == (2, "")
     assert "name: must" in made.stderr
@@ -165,14 +163,14 @@ def test_name_and_scope_must_be_given(run: Run, missing: str) -> None:
     assert missing in made.stderr
 
 
-def test_a_name_that_is_taken_is_said_in_a_sentence(run: Run) -> None:
+def test_a_name_that_is_taken_is_reported_in_one_sentence(run: Run) -> None:
     run("create", "--name", "shop", "--scope", "orders:read")
     again = run("create", "--name", "shop", "--scope", "orders:read")
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr.startswith("Error: There is a token shop already")
 
 
-def test_revoking_says_what_it_did_and_does_it_once(run: Run) -> None:
+def test_revoking_reports_its_effect_and_has_it_once(run: Run) -> None:
     run("create", "--name", "shop", "--scope", "orders:read")
     first, second = run("revoke", "shop"), run("revoke", "shop")
     assert (first.exit_code, first.stdout) == (0, "revoked shop\n")
@@ -181,7 +179,9 @@ def test_revoking_says_what_it_did_and_does_it_once(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [["list"], ["revoke", "x"]])
-def test_a_database_that_is_away_is_said_in_a_sentence(run: Run, command: list[str]) -> None:
+def test_a_database_that_is_unavailable_is_reported_in_one_sentence(
+    run: Run, command: list[str]
+) -> None:
     port = free_port()
     answer = run(*command, GATEWAY_DB_PORT=str(port))
     assert answer.exit_code == 1
@@ -191,7 +191,7 @@ def test_a_database_that_is_away_is_said_in_a_sentence(run: Run, command: list[s
     )
 
 
-def test_a_login_that_the_database_refuses_is_no_reason_to_start_it(run: Run) -> None:
+def test_a_refused_login_does_not_start_the_database(run: Run) -> None:
     answer = run("list", GATEWAY_DB_PASSWORD="wrong")
     assert answer.exit_code == 1
     assert "refuses: password authentication failed for user" in answer.stderr

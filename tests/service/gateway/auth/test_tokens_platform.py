@@ -33,7 +33,7 @@ def shown(client: FlaskClient, path: str, token: str | None = None) -> Any:
     return json.loads(answer.data)
 
 
-def test_unless_told_otherwise_everybody_sees_how_the_platform_is(gateway: Gateway) -> None:
+def test_by_default_everybody_sees_how_the_platform_is(gateway: Gateway) -> None:
     client = gateway.client("orders")
     assert client.get("/metrics").status_code == 200
     assert "gateway_db" in shown(client, "/ready")["checks"]
@@ -74,26 +74,24 @@ def test_live_is_open_whatever_is_protected(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/movies", "/ready", "/metrics", "/api/status", "/nosuch"])
-def test_no_cache_keeps_an_answer_to_a_token(gateway: Gateway, path: str) -> None:
+def test_no_cache_stores_an_answer_to_a_token(gateway: Gateway, path: str) -> None:
     client, token = gateway.client("all"), gateway.token("all:read")
     answer = client.get(path, headers=bearing(token))
     assert answer.headers.getlist("Cache-Control") == ["no-store"]
 
 
 @pytest.mark.parametrize("path", ["/api/movies", "/ready", "/metrics", "/api/status", "/"])
-def test_no_cache_keeps_what_is_answered_for_want_of_a_token(gateway: Gateway, path: str) -> None:
+def test_no_cache_stores_the_answer_to_a_missing_token(gateway: Gateway, path: str) -> None:
     answer = gateway.client("all").get(path)
     assert answer.headers.getlist("Cache-Control") == ["no-store"]
 
 
-def test_what_depends_on_no_token_may_be_cached(gateway: Gateway) -> None:
+def test_answers_independent_of_tokens_may_be_cached(gateway: Gateway) -> None:
     assert "Cache-Control" not in gateway.client("orders").get("/api/movies").headers
 
 
 @pytest.mark.parametrize("path", ["/ready", "/metrics", "/api/status"])
-def test_how_the_platform_is_can_not_be_asked_for_at_any_rate(
-    gateway_settings: Settings, path: str
-) -> None:
+def test_status_requests_are_limited_too(gateway_settings: Settings, path: str) -> None:
     client = limited(gateway_settings, rate_limit_reads="2/hour")
     assert [client.get(path).status_code for _ in range(3)] == [200, 200, 429]
     assert client.get("/live").status_code == 200
@@ -118,7 +116,7 @@ def test_a_host_that_is_not_allowed_is_misdirected(
     assert "ALLOWED_HOSTS" in json.loads(answer.data)["detail"]
 
 
-def test_by_its_own_address_the_gateway_can_always_be_asked(gateway_settings: Settings) -> None:
+def test_the_gateway_always_answers_at_its_own_address(gateway_settings: Settings) -> None:
     own = replace(gateway_settings, address="192.168.56.10")
     client = limited(own, allowed_hosts="api.example.org")
     assert client.get("/ready", headers={"Host": "192.168.56.10:8080"}).status_code == 200

@@ -89,7 +89,7 @@ def test_only_the_api_is_open(for_origins: Make) -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_options_that_is_no_preflight_is_passed_on(
+def test_options_that_is_no_preflight_is_forwarded(
     for_origins: Make, upstream: RawUpstream
 ) -> None:
     for_origins("*").options(MOVIES, headers={"Origin": ORIGIN})

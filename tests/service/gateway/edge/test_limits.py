@@ -71,7 +71,7 @@ def statuses(client: FlaskClient, path: str, count: int, address: str = "192.0.2
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_over_the_limit_the_answer_is_429_and_says_when_to_try_again(
+def test_beyond_the_limit_the_answer_is_429_with_the_time_to_try_again(
     make: Make, upstream: RawUpstream, path: str
 ) -> None:
     client = make(rate_limit_reads="2/day")
@@ -88,7 +88,7 @@ def test_over_the_limit_the_answer_is_429_and_says_when_to_try_again(
     assert len(upstream.requests) == heard
 
 
-def test_each_answer_says_how_many_are_left(make: Make) -> None:
+def test_each_answer_has_the_remaining_requests(make: Make) -> None:
     client = make(rate_limit_reads="9/day", rate_limit_writes="5/day")
     for answer, expected in (
         (client.get("/api/movies"), '"movies-reads";r=8;t='),
@@ -103,7 +103,7 @@ def test_each_answer_says_how_many_are_left(make: Make) -> None:
         assert answer.headers["RateLimit"].startswith(expected)
 
 
-def test_clients_and_classes_are_counted_apart_and_both_names_of_a_class_together(
+def test_clients_and_classes_are_counted_separately_and_both_names_of_a_class_together(
     make: Make,
 ) -> None:
     client = make(rate_limit_reads="1/day")
@@ -125,7 +125,7 @@ def test_tokens_can_be_guessed_no_faster(make: Make) -> None:
     assert answers[0].headers["RateLimit"].startswith('"orders-reads";r=2;t=')
 
 
-def test_who_claims_to_be_another_is_counted_all_the_same(make: Make) -> None:
+def test_a_client_that_claims_another_address_is_still_counted(make: Make) -> None:
     client = make(rate_limit_reads="1/day")
     answers = [client.get("/api/movies", headers={"X-Forwarded-For": f"1.1.1.{n}"}) for n in "12"]
     assert [answer.status_code for answer in answers] == [200, 429]
@@ -137,7 +137,7 @@ def test_behind_a_trusted_proxy_its_clients_are_counted(make: Make) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
-def test_that_it_lives_is_not_limited_and_without_limits_nothing_is(make: Make) -> None:
+def test_live_is_not_limited_and_without_limits_nothing_is(make: Make) -> None:
     client = make(rate_limit_reads="1/day")
     assert [client.get("/live").status_code for _ in range(3)] == [200] * 3
     assert [client.get(path).status_code for path in ("/ready", "/metrics")] == [200, 429]
@@ -192,7 +192,7 @@ def _times_open(path: Path) -> int:
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOMEM, "Cannot allocate memory"), ValueError("mmap length is greater")]
 )
-def test_a_file_that_can_not_be_mapped_is_closed_and_its_lane_is_free(
+def test_a_file_that_cannot_be_mapped_is_closed_and_its_lane_is_free(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "counters"
@@ -244,7 +244,7 @@ def _let_go(holders: Sequence[tuple[int, int]]) -> None:
         os.waitpid(child, 0)
 
 
-def test_that_its_file_can_not_be_made_stops_nothing(tmp_path: Path, logged: Logged) -> None:
+def test_a_file_that_cannot_be_created_stops_nothing(tmp_path: Path, logged: Logged) -> None:
     (tmp_path / "file").touch()
     gateway_limits.prepare(tmp_path / "file" / "counters", 2)
     [line] = logged()

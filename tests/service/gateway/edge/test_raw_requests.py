@@ -77,7 +77,7 @@ BROKEN_ENDS = {
 
 
 @pytest.mark.parametrize("way", BROKEN_ENDS)
-def test_of_whole_json_in_broken_chunks_just_what_was_sent_is_taken_or_nothing(
+def test_complete_json_in_broken_chunks_is_accepted_unchanged_or_refused(
     gateway: Served, upstream: RawUpstream, way: str
 ) -> None:
     body, close = BROKEN_ENDS[way]
@@ -90,7 +90,7 @@ def test_of_whole_json_in_broken_chunks_just_what_was_sent_is_taken_or_nothing(
 
 @pytest.mark.parametrize("target", [b"/api/movies", b"/api/billing", b"/api/events/a/b/c"])
 @pytest.mark.parametrize("way", ["no last chunk", "zz for a size", "within a chunk", "wrong size"])
-def test_json_that_is_cut_in_chunks_is_refused_wherever_it_is_cut(
+def test_truncated_chunked_json_is_refused_wherever_it_is_cut(
     gateway: Served, upstream: RawUpstream, target: bytes, way: str
 ) -> None:
     for end in range(1, len(BODY), 5):
@@ -107,7 +107,7 @@ def test_json_that_is_cut_in_chunks_is_refused_wherever_it_is_cut(
     assert upstream.requests == []
 
 
-def test_a_key_that_came_with_a_cut_body_is_still_to_be_used(gateway: Served) -> None:
+def test_a_key_that_came_with_a_truncated_body_can_be_used_again(gateway: Served) -> None:
     key = (b"Transfer-Encoding: chunked", b"Connection: close", b"Idempotency-Key: cut-1")
     target = b"/api/events/a/b/c"
     cut = post(*key, target=target, body=SIZE + b"\r\n" + BODY[:9])
@@ -116,7 +116,7 @@ def test_a_key_that_came_with_a_cut_body_is_still_to_be_used(gateway: Served) ->
     assert gateway.exchange(whole).statuses == [201]
 
 
-def test_a_chunk_that_says_too_long_a_size_takes_what_follows_and_is_no_json(
+def test_a_chunk_with_too_large_a_size_swallows_what_follows_and_is_not_json(
     gateway: Served, upstream: RawUpstream
 ) -> None:
     body = b"%x\r\n" % (len(BODY) + 7) + BODY + b"\r\n0\r\n\r\n"
@@ -143,7 +143,7 @@ def test_a_chunk_that_says_too_long_a_size_takes_what_follows_and_is_no_json(
         b"/api/movies/%c3%28",
     ],
 )
-def test_a_path_that_could_mean_another_is_refused_and_reaches_no_service(
+def test_an_ambiguous_path_is_refused_and_reaches_no_service(
     gateway: Served, upstream: RawUpstream, target: bytes
 ) -> None:
     reply = gateway.exchange(get(target) + LAST)
@@ -169,7 +169,7 @@ def test_a_path_that_could_mean_another_is_refused_and_reaches_no_service(
         (b"http://evil.example/api/movies?x=1", b"/api/movies?x=1"),
     ],
 )
-def test_what_the_gateway_decides_on_is_what_the_service_sees(
+def test_the_gateway_checks_the_path_that_the_service_gets(
     gateway: Served, upstream: RawUpstream, target: bytes, passed_on: bytes
 ) -> None:
     assert gateway.exchange(get(target) + LAST).statuses == [200, 200]
@@ -211,7 +211,7 @@ def test_an_asterisk_is_no_path_of_ours(gateway: Served, upstream: RawUpstream) 
 @pytest.mark.parametrize(
     "request_line", [b"CONNECT evil.example:80 HTTP/1.1", b"PRI * HTTP/2.0", b"GET /api/movies"]
 )
-def test_what_is_no_request_for_us_is_refused(
+def test_requests_for_other_targets_are_refused(
     gateway: Served, upstream: RawUpstream, request_line: bytes
 ) -> None:
     reply = gateway.exchange(request_line + b"\r\nHost: h\r\n\r\n" + LAST)
@@ -238,7 +238,7 @@ def test_what_is_no_request_for_us_is_refused(
         (b"X-Nul: a\x00b", b"Content-Length: 37"),
     ],
 )
-def test_a_body_without_one_length_ends_the_connection_and_smuggles_nothing(
+def test_a_body_without_a_single_length_ends_the_connection_and_smuggles_nothing(
     gateway: Served, upstream: RawUpstream, headers: tuple[bytes, ...]
 ) -> None:
     reply = gateway.exchange(post(*headers, body=BODY + get(b"/api/movies/smuggled")) + LAST)
@@ -253,7 +253,7 @@ def test_a_body_without_one_length_ends_the_connection_and_smuggles_nothing(
         (b"Transfer-Encoding: chunked", b"Content-Length: 5"),
     ],
 )
-def test_of_two_ways_to_say_the_length_chunks_count_and_the_connection_ends(
+def test_with_chunks_and_a_length_the_chunks_count_and_the_connection_ends(
     gateway: Served, upstream: RawUpstream, headers: tuple[bytes, ...]
 ) -> None:
     smuggled = get(b"/api/movies/smuggled")
@@ -278,7 +278,7 @@ def test_the_same_length_twice_is_one_length(gateway: Served, upstream: RawUpstr
     assert (len(upstream.requests), upstream.body) == (1, BODY)
 
 
-def test_a_body_that_ends_before_its_length_is_passed_on_to_nobody(
+def test_a_body_that_ends_before_its_length_is_not_forwarded(
     gateway: Served, upstream: RawUpstream
 ) -> None:
     reply = gateway.exchange(post(b"Content-Length: 99", body=BODY), end=True)
@@ -289,7 +289,7 @@ def test_a_body_that_ends_before_its_length_is_passed_on_to_nobody(
 @pytest.mark.parametrize(
     "body", [b"zz\r\nabc\r\n0\r\n\r\n", b"25\r\n" + BODY[:9], b"25;x=\ny\r\n" + BODY + b"\r\n"]
 )
-def test_chunks_that_are_none_end_the_connection(
+def test_invalid_chunks_end_the_connection(
     gateway: Served, upstream: RawUpstream, body: bytes
 ) -> None:
     smuggled = body + get(b"/api/movies/smuggled")
@@ -299,9 +299,7 @@ def test_chunks_that_are_none_end_the_connection(
     assert not any(BODY in request for request in upstream.requests)
 
 
-def test_a_body_that_nobody_reads_is_not_taken_for_a_request(
-    gateway: Served, upstream: RawUpstream
-) -> None:
+def test_an_unread_body_is_not_read_as_a_request(gateway: Served, upstream: RawUpstream) -> None:
     hidden = get(b"/api/movies/smuggled")
     nowhere = post(b"Content-Length: %d" % len(hidden), target=b"/nowhere", body=hidden)
     reply = gateway.exchange(nowhere + LAST)
@@ -360,7 +358,7 @@ def test_there_must_be_one_host(
     ],
 )
 @pytest.mark.parametrize("way", ["length", "chunks", "announced"])
-def test_a_body_over_one_mebibyte_is_refused_whoever_takes_it(
+def test_a_body_over_one_mebibyte_is_refused_by_every_service(
     gateway: Served, upstream: RawUpstream, path: bytes, way: str
 ) -> None:
     assert too_long(gateway, path, way, MIB + 1).statuses == [413]
@@ -383,16 +381,14 @@ def too_long(gateway: Served, path: bytes, way: str, size: int) -> Reply:
     return gateway.ask(request)
 
 
-def test_the_longest_body_is_passed_on_whole(gateway: Served, upstream: RawUpstream) -> None:
+def test_the_longest_body_is_forwarded_whole(gateway: Served, upstream: RawUpstream) -> None:
     body = b"[" * MIB
     request = post(b"Content-Length: %d" % MIB, b"Connection: close", body=body)
     assert gateway.exchange(request).statuses == [200]
     assert upstream.body == body
 
 
-def test_a_target_or_headers_of_endless_length_are_refused(
-    gateway: Served, upstream: RawUpstream
-) -> None:
+def test_an_endless_target_or_header_is_refused(gateway: Served, upstream: RawUpstream) -> None:
     long = b"a" * (200 * 1024)
     many = [b"X-%d: a" % number for number in range(150)]
     assert gateway.exchange(get(b"/api/movies/" + long) + LAST).statuses in ([414], [431])
@@ -455,7 +451,7 @@ def test_a_path_begins_with_one_slash(
 
 
 @pytest.mark.parametrize("target", [b"/api//movies", b"/api/movies//", b"/api/movies/1//"])
-def test_a_path_with_an_empty_segment_is_no_other_path(
+def test_an_empty_segment_does_not_change_the_path(
     gateway: Served, upstream: RawUpstream, target: bytes
 ) -> None:
     reply = gateway.exchange(get(target) + LAST)
@@ -472,7 +468,7 @@ def test_a_path_with_an_empty_segment_is_no_other_path(
         (b"Idempotency-Key", (b"a", b"a")),
     ],
 )
-def test_a_header_that_may_come_once_is_refused_when_it_comes_twice(
+def test_a_single_valued_header_is_refused_if_sent_twice(
     gateway: Served, upstream: RawUpstream, header: bytes, values: tuple[bytes, ...]
 ) -> None:
     lines = [header + b": " + value for value in values]
@@ -495,7 +491,7 @@ def test_a_body_in_another_coding_than_identity_is_refused(
     assert upstream.requests == []
 
 
-def test_a_body_in_the_coding_identity_is_passed_on(gateway: Served, upstream: RawUpstream) -> None:
+def test_a_body_in_the_coding_identity_is_forwarded(gateway: Served, upstream: RawUpstream) -> None:
     headers = (b"Content-Encoding: Identity", b"Content-Length: 37")
     assert gateway.exchange(post(*headers, body=BODY) + LAST).statuses == [200, 200]
     assert upstream.body == BODY

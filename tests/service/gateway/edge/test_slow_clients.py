@@ -32,7 +32,7 @@ def gateway(
     upstream.close()
 
 
-def test_who_sends_its_headers_one_byte_a_second_is_cut_off(gateway: Served) -> None:
+def test_a_client_that_sends_one_header_byte_a_second_is_cut_off(gateway: Served) -> None:
     with gateway.connect() as connection:
         started, ended = time.monotonic(), threading.Event()
 
@@ -58,7 +58,7 @@ def test_an_idle_connection_is_closed(gateway: Served, before: bytes) -> None:
     assert reply.closed and reply.statuses == [200] * bool(before)
 
 
-def test_idle_connections_keep_others_out_no_longer_than_they_may_be_idle(gateway: Served) -> None:
+def test_idle_connections_block_others_only_for_the_idle_time_limit(gateway: Served) -> None:
     with ExitStack() as idle:
         for _ in range(CONNECTIONS + 50):
             idle.enter_context(gateway.connect())

@@ -133,7 +133,7 @@ def test_a_row_that_is_longer_than_a_page_is_a_page_of_its_own(
 
 
 @pytest.mark.parametrize("kind", ["movies", "products"])
-def test_what_lies_behind_a_page_is_not_even_fetched(
+def test_rows_behind_a_page_are_not_fetched(
     kind: str, movies_db: Database, filled: Callable[..., None]
 ) -> None:
     filled(movies_db, MOVIES if kind == "movies" else PRODUCTS, "😀")

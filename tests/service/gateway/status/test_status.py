@@ -107,7 +107,7 @@ def test_a_process_that_is_ready_is_shown_with_its_checks_and_its_time(plant: Pl
     assert shown["checks"]["movies_db"]["status"] == "up"
 
 
-def test_a_process_that_lacks_something_is_unready_and_says_what(plant: Plant) -> None:
+def test_a_process_that_is_not_ready_says_why(plant: Plant) -> None:
     plant.database.failure = "refused"
     shown = plant.process("inventory-api")
     assert (shown["status"], shown["checks"]["movies_db"]["detail"]) == ("unready", "refused")
@@ -116,7 +116,7 @@ def test_a_process_that_lacks_something_is_unready_and_says_what(plant: Plant) -
     plant.wait_for("ready", "inventory-api")
 
 
-def test_a_database_that_one_process_can_not_use_is_down(plant: Plant) -> None:
+def test_a_database_that_one_process_cannot_use_is_down(plant: Plant) -> None:
     other = Needed("a_db", failure="no answer")
     lacking, having = (
         Server(web.create_app(name, ready=[check]))
@@ -157,7 +157,7 @@ def test_with_all_processes_stopped_the_machine_is_up_and_the_database_unknown(
     assert status["rabbitmq"]["detail"] == "connection refused"
 
 
-def test_a_process_that_is_out_of_reach_is_down_and_hides_nothing_else(
+def test_an_unreachable_process_is_down_and_hides_nothing_else(
     plant: Plant, patience: Callable[[float], None]
 ) -> None:
     patience(0.8)
@@ -190,7 +190,7 @@ def test_a_process_that_hangs_is_down_and_hides_nothing_else(
         (b"[]", "something else answers at its port"),
     ],
 )
-def test_another_program_at_its_port_is_not_taken_for_it(
+def test_another_program_at_its_port_is_not_mistaken_for_it(
     plant: Plant, said: bytes, detail: str
 ) -> None:
     length = str(len(said)).encode()
@@ -202,7 +202,7 @@ def test_another_program_at_its_port_is_not_taken_for_it(
     assert (shown["status"], shown["detail"]) == ("down", detail)
 
 
-def test_an_answer_that_ends_too_early_is_none(plant: Plant) -> None:
+def test_a_truncated_answer_does_not_count(plant: Plant) -> None:
     broken = RawUpstream([answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", close=True)])
     plant.more = [machine("orders-vm", "orders-api", broken.port)]
     shown = plant.process("orders-api", "orders-vm")
@@ -211,7 +211,7 @@ def test_an_answer_that_ends_too_early_is_none(plant: Plant) -> None:
     assert "incomplete answer" in shown["detail"]
 
 
-def test_a_kept_connection_that_was_closed_is_no_fault(plant: Plant) -> None:
+def test_a_closed_keepalive_connection_is_no_failure(plant: Plant) -> None:
     body = b'{"process": "orders-api", "checks": {}}'
     length = str(len(body)).encode()
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + body
@@ -266,7 +266,7 @@ def test_the_gateways_own_frozen_database_is_down_and_is_tried_once(
     )
 
 
-def test_fifty_who_ask_at_once_cause_one_look(
+def test_fifty_concurrent_clients_cause_one_check(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 60)
@@ -277,7 +277,7 @@ def test_fifty_who_ask_at_once_cause_one_look(
     assert plant.database.calls == 3
 
 
-def test_who_asks_gets_the_newest_look_while_the_next_one_hangs(
+def test_clients_get_the_newest_snapshot_while_the_next_one_hangs(
     plant: Plant, hung: RawUpstream, patience: Callable[[float], None]
 ) -> None:
     patience(60)
@@ -288,7 +288,7 @@ def test_who_asks_gets_the_newest_look_while_the_next_one_hangs(
     assert plant.watch.status()["at"] == first["at"]
 
 
-def test_when_nobody_asks_nothing_is_asked(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watch_stops_when_no_client_asks(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not plant.watch.is_watching()
     assert plant.database.calls == 0
     first = plant.watch.status()
@@ -301,15 +301,13 @@ def test_when_nobody_asks_nothing_is_asked(plant: Plant, monkeypatch: pytest.Mon
     assert plant.database.calls > calls
 
 
-def test_while_somebody_asks_the_watch_goes_on(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_watch_runs_while_clients_ask(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: set[str] = set()
     monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 0.1)
     wait_until(lambda: looks.add(plant.watch.status()["at"]) or len(looks) > 4, 20, "five looks")  # type: ignore[func-returns-value]
 
 
-def test_a_watch_that_fails_says_so_and_is_begun_anew(
+def test_a_failed_watch_is_logged_and_restarted(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as broken:
@@ -358,9 +356,7 @@ def figures(plant: Plant) -> tuple[Any, ...]:
     return tuple(shown[name] for name in ("ready", "in_flight", "dead_lettered", "consumers"))
 
 
-def test_what_waits_in_a_queue_and_among_its_dead_letters_is_counted(
-    with_broker: Plant, channel: Any
-) -> None:
+def test_waiting_messages_and_dead_letters_are_counted(with_broker: Plant, channel: Any) -> None:
     with_broker.more = [machine("shop-vm", "shop-consumer", free_port(), (QUEUE,))]
     for queue in (QUEUE, QUEUE, QUEUE, DEAD):
         channel.basic_publish("", queue, b"{}")
@@ -411,7 +407,7 @@ def consuming(broker_settings: BrokerSettings) -> Iterator[Held]:
             held.go.set()
 
 
-def test_what_a_consumer_has_in_hand_is_in_flight(
+def test_unacknowledged_messages_are_in_flight(
     with_broker: Plant, channel: Any, broker_settings: BrokerSettings
 ) -> None:
     consumer_process = Server(web.create_app("shop-consumer", ready=[]))
@@ -428,7 +424,7 @@ def test_what_a_consumer_has_in_hand_is_in_flight(
     wait_until(lambda: figures(with_broker) == (0, 0, 0, 0), 20, "no consumer")
 
 
-def test_what_a_consumer_had_in_hand_when_its_connection_broke_is_not_in_flight(
+def test_messages_of_a_broken_connection_are_not_in_flight(
     channel: Any, broker_settings: BrokerSettings, rabbitmq: RabbitMQ
 ) -> None:
     channel.basic_publish("", QUEUE, b"{}")
@@ -440,7 +436,7 @@ def test_what_a_consumer_had_in_hand_when_its_connection_broke_is_not_in_flight(
     assert gauge("messages_in_flight", queue=QUEUE) == 0
 
 
-def test_a_consumer_that_does_not_say_what_it_has_in_hand_leaves_that_unknown(
+def test_the_messages_in_flight_of_a_silent_consumer_are_unknown(
     with_broker: Plant, channel: Any
 ) -> None:
     # a health server that an earlier test has left behind may be at one of the ports
@@ -451,7 +447,7 @@ def test_a_consumer_that_does_not_say_what_it_has_in_hand_leaves_that_unknown(
     assert "queues" in with_broker.watch.status()["unavailable"]
 
 
-def test_a_queue_that_is_not_there_hides_no_other(broker_settings: BrokerSettings) -> None:
+def test_a_missing_queue_hides_no_other(broker_settings: BrokerSettings) -> None:
     watched = QueueProbe(broker_settings, ["nowhere", "billing_queue"])
     watched.start()
     try:
@@ -534,7 +530,7 @@ def test_a_frozen_broker_is_down_until_it_is_back(
     wait_until(lambda: is_up(with_broker), 30, "the broker to be back")
 
 
-def test_an_outbox_is_what_its_relay_says_of_it_while_it_sees_its_database(plant: Plant) -> None:
+def test_an_outbox_is_shown_as_its_relay_reports_it_while_its_database_is_up(plant: Plant) -> None:
     OUTBOX_BACKLOG.set(7)
     OUTBOX_LAG.set(1.5)
     place = {"process": "inventory-relay", "machine": "inventory-vm"}

@@ -220,7 +220,7 @@ def timed(gateway: FlaskClient, path: str) -> tuple[Any, float]:
     return answer, time.monotonic() - started
 
 
-def test_an_order_comes_with_all_that_belongs_to_it(gateway: FlaskClient, order: Any) -> None:
+def test_an_order_comes_with_all_its_details(gateway: FlaskClient, order: Any) -> None:
     details = details_of(gateway, order)
     assert list(details) == ["order", "customer", "bill", "history", "unavailable", "protected"]
     assert details["order"]["order_id"] == order["order_id"]
@@ -234,7 +234,7 @@ def test_an_order_comes_with_all_that_belongs_to_it(gateway: FlaskClient, order:
     assert details["unavailable"] == []
 
 
-def test_the_bill_is_that_of_the_order_and_not_of_another_with_its_order_id(
+def test_the_bill_belongs_to_the_order_and_not_to_another_with_its_order_id(
     gateway: FlaskClient, order: Any, billing_db: Database
 ) -> None:
     record_bill(billing_db, order["order_id"], str(uuid4()))  # as any client may send one
@@ -246,7 +246,7 @@ def test_the_bill_is_that_of_the_order_and_not_of_another_with_its_order_id(
     assert details_of(gateway, made(gateway, "/api/orders", body))["bill"] is None
 
 
-def test_the_order_is_what_orders_says_but_for_the_products(
+def test_the_order_is_the_answer_of_orders_except_for_the_products(
     gateway: FlaskClient, order: Any
 ) -> None:
     shown = details_of(gateway, order)["order"]
@@ -275,7 +275,7 @@ def test_what_does_not_exist_is_null_and_not_unavailable(gateway: FlaskClient, o
 
 
 @pytest.mark.parametrize("customer_id", ["CLIENT123", "007", "+1", "9" * 19, "9" * 50, "1/2", "²"])
-def test_a_customer_who_is_not_ours_is_null(
+def test_an_unknown_customer_is_null(
     broken: Callable[..., FlaskClient], gateway: FlaskClient, order: Any, customer_id: str
 ) -> None:
     bare = made(gateway, "/api/orders", {"customer_id": customer_id, "total_amount": 1})
@@ -295,7 +295,7 @@ PROTECTED = ["bill", "customer", "products"]
         (["orders:read", "billing:read", "customers:read", "products:read"], []),
     ],
 )
-def test_who_may_read_orders_sees_of_the_rest_what_the_token_allows(
+def test_a_reader_of_orders_sees_only_the_parts_that_the_token_allows(
     ports: Ports, gateway_db: Database, order: Any, scopes: list[str], hidden: list[str]
 ) -> None:
     with gateway_db.transaction() as connection:
@@ -343,7 +343,7 @@ def test_without_a_token_what_is_protected_is_not_shown_by_an_order_that_is_not(
 
 
 @pytest.mark.parametrize("order_id", ["a&b=c", "a b", "é/%2F#?", "ORD-X"])
-def test_a_bill_that_a_client_posts_with_an_order_id_is_not_the_order_s(
+def test_a_clients_bill_with_an_order_id_is_not_the_orders_bill(
     gateway: FlaskClient, billing_db: Database, order_id: str
 ) -> None:
     body = {"customer_id": "x", "order_id": order_id, "total_amount": 1}
@@ -356,7 +356,7 @@ def test_a_bill_that_a_client_posts_with_an_order_id_is_not_the_order_s(
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("service", MISSING)
-def test_a_part_that_is_away_is_null_and_named_and_the_others_are_there(
+def test_an_unavailable_part_is_null_and_named_and_the_others_are_present(
     broken: Callable[..., FlaskClient], order: Any, service: str, fault: str
 ) -> None:
     answer, seconds = timed(broken(fault, service), f"/api/orders/{order['id']}/details")
@@ -372,7 +372,7 @@ def test_a_part_that_is_away_is_null_and_named_and_the_others_are_there(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_with_all_but_orders_away_the_order_comes_in_time(
+def test_with_only_orders_available_the_order_comes_in_time(
     broken: Callable[..., FlaskClient], order: Any, fault: str
 ) -> None:
     gateway = broken(fault, "inventory", "customers", "billing")
@@ -424,7 +424,7 @@ def test_a_history_that_hangs_is_named_and_the_order_is_there(
 @pytest.mark.parametrize(
     ("order_id", "status"), [("9223372036854775807", 404), ("x", 422), ("%00", 422), ("0", 422)]
 )
-def test_what_is_no_order_is_what_orders_says_of_it(
+def test_the_answer_for_a_missing_order_is_that_of_orders(
     gateway: FlaskClient, order_id: str, status: int
 ) -> None:
     answer = gateway.get(f"/api/orders/{order_id}/details")
@@ -452,7 +452,7 @@ def test_details_are_only_read(gateway: FlaskClient, method: str) -> None:
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_each_service_is_told_who_asks_and_in_which_trace(
+def test_each_service_gets_the_caller_and_the_trace(
     ports: Ports, order: Any, raw: Callable[..., RawUpstream]
 ) -> None:
     servers = [raw(answering(OK)), raw(answering(OK))]

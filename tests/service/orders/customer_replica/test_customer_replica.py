@@ -72,9 +72,7 @@ def create(customers: FlaskClient, name: str) -> dict[str, Any]:
     return created
 
 
-def test_a_customer_is_known_by_what_the_events_say(
-    handler: EventHandler, orders_db: Database
-) -> None:
+def test_a_customer_is_known_from_events(handler: EventHandler, orders_db: Database) -> None:
     handler.apply([received(handler, CREATED, customer(), 1)])
     assert address(orders_db) == "ben@kawa.fr"
     handler.apply([received(handler, UPDATED, customer(email="ben@corp.fr"), 2)])
@@ -92,7 +90,7 @@ def test_a_deleted_customer_leaves_nothing_but_the_id(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_the_end_is_the_same_in_whatever_order_events_arrive(
+def test_the_outcome_is_the_same_in_any_order_of_events(
     order: tuple[int, ...], handler: EventHandler, orders_db: Database
 ) -> None:
     told = [
@@ -122,7 +120,7 @@ def test_the_newest_version_stays_in_whatever_order_and_by_whatever_clock(
     assert address(orders_db) == "last@kawa.fr"
 
 
-def test_events_of_an_earlier_release_count_by_their_time_until_one_has_a_version(
+def test_events_without_a_version_count_by_time_until_one_has_a_version(
     handler: EventHandler, orders_db: Database
 ) -> None:
     def apply(email: str, time: int, **version: int) -> str | None:
@@ -139,7 +137,7 @@ def test_events_of_an_earlier_release_count_by_their_time_until_one_has_a_versio
     assert apply("d@kawa.fr", 1, version=8) == "d@kawa.fr"
 
 
-def test_what_was_rebuilt_gives_way_to_what_is_newer_than_the_last_event(
+def test_a_rebuilt_customer_is_replaced_only_by_newer_events_than_the_last(
     handler: EventHandler, orders_db: Database, client: ServiceClient, customers: FlaskClient
 ) -> None:
     made = create(customers, "Ben")
@@ -154,7 +152,7 @@ def test_what_was_rebuilt_gives_way_to_what_is_newer_than_the_last_event(
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_no_late_event_brings_a_deleted_customer_back(
+def test_no_late_event_restores_a_deleted_customer(
     order: tuple[int, ...], handler: EventHandler, orders_db: Database
 ) -> None:
     told = [
@@ -173,7 +171,7 @@ def test_an_answer_of_the_api_fills_a_gap(orders_db: Database) -> None:
     assert address(orders_db) == "ben@kawa.fr"
 
 
-def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_brings_a_customer_back(
+def test_a_late_answer_of_the_api_neither_undoes_an_event_nor_restores_a_customer(
     handler: EventHandler, orders_db: Database
 ) -> None:
     handler.apply([received(handler, UPDATED, customer(email="new@kawa.fr"), 1)])
@@ -199,7 +197,7 @@ def test_an_update_counts_after_an_answer_of_the_api_and_a_creation_does_not(
 @pytest.mark.parametrize(
     "customer_id", ["", "CLIENT123", "0", "-1", "01", "1 ", "9" * 19, "1" * 30]
 )
-def test_what_can_be_no_customers_id_has_no_address(
+def test_an_impossible_customer_id_has_no_address(
     customer_id: str, handler: EventHandler, orders_db: Database
 ) -> None:
     handler.apply([received(handler, CREATED, customer(), 1)])
@@ -243,7 +241,7 @@ def test_a_rebuild_makes_the_copy_equal_to_the_api(
     assert customers_api.rebuild(orders_db, client) == (4, 0)
 
 
-def test_a_rebuild_of_nobody_deletes_everybody(
+def test_a_rebuild_from_an_empty_list_deletes_all_customers(
     client: ServiceClient, handler: EventHandler, orders_db: Database
 ) -> None:
     handler.apply([received(handler, CREATED, customer(), 1)])
@@ -251,7 +249,7 @@ def test_a_rebuild_of_nobody_deletes_everybody(
     assert customers_api.rebuild(orders_db, client) == (0, 1)
 
 
-def test_a_rebuild_undoes_nothing_that_an_event_says_meanwhile(
+def test_a_rebuild_undoes_no_concurrent_event(
     customers: FlaskClient, client: ServiceClient, handler: EventHandler, orders_db: Database
 ) -> None:
     ids = [create(customers, name)["id"] for name in ("Ada", "Ben")]
@@ -280,7 +278,7 @@ def change_by_api(customers: FlaskClient, id: int, *emails: str) -> None:
 
 
 @pytest.mark.parametrize("is_known", [False, True])
-def test_what_was_rebuilt_gives_way_to_later_versions_and_to_no_earlier_one(
+def test_a_rebuilt_customer_is_replaced_by_later_versions_only(
     is_known: bool,
     customers: FlaskClient,
     client: ServiceClient,
@@ -310,7 +308,7 @@ def test_what_was_rebuilt_gives_way_to_later_versions_and_to_no_earlier_one(
 @pytest.mark.parametrize(
     ("version", "known"), [(1, "new@kawa.fr"), (2, "new@kawa.fr"), (3, "event@kawa.fr")]
 )
-def test_of_an_event_that_comes_while_a_rebuild_reads_and_the_answer_the_later_version_stays(
+def test_the_later_version_wins_between_a_rebuild_and_a_concurrent_event(
     version: int,
     known: str,
     customers: FlaskClient,
@@ -335,7 +333,7 @@ def test_of_an_event_that_comes_while_a_rebuild_reads_and_the_answer_the_later_v
     assert address(orders_db) == known
 
 
-def test_a_customer_who_was_asked_for_gives_way_to_later_versions_and_to_no_earlier_one(
+def test_a_requested_customer_is_replaced_by_later_versions_only(
     customers: FlaskClient, client: ServiceClient, handler: EventHandler, orders_db: Database
 ) -> None:
     id = create(customers, "Ben")["id"]
@@ -415,7 +413,7 @@ def test_a_rebuild_from_an_answer_that_is_no_list_of_customers_changes_nothing(
     assert address(orders_db) == "ben@kawa.fr"
 
 
-def test_one_customer_is_asked_for(customers: FlaskClient, client: ServiceClient) -> None:
+def test_one_customer_is_requested(customers: FlaskClient, client: ServiceClient) -> None:
     made = create(customers, "Ada")
     found = customers_api.ask(client, str(made["id"]))
     assert found is not None

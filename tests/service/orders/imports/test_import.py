@@ -86,7 +86,7 @@ def test_an_imported_order_is_one_like_any_other(run: Import, orders: FlaskClien
     assert len(causes) == 2
 
 
-def test_a_second_import_skips_what_is_there_and_loads_the_rest(
+def test_a_second_import_skips_existing_orders_and_loads_the_rest(
     run: Import, orders_db: Database
 ) -> None:
     run(f"{HEADER}\nA1,1,1,pending\n")
@@ -176,7 +176,7 @@ def test_an_items_place_in_a_json_file_is_its_number(run: Import, orders_db: Dat
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
-def test_a_file_as_spreadsheets_write_it_elsewhere_is_loaded(
+def test_a_file_with_semicolons_and_decimal_commas_is_loaded(
     separator: str, run: Import, orders_db: Database
 ) -> None:
     lines = [
@@ -194,9 +194,7 @@ def test_a_file_as_spreadsheets_write_it_elsewhere_is_loaded(
 
 
 @pytest.mark.parametrize("amount", ["1,500", "1.234,50", "1,234.50", "1,5,0", ",5"])
-def test_an_amount_that_may_be_another_is_not_guessed(
-    amount: str, run: Import, orders_db: Database
-) -> None:
+def test_an_ambiguous_amount_is_not_guessed(amount: str, run: Import, orders_db: Database) -> None:
     done = run(f"order_id;customer_id;total_amount;status\nA1;1;{amount};pending\n")
     assert "line 2: total_amount: must be an amount" in done.output
     assert f"(it is {amount!r})" in done.output
@@ -213,7 +211,7 @@ def test_an_amount_that_may_be_another_is_not_guessed(
         ("2024-09-30T18:07:44 02:00", "must have + or - before its offset, like +02:00"),
     ],
 )
-def test_of_a_time_it_is_said_what_it_lacks_without_advice_for_queries(
+def test_the_error_of_a_time_names_what_is_missing_without_advice_for_queries(
     created_at: str, advice: str, run: Import
 ) -> None:
     done = run(f"{HEADER},created_at\nA1,1,1,pending,{created_at}\n")
@@ -233,12 +231,12 @@ def test_a_json_file_may_begin_with_a_byte_order_mark(run: Import, orders_db: Da
     assert len(rows(orders_db)) == 1
 
 
-def test_ids_that_differ_in_their_composition_alone_are_one(run: Import) -> None:
+def test_ids_that_are_equal_in_nfc_are_the_same(run: Import) -> None:
     done = run(f"{HEADER}\nAme\u0301,1,1,pending\nAm\u00e9,1,1,pending\n")
     assert "line 3: order_id: 'Am\u00e9' is in line 2, too" in done.output
 
 
-def test_of_many_bad_lines_each_is_shown(run: Import) -> None:
+def test_every_bad_line_is_shown(run: Import) -> None:
     done = run(HEADER + "\n,1,1,pending" * 120)
     lines = done.output.splitlines()
     assert len(lines) == 121
@@ -285,7 +283,7 @@ def test_a_file_that_is_no_list_of_orders_is_refused_with_the_reason(
     assert rows(orders_db) == []
 
 
-def test_a_file_that_is_not_there_is_named(
+def test_a_file_that_does_not_exist_is_named(
     orders_settings: Settings, orders_db: Database, tmp_path: Path
 ) -> None:
     said = run_command(orders_settings, tmp_path, "import", "nowhere.csv")

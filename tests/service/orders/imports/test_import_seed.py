@@ -48,7 +48,7 @@ def url(inventory: FlaskClient, customers: FlaskClient) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_a_name_that_is_given_twice_in_the_sample_is_refused(
+def test_a_repeated_name_in_the_sample_is_refused(
     seed: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seed, "HERE", tmp_path)
@@ -102,7 +102,7 @@ def test_the_orders_to_import_have_the_ids_that_the_customers_have_here(
         assert order.customer_id != row["customer_id"]
 
 
-def test_a_platform_that_is_away_or_refuses_is_said_in_one_sentence(
+def test_an_unavailable_or_refusing_platform_is_reported_in_one_sentence(
     seed: ModuleType, url: str
 ) -> None:
     with pytest.raises(seed.SeedError, match="does not answer"):

@@ -109,7 +109,7 @@ def test_other_events_make_no_mail(
     assert [row.step for row in rows(orders_db)] == ["created"]
 
 
-def test_a_repeated_event_makes_no_second_mail_be_its_id_the_same_or_another(
+def test_a_repeated_event_makes_no_second_mail_with_the_same_id_or_another(
     worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
 ) -> None:
     data, id = order_data(), uuid4()
@@ -122,7 +122,7 @@ def test_a_repeated_event_makes_no_second_mail_be_its_id_the_same_or_another(
     assert len(rows(orders_db)) == 2
 
 
-def test_what_is_no_order_is_dead_lettered_and_holds_nothing_up(
+def test_an_invalid_order_event_is_dead_lettered_and_delays_nothing(
     worker: None, channel: BlockingChannel, orders_settings: Settings
 ) -> None:
     publish(channel, "order.created", {"uid": "none"})
@@ -131,7 +131,7 @@ def test_what_is_no_order_is_dead_lettered_and_holds_nothing_up(
     eventually(lambda: channel.basic_get(DEAD, auto_ack=True)[0] is not None, "a dead letter")
 
 
-def test_the_copy_knows_the_address_that_the_event_does_not(
+def test_the_address_comes_from_the_replica_if_the_event_lacks_it(
     worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
 ) -> None:
     with orders_db.autocommit() as connection:
@@ -352,7 +352,7 @@ def test_mails_wait_for_an_unwritable_maildir_which_is_reported_as_down(
     assert 'mails_total{outcome="sent",step="created"}' in metrics
 
 
-def test_a_mail_that_can_not_be_written_is_refused_and_holds_nothing_up(
+def test_a_mail_that_cannot_be_composed_is_refused_and_delays_no_other(
     worker: None, channel: BlockingChannel, orders_settings: Settings, orders_db: Database
 ) -> None:
     publish(channel, "order.created", order_data(email="no address, none@all"))
@@ -407,7 +407,7 @@ def test_what_looks_like_an_encoded_word_in_an_order_is_not_decoded(word: str) -
     assert b"\x1b" not in raw and b"\x00" not in raw and b"Bcc:" not in raw
 
 
-def test_letters_of_any_script_come_through_in_lines_that_any_server_takes() -> None:
+def test_letters_of_any_script_arrive_in_lines_that_any_server_accepts() -> None:
     names = ["七人の侍", "Amélie", "x" * 255]
     lines = [
         {"product_id": n, "name": name, "quantity": 1, "unit_price": 1}
@@ -420,7 +420,7 @@ def test_letters_of_any_script_come_through_in_lines_that_any_server_takes() -> 
     assert max(map(len, raw.splitlines())) <= 998
 
 
-def test_a_domain_is_written_in_ascii_and_a_name_beyond_it_as_it_is() -> None:
+def test_a_domain_is_written_in_ascii_and_a_local_part_unchanged() -> None:
     assert written(recipient="ben@straße.de")["To"] == "ben@xn--strae-oqa.de"
     assert written(recipient="jürgen@straße.de")["To"] == "jürgen@xn--strae-oqa.de"
 
@@ -428,7 +428,7 @@ def test_a_domain_is_written_in_ascii_and_a_name_beyond_it_as_it_is() -> None:
 @pytest.mark.parametrize(
     "recipient", ["", "ben", "a@b, c@d", "a@b\nBcc: c@d", "<a@b>", "a@ö..de", *ENCODED]
 )
-def test_what_is_no_address_makes_no_mail(recipient: str) -> None:
+def test_an_invalid_address_makes_no_mail(recipient: str) -> None:
     with pytest.raises(ValueError):
         written(recipient=recipient)
 

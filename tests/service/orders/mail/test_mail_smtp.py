@@ -110,7 +110,7 @@ def test_a_mail_goes_to_the_server_once_and_nowhere_else(
     assert not smtp_settings.mail.mail_dir.exists()
 
 
-def test_what_is_refused_for_good_is_dead_lettered_with_the_reason_and_can_be_sent_back(
+def test_permanently_refused_mails_are_dead_lettered_with_the_reason_and_can_be_requeued(
     worker: None,
     relay: None,
     channel: BlockingChannel,
@@ -165,7 +165,7 @@ def test_a_deferred_mail_is_tried_again_and_blocks_no_other(
     assert rows(orders_db)[0].attempts == 1000 - len(refusals) + 1
 
 
-def test_a_server_that_takes_its_time_over_one_mail_holds_no_other_up(
+def test_a_server_that_is_slow_with_one_mail_delays_no_other(
     worker: None, channel: BlockingChannel, postman: Postman, orders_db: Database
 ) -> None:
     postman.delayed["slow@kawa.fr"] = threading.Event()
@@ -345,7 +345,7 @@ def test_a_server_may_ask_for_tls_and_a_password(
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-def test_a_server_whose_certificate_nobody_vouches_for_gets_neither_password_nor_mail(
+def test_a_server_with_an_untrusted_certificate_gets_neither_password_nor_mail(
     tls: str, orders_settings: Settings, postman: Postman, certificate: Path
 ) -> None:
     wrapped = {"ssl_context" if tls == "tls" else "tls_context": context(certificate)}
@@ -378,7 +378,7 @@ def test_an_address_beyond_ascii_goes_to_a_server_that_takes_it_and_is_refused_b
     assert postman.recipients() == ["jürgen@xn--strae-oqa.de"]
 
 
-def test_a_sender_that_the_server_does_not_take_is_no_fault_of_the_mail(
+def test_a_refused_sender_does_not_count_against_the_mail(
     orders_settings: Settings, postman: Postman
 ) -> None:
     async def refuse(*_arguments: object) -> str:

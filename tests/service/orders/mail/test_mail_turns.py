@@ -92,7 +92,7 @@ def test_whichever_worker_is_first_the_confirmation_goes_before_what_follows(
     assert steps_sent(orders_db) == ["created", "completed"]
 
 
-def test_what_follows_is_held_back_for_a_confirmation_that_another_worker_has_in_hand(
+def test_later_mails_wait_for_a_confirmation_that_another_worker_has_claimed(
     orders_db: Database,
 ) -> None:
     note(orders_db, ("completed", uuid4()))
@@ -145,7 +145,7 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
     assert blocks < 400, shown
 
 
-def test_a_stale_claim_is_doubted_and_left_to_a_holder_who_renews_it(orders_db: Database) -> None:
+def test_a_stale_claim_stays_with_a_holder_who_renews_it(orders_db: Database) -> None:
     note(orders_db, ("created", uuid4()))
     mail = claimed(orders_db)
     assert mail is not None and mail.claim is not None
@@ -159,7 +159,9 @@ def test_a_stale_claim_is_doubted_and_left_to_a_holder_who_renews_it(orders_db: 
     assert claimed(orders_db) is None
 
 
-def test_a_claim_that_nobody_renews_is_taken_after_the_doubt(orders_db: Database) -> None:
+def test_a_claim_that_nobody_renews_is_taken_over_after_the_grace_period(
+    orders_db: Database,
+) -> None:
     note(orders_db, ("created", uuid4()))
     first = claimed(orders_db)
     for _ in range(2):
@@ -189,7 +191,7 @@ class Taking:
             assert not other.work()
 
 
-def test_no_second_sender_takes_what_is_in_hand_after_a_database_was_gone_for_a_lease(
+def test_no_second_sender_takes_a_claimed_mail_after_the_database_was_down_for_a_lease(
     orders_db: Database,
 ) -> None:
     way = Taking(orders_db)
@@ -231,7 +233,7 @@ def test_a_deleted_customer_gets_no_mail_that_waits_and_none_later(orders_db: Da
     assert (other.state, other.recipient) == ("waiting", "ben@kawa.fr")
 
 
-def test_a_fault_of_any_kind_is_the_one_mails(
+def test_every_kind_of_failure_counts_against_that_mail_alone(
     orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way = Taking(orders_db)
@@ -270,7 +272,7 @@ def test_a_claim_holds_while_it_is_renewed_and_not_half_a_lease_longer(
     assert held == [True, True, False, True]
 
 
-def test_an_address_that_is_found_and_the_deletion_of_the_customer_do_not_wait_for_each_other(
+def test_finding_an_address_and_deleting_its_customer_do_not_block_each_other(
     orders_db: Database, orders_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note(orders_db, ("created", uuid4()), email=None, customer_id="7")
@@ -392,7 +394,7 @@ BROKEN = ["{}", "not JSON", "[]", '{"uid": 1}', '{"a": 1, "a": 2}', ""]
 
 
 @pytest.mark.parametrize("data", BROKEN)
-def test_a_row_that_can_not_be_read_is_that_mails_own_fault(data: str, orders_db: Database) -> None:
+def test_an_unreadable_row_counts_against_its_mail_alone(data: str, orders_db: Database) -> None:
     way = Taking(orders_db)
     sender = Sender(orders_db, way, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
     note(orders_db, ("created", uuid4()), order_id="broken\x1b=?utf-8?q?=0a?=")
@@ -410,7 +412,7 @@ def test_a_row_that_can_not_be_read_is_that_mails_own_fault(data: str, orders_db
     assert letter == (first.dead_letter, "mail_inbox.dlq")
 
 
-def test_the_commands_list_and_show_what_can_not_be_read(
+def test_the_commands_list_and_show_what_cannot_be_read(
     orders_db: Database, orders_settings: Settings, tmp_path: Path
 ) -> None:
     note(orders_db, ("created", uuid4()), order_id="broken\x1b=?utf-8?q?=0a?=")
@@ -425,7 +427,7 @@ def test_the_commands_list_and_show_what_can_not_be_read(
     assert "\x1b" not in listed + shown
 
 
-def test_a_row_that_can_not_be_read_is_addressed_and_refused_when_it_is_sent(
+def test_a_row_that_cannot_be_read_is_addressed_and_refused_when_it_is_sent(
     orders_db: Database, orders_settings: Settings
 ) -> None:
     replicated(orders_db)
@@ -439,7 +441,7 @@ def test_a_row_that_can_not_be_read_is_addressed_and_refused_when_it_is_sent(
 
 
 @pytest.mark.parametrize("data", BROKEN)
-def test_a_row_that_can_not_be_read_stops_no_deletion_of_its_customer(
+def test_a_row_that_cannot_be_read_stops_no_deletion_of_its_customer(
     data: str, orders_db: Database
 ) -> None:
     note(orders_db, ("created", uuid4()), ("created", uuid4()), customer_id="7")

@@ -112,7 +112,7 @@ def test_two_pm2s_of_one_home_are_ended_before_a_start(pm2: Pm2) -> None:
     assert pm2.pids() == []
 
 
-def test_a_frozen_pm2_goes_on_before_a_start(pm2: Pm2) -> None:
+def test_a_frozen_pm2_is_resumed_before_a_start(pm2: Pm2) -> None:
     daemon = pm2.daemon()
     processes.freeze(pm2.pids())
     pm2.end_unreachable()
@@ -126,7 +126,7 @@ def test_a_stop_ends_a_frozen_pm2_and_frozen_processes(pm2: Pm2) -> None:
     assert pm2.pids() == []
 
 
-def test_a_stop_kills_what_ignores_the_polite_request(
+def test_a_stop_kills_processes_that_ignore_sigterm(
     pm2: Pm2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tools.stack.pm2.STOP_SECONDS", 1.0)

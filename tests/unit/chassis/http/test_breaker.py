@@ -72,7 +72,7 @@ def gauge() -> float | None:
     return REGISTRY.get_sample_value("upstream_circuit_state", {"upstream": "test-api"})
 
 
-def test_it_opens_after_five_failures_in_a_row_and_says_when_to_come_back(
+def test_it_opens_after_five_failures_in_a_row_and_says_when_to_try_again(
     breaker: CircuitBreaker,
 ) -> None:
     fail(breaker, FAILURES - 1)
@@ -83,14 +83,14 @@ def test_it_opens_after_five_failures_in_a_row_and_says_when_to_come_back(
     assert "test-api" in str(error)
 
 
-def test_a_call_that_reaches_the_upstream_forgives_all_failures(breaker: CircuitBreaker) -> None:
+def test_a_call_that_reaches_the_upstream_resets_the_failures(breaker: CircuitBreaker) -> None:
     for _ in range(3):
         fail(breaker, FAILURES - 1)
         call(breaker, True)
     assert state_of(breaker) is State.CLOSED
 
 
-def test_a_call_that_tells_nothing_neither_counts_nor_forgives(breaker: CircuitBreaker) -> None:
+def test_an_inconclusive_call_neither_counts_nor_resets(breaker: CircuitBreaker) -> None:
     for _ in range(2 * FAILURES):
         call(breaker, None)
     fail(breaker, FAILURES - 1)
@@ -127,7 +127,7 @@ def test_a_failed_probe_opens_it_for_twice_as_long_up_to_four_seconds(
     assert waits == [1, 2, 4, 4]
 
 
-def test_after_it_has_closed_it_begins_with_one_second_again(
+def test_after_it_has_closed_the_pause_is_one_second_again(
     breaker: CircuitBreaker, clock: Clock
 ) -> None:
     fail(breaker)
@@ -138,7 +138,7 @@ def test_after_it_has_closed_it_begins_with_one_second_again(
     assert refused(breaker).retry_after == 1
 
 
-def test_a_probe_that_tells_nothing_makes_room_for_another(
+def test_an_inconclusive_probe_makes_room_for_another(
     breaker: CircuitBreaker, clock: Clock
 ) -> None:
     fail(breaker)
@@ -150,7 +150,7 @@ def test_a_probe_that_tells_nothing_makes_room_for_another(
 
 
 @pytest.mark.parametrize("reached", [True, False, None])
-def test_how_a_call_ends_that_began_before_a_change_tells_nothing(
+def test_the_outcome_of_a_call_from_before_a_change_does_not_count(
     breaker: CircuitBreaker, clock: Clock, reached: bool | None
 ) -> None:
     early = breaker.admit()
@@ -182,9 +182,7 @@ def test_each_change_is_logged_once_and_shown_in_the_metrics(
     assert {vars(record)["upstream"] for record in caplog.records} == {"test-api"}
 
 
-def test_of_many_threads_that_come_at_once_one_is_the_probe(
-    breaker: CircuitBreaker, clock: Clock
-) -> None:
+def test_one_of_many_concurrent_threads_is_the_probe(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker)
     clock.seconds += OPEN_SECONDS
     admitted: list[int] = []

@@ -10,7 +10,7 @@ from chassis.http.bulkhead import Bulkhead
 from tools.stack.waiting import wait_until
 
 
-def test_who_finds_no_permit_is_refused_at_once() -> None:
+def test_a_call_without_a_permit_is_refused_at_once() -> None:
     bulkhead = Bulkhead("test-api", 2)
     with bulkhead.permit(), bulkhead.permit():
         with pytest.raises(UnavailableError) as caught, bulkhead.permit():
@@ -52,7 +52,7 @@ def test_with_patience_callers_wait_as_long_as_others_are_answered() -> None:
         assert [call.result() for call in calls] == [None] * 9
 
 
-def test_no_one_waits_for_an_upstream_that_answers_nobody() -> None:
+def test_nobody_waits_for_an_upstream_that_answers_nobody() -> None:
     seconds = [0.0]
     bulkhead = Bulkhead("test-api", 1, patience=1, now=lambda: seconds[0])
     with bulkhead.permit():
@@ -62,13 +62,13 @@ def test_no_one_waits_for_an_upstream_that_answers_nobody() -> None:
     hold(bulkhead)
 
 
-def test_one_who_waits_is_refused_when_nobody_was_answered_for_so_long() -> None:
+def test_a_waiting_call_is_refused_if_no_other_was_answered_in_that_time() -> None:
     bulkhead = Bulkhead("test-api", 1, patience=0.1)
     with bulkhead.permit(), pytest.raises(UnavailableError):
         hold(bulkhead)
 
 
-def test_no_one_waits_longer_than_the_call_has_time() -> None:
+def test_nobody_waits_longer_than_the_time_limit_of_the_call() -> None:
     bulkhead = Bulkhead("test-api", 1, patience=600)
     with bulkhead.permit(), pytest.raises(UnavailableError), bulkhead.permit(0.1):
         pytest.fail("a second permit")
@@ -80,7 +80,7 @@ def wait_for(bulkhead: Bulkhead) -> float:
         return waited
 
 
-def test_who_gets_a_permit_learns_how_long_it_has_waited_for_it() -> None:
+def test_a_call_with_a_permit_knows_its_waiting_time() -> None:
     seconds, looks = [0.0], list[float]()
 
     def now() -> float:

@@ -35,9 +35,7 @@ def routes() -> Blueprint:
         ("/nowhere", []),
     ],
 )
-def test_pages_have_a_policy_and_all_answers_are_what_they_say(
-    path: str, policies: list[str]
-) -> None:
+def test_pages_have_a_policy_and_no_answer_is_sniffed(path: str, policies: list[str]) -> None:
     answer = web.create_app("pages", ready=[], routes=[routes()]).test_client().get(path)
     assert answer.headers.getlist("Content-Security-Policy") == policies
     assert answer.headers.getlist("X-Content-Type-Options") == ["nosniff"]

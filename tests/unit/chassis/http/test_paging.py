@@ -38,7 +38,7 @@ def test_a_page_shows_no_more_than_its_limit() -> None:
     assert answered("/things", rows(1, 2, 3), 2).json == [{"id": 1}, {"id": 2}]
 
 
-def test_a_page_with_more_behind_it_links_to_what_comes_after_its_last_row() -> None:
+def test_a_page_links_to_the_rows_after_its_last_one() -> None:
     response = answered("/things", rows(1, 5, 9), 2)
     assert response.headers["Link"] == '</things?limit=2&after=5>; rel="next"'
 
@@ -60,7 +60,7 @@ def test_the_key_may_be_another_field() -> None:
         assert "after=a" in page(found, 1, key="name").headers["Link"]
 
 
-def test_a_page_has_a_hundred_rows_unless_told_otherwise() -> None:
+def test_a_page_has_a_hundred_rows_by_default() -> None:
     with APP.test_request_context("/things"):
         asked = parsing.query(Page)
     assert (asked.limit, asked.after) == (100, None)

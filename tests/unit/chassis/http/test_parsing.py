@@ -86,7 +86,7 @@ def test_another_content_type_is_refused(content_type: str | None) -> None:
         pytest.param(b'{"title":' * 100_000, id="objects nested 100,000 times"),
     ],
 )
-def test_what_is_not_json_is_a_bad_request(data: bytes) -> None:
+def test_a_body_that_is_not_json_is_a_bad_request(data: bytes) -> None:
     with posted(data), pytest.raises((BadRequest, MalformedJsonError)):
         parsing.body(Thing)
 
@@ -106,7 +106,7 @@ def test_no_number_is_too_large_to_be_refused(number: str) -> None:
         parsing.body(Thing)
 
 
-def test_all_that_is_wrong_is_named_by_field() -> None:
+def test_every_error_is_named_by_field() -> None:
     data = b'{"count": true, "colour": "red", "price": "0.001"}'
     with posted(data), pytest.raises(InvalidError) as raised:
         parsing.body(Thing)
@@ -118,7 +118,7 @@ def test_all_that_is_wrong_is_named_by_field() -> None:
     }
 
 
-def test_a_complaint_does_not_repeat_what_was_given() -> None:
+def test_an_error_does_not_repeat_the_value() -> None:
     with posted(b'{"title": ["a secret"]}'), pytest.raises(InvalidError) as raised:
         parsing.body(Thing)
     assert "secret" not in str(raised.value)
@@ -174,25 +174,25 @@ def test_json_in_chunks_that_is_cut_anywhere_is_refused_with_a_word_about_chunks
 
 
 @pytest.mark.parametrize("whole", [b"123", b"-1.5e10", b"true"])
-def test_what_could_be_cut_into_another_value_is_no_body(whole: bytes) -> None:
+def test_a_body_that_could_be_a_truncated_value_is_refused(whole: bytes) -> None:
     for end in range(1, len(whole) + 1):
         expected = pytest.raises((InvalidError, MalformedJsonError))
         with posted_in_chunks(whole[:end]), expected:
             parsing.body(Thing)
 
 
-def test_of_chunks_that_are_not_to_be_json_nothing_is_said() -> None:
+def test_errors_do_not_mention_chunks_of_a_body_that_is_not_json() -> None:
     with posted_in_chunks(b"{", "text/plain"):
         assert parsing.whole_body() == b"{"
 
 
-def test_of_chunks_nothing_is_said_where_there_are_none() -> None:
+def test_errors_do_not_mention_chunks_of_an_unchunked_body() -> None:
     with posted(b"{"), pytest.raises(MalformedJsonError) as raised:
         parsing.body(Thing)
     assert "chunks" not in str(raised.value)
 
 
-def test_a_key_may_be_a_uuid_and_be_called_otherwise() -> None:
+def test_a_key_may_be_a_uuid_with_another_name() -> None:
     uid = uuid4()
     assert parsing.identifier(str(uid), parsing.UUID_KEY, "uid") == uid
     with pytest.raises(InvalidError, match="uid: "):
@@ -264,7 +264,7 @@ def test_thousands_of_repeated_parameters_are_ten_and_a_number() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "abc", "0", "1.5"])
-def test_whoever_gives_another_key_is_told_what_a_key_is(key: str) -> None:
+def test_an_invalid_key_is_refused_with_the_definition_of_a_key(key: str) -> None:
     with pytest.raises(InvalidError) as raised:
         parsing.identifier(key, parsing.BIGINT)
     assert str(raised.value) == "id: must be a whole number from 1 to 9,223,372,036,854,775,807"

@@ -67,7 +67,7 @@ def problem(client: FlaskClient, path: str, status: int, method: str = "GET") ->
         (UpstreamError("inventory has not given a whole answer."), 502),
     ],
 )
-def test_what_the_code_raises_is_said_under_its_status(error: Exception, status: int) -> None:
+def test_each_error_of_the_code_has_its_status_and_detail(error: Exception, status: int) -> None:
     document = problem(failing(error).test_client(), "/fail", status)
     assert document["detail"] == str(error)
 
@@ -90,7 +90,7 @@ def test_an_invalid_input_names_each_field() -> None:
         DBAPIError("SELECT 1", {}, psycopg2.DatabaseError("lost"), connection_invalidated=True),
     ],
 )
-def test_a_database_that_is_away_is_a_503_to_be_tried_again(error: Exception) -> None:
+def test_a_database_that_is_unavailable_is_a_503_to_be_tried_again(error: Exception) -> None:
     response = failing(error).test_client().get("/fail")
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
     document = json.loads(response.data)
@@ -99,7 +99,7 @@ def test_a_database_that_is_away_is_a_503_to_be_tried_again(error: Exception) ->
 
 
 @pytest.mark.parametrize("cause", [QueryCanceled, LockNotAvailable])
-def test_a_statement_that_was_stopped_is_told_from_a_database_that_is_away(
+def test_a_stopped_statement_is_distinguished_from_an_unavailable_database(
     cause: type[Exception],
 ) -> None:
     response = failing(OperationalError("SELECT 1", {}, cause())).test_client().get("/fail")
@@ -116,7 +116,7 @@ def test_a_statement_that_was_stopped_is_told_from_a_database_that_is_away(
         IntegrityError("INSERT secret", {}, psycopg2.IntegrityError("secret")),
     ],
 )
-def test_the_unexpected_is_a_500_that_tells_the_log_and_not_the_client(
+def test_an_unexpected_error_is_a_500_with_details_only_in_the_log(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):

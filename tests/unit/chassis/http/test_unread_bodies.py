@@ -56,7 +56,7 @@ def leaving(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
         yield stack
 
 
-def test_senders_that_fall_silent_keep_no_place(leaving: ExitStack) -> None:
+def test_silent_senders_occupy_no_slot(leaving: ExitStack) -> None:
     app = UnreadBodies(refuse)
     for _ in range(READING_THREADS + 1):
         silent = Sender(is_silent=True)

@@ -41,7 +41,7 @@ class Opened:
         self.closed.set()
 
 
-def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
+def test_a_connection_opened_during_the_stop_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened = Opened()
@@ -58,7 +58,7 @@ def test_a_connection_that_is_made_while_it_is_to_end_is_closed(
     assert opened.closed.wait(SECONDS)
 
 
-def test_queues_are_not_asked_for_on_a_connection_that_is_closing(
+def test_queues_are_not_read_on_a_closing_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def called(_own: BrokerConnection, action: Any) -> None:

@@ -66,7 +66,7 @@ def test_undecided_messages_are_retried_some_at_a_time(clock: Any) -> None:
     assert waiting.due(has_company=False)[:20] == messages[100:]
 
 
-def test_a_success_decides_what_failed_before_it_and_nothing_later(clock: Any) -> None:
+def test_a_success_decides_earlier_failures_only(clock: Any) -> None:
     waiting, before, after = Undecided(), delivery(), delivery()
     waiting.add([before])
     waiting.note_success()
@@ -76,7 +76,7 @@ def test_a_success_decides_what_failed_before_it_and_nothing_later(clock: Any) -
     assert waiting.deliveries() == [after]
 
 
-def test_a_success_of_long_ago_decides_nothing(clock: Any) -> None:
+def test_an_old_success_decides_nothing(clock: Any) -> None:
     waiting, message = Undecided(), delivery()
     waiting.add([message])
     waiting.note_success()

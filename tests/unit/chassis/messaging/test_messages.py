@@ -29,7 +29,7 @@ def test_an_example_is_what_its_tables_say(event: Event) -> None:
     assert event.example["source"] in event.sources
 
 
-def test_a_message_that_is_not_as_the_tables_say_is_told_from_one_that_is() -> None:
+def test_a_message_that_differs_from_the_tables_is_recognised() -> None:
     event = EVENTS["order.created"]
     lines = [{**event.example["data"]["lines"][0], "quantity": "2"}]
     data = {**event.example["data"], "lines": lines, "surplus": 1, "uid": "no UUID", "total": None}

@@ -18,7 +18,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_nobody_is_trusted_and_limits_are_generous_unless_told_otherwise() -> None:
+def test_by_default_no_proxy_is_trusted_and_limits_are_generous() -> None:
     settings = read(EdgeSettings)
     assert (settings.proxies, settings.cors_origins) == ((), ())
     assert settings.reads is not None and settings.writes is not None
@@ -48,7 +48,7 @@ def test_a_limit_may_be_none(variables: pytest.MonkeyPatch, value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "many", "0/minute", "-1/minute", "10", "10/week", "10/2 minutes", "1;2/minute"]
 )
-def test_a_limit_that_is_none_is_refused_by_its_variables_name(
+def test_an_invalid_limit_is_refused_by_its_variables_name(
     variables: pytest.MonkeyPatch, value: str
 ) -> None:
     variables.setenv("RATE_LIMIT_READS", value)
@@ -63,7 +63,7 @@ def test_trusted_proxies_are_addresses_and_networks(variables: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("value", ["proxy", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.1,", "1.2.3"])
-def test_a_proxy_that_is_no_address_is_refused(variables: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_proxy_address_is_refused(variables: pytest.MonkeyPatch, value: str) -> None:
     variables.setenv("TRUSTED_PROXIES", value)
     with pytest.raises(SettingsError, match=r"TRUSTED_PROXIES: '.*' is neither an IP address nor"):
         read(EdgeSettings)
@@ -88,7 +88,7 @@ def test_origins_are_a_list_or_all(
 @pytest.mark.parametrize(
     "value", ["a.example", "https://a.example/", "*,https://a", "ftp://a", "https://a.*", "null"]
 )
-def test_an_origin_that_is_none_is_refused(variables: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_origin_is_refused(variables: pytest.MonkeyPatch, value: str) -> None:
     variables.setenv("CORS_ORIGINS", value)
     with pytest.raises(SettingsError, match=r"CORS_ORIGINS: '.*' is no origin"):
         read(EdgeSettings)
@@ -100,7 +100,7 @@ def test_hosts_are_a_list_of_names(variables: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("value", ["a.example:80", "*", "a.example,", "-a", "a b", "http://a"])
-def test_what_is_no_host_is_named(variables: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_host_is_named(variables: pytest.MonkeyPatch, value: str) -> None:
     variables.setenv("ALLOWED_HOSTS", value)
     with pytest.raises(SettingsError, match=r"ALLOWED_HOSTS: '.*' is no host"):
         read(EdgeSettings)

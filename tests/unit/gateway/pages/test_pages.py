@@ -47,7 +47,7 @@ def test_a_browser_gets_the_page(accept: str) -> None:
     "headers",
     [{}, *({"Accept": accept} for accept in ("*/*", "application/json", "image/png"))],
 )
-def test_everybody_else_gets_the_summary(headers: dict[str, str]) -> None:
+def test_all_other_clients_get_the_summary(headers: dict[str, str]) -> None:
     answer = client(None).get("/", headers=headers)
     assert answer.json == SUMMARY
     assert "Accept" in answer.headers["Vary"]
@@ -64,7 +64,7 @@ def test_what_a_browser_loads_may_load_nothing_from_elsewhere(swagger_ui: Path) 
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/static/page.css", "/openapi.yaml", "/openapi.json"]
 )
-def test_what_has_not_changed_is_not_sent_again(swagger_ui: Path, path: str) -> None:
+def test_an_unchanged_resource_is_not_sent_again(swagger_ui: Path, path: str) -> None:
     browser = client(swagger_ui)
     first = browser.get(path, headers={"Accept": BROWSER})
     assert first.headers["Cache-Control"] == "no-cache"
@@ -75,7 +75,7 @@ def test_what_has_not_changed_is_not_sent_again(swagger_ui: Path, path: str) -> 
 @pytest.mark.parametrize(
     "path", ["/static/nothing", "/static/..%2fpages.py", "/docs/nothing", "/docs/package.json"]
 )
-def test_other_files_are_not_to_be_had(swagger_ui: Path, path: str) -> None:
+def test_other_files_are_not_served(swagger_ui: Path, path: str) -> None:
     answer = client(swagger_ui).get(path)
     assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
 
@@ -104,7 +104,7 @@ def test_the_description_is_the_same_in_yaml_and_json() -> None:
 @pytest.mark.parametrize(
     "protected", [("orders",), ("none",), scopes.CLASSES, ("movies", "events")]
 )
-def test_the_description_has_padlocks_at_what_needs_a_token_here(
+def test_the_description_has_padlocks_at_protected_operations(
     protected: tuple[str, ...],
 ) -> None:
     served = client(None, *protected)

@@ -68,20 +68,22 @@ def test_every_queue_is_watched(settings: gateway.settings.Settings) -> None:
     assert settings.platform.others == ("events_queue",)
 
 
-def test_the_queue_of_the_bills_is_called_as_the_variable_says(
+def test_the_variable_names_the_queue_of_the_bills(
     monkeypatch: pytest.MonkeyPatch, settings: gateway.settings.Settings
 ) -> None:
     monkeypatch.setenv("RABBITMQ_QUEUE", "factures")
     assert "factures.dlq" in watched_queues(gateway.settings.load().platform)
 
 
-def test_on_loopback_addresses_it_is_a_stack(settings: gateway.settings.Settings) -> None:
+def test_loopback_addresses_mean_a_stack_on_one_machine(
+    settings: gateway.settings.Settings,
+) -> None:
     assert settings.platform.kind == "machines"
     here = Platform(tuple(Machine(name, "127.0.0.14", "db", ()) for name in ("one", "two")))
     assert here.kind == "stack"
 
 
-def test_the_version_is_said_once_and_the_document_has_it() -> None:
+def test_the_version_is_defined_once_and_the_document_has_it() -> None:
     assert openapi.raw()["info"]["version"] == VERSION
     pyproject = (CHECKOUT / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in pyproject
@@ -96,7 +98,7 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_what_fails_in_a_round_loses_nothing_else() -> None:
+def test_a_failure_in_a_round_loses_no_other_result() -> None:
     def away() -> None:
         raise ProbeError("connection refused")
 
@@ -104,14 +106,14 @@ def test_what_fails_in_a_round_loses_nothing_else() -> None:
     assert found == {"away": ProbeResult(failure="connection refused"), "here": ProbeResult(7)}
 
 
-def test_a_fault_of_ours_is_logged_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     empty: dict[str, int] = {}
     found = Probes({"wrong": lambda: empty["nothing"]}, seconds=60).run()
     assert found["wrong"] == ProbeResult(failure="'nothing'")
     assert "can't be watched" in caplog.text
 
 
-def test_who_is_late_holds_up_no_round_and_is_not_asked_twice(gate: threading.Event) -> None:
+def test_a_late_probe_delays_no_round_and_is_not_repeated(gate: threading.Event) -> None:
     asked: list[str] = []
 
     def late() -> str:
@@ -128,7 +130,7 @@ def test_who_is_late_holds_up_no_round_and_is_not_asked_twice(gate: threading.Ev
     wait_until(lambda: repeated.run()["late"] == ProbeResult("at last"), 20, "who was late")
 
 
-def test_traffic_is_what_is_asked_of_the_api_and_how_much_of_it_fails(
+def test_traffic_has_the_rate_of_api_requests_and_of_their_failures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
@@ -148,7 +150,7 @@ def test_traffic_is_what_is_asked_of_the_api_and_how_much_of_it_fails(
     assert looked.rate()[:3] == (0.0, 0.0, 8.0)
 
 
-def test_a_circuit_is_shown_as_it_is() -> None:
+def test_the_state_of_a_circuit_is_shown() -> None:
     circuit = CircuitBreaker("shown-api")
     assert {"name": "shown-api", "circuit": "closed"} in Traffic().rate().upstreams
     for _ in range(FAILURES):
@@ -177,7 +179,7 @@ def test_a_machine_is_up_if_its_ssh_server_or_a_process_answers(
     assert machines.shown(machine, snapshot)["status"] == status
 
 
-def test_an_ssh_server_is_there_or_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ssh_server_answers_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(ssh, "PORT", server.getsockname()[1])
         assert ssh.is_up("127.0.0.1")

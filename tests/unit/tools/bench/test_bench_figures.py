@@ -18,7 +18,7 @@ def test_a_figure_is_the_median_of_its_turns() -> None:
     assert (measured.rate, measured.median("p99")) == (20, 6)
 
 
-def test_what_was_not_measured_has_no_median() -> None:
+def test_an_unmeasured_figure_has_no_median() -> None:
     assert figure(Sample(10)).median("p50") is None
     assert figure().median("rate") is None
 
@@ -28,12 +28,12 @@ def test_failed_requests_of_all_turns_are_added_up() -> None:
 
 
 @pytest.mark.parametrize(("over", "met"), [(79.9, False), (80, True), (800, True), (None, False)])
-def test_a_ratio_that_should_be_large(over: float | None, met: bool) -> None:
+def test_a_ratio_with_a_lower_limit(over: float | None, met: bool) -> None:
     assert at_least(8, "gateway : naive", over, 10).met is met
 
 
 @pytest.mark.parametrize(("over", "met"), [(20.1, False), (20, True), (5, True), (None, False)])
-def test_a_ratio_that_should_be_small(over: float | None, met: bool) -> None:
+def test_a_ratio_with_an_upper_limit(over: float | None, met: bool) -> None:
     assert at_most(2, "1,000,000 : 1,000", over, 10).met is met
 
 

@@ -19,7 +19,7 @@ def test_a_table_has_a_line_for_each_rival_and_compares_it_with_the_first() -> N
     assert [line[-1] for line in lines] == ["of the first", "1.00", "0.08"]
 
 
-def test_columns_that_nobody_has_a_figure_for_are_left_out() -> None:
+def test_columns_without_figures_are_omitted() -> None:
     head = report.cells([FAST])[0]
     assert "done per s" not in head
     assert "failed" not in head
@@ -47,7 +47,7 @@ def test_markdown_has_the_same_figures_in_tables() -> None:
     assert "| gateway : naive gateway | 12.00 | ≥ 8 | met |" in said
 
 
-def test_a_whole_run_says_on_what_and_how_quiet_it_was() -> None:
+def test_a_report_names_the_machine_and_its_load() -> None:
     said = report.document(RUN)
     for part in ("2026-11-22T11:20:00Z", "one, 2 cores", "| load average before | 0.40 |"):
         assert part in said
@@ -68,7 +68,7 @@ def test_json_has_every_sample_and_the_medians(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("load", "warns"), [(0.3, False), (1.0, False), (1.01, True)])
-def test_a_busy_machine_is_warned_of(load: float, warns: bool) -> None:
+def test_the_benchmark_warns_of_a_busy_machine(load: float, warns: bool) -> None:
     assert bool(machine.warning(load)) is warns
 
 

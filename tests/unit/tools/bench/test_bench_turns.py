@@ -39,7 +39,7 @@ def test_rivals_take_turns_in_each_round(tmp_path: Path) -> None:
     assert [[s.rate for s in f.samples] for f in figures] == [[1, 3, 5], [2, 4, 6]]
 
 
-def test_what_is_around_a_turn_is_there_in_each(tmp_path: Path) -> None:
+def test_the_context_of_a_turn_surrounds_each_one(tmp_path: Path) -> None:
     seen: list[str] = []
 
     @contextmanager

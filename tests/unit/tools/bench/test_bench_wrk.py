@@ -26,14 +26,14 @@ def test_its_last_line_is_read() -> None:
     assert (answers.seconds, answers.requests, answers.accepted) == (4.0, 4000, 3600)
 
 
-def test_what_was_refused_does_not_count_for_the_rate() -> None:
+def test_refused_requests_do_not_count_for_the_rate() -> None:
     sample = wrk.parse(OUTPUT).sample(done=850.0)
     assert (sample.rate, sample.failed, sample.done) == (900.0, 402, 850.0)
     assert (sample.p50, sample.p99, sample.longest) == (8.1, 20.5, 41.0)
 
 
 @pytest.mark.parametrize("output", ["", "unable to connect to 127.0.0.1:1 Connection refused"])
-def test_an_output_without_that_line_is_a_sentence(output: str) -> None:
+def test_an_output_without_that_line_is_reported_in_one_sentence(output: str) -> None:
     with pytest.raises(StackError, match=r"^wrk printed no result: "):
         wrk.parse(output)
 
@@ -49,7 +49,7 @@ def test_a_request_with_a_body_is_a_post(body: str | None, method: str) -> None:
     assert wrk.Request("/api/movies", body=body).variables()["BENCH_METHOD"] == method
 
 
-def test_no_two_runs_post_the_same() -> None:
+def test_two_runs_never_post_the_same_data() -> None:
     request = wrk.Request("/api/customers", body='{"email": "{u}@kawa.fr"}')
     assert request.variables()["BENCH_RUN"] != request.variables()["BENCH_RUN"]
 
@@ -59,7 +59,9 @@ def test_wrk_runs_whole_seconds(seconds: float, word: str) -> None:
     assert word in wrk.command("http://127.0.0.1", 1, seconds)
 
 
-def test_a_wrk_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrk_that_fails_is_reported_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = tmp_path / "wrk"
     program.write_text(f"#!{sys.executable}\nraise SystemExit('no such option')\n")
     program.chmod(0o755)

@@ -69,14 +69,14 @@ def _entry(*ids: str) -> Entry:
         ([], ["a", "b"], [REPEATED]),
     ],
 )
-def test_a_promise_counts_once_and_a_request_without_an_answer_at_most_once(
+def test_a_promise_counts_once_and_an_unanswered_request_at_most_once(
     ids: Sequence[str], there: Sequence[str], verdicts: Sequence[str]
 ) -> None:
     found = compare([_entry(*ids)], {BILL.name: there})
     assert [finding.verdict for finding in found] == verdicts
 
 
-def test_recorded_once_are_those_that_were_promised() -> None:
+def test_recorded_once_counts_promised_records() -> None:
     assert once([_entry("a")], {BILL.name: ["a"]}) == 1
     assert once([_entry()], {BILL.name: ["a"]}) == 0
     assert once([_entry("a")], {BILL.name: ["a", "a"]}) == 0
@@ -105,25 +105,25 @@ def test_an_answer_is_a_promise_a_proper_refusal_or_improper(
     assert answers.read(BILL, status, media_type, json.dumps(body).encode())[0] is verdict
 
 
-def test_an_order_that_has_come_to_its_end_may_refuse_to_be_cancelled() -> None:
+def test_an_ended_order_may_refuse_a_cancellation() -> None:
     cancel = Request("cancel", "", "PUT", "/api/orders/1/status")
     body = json.dumps({"status": 409}).encode()
     assert answers.read(cancel, 409, PROBLEM, body)[0] is Verdict.DONE
 
 
 @pytest.mark.parametrize("kind", ["customer", "bill", "read"])
-def test_nothing_else_without_a_key_conflicts_with_anything(kind: str) -> None:
+def test_no_other_request_without_a_key_is_a_conflict(kind: str) -> None:
     body = json.dumps({"status": 409}).encode()
     unkeyed = Request(kind, "drill-x-1", "POST", "/api/x")
     assert answers.read(unkeyed, 409, PROBLEM, body)[0] is Verdict.IMPROPER
 
 
-def test_a_page_of_things_is_an_answer_as_it_should_be() -> None:
+def test_a_page_of_items_is_a_proper_answer() -> None:
     read = Request("read", "", "GET", "/api/movies")
     assert answers.read(read, 200, "application/json", b"[]")[0] is Verdict.DONE
 
 
-def test_a_request_that_was_repeated_is_one_entry_with_all_its_ids() -> None:
+def test_a_repeated_request_is_one_entry_with_all_its_ids() -> None:
     history = History()
     history.add(Answer(BILL, Verdict.UNANSWERED, 0, 1.0))
     history.add(Answer(BILL, Verdict.ACCEPTED, 202, 1.0, "a"))
@@ -164,7 +164,7 @@ def _good() -> Shown:
     return source
 
 
-def test_nothing_is_wrong_with_a_good_order() -> None:
+def test_a_valid_order_has_no_errors() -> None:
     assert saga.findings(_good(), [ORDER], STOCK) == []
 
 
@@ -185,7 +185,7 @@ def test_an_order_that_is_not_settled_is_lost() -> None:
         ("billing__orders", [{"message_id": "5d0e", "valid": False}], REPEATED),
     ],
 )
-def test_what_is_wrong_with_an_order_is_found(word: str, rows: list[Row], verdict: str) -> None:
+def test_errors_of_an_order_are_found(word: str, rows: list[Row], verdict: str) -> None:
     source = _good()
     source.shown[word] = rows
     assert [f.verdict for f in saga.findings(source, [ORDER], STOCK)] == [verdict]
@@ -216,7 +216,7 @@ def test_dead_letters_are_the_expected_ones(depth: int | None, verdicts: Sequenc
 
 
 @pytest.mark.parametrize("what", ["unsent", "undelivered", "total"])
-def test_what_is_still_on_its_way_is_found(what: str) -> None:
+def test_messages_in_flight_are_found(what: str) -> None:
     source = Shown(gateway__count=[{"unsent": 0, "undelivered": 0, "total": 0, what: 1}])
     if what == "total":
         source = Shown(customers__total=[{"unsent": 0, "undelivered": 0, "total": 1}])
@@ -233,7 +233,7 @@ def test_an_order_that_was_rejected_although_there_was_enough_is_lost() -> None:
     )
 
 
-def test_a_product_that_is_gone_is_lost() -> None:
+def test_a_missing_product_is_lost() -> None:
     source = _good()
     source.shown["inventory__products"] = []
     assert LOST in [finding.verdict for finding in saga.findings(source, [ORDER], STOCK)]
@@ -247,7 +247,7 @@ def test_a_worker_that_has_outlived_its_master_is_found() -> None:
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
-def test_a_recovery_is_over_when_all_is_recorded_and_a_new_order_is_completed(
+def test_a_recovery_ends_when_all_is_recorded_and_a_new_order_is_completed(
     status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "LIMIT_SECONDS", 4)

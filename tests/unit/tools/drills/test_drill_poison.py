@@ -20,7 +20,7 @@ def _headers_as_sent(message: Message) -> bytes:
     return b"".join(pieces)
 
 
-def test_the_headers_are_what_pika_alone_can_not_read() -> None:
+def test_pika_alone_cannot_read_the_headers() -> None:
     sent = {_headers_as_sent(m) for part in poison.HEADERS for m in part.messages("x")}
     assert len(sent) == 2
     assert any(b"T" + struct.pack(">Q", 1_772_000_000_000) in table for table in sent)

@@ -41,12 +41,12 @@ def _result(name: str = "broker-killed", recovery: float | None = 2.5) -> Result
         (Result("x", skipped="needs root"), True),
     ],
 )
-def test_a_drill_is_good_if_it_recovered_within_a_minute(result: Result, good: bool) -> None:
+def test_a_drill_passes_if_it_recovered_within_a_minute(result: Result, good: bool) -> None:
     assert result.good is good
 
 
 @pytest.mark.parametrize("verdict", [LOST, REPEATED, SLOW])
-def test_a_drill_that_has_found_anything_has_failed(verdict: str) -> None:
+def test_a_drill_with_findings_has_failed(verdict: str) -> None:
     result = _result()
     result.findings = [Finding(verdict, "drill-x-1", "the bill drill-x-1 is not there")]
     assert not result.good
@@ -97,7 +97,7 @@ def test_the_page_has_a_picture_of_each_drill_and_loads_nothing() -> None:
     assert "prefers-color-scheme: dark" in text
 
 
-def test_a_line_is_broken_where_nobody_could_say_the_value() -> None:
+def test_a_chart_line_is_interrupted_where_a_value_is_unknown() -> None:
     line = chart.line(SAMPLES, lambda s: s.recorded, chart.Scale(3, 30, 0, 100))
     assert line.count("M") == 2
     assert line.count("L") == 0
@@ -132,7 +132,7 @@ def test_evidence_has_the_lines_of_the_logs_that_fall_into_the_window(tmp_path: 
     assert (kept / "gateway-out.log").read_text().splitlines() == [lines[1], "Traceback"]
 
 
-def test_a_drill_that_is_not_there_is_named_and_those_that_are_there() -> None:
+def test_an_unknown_drill_is_named_with_the_known_ones() -> None:
     with pytest.raises(StackError, match="no drill nosuch") as raised:
         catalogue.chosen(["nosuch", "broker-killed"])
     assert all(drill.name in str(raised.value) for drill in catalogue.DRILLS)
@@ -161,7 +161,7 @@ def test_progress_is_a_line_written_over_and_on_a_terminal_alone(
 
 
 @pytest.mark.parametrize("failing", ["the experiment", "the repair", "the separate stack"])
-def test_a_drill_that_can_not_be_undone_keeps_its_findings(
+def test_a_drill_that_cannot_be_undone_keeps_its_findings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -192,7 +192,7 @@ def test_a_drill_that_can_not_be_undone_keeps_its_findings(
     assert [finding.words for finding in result.findings] == ["it is not there", f"{failing} fails"]
 
 
-def test_a_drill_that_can_not_start_is_the_last_and_earlier_results_are_reported(
+def test_a_drill_that_cannot_start_ends_the_run_and_earlier_results_are_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runner = Mock()

@@ -124,7 +124,7 @@ def test_a_request_with_a_key_that_was_refused_is_sent_again_as_it_was(
     assert attempts()[0] == attempts()[1] == keyed.body
 
 
-def test_a_crowd_orders_and_reads_while_none_is_answered_and_all_is_in_the_history(
+def test_unanswered_orders_and_reads_of_a_crowd_are_in_the_history(
     gateway: ThreadingHTTPServer,
 ) -> None:
     Gateway.may_answer.clear()
@@ -178,7 +178,7 @@ def test_a_connection_that_ends_without_an_answer_is_no_answer() -> None:
     assert (answer.verdict, answer.status) == (Verdict.UNANSWERED, 0)
 
 
-def test_the_relay_holds_back_each_piece_each_way(gateway: ThreadingHTTPServer) -> None:
+def test_the_relay_delays_every_piece_in_both_directions(gateway: ThreadingHTTPServer) -> None:
     with delayed(("127.0.0.1", gateway.server_port), 0.2) as port:
         client = Client(f"http://127.0.0.1:{port}", "token")
         began = time.monotonic()
@@ -190,13 +190,13 @@ def test_the_relay_holds_back_each_piece_each_way(gateway: ThreadingHTTPServer) 
     assert {answer.status for answer in answers} == {202}
 
 
-def test_the_relay_of_an_address_that_is_away_ends_connections() -> None:
+def test_the_relay_of_an_unavailable_address_ends_connections() -> None:
     with delayed(("127.0.0.1", 1), 0.01) as port:
         answer = Client(f"http://127.0.0.1:{port}", "token").send(Request("read", "", "GET", "/"))
     assert answer.verdict is Verdict.UNANSWERED
 
 
-def test_rules_name_both_ways_of_one_address_alone() -> None:
+def test_rules_name_both_directions_of_one_address_only() -> None:
     rules = drops("t", ("127.0.0.11", 8080), "numgen random mod 100 < 5 ")
     assert "ip daddr 127.0.0.11 tcp dport 8080 numgen random mod 100 < 5 drop" in rules
     assert "ip saddr 127.0.0.11 tcp sport 8080 numgen random mod 100 < 5 drop" in rules

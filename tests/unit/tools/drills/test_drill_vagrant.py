@@ -107,7 +107,7 @@ def _quick(platform: VagrantPlatform, seconds: float = 0.01) -> FaultContext:
         faults.services_frozen,
     ],
 )
-def test_a_fault_ends_with_what_it_does_last(
+def test_a_fault_ends_after_its_last_step(
     platform: VagrantPlatform, calls: Calls, fault: faults.Fault
 ) -> None:
     last = [0.0]
@@ -119,7 +119,7 @@ def test_a_fault_ends_with_what_it_does_last(
     assert (Path(os.environ["CALLS"])).stat().st_mtime >= last[-1]
 
 
-def test_the_crowd_is_at_work_while_inventory_is_frozen_and_no_longer(
+def test_the_crowd_works_only_while_inventory_is_frozen(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
     steps: list[str] = []
@@ -196,7 +196,7 @@ def test_a_query_goes_over_standard_input_and_its_rows_come_back(
     assert select in text
 
 
-def test_a_database_that_does_not_answer_is_a_sentence(
+def test_a_database_that_does_not_answer_is_reported_in_one_sentence(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("psql", "", 2)
@@ -219,7 +219,7 @@ def test_ssh_is_configured_by_vagrant_once_and_again_when_it_fails(
 
 
 @pytest.mark.parametrize("effect", ["cut", "delayed", "lossy"])
-def test_a_disturbed_network_is_calmed_whatever_happens(
+def test_a_disturbed_network_is_restored_whatever_happens(
     platform: VagrantPlatform, calls: Calls, effect: str
 ) -> None:
     with pytest.raises(RuntimeError), platform.disturb(effect, "inventory-api"):
@@ -274,7 +274,7 @@ def test_a_fault_is_made_and_undone(
     assert all(word in command for word, command in zip(words, commands, strict=True))
 
 
-def test_each_database_is_made_read_only_in_its_turn_and_let_go(
+def test_each_database_is_made_read_only_in_turn_and_writable_again(
     platform: VagrantPlatform, calls: Calls, answer: Answer
 ) -> None:
     answer("pg_terminate_backend", "[]")
@@ -290,7 +290,7 @@ def test_each_database_is_made_read_only_in_its_turn_and_let_go(
     assert all("-d postgres" in command for _m, command, _t in calls.on_machines()[::2])
 
 
-def test_a_repair_lets_pm2_go_before_it_asks_it_anything(
+def test_a_repair_resumes_pm2_before_it_asks_it_anything(
     platform: VagrantPlatform, calls: Calls, answer: Answer
 ) -> None:
     _prepare_whole(answer)
@@ -331,7 +331,9 @@ def test_a_tunnel_leads_to_a_port_of_a_machine_and_ends_with_its_block(
     assert not ports.accepts(port)
 
 
-def test_a_tunnel_that_ssh_does_not_make_is_a_sentence(calls: Calls, tmp_path: Path) -> None:
+def test_a_tunnel_that_ssh_does_not_make_is_reported_in_one_sentence(
+    calls: Calls, tmp_path: Path
+) -> None:
     _put_ssh(tmp_path, "#!/bin/sh\ncase $* in *-L*) exit 255 ;; esac\n")
     vagrant = Vagrant(tmp_path, tmp_path / "state")
     with (
@@ -341,7 +343,7 @@ def test_a_tunnel_that_ssh_does_not_make_is_a_sentence(calls: Calls, tmp_path: P
         pytest.fail("there is a tunnel")
 
 
-def test_a_server_is_frozen_and_let_go_with_its_workers(
+def test_a_server_is_frozen_and_resumed_with_its_workers(
     platform: VagrantPlatform, calls: Calls
 ) -> None:
     faults.services_frozen(_quick(platform))
@@ -352,7 +354,7 @@ def test_a_server_is_frozen_and_let_go_with_its_workers(
 
 
 @pytest.mark.parametrize(("words", "status"), [("mount -o loop", 1), ("mount -o loop", 255)])
-def test_a_disk_that_can_not_be_made_for_another_reason_is_an_error(
+def test_a_disk_that_cannot_be_made_for_another_reason_is_an_error(
     platform: VagrantPlatform, answer: Answer, words: str, status: int
 ) -> None:
     answer(words, "No space left on device", status)
@@ -360,7 +362,7 @@ def test_a_disk_that_can_not_be_made_for_another_reason_is_an_error(
         pytest.fail("the disk was made")
 
 
-def test_a_network_that_can_not_be_disturbed_for_another_reason_is_an_error(
+def test_a_network_that_cannot_be_disturbed_for_another_reason_is_an_error(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("netem", "Connection timed out", 255)
@@ -371,7 +373,7 @@ def test_a_network_that_can_not_be_disturbed_for_another_reason_is_an_error(
         pytest.fail("the network was disturbed")
 
 
-def test_a_machine_that_can_not_mount_a_file_is_skipped(
+def test_a_machine_that_cannot_mount_a_file_is_skipped(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("mount -o loop", "", machine_disk_commands.NO_LOOP)
@@ -399,14 +401,14 @@ def _prepare_whole(answer: Answer) -> None:
     answer("pg_terminate_backend", "[]")
 
 
-def test_the_platform_is_whole_when_all_its_processes_are_online(
+def test_the_platform_is_up_when_all_its_processes_are_online(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     _prepare_whole(answer)
     assert platform.is_healthy()
 
 
-def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
+def test_the_platform_is_degraded_while_a_machine_does_not_answer(
     platform: VagrantPlatform, answer: Answer
 ) -> None:
     answer("pm2 jlist", "", 255)
@@ -431,7 +433,7 @@ def test_the_platform_is_not_whole_while_a_machine_does_not_answer(
         machine_commands.orphans(),
     ],
 )
-def test_what_runs_on_machines_is_bash(script: str) -> None:
+def test_scripts_for_machines_are_bash(script: str) -> None:
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 

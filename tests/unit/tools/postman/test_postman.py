@@ -70,7 +70,7 @@ def test_every_body_fits_its_schema_whatever_is_filled_in(name: str) -> None:
     openapi.validator(schema).validate(json.loads(written))
 
 
-def test_what_was_made_is_what_is_read_changed_and_deleted() -> None:
+def test_the_created_resource_is_read_changed_and_deleted() -> None:
     assert 'pm.collectionVariables.set("movie.id"' in script(named("createMovie"))
     for name in ("getMovie", "changeMovie", "deleteMovie"):
         (variable,) = named(name)["request"]["url"]["variable"]
@@ -85,7 +85,7 @@ def test_a_new_path_below_a_known_thing_needs_no_link_of_its_own() -> None:
     assert found["request"]["url"]["variable"][0]["value"] == "{{order.id}}"
 
 
-def test_what_only_one_may_have_is_another_one_each_time() -> None:
+def test_unique_values_differ_in_each_run() -> None:
     body = json.loads(named("createCustomer")["request"]["body"]["raw"])
     assert body["email"] == "ben-{{$guid}}@kawa.fr"
     headers = {header["key"]: header for header in named("postBill")["request"]["header"]}
@@ -120,7 +120,7 @@ def lacking(**changes: Any) -> str:
     return str(raised.value.args[0])
 
 
-def test_what_the_document_lacks_is_said_in_a_sentence() -> None:
+def test_a_missing_part_of_the_document_is_reported_in_one_sentence() -> None:
     body = {"application/json": {"schema": {"type": "object"}}}
     nameless = [{"name": "key", "in": "path", "description": "A key.", "schema": {}}]
     assert lacking(bodies=body) == "odd needs an example of its body in openapi.yaml."

@@ -62,7 +62,7 @@ def test_pm2_is_not_started_by_a_call_of_it(stack: Stack) -> None:
     assert not stack.process_manager.home.exists()
 
 
-def test_events_of_a_broker_that_is_down_are_a_sentence(
+def test_events_of_a_broker_that_is_down_are_reported_in_one_sentence(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(StackError, match=r"^RabbitMQ does not run: \./stack up starts it\.$"):
@@ -70,13 +70,15 @@ def test_events_of_a_broker_that_is_down_are_a_sentence(
     assert capsys.readouterr().out == ""
 
 
-def test_sample_data_for_a_gateway_that_is_down_are_a_sentence(tmp_path: Path) -> None:
+def test_sample_data_for_a_gateway_that_is_down_are_reported_in_one_sentence(
+    tmp_path: Path,
+) -> None:
     stack = Stack.private(tmp_path)
     with pytest.raises(StackError, match=r"^The gateway does not answer: \./stack up starts it\.$"):
         commands.seed(stack)
 
 
-def test_drills_of_a_stack_that_does_not_run_are_a_sentence(tmp_path: Path) -> None:
+def test_drills_of_a_stack_that_does_not_run_are_reported_in_one_sentence(tmp_path: Path) -> None:
     chosen = catalogue.chosen(["broker-killed"])
     with pytest.raises(StackError, match=r"does not run, or not all of it: \./stack up starts it"):
         drills.run(Stack.private(tmp_path), chosen, LOAD, False, None)
@@ -87,7 +89,7 @@ def test_drills_are_listed_without_a_stack_that_runs() -> None:
     assert (done.exit_code, "broker-killed" in done.stdout) == (0, True)
 
 
-def test_a_report_that_can_not_be_written_is_refused_before_anything_is_broken(
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_broken(
     tmp_path: Path,
 ) -> None:
     report = tmp_path / "nowhere" / "drills.html"
@@ -96,7 +98,7 @@ def test_a_report_that_can_not_be_written_is_refused_before_anything_is_broken(
 
 
 @pytest.mark.parametrize("words", [["--rate", "0"], ["--seconds", "nan"], ["--rate", "x"]])
-def test_a_load_that_is_none_is_refused(words: list[str]) -> None:
+def test_an_invalid_load_is_refused(words: list[str]) -> None:
     done = CliRunner().invoke(drills.drill, words)
     assert (done.exit_code, "Invalid value for '--" in done.stderr) == (2, True)
 
@@ -110,7 +112,7 @@ def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
     assert {depth for _, depth in rows} == {"unknown: RabbitMQ is down"}
 
 
-def test_an_id_that_nothing_was_logged_under_is_named(stack: Stack) -> None:
+def test_an_id_without_log_lines_is_named(stack: Stack) -> None:
     with pytest.raises(StackError, match=r"^Nothing was logged under nosuch\.$"):
         commands.show_trace(stack, "nosuch")
 

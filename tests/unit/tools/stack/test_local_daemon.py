@@ -36,7 +36,7 @@ def test_a_server_that_is_not_seen_at_the_first_look_has_not_ended(
     daemon.check()
 
 
-def test_of_a_server_that_has_ended_its_last_words_are_said(daemon: Daemon) -> None:
+def test_the_last_output_of_an_ended_server_is_shown(daemon: Daemon) -> None:
     daemon.start(["sh", "-c", "echo no disk; exit 1"], ENVIRONMENT)
     # one whose id is not in its file yet does not run either
     wait_until(

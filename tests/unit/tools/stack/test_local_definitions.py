@@ -64,7 +64,7 @@ def test_there_is_one_user_who_sees_one_vhost_and_no_guest() -> None:
     ("version", "quorum", "limit"),
     [("3.9.13", False, False), ("3.11.0", True, False), ("4.0.5", True, True)],
 )
-def test_settings_appear_from_the_version_on_that_knows_them(
+def test_a_setting_appears_from_its_first_version_on(
     version: str, quorum: bool, limit: bool
 ) -> None:
     made = definitions(VARIABLES, version)
@@ -149,7 +149,7 @@ def bound(made: Definitions, queue: str) -> set[tuple[str, str]]:
         ("mail_inbox", orders.mail.worker.TOPOLOGY),
     ],
 )
-def test_there_is_all_that_a_consumer_declares_before_its_first_start(
+def test_the_definitions_have_everything_that_consumers_declare(
     queue: str, topology: Topology
 ) -> None:
     made = definitions(VARIABLES, "4.0.5")
@@ -163,7 +163,7 @@ def test_there_is_all_that_a_consumer_declares_before_its_first_start(
     assert {(b.exchange, b.routing_key) for b in bindings} == bound(made, queue)
 
 
-def test_of_users_only_those_of_ours_that_are_no_longer_named_are_former_ones() -> None:
+def test_only_former_users_of_the_platform_are_listed() -> None:
     listing = [
         {"user": "rabbitmq_user", "tags": ["management", OUR_TAG]},
         {"user": "old name", "tags": ["management", OUR_TAG]},

@@ -25,7 +25,7 @@ def shown(body: bytes, properties: BasicProperties = NONE) -> Any:
     return json.loads(events.line("a.key", properties, body))
 
 
-def test_of_a_cloudevent_time_key_type_source_and_data_come_first() -> None:
+def test_a_cloudevent_is_shown_with_time_key_type_source_and_data_first() -> None:
     line = events.line("a.key", NONE, json.dumps(EVENT).encode())
     assert line == (
         '{"time":"2026-01-01T00:00:00.000000Z","routing_key":"a.key","type":"customer.created",'
@@ -64,6 +64,6 @@ def test_json_that_is_no_cloudevent_is_shown_with_what_its_properties_say() -> N
     ],
     ids=["text", "empty", "no UTF-8", "two lines", "half a character", "unfinished", "deep"],
 )
-def test_what_is_no_json_is_shown_as_text_on_one_line(body: bytes, text: str) -> None:
+def test_a_body_that_is_not_json_is_shown_as_one_line_of_text(body: bytes, text: str) -> None:
     assert shown(body) == {"routing_key": "a.key", "body": text}
     assert "\n" not in events.line("a.key", NONE, body)

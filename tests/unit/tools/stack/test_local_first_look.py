@@ -121,13 +121,13 @@ def test_another_checkout_that_holds_a_port_is_named(bare: Path, tmp_path: Path)
     )
 
 
-def test_the_checkouts_own_stack_that_runs_is_no_obstacle(bare: Path) -> None:
+def test_the_running_stack_of_this_checkout_is_no_obstacle(bare: Path) -> None:
     gateway = port_of(bare, "GATEWAY_PORT")
     with taken(gateway), stack_of(bare, "GATEWAY_PORT", gateway):
         assert first_look.look(bare, {}) == ""
 
 
-def test_what_is_installed_names_another_checkout_too(tmp_path: Path) -> None:
+def test_the_installed_program_names_another_checkout_too(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     private = port_allocation.choose_private()

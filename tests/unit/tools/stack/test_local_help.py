@@ -36,7 +36,7 @@ def stack(checkout: Path, *words: str, **environment: str) -> Result:
     return done
 
 
-def test_what_is_made_beforehand_is_fresh() -> None:
+def test_generated_files_are_up_to_date() -> None:
     made_by = "python -m tools.stack.help_text makes it anew"
     assert help_text.FILE.read_text() == help_text.text(), made_by
 
@@ -69,7 +69,7 @@ def test_help_of_a_command_needs_nothing_that_is_installed(bare: Path, name: str
         assert "\nExample:\n" in done.stdout
 
 
-def test_what_follows_a_passed_on_word_is_not_asked_of_us(bare: Path) -> None:
+def test_arguments_after_a_forwarded_command_are_forwarded(bare: Path) -> None:
     for words in (["run", "billing", "--help"], ["pm2", "logs", "-h"], ["psql", "billing", "-h"]):
         done = stack(bare, *words)
         assert (done.returncode, done.stdout) == (1, "")
@@ -85,7 +85,7 @@ def test_the_version_needs_nothing_that_is_installed(bare: Path) -> None:
     ("word", "meant"),
     [("statsu", "status"), ("start", "up"), ("stop", "down"), ("log", "logs"), ("tset", "test")],
 )
-def test_a_command_that_is_not_there_is_answered_with_the_nearest(
+def test_an_unknown_command_is_answered_with_the_nearest_one(
     bare: Path, word: str, meant: str
 ) -> None:
     expected = f"There is no command {word}. Did you mean {meant}? ./stack --help lists them.\n"
@@ -95,13 +95,13 @@ def test_a_command_that_is_not_there_is_answered_with_the_nearest(
     assert (done_by_python.exit_code, done_by_python.stderr) == (1, expected)
 
 
-def test_a_name_that_is_like_none_has_no_nearest(bare: Path) -> None:
+def test_an_unlike_name_has_no_nearest_one(bare: Path) -> None:
     assert nearest("xyzzy", NAMES) == []
     assert stack(bare, "xyzzy").stderr == "There is no command xyzzy. ./stack --help lists them.\n"
 
 
 @pytest.mark.parametrize("name", ["up", "install", "postman"])
-def test_a_word_too_many_is_refused_before_anything_is_installed(bare: Path, name: str) -> None:
+def test_a_surplus_argument_is_refused_before_anything_is_installed(bare: Path, name: str) -> None:
     done = stack(bare, name, "--fast")
     assert done.returncode == 2
     assert f"./stack {name} takes no arguments, and got --fast." in done.stderr
@@ -166,7 +166,7 @@ def test_words_are_completed(words: list[str], found: list[str]) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_what_completes_it(bare: Path, shell: str) -> None:
+def test_each_shell_gets_its_completion_script(bare: Path, shell: str) -> None:
     done = stack(bare, "completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"_STACK_COMPLETE={shell}_complete" in done.stdout

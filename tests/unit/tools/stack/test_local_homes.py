@@ -19,7 +19,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "checkout"
 
 
-def test_a_link_leads_to_data_that_lie_elsewhere(checkout: Path, tmp_path: Path) -> None:
+def test_a_link_leads_to_data_in_another_directory(checkout: Path, tmp_path: Path) -> None:
     home = data_directories.of_checkout(checkout)
     assert home == data_directories.of_checkout(checkout) == tmp_path / "elsewhere" / "data"
     assert (checkout / ".stack" / "data").resolve() == home
@@ -45,7 +45,7 @@ def test_a_link_to_nothing_is_replaced(checkout: Path, tmp_path: Path) -> None:
     assert (checkout / ".stack" / "data").resolve() == home
 
 
-def test_data_that_can_not_be_used_where_they_lie_are_named(checkout: Path) -> None:
+def test_unusable_data_are_named(checkout: Path) -> None:
     (checkout / ".stack" / "data").mkdir()
     with pytest.raises(StackError, match=r"\.stack/data any more: move it to "):
         data_directories.of_checkout(checkout)

@@ -42,7 +42,7 @@ def values() -> Variables:
         (socket.AF_INET6, "::"),
     ],
 )
-def test_who_listens_on_an_address_or_on_all_of_them_holds_its_port(
+def test_a_listener_on_an_address_or_on_all_addresses_holds_its_port(
     family: socket.AddressFamily, address: str
 ) -> None:
     with socket.socket(family) as listening:
@@ -53,7 +53,7 @@ def test_who_listens_on_an_address_or_on_all_of_them_holds_its_port(
         assert ports.holders(listening.getsockname()[1]) == [os.getpid()]
 
 
-def test_who_listens_on_another_address_or_only_talks_holds_no_port() -> None:
+def test_a_listener_on_another_address_or_a_client_holds_no_port() -> None:
     with (
         socket.create_server(("127.0.0.11", 0)) as other,
         socket.create_connection(other.getsockname()[:2]) as client,
@@ -105,7 +105,7 @@ def test_a_run_beside_others_takes_its_ports_from_its_own_part(
     assert len({bound for part in parts for bound in part.split("-")}) == 6
 
 
-def test_a_free_port_is_not_given_again_before_all_others_were(
+def test_a_free_port_is_reused_only_after_all_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first, last = map(int, own_ports(1, 100).split("-"))
@@ -133,7 +133,7 @@ def test_ports_are_remembered(tmp_path: Path, values: Variables) -> None:
     assert port_allocation.choose(tmp_path, values, frozenset()) == first
 
 
-def test_a_taken_amqp_port_is_passed_over_and_the_choice_remembered(
+def test_a_taken_amqp_port_is_skipped_and_the_choice_remembered(
     tmp_path: Path, values: Variables, server: socket.socket
 ) -> None:
     taken = server.getsockname()[1]

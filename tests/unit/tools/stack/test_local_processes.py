@@ -35,7 +35,7 @@ def test_a_daemon_runs_until_it_is_ended(daemon: Daemon) -> None:
     assert daemon.family() == []
 
 
-def test_another_process_with_the_id_of_a_stale_pid_file_is_left_alone(daemon: Daemon) -> None:
+def test_a_process_that_reuses_the_id_in_a_stale_pid_file_is_left_alone(daemon: Daemon) -> None:
     with subprocess.Popen(["sleep", "60"], cwd="/") as other:
         daemon.pid_file.write_text(str(other.pid))
         assert not daemon.running()
@@ -44,7 +44,7 @@ def test_another_process_with_the_id_of_a_stale_pid_file_is_left_alone(daemon: D
         other.kill()
 
 
-def test_a_daemon_that_ends_at_once_is_reported_with_its_last_words(daemon: Daemon) -> None:
+def test_a_daemon_that_ends_at_once_is_reported_with_its_last_output(daemon: Daemon) -> None:
     daemon.start(["sh", "-c", "echo no such port >&2; exit 3"], os.environ)
     # one whose id is not in its file yet does not run either
     wait_until(
@@ -73,19 +73,19 @@ def test_this_process_takes_memory() -> None:
     assert processes.pss(os.getpid()) > 1_000_000
 
 
-def test_a_directory_below_a_closed_one_is_not_reachable(tmp_path: Path) -> None:
+def test_a_directory_below_an_unreadable_one_is_not_reachable(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     assert not data_directories.is_reachable(closed / "stack")
     assert data_directories.is_reachable(Path("/usr/lib/stack"))
 
 
-def test_a_home_with_a_path_too_long_for_sockets_is_recognised() -> None:
+def test_a_data_directory_whose_path_is_too_long_for_sockets_is_recognised() -> None:
     assert data_directories.is_short(Path("/home/someone/crud-master/.stack/data"))
     assert not data_directories.is_short(Path("/" + "x" * 70))
 
 
-def test_a_private_home_is_open_to_servers_and_gone_afterwards() -> None:
+def test_a_private_data_directory_is_readable_by_servers_and_removed_afterwards() -> None:
     with data_directories.private_home() as home:
         assert home.stat().st_mode & 0o777 == 0o711
     assert not home.exists()
@@ -110,7 +110,7 @@ print("busy", flush=True)
 """
 
 
-def test_a_frozen_process_has_no_thread_that_goes_on_and_a_thawed_one_has() -> None:
+def test_a_frozen_process_has_no_running_thread_and_a_resumed_one_has() -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE) as child:
         try:
             assert child.stdout is not None
@@ -131,7 +131,7 @@ def _state(thread: Path) -> str:
     return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
-def test_a_process_that_has_ended_is_as_good_as_frozen() -> None:
+def test_an_ended_process_counts_as_frozen() -> None:
     with subprocess.Popen(["true"]) as child:
         wait_until(lambda: not processes.alive(child.pid), SECONDS, "the child to end")
         processes.freeze([child.pid])
@@ -157,7 +157,7 @@ def test_all_processes_of_one_pm2_are_found_wherever_they_work_and_frozen_ones_t
     assert processes.started_by_pm2(tmp_path / "a") == []
 
 
-def test_a_directory_that_was_removed_is_still_named(tmp_path: Path) -> None:
+def test_a_removed_directory_is_still_named(tmp_path: Path) -> None:
     removed = tmp_path / "removed"
     removed.mkdir()
     with subprocess.Popen(["sleep", "60"], cwd=removed) as child:

@@ -76,7 +76,7 @@ def test_steps_that_go_on_share_a_line_that_is_written_over() -> None:
     assert [line.split()[0] for line in left[:2]] == ["pg", "rabbitmq"]
 
 
-def test_no_colour_is_shown_where_nobody_wants_any() -> None:
+def test_no_colour_is_shown_where_none_is_wanted() -> None:
     for variable in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         seen = on_a_terminal(sys.executable, "-c", TWO_STEPS, **variable)
         assert "done" in seen and "\x1b[32m" not in seen
@@ -89,7 +89,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["pg", "rabbitmq", "done"]
 
 
-def test_a_long_step_says_now_and_then_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_step_reports_progress_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr(sys, "stderr", pipe)
     monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
@@ -106,7 +106,7 @@ def test_a_long_step_says_now_and_then_that_it_goes_on(monkeypatch: pytest.Monke
     assert pipe.getvalue().splitlines()[0] == "  still: Erlang  0 s"
 
 
-def test_of_many_steps_a_few_are_named() -> None:
+def test_a_few_of_many_steps_are_named() -> None:
     assert progress._few(["a", "b", "c"]) == "a, b, c"
     assert progress._few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
 

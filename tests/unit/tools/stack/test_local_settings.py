@@ -10,7 +10,7 @@ from tools.stack.lifecycle import Startup
 from tools.stack.stack import Stack
 
 
-def test_a_value_that_a_service_does_not_take_ends_a_start(tmp_path: Path) -> None:
+def test_an_invalid_value_ends_a_start(tmp_path: Path) -> None:
     stack = Stack.private(tmp_path, API_TOKEN="two words")
     with pytest.raises(StackError, match=r"^API_TOKEN: must be 8 to 512 visible") as raised:
         Startup(stack, silent).run()

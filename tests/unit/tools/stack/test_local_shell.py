@@ -63,7 +63,7 @@ def test_every_command_refuses_the_state_of_another_user(checkout: Path, command
     assert list((checkout / ".stack").iterdir()) == []
 
 
-def test_a_file_to_import_is_looked_for_where_the_caller_is(
+def test_a_file_to_import_is_relative_to_the_callers_directory(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     install_python(checkout, 'pwd\nprintf "%s\\n" "$@"')
@@ -75,7 +75,7 @@ def test_a_file_to_import_is_looked_for_where_the_caller_is(
 
 
 @pytest.mark.parametrize("words", [["--report", "a b.html"], ["--report=a b.html"]])
-def test_a_report_is_written_where_the_caller_is(
+def test_a_report_is_written_relative_to_the_callers_directory(
     checkout: Path, tmp_path_factory: pytest.TempPathFactory, words: list[str]
 ) -> None:
     install_python(checkout, 'printf "%s\\n" "$@"')

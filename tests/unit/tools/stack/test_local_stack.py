@@ -16,7 +16,7 @@ print(variables["RATE_LIMIT_READS"], variables["EVENTS_STRICT"])
 """
 
 
-def test_a_private_stack_is_not_what_the_users_env_file_says(tmp_path: Path) -> None:
+def test_a_private_stack_ignores_the_users_env_file(tmp_path: Path) -> None:
     shutil.copytree(CHECKOUT / "tools", tmp_path / "tools")
     shutil.copy(CHECKOUT / ".env.example", tmp_path)
     (tmp_path / ".env").write_text("RATE_LIMIT_READS=5/minute\nGATEWAY_PORT=nothing\n")

@@ -43,5 +43,5 @@ def test_a_line_without_a_timestamp_has_an_empty_one(line: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["out", "error"])
-def test_a_log_file_tells_its_process(kind: str) -> None:
+def test_the_process_follows_from_the_name_of_a_log_file(kind: str) -> None:
     assert trace.process_of(Path(f"/logs/billing-api-{kind}.log")) == "billing-api"

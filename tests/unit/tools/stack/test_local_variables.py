@@ -44,7 +44,7 @@ def test_the_env_file_wins_over_the_example_and_the_environment_over_both(checko
     assert variables.read(checkout, {"GATEWAY_PORT": "82"})["GATEWAY_PORT"] == "82"
 
 
-def test_a_line_that_the_env_file_lacks_comes_from_the_example(checkout: Path) -> None:
+def test_a_variable_that_env_lacks_comes_from_the_example(checkout: Path) -> None:
     (checkout / ".env").write_text("GATEWAY_PORT=81\n")
     values = variables.read(checkout, {})
     assert (values["GATEWAY_PORT"], values["BILLING_DB_USER"]) == ("81", "billing_user")
@@ -71,7 +71,7 @@ def test_a_malformed_line_is_named_by_its_number(checkout: Path, line: str) -> N
         variables.read(checkout, {})
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(checkout: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_name(checkout: Path) -> None:
     (checkout / ".env").write_text("GATEWAY_PORT=81\n", encoding="utf-8-sig")
     assert variables.read(checkout, {})["GATEWAY_PORT"] == "81"
 
@@ -90,7 +90,7 @@ def test_a_mail_server_is_taken_from_the_file_and_from_the_environment(checkout:
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "eighty", "-1", "8080.0"])
-def test_a_port_that_is_none_is_named(checkout: Path, port: str) -> None:
+def test_an_invalid_port_is_named(checkout: Path, port: str) -> None:
     (checkout / ".env").write_text(EXAMPLE.replace("GATEWAY_PORT=8080", f"GATEWAY_PORT={port}"))
     with pytest.raises(StackError, match="GATEWAY_PORT"):
         variables.read(checkout, {})
@@ -117,7 +117,7 @@ def test_on_one_machine_every_service_has_a_loopback_address(checkout: Path) -> 
     assert resolved["RABBITMQ_HOST"] == "127.0.0.1"
 
 
-def test_what_is_rendered_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_rendered_variables_are_read_back_unchanged(tmp_path: Path) -> None:
     values = {"A": 'x #y "z" =', "B": "", "C": " $HOME ü "}
     file = tmp_path / "services.env"
     file.write_text(variables.render(values))
@@ -128,7 +128,7 @@ def test_what_is_rendered_reads_back_as_it_was(tmp_path: Path) -> None:
     ("mode", "is_exposed"),
     [(0o644, True), (0o604, True), (0o640, True), (0o600, False), (0o700, False)],
 )
-def test_an_own_file_that_others_can_read_is_reported(
+def test_an_env_file_that_others_can_read_is_reported(
     tmp_path: Path, mode: int, is_exposed: bool
 ) -> None:
     assert variables.exposure(tmp_path) is None

@@ -8,13 +8,13 @@ from tools.stack.errors import StackError
 from tools.stack.waiting import wait_for, wait_until
 
 
-def test_what_the_condition_holds_of_is_returned_and_nothing_is_looked_at_after_it() -> None:
+def test_a_wait_returns_the_first_value_that_meets_the_condition() -> None:
     numbers = count()
     assert wait_for(lambda: next(numbers), lambda seen: seen == 3, 10, "three", 0.001) == 3
     assert next(numbers) == 4
 
 
-def test_what_is_waited_for_in_vain_is_named_after_one_look_at_least() -> None:
+def test_a_wait_in_vain_names_its_condition_after_at_least_one_check() -> None:
     numbers = count()
     with pytest.raises(StackError, match=r"^Waited 0 s in vain for a miracle\.$"):
         wait_until(lambda: next(numbers) > 0, 0, "a miracle")
