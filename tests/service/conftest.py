@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -38,7 +39,14 @@ from orders.settings import Settings as OrdersSettings
 from tests.support.emptying import emptying
 from tests.support.raw_upstream import RawUpstream
 from tests.support.servers import DATABASES, PASSWORD
-from tests.support.settings import NOWHERE, SERVER, port, settings_of_gateway, settings_of_orders
+from tests.support.settings import (
+    NOWHERE,
+    SERVER,
+    port,
+    refusing,
+    settings_of_gateway,
+    settings_of_orders,
+)
 from tools.stack.ports import free_port
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
@@ -99,20 +107,20 @@ def broker_settings(rabbitmq: RabbitMQ) -> BrokerSettings:
 def emptied(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Emptied]:
     """Lend a service's database whose tables are empty.
 
-    The connection that empties them is kept: to connect takes longer.
+    The tests of a process share its connections: to connect takes longer than most tests.
     """
     with ExitStack() as kept:
 
         @cache
-        def cleaner(service: str) -> Database:
-            return kept.enter_context(closing(Database(database_settings(service), connections=1)))
+        def database_of(service: str) -> Database:
+            return kept.enter_context(closing(Database(database_settings(service), connections=4)))
 
         @contextmanager
         def lend(service: str, *tables: str) -> Iterator[Database]:
-            with cleaner(service).autocommit() as connection:
+            database = database_of(service)
+            with database.autocommit() as connection:
                 connection.exec_driver_sql(emptying(tables))
-            with closing(Database(database_settings(service), connections=4)) as database:
-                yield database
+            yield database
 
         yield lend
 
@@ -150,11 +158,20 @@ def gateway_settings(
     return settings_of_gateway(database_settings("gateway"), broker_settings, free_port())
 
 
+@pytest.fixture(scope="session")
+def gateway_app(
+    database_settings: Callable[[str], DatabaseSettings], broker_settings: BrokerSettings
+) -> Iterator[Flask]:
+    """A gateway whose own publisher is not even started; no other service answers."""
+    with refusing() as nobody:
+        settings = settings_of_gateway(database_settings("gateway"), broker_settings, nobody)
+        yield create_gateway(settings, Publisher(broker_settings, "idle", []))
+
+
 @pytest.fixture
-def gateway(gateway_settings: GatewaySettings) -> FlaskClient:
+def gateway(gateway_db: Database, gateway_app: Flask) -> FlaskClient:
     """A client of a gateway whose own publisher is not even started; no other service answers."""
-    publisher = Publisher(gateway_settings.broker, "idle", [])
-    return create_gateway(gateway_settings, publisher).test_client()
+    return gateway_app.test_client()
 
 
 @pytest.fixture
@@ -168,14 +185,18 @@ def inventory_settings(
     return InventorySettings(SERVER, port(), port(), database, broker, consumer_port=port())
 
 
-@pytest.fixture
-def inventory(
-    movies_db: Database, database_settings: Callable[[str], DatabaseSettings]
-) -> FlaskClient:
-    """A client of inventory-api, whose events stay in the outbox."""
+@pytest.fixture(scope="session")
+def inventory_app(database_settings: Callable[[str], DatabaseSettings]) -> Flask:
+    """inventory-api, whose events stay in the outbox."""
     database = database_settings("inventory")
     settings = InventorySettings(SERVER, port(), port(), database, NOWHERE, consumer_port=port())
-    return create_inventory(settings).test_client()
+    return create_inventory(settings)
+
+
+@pytest.fixture
+def inventory(movies_db: Database, inventory_app: Flask) -> FlaskClient:
+    """A client of inventory-api, whose events stay in the outbox."""
+    return inventory_app.test_client()
 
 
 @pytest.fixture
@@ -189,10 +210,18 @@ def billing_settings(
     return BillingSettings(SERVER, port(), port(), database, broker_settings, consumer_port=port())
 
 
+@pytest.fixture(scope="session")
+def billing_app(database_settings: Callable[[str], DatabaseSettings]) -> Flask:
+    """billing-api, which needs no broker."""
+    database = database_settings("billing")
+    settings = BillingSettings(SERVER, port(), port(), database, NOWHERE, consumer_port=port())
+    return create_billing(settings)
+
+
 @pytest.fixture
-def billing(billing_settings: BillingSettings) -> FlaskClient:
+def billing(billing_db: Database, billing_app: Flask) -> FlaskClient:
     """A client of billing-api."""
-    return create_billing(billing_settings).test_client()
+    return billing_app.test_client()
 
 
 @pytest.fixture
@@ -202,14 +231,18 @@ def customers_db(emptied: Emptied) -> Iterator[Database]:
         yield database
 
 
-@pytest.fixture
-def customers(
-    customers_db: Database, database_settings: Callable[[str], DatabaseSettings]
-) -> FlaskClient:
-    """A client of customers-api, whose events stay in the outbox."""
+@pytest.fixture(scope="session")
+def customers_app(database_settings: Callable[[str], DatabaseSettings]) -> Flask:
+    """customers-api, whose events stay in the outbox."""
     database = database_settings("customers")
     settings = CustomersSettings(SERVER, port(), port(), database, NOWHERE, events=EventSettings())
-    return create_customers(settings).test_client()
+    return create_customers(settings)
+
+
+@pytest.fixture
+def customers(customers_db: Database, customers_app: Flask) -> FlaskClient:
+    """A client of customers-api, whose events stay in the outbox."""
+    return customers_app.test_client()
 
 
 @pytest.fixture
@@ -240,10 +273,23 @@ def orders_unconnected(
     return settings_of_orders(database_settings("orders"), NOWHERE, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def orders_app(
+    database_settings: Callable[[str], DatabaseSettings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Flask]:
+    """orders-api, whose events stay in the outbox; no other service answers."""
+    home = tmp_path_factory.mktemp("orders")
+    settings = settings_of_orders(database_settings("orders"), NOWHERE, home)
+    with refusing() as nobody:
+        inventory = replace(settings.inventory, port=nobody)
+        customers = replace(settings.customers, port=nobody)
+        yield create_orders(replace(settings, inventory=inventory, customers=customers))
+
+
 @pytest.fixture
-def orders(orders_unconnected: OrdersSettings) -> FlaskClient:
+def orders(orders_db: Database, orders_app: Flask) -> FlaskClient:
     """A client of orders-api, whose events stay in the outbox; no other service answers."""
-    return create_orders(orders_unconnected).test_client()
+    return orders_app.test_client()
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Settings of services on the tests' servers."""
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -24,6 +27,14 @@ NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhos
 def port() -> PortSettings:
     """A port that is free now."""
     return PortSettings(port=free_port())
+
+
+@contextmanager
+def refusing() -> Iterator[int]:
+    """Lend a port that refuses connections, and that nobody else gets for the block."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 def settings_of_gateway(

@@ -151,9 +151,9 @@ def test_a_bare_order_calls_no_other_service(shopping: FlaskClient, shop: Shop) 
 
 
 def test_without_inventory_the_answer_is_503_and_nothing_is_stored(
-    orders: FlaskClient, orders_db: Database
+    orders_unconnected: Settings, orders_db: Database
 ) -> None:
-    response = order(orders)
+    response = order(create_app(orders_unconnected).test_client())
     document = problem(response, 503)
     assert document["cause"] == "connection_refused"
     assert "inventory-api" in document["detail"]

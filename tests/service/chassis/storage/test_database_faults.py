@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import BasicProperties
 from sqlalchemy import text
@@ -13,6 +12,8 @@ from sqlalchemy import text
 from chassis.messaging.consumer import ALONE_ABOVE
 from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database, is_doubtful, is_outage
+from inventory.app import create_app as create_inventory
+from inventory.settings import Settings as InventorySettings
 from tests.support import bill_consumer
 from tests.support.answers import problem
 from tests.support.bill_consumer import (
@@ -175,7 +176,10 @@ def test_errors_are_distinguished(
     assert is_doubtful(raised.value) is doubtful
 
 
-def test_a_read_only_database_is_a_503(inventory: FlaskClient, movies_db: Database) -> None:
+def test_a_read_only_database_is_a_503(
+    inventory_settings: InventorySettings, movies_db: Database
+) -> None:
+    inventory = create_inventory(inventory_settings).test_client()
     execute(movies_db, "ALTER ROLE CURRENT_USER SET default_transaction_read_only = on")
     try:
         movies_db.close()
