@@ -80,6 +80,13 @@ class Postgres:
         """Stop the server: sessions are cut off, committed data are kept."""
         self._daemon.end(signal.SIGINT)
 
+    def stop_at_once(self) -> None:
+        """Stop the server without a checkpoint: the next start recovers from its log.
+
+        Unlike a kill it leaves no shared memory behind, if there is no next start.
+        """
+        self._daemon.end(signal.SIGQUIT)
+
     def restart(self) -> None:
         """Stop and start."""
         self.stop()
