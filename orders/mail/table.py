@@ -222,7 +222,7 @@ def expiry(settings: Retention) -> Expiry:
     """
     ended = (
         "NOT EXISTS (SELECT FROM orders WHERE orders.uid = mails.order_uid "
-        "AND orders.allowed_transitions NOT IN ('completed', 'cancelled'))"
+        "AND orders.status NOT IN ('completed', 'cancelled'))"
     )
     condition = f"state NOT IN ('unaddressed', 'waiting') AND {ended}"
     return Expiry("mails", "recorded_at", timedelta(days=settings.mails_kept_days), condition)
