@@ -140,8 +140,8 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The limit of a queue."""
+class QueueLimit:
+    """How much a queue keeps at most; the oldest messages are dropped first."""
 
     messages: int
     bytes: int
@@ -154,13 +154,13 @@ class Queue:
     Attributes:
         variable: the variable of its name; None if the name is fixed.
         bindings: exchange and routing key of each binding.
-        kept: its limit; None without one.
+        limit: its limit; None without one.
     """
 
     name: str
     variable: str | None
     bindings: tuple[tuple[str, str], ...]
-    kept: Kept | None
+    limit: QueueLimit | None
 
     def named(self, values: Mapping[str, str]) -> str:
         """Return its name by these variables. Raises KeyError naming a missing one."""

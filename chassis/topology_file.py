@@ -13,10 +13,10 @@ from chassis.topology import (
     RABBITMQ,
     SERVE,
     Forward,
-    Kept,
     Machine,
     Process,
     Queue,
+    QueueLimit,
     Role,
     Topology,
     Variable,
@@ -40,7 +40,7 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _value in node.value]
         for (key, _value), name in zip(node.value, keys, strict=True):
             if keys.count(name) > 1:
-                problem = f"{name} stands there twice"
+                problem = f"{name} is there twice"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
 
@@ -62,7 +62,7 @@ class _Row:
         return default if found is None else found
 
     def has(self, key: str) -> bool:
-        """Return whether a value is there."""
+        """Return whether the row has a value."""
         return self._content.get(key) is not None
 
     def number(self, key: str) -> int:
@@ -73,7 +73,7 @@ class _Row:
         return found
 
     def flag(self, key: str) -> bool:
-        """Return true or false; false if it is not there."""
+        """Return true or false; false if the key is missing."""
         found = self.take(key, False)
         if not isinstance(found, bool):
             raise TopologyError(f"{self.place}: {key} has to be true or false.")
@@ -84,7 +84,7 @@ class _Row:
         return _checked(NAME, self.take(key), f"{self.place}: {key}")
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts; none if it is not there."""
+        """Return a list of texts; an empty one if the key is missing."""
         found = self.take(key, [])
         if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
             raise TopologyError(f"{self.place}: {key} has to be a list of names.")
@@ -95,24 +95,23 @@ class _Row:
         return tuple(_checked(VARIABLE, n, f"{self.place}: {key}") for n in self.texts(key))
 
     def variable(self, key: str, ending: str) -> Variable:
-        """Return a variable, whose name ends so, and its default: a mapping of one to the other."""
+        """Return a variable, whose name has this ending, and its default."""
         return _variable(f"{self.place}: {key}", self.take(key), ending)
 
     def rows(self, key: str, make: "Callable[[str, _Row], RowT]") -> tuple[RowT, ...]:
-        """Return what `make` makes of each row of a mapping, by its name."""
+        """Return the result of `make` for each row of a mapping."""
         return tuple(make(name, row) for name, row in self._rows(key))
 
     def items(self, key: str) -> Iterator[tuple[str, object]]:
-        """Return the names and values of a mapping; none if it is not there."""
+        """Return the names and values of a mapping; none if the key is missing."""
         place = f"{self.place}: {key}" if self.place else key
         yield from _Row(place, self.take(key, {}))._content.items()
 
     def end(self) -> None:
         """Refuse keys that have not been taken. Raises TopologyError."""
         if self._content:
-            raise TopologyError(
-                f"{self.place or 'the file'} has {', '.join(self._content)}, which means nothing."
-            )
+            unknown = ", ".join(self._content)
+            raise TopologyError(f"{self.place or 'the file'} has unknown keys: {unknown}.")
 
     def _rows(self, key: str) -> "Iterator[tuple[str, _Row]]":
         for name, content in self.items(key):
@@ -136,7 +135,7 @@ def read_topology(file: Path = FILE) -> Topology:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TopologyError(f"{file.name}, line {line}: {error.problem}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TopologyError(f"{file.name} is no YAML in UTF-8: {error}.") from None
+        raise TopologyError(f"{file.name} is not YAML in UTF-8: {error}.") from None
     except TopologyError as error:
         raise TopologyError(f"{file.name}: {error}") from None
 
@@ -205,18 +204,18 @@ def _exchange(name: str, kind: object) -> tuple[str, str]:
 def _queue(name: str, row: _Row) -> Queue:
     variable = _checked(VARIABLE, row.take("variable"), name) if row.has("variable") else None
     bindings = dict(row.items("bindings"))
-    kept = _kept(_Row(f"{name}: kept", row.take("kept"))) if row.has("kept") else None
+    limit = _limit(_Row(f"{name}: limit", row.take("limit"))) if row.has("limit") else None
     row.end()
     pairs = tuple(
         (exchange, key) for exchange in bindings for key in _keys(name, bindings[exchange])
     )
-    return Queue(name, variable, pairs, kept)
+    return Queue(name, variable, pairs, limit)
 
 
-def _kept(row: _Row) -> Kept:
-    kept = Kept(row.number("messages"), row.number("bytes"))
+def _limit(row: _Row) -> QueueLimit:
+    limit = QueueLimit(row.number("messages"), row.number("bytes"))
     row.end()
-    return kept
+    return limit
 
 
 def _keys(queue: str, keys: object) -> list[str]:
@@ -238,15 +237,15 @@ def _variable(place: str, content: object, ending: str) -> Variable:
 
 def _checked(pattern: re.Pattern[str], name: object, place: str) -> str:
     if not isinstance(name, str) or not pattern.fullmatch(name):
-        raise TopologyError(f"{place}: {name!r} is no name, of the form {pattern.pattern}.")
+        raise TopologyError(f"{place}: {name!r} is not a name of the form {pattern.pattern}.")
     return name
 
 
 def _known(kind: str, place: str, names: Iterable[str], known: Iterable[str]) -> None:
-    there = list(known)
+    allowed = list(known)
     for name in names:
-        if name not in there:
-            raise TopologyError(f"{place} names the {kind} {name}; there are {', '.join(there)}.")
+        if name not in allowed:
+            raise TopologyError(f"{place} names the {kind} {name}; there are {', '.join(allowed)}.")
 
 
 def _check(topology: Topology) -> None:
@@ -279,7 +278,7 @@ def _check_roles(topology: Topology) -> None:
 
 
 def _check_consumers(process: Process, topology: Topology) -> None:
-    """What is in hand of a queue is asked of all who consume it, and those at all their ports."""
+    """Processes that share a queue must share all queues: status adds up their messages."""
     for other in topology.processes:
         if set(process.consumes) & set(other.consumes) and process.consumes != other.consumes:
             raise TopologyError(
@@ -290,4 +289,4 @@ def _check_consumers(process: Process, topology: Topology) -> None:
 def _once(what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise TopologyError(f"{what} {name} is there twice.")
+            raise TopologyError(f"{what} {name} is used twice.")

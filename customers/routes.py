@@ -32,7 +32,7 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
         new = parsing.body(NewCustomer)
 
         def keep(connection: Connection, customer: Mapping[str, Any]) -> None:
-            idempotency.keep(connection, _created(name, customer))
+            idempotency.store_answer(connection, _created(name, customer))
 
         return _created(name, customers.create(new.model_dump(), keep))
 

@@ -32,7 +32,7 @@ def event_routes(name: str, database: Database) -> Blueprint:
         uid = idempotency.message_id() or uuid4()
 
         def keep(connection: Connection, stored: client_events.Stored) -> None:
-            idempotency.keep(connection, _stored(stored, data))
+            idempotency.store_answer(connection, _stored(stored, data))
 
         names_of = client_events.Kind(**kind.model_dump())
         return _stored(client_events.accept(database, names_of, data, uid, keep), data)

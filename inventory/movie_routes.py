@@ -32,7 +32,7 @@ def movie_routes(database: Database) -> Blueprint:
         with database.transaction() as connection:
             movie = movies.create(connection, new.model_dump())
             response = created(jsonify(dict(movie)), f"/api/movies/{movie['id']}")
-            idempotency.keep(connection, response)
+            idempotency.store_answer(connection, response)
         return response
 
     @routes.delete("")

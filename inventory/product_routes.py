@@ -35,7 +35,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
         with database.transaction() as connection:
             product = products.create(connection, new.model_dump())
             response = created(jsonify(dict(product)), f"/api/{name}/{product['id']}")
-            idempotency.keep(connection, response)
+            idempotency.store_answer(connection, response)
         return response
 
     @routes.get("/<product_id>")
@@ -69,7 +69,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
         with database.transaction() as connection:
             product = products.adjust(connection, key, delta, check)
             response = tagged(jsonify(dict(product)))
-            idempotency.keep(connection, response)
+            idempotency.store_answer(connection, response)
         return response
 
     return routes

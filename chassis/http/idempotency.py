@@ -44,8 +44,8 @@ LONGEST = 512 * 1024
 # no comma: the server joins the lines of a repeated header with it
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 # refusals because of headers, size, rate or credentials: the same body may pass later
-_NOT_KEPT = frozenset((400, 401, 403, 406, 408, 412, 413, 415, 428, 429))
-_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+_NOT_STORED = frozenset((400, 401, 403, 406, 408, 412, 413, 415, 428, 429))
+_STORED_HEADERS = ("Content-Type", "ETag", "Location")
 _IN_PROGRESS = "A request with this Idempotency-Key is still in progress."
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class _Held:
 
     key: RequestKey
     claim: UUID
-    kept: bool = False
+    is_stored: bool = False
 
 
 def message_id() -> UUID | None:
@@ -65,7 +65,7 @@ def message_id() -> UUID | None:
     return held.key.message_id if held else None
 
 
-def keep(connection: Connection, response: Response) -> None:
+def store_answer(connection: Connection, response: Response) -> None:
     """Store the answer for this request's key, if any, in the transaction of the effect.
 
     To be called last before the commit: after it, a repetition gets this answer.
@@ -80,7 +80,7 @@ def keep(connection: Connection, response: Response) -> None:
     mine = and_(_same(held.key), keys.c.claim == held.claim)
     if connection.execute(update(keys).where(mine).values(_answered(response))).rowcount == 0:
         raise ConflictError(_IN_PROGRESS)
-    held.kept = True
+    held.is_stored = True
 
 
 def _held() -> _Held | None:
@@ -144,9 +144,9 @@ def answer(database: Database, key: RequestKey | None, act: Callable[[], Respons
     except Exception as error:
         response = problems.translate(error).response()
     else:
-        if held.kept:
+        if held.is_stored:
             return response
-    _keep(database, key, claim, response)
+    _store_or_release(database, key, claim, response)
     return response
 
 
@@ -188,9 +188,9 @@ def _earlier(connection: Connection, key: RequestKey) -> Response:
     return response
 
 
-def _keep(database: Database, key: RequestKey, claim: UUID, response: Response) -> None:
+def _store_or_release(database: Database, key: RequestKey, claim: UUID, response: Response) -> None:
     """Store an answer that depends on key and body alone; release the claim for others."""
-    if response.status_code >= 500 or response.status_code in _NOT_KEPT:
+    if response.status_code >= 500 or response.status_code in _NOT_STORED:
         _release(database, key, claim)
         return
     mine = and_(_same(key), keys.c.claim == claim)
@@ -199,7 +199,7 @@ def _keep(database: Database, key: RequestKey, claim: UUID, response: Response) 
 
 def _answered(response: Response) -> dict[str, Any]:
     body = response.get_data()
-    names = [name for name in _KEPT_HEADERS if name in response.headers]
+    names = [name for name in _STORED_HEADERS if name in response.headers]
     if len(body) > LONGEST:
         body, names = b"", [name for name in names if name != "Content-Type"]
     headers = {name: response.headers[name] for name in names}

@@ -58,14 +58,14 @@ class Expiry:
     Attributes:
         table: the table's name.
         column: the time from which a row ages. An index begins with it.
-        kept: how long rows are kept.
-        condition: further condition; the literal predicate of the index if that is partial.
-        newest: how many such rows are kept at most, at any age; no limit if None.
+        max_age: the age at which a row expires.
+        condition: a further condition; for a partial index, its literal predicate.
+        newest: only so many of the newest of these rows stay, at any age; no limit if None.
     """
 
     table: str
     column: str
-    kept: timedelta
+    max_age: timedelta
     condition: str = "true"
     newest: int | None = None
 
@@ -104,12 +104,12 @@ def _purge(database: Database, expiry: Expiry, rest: Callable[[float], bool]) ->
 
 def _end(connection: Connection, expiry: Expiry) -> datetime:
     """Return the time before which rows have expired."""
-    oldest = "SELECT now() - :kept"
+    oldest = "SELECT now() - :max_age"
     if expiry.newest is not None:
-        oldest = f"SELECT greatest(now() - :kept, ({_surplus(expiry)}))"
+        oldest = f"SELECT greatest(now() - :max_age, ({_surplus(expiry)}))"
     for setting in _SESSION:
         connection.execute(text(setting))
-    parameters = {"kept": expiry.kept, "newest": expiry.newest}
+    parameters = {"max_age": expiry.max_age, "newest": expiry.newest}
     end: datetime = connection.execute(text(oldest), parameters).scalar_one()
     return end
 

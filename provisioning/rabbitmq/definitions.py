@@ -104,7 +104,7 @@ def _policies(
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
     consumed = read_topology().consumed
     chosen = [_dead_letters(vhost, queue, variables, unlimited) for queue in consumed]
-    chosen += [_newest(vhost, queue, variables, unlimited) for queue in unconsumed() if queue.kept]
+    chosen += [_newest(vhost, queue, variables, unlimited) for queue in unconsumed() if queue.limit]
     if unlimited:
         chosen.append(_policy(vhost, "no-delivery-limit", ".*", 0, unlimited))
     return chosen
@@ -123,8 +123,8 @@ def _dead_letters(
 def _newest(
     vhost: str, queue: Queue, variables: Mapping[str, str], unlimited: Mapping[str, int]
 ) -> Definitions:
-    called, kept = queue.named(variables), queue.kept
-    bounds = {"max-length": kept.messages, "max-length-bytes": kept.bytes} if kept else {}
+    called, limit = queue.named(variables), queue.limit
+    bounds = {"max-length": limit.messages, "max-length-bytes": limit.bytes} if limit else {}
     definition = {**bounds, "overflow": "drop-head", **unlimited}
     name = f"newest-{queue.name.removesuffix('_queue')}"
     return _policy(vhost, name, f"^{re.escape(called)}$", 10, definition)

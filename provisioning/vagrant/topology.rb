@@ -7,7 +7,7 @@ module CrudMaster
   # variables; `secrets` are those of its role's, and nobody else's.
   Machine = Struct.new(:name, :role, :memory, :cpus, :address, :forwarded, :secrets, :documents)
 
-  # What Vagrant has to know of topology.yml. Provisioning, which reads all of it, checks it, too.
+  # The parts of topology.yml that Vagrant needs. Provisioning reads and checks all of it.
   class Topology
     SECRET = /_(PASSWORD|TOKEN)\z/
 
@@ -16,7 +16,7 @@ module CrudMaster
     rescue Psych::SyntaxError => error
       raise SettingsError, "topology.yml, line #{error.line}: #{error.problem}."
     rescue KeyError, NoMethodError, TypeError => error
-      raise SettingsError, "topology.yml is not as it has to be: #{error.message.lines.first.chomp}."
+      raise SettingsError, "topology.yml is invalid: #{error.message.lines.first.chomp}."
     end
 
     attr_reader :machines, :defaults, :optional

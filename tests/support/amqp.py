@@ -11,7 +11,7 @@ from chassis.settings import BrokerSettings
 
 
 def connect(settings: BrokerSettings) -> pika.BlockingConnection:
-    """Connect without heartbeats: a test that waits for something else answers none."""
+    """Connect without heartbeats, which a test that waits would not answer."""
     parameters = broker.parameters(settings, "test")
     parameters.heartbeat = 0
     return pika.BlockingConnection(parameters)

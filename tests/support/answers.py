@@ -1,4 +1,4 @@
-"""What requests are answered with, and requests that are wrong everywhere."""
+"""Answers to requests, and requests that every service refuses."""
 
 import json
 from collections.abc import Iterator
@@ -38,12 +38,12 @@ NO_IDS = {
 
 
 def content(response: TestResponse) -> Any:
-    """The JSON that a request is answered with."""
+    """The JSON of an answer."""
     return json.loads(response.data)
 
 
 def walked(client: FlaskClient, target: str) -> Iterator[TestResponse]:
-    """The pages of a list from `target` on, by their links, all of which lead to the same path."""
+    """The pages of a list from `target` on, by their links; all have the same path."""
     path = target.partition("?")[0]
     while target:
         assert target.startswith(f"{path}?")
@@ -53,7 +53,7 @@ def walked(client: FlaskClient, target: str) -> Iterator[TestResponse]:
 
 
 def problem(response: TestResponse, *statuses: int) -> dict[str, Any]:
-    """The problem document that a request is answered with."""
+    """The problem document of an answer."""
     assert response.status_code in statuses, response.text
     assert response.content_type == "application/problem+json"
     document: dict[str, Any] = json.loads(response.data)

@@ -1,4 +1,4 @@
-"""Work that goes on in threads beside a test."""
+"""Work in threads beside a test."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ END_SECONDS = 60.0
 
 @contextmanager
 def at_work(*works: Work) -> Iterator[threading.Event]:
-    """Have each at work in a thread of its own.
+    """Run each in its own thread.
 
     Lends the event that tells all of them to stop; it is set at the block's end at the latest, and
     all have to end within a minute.

@@ -1,4 +1,4 @@
-"""Figures as the benchmark makes them, for tests of what it says of them."""
+"""Figures of the benchmark, for tests of its reports."""
 
 from tools.bench.figures import Figure, Result, Sample, at_least, ratio
 from tools.bench.usage import Usage

@@ -1,4 +1,4 @@
-"""A consumer of bills in a thread, and what tests ask of its queue and its table."""
+"""A consumer of bills in a thread, with queries of its queue and its table."""
 
 import json
 import threading
@@ -61,7 +61,7 @@ def in_hand() -> float:
 
 
 def waiting(channel: BlockingChannel, queue: str) -> int:
-    """How many messages are ready in a queue; of one that does not answer at once, none."""
+    """How many messages are ready in a queue; 0 if it does not answer at once."""
     return int(channel.queue_declare(queue, passive=True).method.message_count)
 
 
@@ -78,7 +78,7 @@ def wait_for_rows(database: Database, count: int, seconds: float = SECONDS) -> N
 
 @pytest.fixture
 def missing_table(billing_db: Database) -> Iterator[Callable[[], None]]:
-    """The table is away, as after a failed deployment; the call brings it back."""
+    """Remove the table, as after a failed deployment; the returned call restores it."""
     _rename(billing_db, "orders", "orders_away")
     yield lambda: _rename(billing_db, "orders_away", "orders")
     _rename(billing_db, "orders_away", "orders")
@@ -90,5 +90,5 @@ def _rename(database: Database, name: str, other: str) -> None:
 
 
 def consumers(channel: BlockingChannel) -> int:
-    """How many consume the bills."""
+    """How many consumers the queue of bills has."""
     return int(channel.queue_declare(QUEUE, passive=True).method.consumer_count)

@@ -1,4 +1,4 @@
-"""A copy of the checkout with a stack of its own, started as a newcomer starts it."""
+"""A copy of the checkout with its own stack, started as a newcomer starts it."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", "__pycache__", ".*_c
 
 
 class Checkout:
-    """The copy; `ports` has its ports by those of .env.example that stand in the documents."""
+    """The copy; `ports` has its port for each port of .env.example."""
 
     def __init__(self, home: Path) -> None:
         self.home = home / "crud-master"
@@ -39,7 +39,7 @@ class Checkout:
         self.ports = {example[name]: own[name] for name in names}
 
     def start(self, tries: int = 3) -> None:
-        """Start the stack; on a busy machine, `up` may wait in vain, and is called again."""
+        """Start the stack; `up` is repeated, since it may time out on a busy machine."""
         for left in reversed(range(tries)):
             done = self._run("up", seconds=300)
             # it would be installed into what others use, too
@@ -49,7 +49,7 @@ class Checkout:
             assert left and "in vain" in done.stdout, done.stdout
 
     def _share(self, name: str, lock: Path) -> None:
-        """Link to what is installed; the stamp is the copy's own, since it names the lock file."""
+        """Link the installed programs; the copy has its own stamp, which names its lock file."""
         directory = self.home / ".stack" / name
         directory.mkdir()
         for path in (INSTALLED / name).iterdir():
@@ -60,7 +60,7 @@ class Checkout:
         stamp.write_bytes(subprocess.check_output(command, cwd=self.home))
 
     def stack(self, *words: str, seconds: float) -> str:
-        """Run ./stack, and return what it says. Raises if it fails."""
+        """Run ./stack and return its output. Raises if it fails."""
         done = self._run(*words, seconds=seconds)
         assert done.returncode == 0, done.stdout
         return done.stdout

@@ -1,4 +1,4 @@
-"""PostgreSQL servers of a test's own, to be stopped, frozen and cut off at will."""
+"""PostgreSQL servers of one test, which may stop, freeze and disconnect them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tools.stack.servers.postgres import Postgres
 
 @contextmanager
 def own_database(service: str) -> Iterator[tuple[DatabaseSettings, Postgres]]:
-    """Lend a service's database, migrated, on a server that nobody else uses."""
+    """Lend a service's migrated database on a server of its own."""
     name, user = DATABASES[service]
     with private_home() as home:
         server = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
@@ -30,7 +30,7 @@ def own_database(service: str) -> Iterator[tuple[DatabaseSettings, Postgres]]:
 
 
 def settings_of(service: str, ports: str) -> DatabaseSettings:
-    """Where a service's database is: at one port of 127.0.0.1, or at several."""
+    """The settings of a service's database at one or several ports of 127.0.0.1."""
     name, user = DATABASES[service]
     hosts = ",".join("127.0.0.1" for _ in ports.split(","))
     secret = SecretStr(PASSWORD)

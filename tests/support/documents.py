@@ -1,4 +1,4 @@
-"""Documents whose blocks of shell can be run, and what they show as answers.
+"""Documents with blocks of shell that can be run, and the answers that they show.
 
 A step is some lines of a block, up to the lines `# …` that show its answer, or up to an empty line.
 """
@@ -10,12 +10,12 @@ from pathlib import Path
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ANSWER = "# "
-# what is another on each stack, but the same wherever a document shows it again
+# values that differ between stacks, but not within a document
 IDENTITY = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|ORD-[0-9A-F]{12}|[0-9a-f]{32}|[0-9a-f]{24}"
-# what is another each time: how it looks where a document shows an example of it
+# values that differ each time: the pattern of an example in a document
 VARYING = {
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)",
-    # a broker that confirms late, as on a busy machine
+    # depends on whether the broker confirms late, as on a busy machine
     "stored": r'"stored_in":"(?:queue|outbox)"',
     "attempts": r'"attempts":\d+',
     "left_out": "…",
@@ -33,8 +33,8 @@ class Step:
     """A command of a document.
 
     Attributes:
-        line: where it begins in the document.
-        answer: the lines that the document shows after it; none if it shows nothing.
+        line: the line of the document where it begins.
+        answer: the lines of the answer that the document shows; may be empty.
     """
 
     line: int
@@ -66,9 +66,9 @@ def _steps(lines: Sequence[str], first: int) -> Iterator[Step]:
 
 
 def match(shown: Sequence[str], real: Sequence[str], known: Identities) -> Identities | None:
-    """What is known after real lines came as shown, in this order, maybe with others between.
+    """Return the identities known after the real lines match the shown ones, in this order.
 
-    `known` has the real identities by those that the document shows. None if they did not come.
+    Other lines may come in between. `known` maps shown identities to real ones. None: no match.
     """
     lines = iter(real)
     for line in shown:
@@ -90,13 +90,13 @@ def _match(shown: str, real: str, known: Identities) -> Identities | None:
     if not found:
         return None
     captured = {name: found[group] for name, group in new.items()}
-    # two that differ in the document differ in fact
+    # identities that differ in the document must differ in reality
     is_new = not set(captured.values()) & set(known.values())
     return known | captured if is_new else None
 
 
 def _part(token: re.Match[str], known: Identities, new: Identities) -> str:
-    """How what a token stands for looks; `new` gets the group of an identity not known yet."""
+    """Return the pattern of a token; `new` gets the group of an unknown identity."""
     text, kind = token[0], str(token.lastgroup)
     if kind != "identity":
         return LEFT_OUT if kind == "left_out" else VARYING[kind]
@@ -109,9 +109,9 @@ def _part(token: re.Match[str], known: Identities, new: Identities) -> str:
 
 
 def read(path: Path, ports: Mapping[str, str], sections: Collection[str] = ()) -> list[Step]:
-    """The steps of a document for a stack on other ports than those of .env.example.
+    """Return the steps of a document for a stack on other ports than those of .env.example.
 
-    With `sections`, those of these titles alone. Other stacks have other ids then.
+    With `sections`, only those with these titles, and any ids match.
     """
     text = path.read_text()
     if sections:
@@ -122,7 +122,7 @@ def read(path: Path, ports: Mapping[str, str], sections: Collection[str] = ()) -
 
 
 def _only(text: str, sections: Collection[str]) -> str:
-    """The text with empty lines in place of other sections of second level."""
+    """The text with empty lines instead of other sections of the second level."""
     kept: list[str] = []
     in_section = False
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""Tables of the tests' databases as after the migrations: no rows, ids from the first on."""
+"""Resets the tables of the tests' databases: no rows, and ids that start at 1."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ ON_DELETE, ON_TRUNCATE = 8, 32
 
 
 def emptying(tables: Sequence[str]) -> str:
-    """SQL that empties tables, those that refer to others last.
+    """Return SQL that empties tables, tables that refer to others last.
 
     DELETE takes a tenth of the time of TRUNCATE, which makes new files for all tables and indexes.
-    Where triggers look at what is deleted, such as orders' figures, TRUNCATE begins anew.
+    TRUNCATE is used where triggers react to deletions, as those of orders' figures do.
     """
     relations = ", ".join(f"'{table}'::regclass" for table in tables)
     deletions = "\n".join(f"DELETE FROM {table};" for table in reversed(tables))

@@ -1,4 +1,4 @@
-"""What the tests of the gateway's events have in common."""
+"""Helpers for the tests of the gateway's events."""
 
 import json
 from decimal import Decimal
@@ -34,7 +34,7 @@ any_object = settings(
 
 
 def post(gateway: FlaskClient, data: bytes | str, path: str = ORDER) -> TestResponse:
-    """Post a body as it is."""
+    """Post a body unchanged."""
     return gateway.post(path, data=data, content_type=JSON)
 
 
@@ -63,7 +63,7 @@ def write(value: object) -> str:
 
 
 def shown(gateway: FlaskClient, uid: str) -> Any:
-    """What the API shows of an event."""
+    """The event as the API shows it."""
     answer = gateway.get(f"/api/events/{uid}")
     assert answer.status_code == 200, answer.text
     return read(answer.data)

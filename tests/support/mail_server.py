@@ -1,4 +1,4 @@
-"""A real mail server, that takes, refuses, delays and drops what it is told to."""
+"""A real mail server that accepts, refuses, delays and drops mails as a test says."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ from orders.settings import Settings
 
 
 class Postman:
-    """What the mail server does with each mail; a test may say otherwise by the recipient."""
+    """The mail server's reaction to each mail; a test may set another one by recipient."""
 
     def __init__(self) -> None:
         self.taken: list[Envelope] = []
@@ -27,15 +27,15 @@ class Postman:
         self.once_taken: dict[str, Callable[[], None]] = {}
 
     def ids(self) -> list[str]:
-        """The Message-IDs of what was taken."""
+        """The Message-IDs of accepted mails."""
         return [str(self.message(envelope)["Message-ID"]) for envelope in self.taken]
 
     def recipients(self) -> list[str]:
-        """To whom what was taken goes."""
+        """The recipients of accepted mails."""
         return [address for envelope in self.taken for address in envelope.rcpt_tos]
 
     def message(self, envelope: Envelope) -> Any:
-        """A mail as it is read."""
+        """A parsed mail."""
         assert isinstance(envelope.content, bytes)
         return message_from_bytes(envelope.content, policy=default)
 

@@ -1,4 +1,4 @@
-"""What the tests of mails and of the directory have in common."""
+"""Helpers for the tests of mails and of the customer replica."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 def served(app: Flask, port: int) -> Iterator[None]:
     """Serve an application on a port of 127.0.0.1."""
     server = make_server("127.0.0.1", port, app, threaded=True)
-    # it looks so often whether it shall end: every half second unless told
+    # how often it checks whether to stop: every half second by default
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -45,18 +45,18 @@ def served(app: Flask, port: int) -> Iterator[None]:
 
 
 def received(handler: EventHandler, type: str, data: Any, second: int | None = None) -> Any:
-    """Return an event as the handler understands it.
+    """Return an event as the handler receives it.
 
     Args:
-        handler: what is to apply it.
-        type: what happened.
-        data: what there is to say about it.
-        second: when, counted from the beginning of 2026; now without it.
+        handler: the handler that will apply it.
+        type: the event's type.
+        data: the event's data.
+        second: its time, in seconds since the beginning of 2026; now by default.
     """
     time = None if second is None else EPOCH + timedelta(seconds=second)
     message = cloudevents.event("", type, "test", data, time=time)
     properties = pika.BasicProperties(message_id=message.id, headers=dict(message.headers))
-    # the handler looks at the body and the headers alone
+    # the handler reads only the body and the headers
     channel: Any = None
     return handler.parse(Delivery(channel, 1, message.body, properties))
 
@@ -100,7 +100,7 @@ def publish(channel: BlockingChannel, type: str, data: Any, id: UUID | None = No
 
 
 def variables_of(settings: Settings, home: Path, **more: str) -> dict[str, str]:
-    """What the processes and commands of orders read."""
+    """The variables of the processes and commands of orders."""
     return environment(
         "orders",
         settings,
@@ -125,7 +125,7 @@ def worker_process(settings: Settings, home: Path, **more: str) -> Process:
 
 
 def run_command(settings: Settings, home: Path, *arguments: str, **variables: str) -> str:
-    """Run a command of orders to its end; return what it writes, its status last."""
+    """Run a command of orders to its end; return its output and its exit status."""
     done = subprocess.run(
         [sys.executable, "-m", "orders", *arguments],
         cwd=ROOT,
@@ -139,5 +139,5 @@ def run_command(settings: Settings, home: Path, *arguments: str, **variables: st
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
-    """Wait for a condition, for long enough on a busy machine."""
+    """Wait for a condition, long enough for a busy machine."""
     wait_until(condition, seconds, what)

@@ -34,7 +34,7 @@ def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
 
 
 def working(settings: Settings) -> AbstractContextManager[object]:
-    """Have a mail-worker work in a thread, for a block."""
+    """Run a mail-worker in a thread, for a block."""
     return at_work(partial(mail_worker.run, settings))
 
 

@@ -1,4 +1,4 @@
-"""docs/messages.md as the tests read it: its tables, its examples, and what fits them."""
+"""Reads the tables and examples of docs/messages.md, and compares messages with them."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-# those that differ each time something happens
+# kinds whose values differ each time
 VARYING: dict[str, Fits] = {
     "UUID": _matches(_UUID),
     "time": _matches(_TIME),
@@ -56,18 +56,18 @@ FIXED: dict[str, Fits] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What a field may hold, by the words of the document."""
+    """The kind of a field, in the words of the document."""
 
     words: str
 
     @property
     def name(self) -> str:
-        """The type without what else is allowed."""
+        """The type, without "or null" and "may be missing"."""
         return re.split(r" or null|, may be missing", self.words)[0]
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether a message need not have it."""
+        """Whether a message may lack it."""
         return self.words.endswith(", may be missing")
 
     def fits(self, value: Any) -> bool:
@@ -82,7 +82,7 @@ Fields = dict[str, Kind]
 
 @dataclass(frozen=True)
 class Event:
-    """A type of event: where it is published, by which processes, and an example."""
+    """A type of event: its exchange, its sources, its fields, and an example."""
 
     exchange: str
     type: str
@@ -92,7 +92,7 @@ class Event:
 
 
 def flat(value: Any, fields: Mapping[str, Kind], path: str = "") -> Iterator[tuple[str, Any]]:
-    """All that a message holds, by its path; nothing of what is below `any object`."""
+    """Yield every value of a message by its path, except those below `any object`."""
     if path:
         yield path, value
     if path in fields and fields[path].name == "any object":
@@ -106,7 +106,7 @@ def flat(value: Any, fields: Mapping[str, Kind], path: str = "") -> Iterator[tup
 
 
 def faults(value: Any, fields: Fields) -> list[str]:
-    """What of a message is not as the document says."""
+    """The differences between a message and the document."""
     found = [(path, inner) for path, inner in flat(value, fields) if not path.endswith("[]")]
     there = {path for path, _inner in found}
     unknown = [f"{path} is not documented" for path in sorted(there - fields.keys())]
@@ -115,13 +115,13 @@ def faults(value: Any, fields: Fields) -> list[str]:
         for path, inner in found
         if path in fields and not fields[path].fits(inner)
     ]
-    # a line's fields are there only if there are lines
+    # a line's fields exist only if there are lines
     wanted = {p for p, kind in fields.items() if "[]" not in p and not kind.may_be_missing}
     return [*unknown, *wrong, *(f"{path} is missing" for path in sorted(wanted - there))]
 
 
 def masked(value: Any, fields: Fields) -> list[tuple[str, str]]:
-    """What a message holds, in order, without what differs each time it is told."""
+    """The values of a message, in order, with a placeholder for those that differ each time."""
     return sorted((path, _mask(inner, fields.get(path))) for path, inner in flat(value, fields))
 
 
@@ -135,7 +135,7 @@ def _mask(value: Any, kind: Kind | None) -> str:
 
 
 def section(title: str, level: int = 2) -> str:
-    """What stands under a heading, up to the next one of its level."""
+    """The text below a heading, up to the next one of its level."""
     heads = re.split(rf"^{'#' * level} (.+)\n", TEXT, flags=re.MULTILINE)
     return dict(zip(heads[1::2], heads[2::2], strict=True))[title]
 
@@ -148,12 +148,12 @@ def rows(text: str, first: str) -> list[Row]:
 
 
 def names(cell: str) -> list[str]:
-    """What stands between backquotes."""
+    """The words between backquotes."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def fields(text: str, first: str = "field") -> Fields:
-    """The fields that a table tells of."""
+    """The fields of a table."""
     return {names(row[0])[0]: Kind(row[1]) for row in rows(text, first)}
 
 

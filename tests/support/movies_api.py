@@ -1,4 +1,4 @@
-"""What the tests of movies, and of products that are their editions, have in common."""
+"""Helpers for the tests of movies, and of products that are their editions."""
 
 import string
 from typing import Any

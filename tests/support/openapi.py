@@ -1,4 +1,4 @@
-"""openapi.yaml as the tests read it, and what checks a value against its schemas."""
+"""Reads openapi.yaml, and checks values against its schemas."""
 
 from typing import Any
 
@@ -18,5 +18,5 @@ __all__ = ["FILE", "METHODS", "Operation", "examples", "operations", "raw", "res
 
 
 def validator(schema: dict[str, Any]) -> OAS30Validator:
-    """What checks a value against `schema`, formats included."""
+    """A validator for `schema`, formats included."""
     return OAS30Validator(schema, format_checker=OAS30Validator.FORMAT_CHECKER)

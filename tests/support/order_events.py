@@ -7,7 +7,7 @@ from chassis.json import encode
 
 
 def data_of(type: str, uid: object) -> dict[str, Any]:
-    """What another service says about an order."""
+    """The data of another service's event about an order."""
     if type == "bill.recorded":
         return {
             **{"id": str(uid), "user_id": "1", "number_of_items": 3, "total_amount": 39.98},

@@ -1,4 +1,4 @@
-"""What the tests of `/api/orders` have in common."""
+"""Helpers for the tests of `/api/orders`."""
 
 import json
 from datetime import datetime
@@ -35,14 +35,14 @@ def create(orders: FlaskClient, **given: object) -> dict[str, Any]:
 
 
 def shown(response: TestResponse) -> dict[str, Any]:
-    """The order in an answer of POST, as the other answers show it: without `customer`."""
+    """The order in an answer of POST without `customer`, as other answers show it."""
     order: dict[str, Any] = content(response)
     assert order.pop("customer") in ("known", "unknown", "unchecked")
     return order
 
 
 def create_with_items(database: Database, status: str = "pending", **given: object) -> OrderView:
-    """Store an order with items, as checkout does."""
+    """Store an order with items, as POST does."""
     amount = sum(line["quantity"] * line["unit_price"] for line in LINES)
     values = {"order_id": None, "customer_id": "1", "total_amount": amount, "status": status}
     return Orders(database).create({**values, **given}, LINES, TESTS)
@@ -56,12 +56,12 @@ def make(orders: FlaskClient, database: Database, status: str, has_items: bool) 
 
 
 def moment(written: str) -> datetime:
-    """The time that RFC 3339 writes like this (Python 3.10 does not read its Z)."""
+    """Parse a time of RFC 3339 (Python 3.10 does not read its Z)."""
     return datetime.fromisoformat(written.replace("Z", "+00:00"))
 
 
 def write(orders: FlaskClient, method: str, data: bytes, kind: str = JSON) -> TestResponse:
-    """Create an order with `data`, change one that is there, or move it."""
+    """Create an order with `data`, change an existing one, or move it."""
     if method == "POST":
         return orders.post(ORDERS, data=data, content_type=kind)
     below = "/status" if method == "MOVE" else ""

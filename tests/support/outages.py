@@ -1,4 +1,4 @@
-"""What befalls servers of the tests, for a block."""
+"""Outages of the tests' servers, for a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tools.stack.stack import Server
 
 @contextmanager
 def stopped(server: Server) -> Iterator[None]:
-    """Have a server away, in good order."""
+    """Stop a server cleanly, for a block."""
     server.stop()
     with _started_again(server):
         yield
@@ -19,7 +19,7 @@ def stopped(server: Server) -> Iterator[None]:
 
 @contextmanager
 def killed(server: Server) -> Iterator[None]:
-    """Have a server away, as after a power cut."""
+    """Kill a server as a power cut would, for a block."""
     server.kill()
     with _started_again(server):
         yield
@@ -35,7 +35,7 @@ def _started_again(server: Server) -> Iterator[None]:
 
 @contextmanager
 def queues_stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
-    """Have the broker's quorum queues dead, though it serves all else; restart it afterwards."""
+    """End the broker's quorum queues while it serves everything else; restart it afterwards."""
     rabbitmq.stop_queues()
     try:
         yield
@@ -45,10 +45,10 @@ def queues_stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
 
 @contextmanager
 def frozen(server: RabbitMQ | Postgres) -> Iterator[None]:
-    """Have a server say nothing, with its connections open: the kernel still takes what comes."""
+    """Freeze a server: its connections stay open, and the kernel still accepts data."""
     pids: list[int] = []
     try:
-        # once more, for what it has started meanwhile: the first to stop is who starts them
+        # once more, for processes that started meanwhile: the first one stopped starts the others
         for _ in range(2):
             pids = server.pids()
             processes.freeze(pids)

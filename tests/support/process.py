@@ -1,4 +1,4 @@
-"""A service's process as PM2 would run it, on the tests' servers."""
+"""A process of a service as PM2 would run it, on the tests' servers."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SECONDS = 90.0
 
 
 class Settings(Protocol):
-    """What the settings of all services have."""
+    """The settings that all services have."""
 
     @property
     def server(self) -> ServerSettings: ...
@@ -29,7 +29,7 @@ class Settings(Protocol):
 
 
 def database_variables(service: str, settings: DatabaseSettings) -> dict[str, str]:
-    """Where a service's database is."""
+    """The variables of a service's database."""
     prefix = f"{service.upper()}_DB_"
     return {
         f"{prefix}HOST": settings.host,
@@ -41,7 +41,7 @@ def database_variables(service: str, settings: DatabaseSettings) -> dict[str, st
 
 
 def broker_variables(settings: BrokerSettings) -> dict[str, str]:
-    """Where the broker is."""
+    """The variables of the broker."""
     return {
         "RABBITMQ_HOST": settings.host,
         "RABBITMQ_PORT": str(settings.port),
@@ -53,7 +53,7 @@ def broker_variables(settings: BrokerSettings) -> dict[str, str]:
 
 
 def environment(service: str, settings: Settings, home: Path, **more: object) -> dict[str, str]:
-    """The environment of a service's processes; `more` are variables of its own, such as ports."""
+    """The environment of a service's processes; `more` are further variables, such as ports."""
     prefix = service.upper()
     return {
         "PATH": os.environ["PATH"],
@@ -100,32 +100,32 @@ class Process:
         try:
             return process.wait(SECONDS)
         except subprocess.TimeoutExpired:
-            # with faulthandler its log then says where each thread stands
+            # with faulthandler, its log then shows the stack of each thread
             process.send_signal(signal.SIGABRT)
             process.wait()
             print(self.log()[-20_000:])
             raise
 
     def kill(self) -> None:
-        """Take it away, with no warning."""
+        """Kill it (SIGKILL)."""
         self.end(signal.SIGKILL)
 
     def request(self, method: str, path: str, body: object = None) -> requests.Response | None:
-        """Ask it; None if it gives no answer."""
+        """Send it a request; None if it gives no answer."""
         try:
             return requests.request(method, self.url + path, json=body, timeout=15)
         except requests.RequestException:
             return None
 
     def is_ready(self) -> bool:
-        """Whether it says that it is."""
+        """Whether its `/ready` passes."""
         response = self.request("GET", "/ready")
         return response is not None and response.status_code == 200
 
     def log(self) -> str:
-        """What it has said so far."""
+        """Its log so far."""
         return self._log.read_text() if self._log.exists() else ""
 
     def logged(self) -> list[dict[str, Any]]:
-        """What it has logged so far, line by line."""
+        """Its log so far, parsed line by line."""
         return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]

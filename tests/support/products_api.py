@@ -1,4 +1,4 @@
-"""What the tests of `/api/products` have in common."""
+"""Helpers for the tests of `/api/products`."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ DVD: dict[str, Any] = {
 
 
 def create(inventory: FlaskClient, name: str = "DVD", **given: object) -> dict[str, Any]:
-    """Create a product that costs 9.99, unless it is said otherwise."""
+    """Create a product, by default for 9.99."""
     response = inventory.post(PRODUCTS, json={"name": name, "price": 9.99, **given})
     assert response.status_code == 201, response.text
     product: dict[str, Any] = content(response)

@@ -1,4 +1,4 @@
-"""A server that does to its clients what a test says."""
+"""A server whose reactions a test sets."""
 
 import re
 import socket
@@ -12,7 +12,7 @@ Act = Callable[[socket.socket], None]
 
 
 def answering(*parts: bytes, close: bool = False) -> Act:
-    """Send these bytes to each request; then close the connection, if told so."""
+    """Send these bytes to each request; then close the connection, if `close` is set."""
 
     def act(connection: socket.socket) -> None:
         for part in parts:
@@ -24,7 +24,7 @@ def answering(*parts: bytes, close: bool = False) -> Act:
 
 
 def closing(connection: socket.socket) -> None:
-    """Close the connection without a word."""
+    """Close the connection without an answer."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
@@ -34,7 +34,7 @@ def silent(connection: socket.socket) -> None:
 
 @dataclass
 class RawUpstream:
-    """A server that notes the bytes of each request and then does what the test says.
+    """A server that records the bytes of each request and then reacts as the test says.
 
     It answers the first requests with `acts`, one each, and all further ones with the last.
     """
@@ -66,7 +66,7 @@ class RawUpstream:
         self.listener.close()
 
     def close_connections(self) -> None:
-        """Close the connections that are kept, as an upstream does that is restarted."""
+        """Close idle keep-alive connections, as a restarted upstream does."""
         for connection in self._open:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

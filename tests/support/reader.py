@@ -1,4 +1,4 @@
-"""Somebody who runs the blocks of a document and compares the answers with those shown."""
+"""Runs the blocks of a document and compares the answers with those shown."""
 
 import re
 import time
@@ -9,20 +9,20 @@ from tests.support.documents import Identities, Step, match, read
 from tests.support.shell import Done, Shell
 
 SECONDS = 120.0
-# what only asks may be asked again until it answers as shown, on a machine slower than a reader
+# a query may be repeated until it answers as shown, since a machine may be slower than a reader
 READS = re.compile(
     r"curl (?!.*-(?:X|d) )[^\n]*|\./stack (?:status|logs|psql|trace|run \w+ (?:\w+ )?list)\b[^\n]*"
 )
 
 PATIENCE = 60.0
-# its exit status says whether all is up, which in a drill it is not
+# its exit status says whether everything is up, which is not so during a drill
 MAY_FAIL = "./stack status"
-# a busy machine answers with 503 or 504 now and then, of which the tutorial wants none
+# a busy machine answers with 503 or 504 now and then, which the tutorial does not expect
 PATIENT = 'curl() { command curl --retry 10 --retry-delay 1 "$@"; }'
 
 
 class Reader:
-    """Somebody who runs a document from its first block to its last."""
+    """Runs a document from its first block to its last."""
 
     def __init__(
         self, checkout: Checkout, name: str, sections: Collection[str] = (), prelude: str = ":"
@@ -34,7 +34,7 @@ class Reader:
         self._shell.run(prelude, SECONDS)
 
     def go(self) -> None:
-        """Run every step. AssertionError names the first that does not answer as shown."""
+        """Run every step. AssertionError names the first one with another answer."""
         try:
             for step in self.steps:
                 self._take(step)

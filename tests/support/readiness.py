@@ -1,4 +1,4 @@
-"""Whether a stack is whole."""
+"""Whether a stack is ready."""
 
 import re
 
@@ -11,12 +11,12 @@ LOCK_MOVIES = "LOCK TABLE movies IN ACCESS EXCLUSIVE MODE"
 
 
 def ready(stack: Stack) -> bool:
-    """Whether every process says that it is ready, and the gateway asks all of them."""
+    """Whether every process is ready, and the gateway calls all services."""
     return all(stack.is_ready(process) for process in PROCESSES) and _passes_on(stack)
 
 
 def _passes_on(stack: Stack) -> bool:
-    """Whether all circuits are closed; a request to each service gives those a chance to close."""
+    """Whether all circuits are closed; a request to each service lets them close."""
     headers = {"Authorization": f"Bearer {stack.variables['API_TOKEN']}"}
     for name in ("movies", "customers", "orders", "billing"):
         requests.get(f"{stack.url}/api/{name}?limit=1", headers=headers, timeout=20)

@@ -1,4 +1,4 @@
-"""A relay, as those of the services, for a thread or a process of its own."""
+"""A relay like those of the services, for a separate thread or process."""
 
 import threading
 from contextlib import closing

@@ -13,7 +13,7 @@ REPLICATION = "local replication all trust\n"
 
 
 class Primary(Postgres):
-    """A server that lets standbys of this machine follow it, over its socket."""
+    """A server that standbys on this machine can follow over its socket."""
 
     def __init__(self, home: Path) -> None:
         port = free_port()
@@ -32,7 +32,7 @@ class Standby(Primary):
         self._primary = primary
 
     def promote(self) -> None:
-        """Follow nobody any more, and take writes."""
+        """Promote the standby: it follows no server and accepts writes."""
         command = [binary("psql"), "-qXAtv", "ON_ERROR_STOP=1", "-c", "SELECT pg_promote()"]
         self._run(command + self.connection(SUPERUSER, "postgres"))
 
@@ -44,7 +44,7 @@ class Standby(Primary):
 
 @contextmanager
 def replicated() -> Iterator[tuple[Primary, Standby]]:
-    """Lend a server and its standby, which is empty and not started yet."""
+    """Lend a server and its standby; the standby is empty and not started."""
     with private_home() as home:
         primary = Primary(home / "primary")
         standby = Standby(home / "standby", primary)

@@ -1,4 +1,4 @@
-"""Orders as events, and what inventory has of them."""
+"""Events of orders, and inventory's reservations for them."""
 
 import json
 from collections.abc import Sequence
@@ -38,14 +38,14 @@ def order(type: str, uid: UUID, lines: Lines, id: UUID | None = None) -> Message
 
 
 def stocks(database: Database) -> dict[int, int]:
-    """How many there are of each product, by its id."""
+    """The stock of each product, by its id."""
     with database.autocommit() as connection:
         rows = connection.execute(text("SELECT id, stock FROM products ORDER BY id")).all()
         return {row.id: row.stock for row in rows}
 
 
 def states(database: Database) -> dict[UUID, str]:
-    """What became of each order."""
+    """The state of each order's reservation."""
     with database.autocommit() as connection:
         rows = connection.execute(text("SELECT uid, state FROM reservations")).all()
         return {row.uid: row.state for row in rows}
@@ -63,7 +63,7 @@ def reserved(database: Database) -> dict[int, int]:
 
 
 def told(database: Database) -> list[dict[str, Any]]:
-    """The events about stock in the outbox, in their order."""
+    """The events of stock in the outbox, in order."""
     statement = "SELECT * FROM outbox WHERE routing_key LIKE 'stock.%' ORDER BY id"
     with database.autocommit() as connection:
         rows = connection.execute(text(statement)).all()
@@ -76,5 +76,5 @@ def told(database: Database) -> list[dict[str, Any]]:
 
 
 def told_types(database: Database) -> list[str]:
-    """The types of the events about stock."""
+    """The types of the events of stock."""
     return [said["type"] for said in told(database)]

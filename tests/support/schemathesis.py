@@ -1,4 +1,4 @@
-"""schemathesis: it makes requests from openapi.yaml and looks at every answer."""
+"""Runs schemathesis, which generates requests from openapi.yaml and checks every answer."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ SECONDS = 3600
 
 
 def run(stack: Stack, *words: str) -> None:
-    """Have it try the gateway of a stack, with these options; fail if it finds something."""
+    """Test the gateway of a stack with these options; fail on any finding."""
     command = [str(PROGRAM), "run", "openapi.yaml", "--url", stack.url, "--checks", "all"]
     environment = os.environ | {"API_TOKEN": stack.variables["API_TOKEN"]}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Services as their own processes, served by granian, and clients that speak to sockets."""
+"""Services as separate processes, served by granian, and clients that use sockets."""
 
 import os
 import re
@@ -25,14 +25,14 @@ SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Reply:
-    """All that came back on a connection, and whether the other side closed it."""
+    """The bytes received on a connection, and whether the other side closed it."""
 
     data: bytes
     closed: bool
 
     @property
     def statuses(self) -> list[int]:
-        """The final statuses of all answers, in their order."""
+        """The final statuses of all answers, in order."""
         found = re.findall(rb"HTTP/1\.[01] ([2-5]\d\d) ", self.data)
         return [int(status) for status in found]
 
@@ -52,11 +52,11 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def connect(self, seconds: float = SECONDS) -> socket.socket:
-        """Open a connection, on which nothing lasts longer than so many seconds."""
+        """Open a connection whose operations time out after so many seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
 
     def ask(self, request: bytes) -> Reply:
@@ -82,7 +82,7 @@ class Served:
 
 
 def answered(connection: socket.socket) -> Reply:
-    """Read one answer that says its length; the other side need not close."""
+    """Read one answer with a length; the other side need not close."""
     data = b""
     while not _is_whole(data):
         part = connection.recv(65536)
@@ -99,7 +99,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def received(connection: socket.socket) -> Reply:
-    """Read all that comes."""
+    """Read until the other side closes."""
     data = b""
     try:
         while part := connection.recv(65536):
@@ -147,7 +147,7 @@ def _answers(served: Served) -> bool:
 
 
 def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str, str]:
-    """What the gateway reads, before upstreams at these ports; its broker and others are away."""
+    """The gateway's variables, with upstreams at these ports; nothing else is available."""
     ports = {name: free_port() for name in ("inventory", "billing", "customers", "orders")}
     places = {f"{n.upper()}_API_PORT": str(port) for n, port in (ports | upstreams).items()}
     addresses = {f"{name}_VM_IP": "127.0.0.1" for name in map(str.upper, DATABASES)}
@@ -163,7 +163,7 @@ def gateway_variables(database: DatabaseSettings, **upstreams: int) -> dict[str,
 
 
 def inventory_variables(database: DatabaseSettings) -> dict[str, str]:
-    """What inventory reads; its broker is away."""
+    """Inventory's variables; its broker is unavailable."""
     return {
         **database_variables("inventory", database),
         **no_broker(),

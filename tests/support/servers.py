@@ -1,4 +1,4 @@
-"""The names of what the tests' servers have, and the types of fixtures."""
+"""Names on the tests' servers, and types of fixtures."""
 
 from collections.abc import Callable
 from typing import Any

@@ -25,7 +25,7 @@ NOWHERE = BrokerSettings(host="127.0.0.1", user="", password=SecretStr(""), vhos
 
 
 def port() -> PortSettings:
-    """A port that is free now."""
+    """A free port."""
     return PortSettings(port=free_port())
 
 
@@ -40,7 +40,7 @@ def refusing() -> Iterator[int]:
 def settings_of_gateway(
     database: DatabaseSettings, broker: BrokerSettings, upstream: int
 ) -> GatewaySettings:
-    """The configuration of the gateway before one server, at this port, for all services."""
+    """The configuration of a gateway with one server, at this port, for all services."""
     server = Upstream("the service", "127.0.0.1", upstream)
     return GatewaySettings(
         *(SERVER, port(), port(), database, broker),
@@ -55,7 +55,7 @@ def settings_of_gateway(
 def settings_of_orders(
     database: DatabaseSettings, broker: BrokerSettings, home: Path
 ) -> OrdersSettings:
-    """The configuration of orders; no other service answers."""
+    """The configuration of orders; no other service is available."""
     return OrdersSettings(
         server=SERVER,
         port=port(),

@@ -1,4 +1,4 @@
-"""A shell that runs the steps of a document one after the other, as a reader's does."""
+"""A shell that runs the steps of a document in turn, as a reader's does."""
 
 import os
 import re
@@ -13,14 +13,14 @@ END = "end of the step of the tests"
 
 
 class Done(NamedTuple):
-    """What a step has printed, errors included, and its exit status."""
+    """The output of a step, errors included, and its exit status."""
 
     lines: list[str]
     status: int
 
 
 class Shell:
-    """One bash in a directory; what a step defines, the next ones know."""
+    """One bash in a directory; later steps see what earlier ones define."""
 
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -35,7 +35,7 @@ class Shell:
         )
 
     def run(self, command: str, seconds: float) -> Done:
-        """Run a step. Raises TimeoutError if it takes longer; the shell is gone then."""
+        """Run a step. Raises TimeoutError if it takes longer, and ends the shell."""
         assert self._process.stdin and self._process.stdout
         # a step must not read what follows it
         self._process.stdin.write(f"{{ {command}\n}} </dev/null; printf '\\n{END} %d\\n' $?\n")

@@ -1,4 +1,4 @@
-"""A server that answers as inventory does, and can be made to answer badly: a peer of orders."""
+"""A server that answers as inventory does, or badly, for tests of orders."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -20,12 +20,12 @@ PRODUCTS: dict[int, tuple[str, str]] = {
 
 
 class Shop:
-    """The products, and who has asked for them.
+    """The products, and the calls for them.
 
     Attributes:
         asked: the query of each call.
         headers: the headers of each call.
-        answer: what it answers; products, unless another function is set.
+        answer: the function that answers; `products` by default.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Shop:
         self._app.add_url_rule("/api/products", "products", self._answer)
 
     def products(self) -> Response:
-        """Answer with those of the products that were asked for."""
+        """Answer with the requested products."""
         ids = [int(text) for text in request.args["ids"].split(",")]
         found = [_product(key, *PRODUCTS[key]) for key in sorted(ids) if key in PRODUCTS]
         return Response(f"[{','.join(found)}]", mimetype="application/json")
@@ -57,7 +57,7 @@ class Shop:
         self.answer = wait
 
     def stalls(self) -> None:
-        """Begin an answer, and say nothing more before the test ends."""
+        """Start an answer, and send nothing more before the test ends."""
 
         def parts() -> Iterator[bytes]:
             yield b"["
@@ -66,7 +66,7 @@ class Shop:
         self.answer = lambda: Response(parts(), mimetype="application/json")
 
     def trickles(self) -> None:
-        """Answer with a blank now and then, until the test ends."""
+        """Send a blank now and then, until the test ends."""
 
         def parts() -> Iterator[bytes]:
             while not self.awake.wait(0.1):

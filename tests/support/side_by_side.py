@@ -1,4 +1,4 @@
-"""The tests in several processes: how many, which tests one takes, and which ports are whose."""
+"""The tests in several processes: their number, the tests of each, and the ports of each."""
 
 import os
 from pathlib import PurePosixPath
@@ -12,10 +12,10 @@ STACKS = ("tests/system", "tests/browser")
 """Where the tests of a whole stack are. Those of a process share one."""
 BREAKING = ("test_drills.py", "test_orders_faults.py", "test_resilience.py")
 """Of these, the files that mostly break it: they take about as long as all others."""
-# that a process needs which has a stack, and one that has a PostgreSQL and a RabbitMQ, in bytes
+# memory of a process with a stack, and of one with a PostgreSQL and a RabbitMQ, in bytes
 OF_A_STACK = 2 * GIB
 OF_SERVERS = GIB // 2
-# tests wait a lot: more processes than this would fight for the cores
+# tests wait a lot, but more processes than this would compete for the cores
 MORE_THAN_CORES = 3
 
 
@@ -27,7 +27,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 def scope(file: str) -> str:
-    """The name of what one process takes as a whole: a file, or those that share a stack."""
+    """The name of the tests that one process runs together: a file, or files that share a stack."""
     path = PurePosixPath(file)
     if not file.startswith(STACKS):
         return file
@@ -35,21 +35,21 @@ def scope(file: str) -> str:
 
 
 def processes(available: int) -> int:
-    """How many there may be, with so much memory available, in bytes."""
+    """The number of processes for so much available memory, in bytes."""
     beside_stacks = max(0, available - 2 * OF_A_STACK) // OF_SERVERS
     stacks = min(2, available // OF_A_STACK)
     return max(1, min((os.cpu_count() or 1) + MORE_THAN_CORES, stacks + beside_stacks))
 
 
 def own_ports(process: int, processes: int) -> str:
-    """The part of the ports that one of them may take."""
+    """The range of ports for one of them."""
     first, last = map(int, ports.DEFAULT.split("-"))
     share = (last + 1 - first) // processes
     return f"{first + process * share}-{first + (process + 1) * share - 1}"
 
 
 def take_own_ports() -> None:
-    """Keep to this process's part, if it is one of several."""
+    """Restrict this process to its range, if it is one of several."""
     name = os.environ.get("PYTEST_XDIST_WORKER")
     if name is not None:
         count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])

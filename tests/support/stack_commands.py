@@ -7,7 +7,7 @@ from tools.stack.stack import Stack
 
 
 def run(stack: Stack, *words: str) -> str:
-    """Run a command of a service, as ./stack run does, and return what it says."""
+    """Run a command of a service, as ./stack run does, and return its output."""
     done = subprocess.run(
         [stack.process_manager.environment()["PYTHON"], "-m", *words],
         cwd=CHECKOUT,

@@ -1,4 +1,4 @@
-"""A gateway that asks for tokens, before one upstream."""
+"""A gateway that requires tokens, with one upstream."""
 
 import json
 from collections.abc import Callable
@@ -25,14 +25,14 @@ REALM = 'Bearer realm="crud-master"'
 
 @dataclass
 class Gateway:
-    """The gateway before one upstream that stands for all services."""
+    """The gateway with one upstream for all services."""
 
     settings: Settings
     database: Database
     upstream: RawUpstream
 
     def client(self, protected: str, database: DatabaseSettings | None = None) -> FlaskClient:
-        """A client of a gateway that protects these classes, on another database perhaps."""
+        """A client of a gateway that protects these classes; another database may be given."""
         auth = read(AuthSettings, auth_protected=protected, api_token=API_TOKEN)
         database = database or self.settings.database
         settings = replace(self.settings, auth=auth, database=database)
@@ -57,7 +57,7 @@ def gateway(
     database_settings: Callable[[str], DatabaseSettings],
     upstream: RawUpstream,
 ) -> Gateway:
-    """The gateway, its broker being away."""
+    """The gateway, without a broker."""
     settings = settings_of_gateway(database_settings("gateway"), NOWHERE, upstream.port)
     return Gateway(settings, gateway_db, upstream)
 

@@ -1,4 +1,4 @@
-"""A WSGI application with a large answer, for granian: what its workers load."""
+"""A WSGI application with a large answer, which granian's workers load."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ unread_answers.close_unread(float(os.environ["UNREAD_SECONDS"]))
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer with many bytes, or on `/live` with none."""
+    """Answer with many bytes, on `/live` with none."""
     size = 0 if environ["PATH_INFO"] == "/live" else SIZE
     start_response("200 OK", [("Content-Length", str(size))])
     return [bytes(size)]

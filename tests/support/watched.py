@@ -1,4 +1,4 @@
-"""A platform for the gateway to watch: real processes' health, which a test breaks as it likes."""
+"""A platform for the gateway to watch: health servers that a test can break."""
 
 import socket
 import threading
@@ -23,21 +23,21 @@ from tools.stack.waiting import wait_until
 
 @dataclass
 class Needed:
-    """What a process can't work without; it is up unless told otherwise."""
+    """A dependency of a process; it is up by default."""
 
     name: str
     failure: str = ""
     calls: int = 0
 
     def check(self) -> None:
-        """Say what is wrong."""
+        """Return the failure."""
         self.calls += 1
         if self.failure:
             raise ConnectionError(self.failure)
 
 
 class Server:
-    """An application at a port, until it is stopped."""
+    """An application on a port, until it is stopped."""
 
     def __init__(self, app: Flask, port: int = 0) -> None:
         self._http = make_server("127.0.0.1", port, app, threaded=True)
@@ -54,7 +54,7 @@ class Server:
 
 @dataclass
 class Plant:
-    """One machine with two processes and all that they need, and a watch over it."""
+    """One machine with two processes and their dependencies, and its watch."""
 
     broker: BrokerSettings
     database: Needed = field(default_factory=lambda: Needed("movies_db"))
@@ -72,7 +72,7 @@ class Plant:
 
     @property
     def watch(self) -> Watcher:
-        """The watch, made when it is first wanted, over all machines of that moment."""
+        """The watch over all machines so far, created at its first use."""
         if self._watch is None:
             platform = Platform((self._machine(), *self.more), ("events_queue",), self.own_key)
             sources = Sources(platform, self.broker, self.orders, self.billing, self.own)
@@ -80,28 +80,28 @@ class Plant:
         return self._watch
 
     def process(self, name: str, machine: str = "inventory-vm") -> dict[str, Any]:
-        """What the newest status says of a process."""
+        """A process in the newest status."""
         return next(p for p in self.machine(machine)["processes"] if p["name"] == name)
 
     def machine(self, name: str = "inventory-vm") -> dict[str, Any]:
-        """What the newest status says of a machine."""
+        """A machine in the newest status."""
         machines = self.watch.status()["machines"]
         return dict(next(m for m in machines if m["name"] == name))
 
     def queue(self, name: str) -> dict[str, Any]:
-        """What the newest status says of a queue."""
+        """A queue in the newest status."""
         return dict(next(q for q in self.watch.status()["queues"] if q["name"] == name))
 
     def wait_for(self, status: str, name: str) -> dict[str, Any]:
-        """Wait until a process is said to be so."""
+        """Wait until the status shows a process in this state."""
         wait_until(lambda: self.process(name)["status"] == status, 20, f"{name} to be {status}")
         return self.process(name)
 
     def close(self) -> None:
-        """Stop the watch and what is left of the processes."""
+        """Stop the watch and the remaining processes."""
         if self._watch is not None:
             self._watch.close()
-            # another test's, too, which rests ten seconds after the last question
+            # another test's, too, which stops ten seconds after its last request
             wait_until(lambda: not watching(), 60, "the watch to end")
         for server in (self.api, self.relay):
             with suppress(OSError):
@@ -127,14 +127,14 @@ def machine(name: str, process: str, port: int, queues: tuple[str, ...] = ()) ->
 
 
 def watching() -> list[str]:
-    """The threads that watch."""
+    """The threads of the watch."""
     names = (thread.name for thread in threading.enumerate())
     return [name for name in names if name.startswith(("watch", "gateway watch"))]
 
 
 @contextmanager
 def unreachable() -> Iterator[int]:
-    """Lend a port that answers nothing at all, not even that it refuses."""
+    """Lend a port that neither answers nor refuses."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

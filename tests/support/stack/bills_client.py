@@ -1,4 +1,4 @@
-"""What the system tests do as clients: post bills, look into billing_db and the queues."""
+"""Clients of the system tests: they post bills, and read billing_db and the queues."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from tools.stack.servers.databases import connect as connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
-# what becomes of a request that got no answer, or not all of it
+# errors of a request without a complete answer
 NO_ANSWER = (
     requests.ConnectionError,
     requests.Timeout,
@@ -27,7 +27,7 @@ GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 
 @contextmanager
 def locked_bills(stack: Stack) -> Iterator[None]:
-    """Let no bill be recorded meanwhile."""
+    """Block the recording of bills, for a block."""
     with closing(connect(stack, "billing")) as connection:
         connection.cursor().execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         yield
@@ -35,7 +35,7 @@ def locked_bills(stack: Stack) -> Iterator[None]:
 
 
 class Bills:
-    """Bills as a client sees them, and as they are in the queue and the database."""
+    """Bills as clients, the queue and the database have them."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -64,7 +64,7 @@ class Bills:
             try:
                 self.post()
             except NO_ANSWER:
-                # no answer, no promise; whether it counts, nobody can say
+                # no answer, no promise; the bill may be recorded or not
                 self.unanswered += 1
                 stop.wait(0.05)
 
@@ -74,11 +74,11 @@ class Bills:
         wait_until(lambda: len(self.accepted) >= goal, 30, f"{more} more bills to be accepted")
 
     def recorded(self) -> set[str]:
-        """The message ids in billing_db, where each can stand only once."""
+        """The message ids in billing_db, where each is unique."""
         return {message_id for (message_id,) in self.query("SELECT message_id FROM orders")}
 
     def query(self, statement: str) -> list[Any]:
-        """Ask billing_db."""
+        """Run a query in billing_db."""
         with (
             closing(connect(self.stack, "billing")) as connection,
             connection,
@@ -88,7 +88,7 @@ class Bills:
             return cursor.fetchall() if cursor.description else []
 
     def wait_until_all_are_recorded(self, seconds: float = 60) -> None:
-        """Wait until every accepted bill is recorded, then see that no other is there."""
+        """Wait until every accepted bill is recorded, then check that there is no other."""
         wanted = set(self.accepted)
         wait_until(lambda: wanted <= self.recorded(), seconds, "every 202 to be recorded")
         assert len(wanted) == len(self.accepted)
@@ -131,9 +131,9 @@ class Bills:
         )
 
     def settle(self) -> None:
-        """Wait until no bill is on its way any more, be it another test's or an order's."""
+        """Wait until no bill is in flight, including those of other tests and of orders."""
         wait_until(lambda: quiet.is_quiet(self.stack), 60, "what others have left to arrive")
-        # what the consumer is just being given, it records before this one
+        # messages that are being delivered are recorded before this one
         last = uuid4().hex
         self.publish_many([last])
         wait_until(lambda: last in self.recorded(), 60, "a last bill to be recorded")

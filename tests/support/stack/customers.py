@@ -1,4 +1,4 @@
-"""Customers as clients change them, and what has to be true of the events of these changes."""
+"""Changes of customers by clients, and the rules for the events of these changes."""
 
 import itertools
 import threading
@@ -24,7 +24,7 @@ Customer = dict[str, Any]
 
 
 class Change(NamedTuple):
-    """A change, or the event of one; each has a name of its own."""
+    """A change or its event; each has its own name."""
 
     type: str
     name: str
@@ -60,7 +60,7 @@ class Customers:
                     stop.wait(0.05)
 
     def _live(self, session: requests.Session, number: int) -> bool:
-        """A customer's life; it ends early, and False, with the first change that is unsure."""
+        """Run a customer's changes; return False at the first one with an unsure outcome."""
         email = f"customer-{number}@kawa.fr"
         name = f"{number}.0"
         made = self._change(session, "created", name, "POST", "", {"name": name, "email": email})
@@ -111,7 +111,7 @@ class Customers:
         wait_until(lambda: backlog.unsent(self.stack, "customers") == 0, seconds, "an empty outbox")
 
     def clear(self) -> None:
-        """Delete all customers, without a word."""
+        """Delete all customers without events."""
         self._query("TRUNCATE customers")
 
     def _query(self, statement: str) -> list[Any]:
@@ -124,9 +124,9 @@ class Customers:
             return cursor.fetchall() if cursor.description else []
 
     def agree_with(self, listener: Listener) -> None:
-        """Fail unless the events are the changes: each once, in the order of each customer's.
+        """Fail unless each change has one event, in order for each customer.
 
-        What was not answered has an event if, and only if, the database says that it was done.
+        An unanswered change has an event if and only if the database has the change.
         """
         answered: dict[int, list[Change]] = defaultdict(list)
         for change, customer in self.done:
@@ -141,7 +141,7 @@ class Customers:
         for customer_id, changes in told.items():
             known = answered[customer_id]
             assert changes[: len(known)] == known
-            # after the first change that is unsure nobody has changed that customer any more
+            # nobody changed a customer after its first unsure change
             assert changes[len(known) :] in ([], *([change] for change in self.unsure))
             if changes[-1].type == "customer.deleted":
                 del state[customer_id]

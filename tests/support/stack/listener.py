@@ -1,4 +1,4 @@
-"""Somebody who listens to an exchange, by a durable queue of his own."""
+"""A listener to an exchange, with its own durable queue."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ QUORUM = {"x-queue-type": "quorum"}
 
 
 class Listener:
-    """What a queue has got; `events` are the CloudEvents by id, in the order of first arrivals."""
+    """The events of a queue; `events` has the CloudEvents by id, in the order of first arrival."""
 
     def __init__(self, stack: Stack, queue: str) -> None:
         self.queue = queue
@@ -26,13 +26,13 @@ class Listener:
         self._stack = stack
 
     def bind(self, exchange: str) -> None:
-        """Make the queue, and have it get everything that the exchange gets."""
+        """Declare the queue, and bind it to everything that the exchange gets."""
         with self._channel() as channel:
             channel.queue_declare(self.queue, durable=True, arguments=QUORUM)
             channel.queue_bind(self.queue, exchange, "#")
 
     def clear(self) -> None:
-        """Throw away what is in the queue."""
+        """Purge the queue."""
         with self._channel() as channel:
             channel.queue_purge(self.queue)
 
@@ -42,11 +42,11 @@ class Listener:
             channel.queue_delete(self.queue)
 
     def receive(self) -> None:
-        """Take what is there."""
+        """Receive the waiting messages."""
         self._take_until_idle_for(IDLE_SECONDS)
 
     def receive_all(self, seconds: float = 60) -> None:
-        """Take all that is there by now, which is what comes before a last message."""
+        """Receive all messages up to a last one that is published now."""
         last = str(uuid4())
         with self._channel() as channel:
             channel.confirm_delivery()
@@ -54,7 +54,7 @@ class Listener:
         assert self._take_until_idle_for(seconds, last), f"the end of {self.queue} does not come"
 
     def _take_until_idle_for(self, seconds: float, last: str | None = None) -> bool:
-        """Take what comes; True once there is the `last` message, which is no event."""
+        """Receive messages; return True once `last` arrives, which is not an event."""
         with self._channel() as channel:
             channel.basic_qos(prefetch_count=500)
             for method, _properties, body in channel.consume(

@@ -1,4 +1,4 @@
-"""Postman's own programs, run as a user would: newman, and the converter behind its import."""
+"""Runs Postman's own programs: newman, and the converter behind its import."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from tools.stack.pm2 import NODE
 TOOLS = INSTALLED / "postman" / "node_modules"
 NEWMAN = TOOLS / "newman" / "bin" / "newman.js"
 CONVERTER = TOOLS / "openapi-to-postmanv2" / "bin" / "openapi2postmanv2.js"
-# what an import in Postman sets so that requests and examples have the document's examples, and
-# no filter or header is sent with a value that Postman makes up
+# settings of Postman's import with which requests have the document's examples, and
+# no filter or header is sent with an invented value
 AS_IMPORTED = (
     "folderStrategy=Tags,parametersResolution=Example,"
     "requestParametersResolution=Example,exampleParametersResolution=Example,"
@@ -25,7 +25,7 @@ AS_IMPORTED = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request of a collection got.
+    """The answer to a request of a collection.
 
     Attributes:
         failed: what is wrong, by the request's own tests.
@@ -53,13 +53,13 @@ def run(collection: Path, folders: Iterable[str] = (), **variables: object) -> l
 
 
 def convert(document: Path, collection: Path) -> Any:
-    """Make a collection of a document as Postman's import does."""
+    """Make a collection from a document, as Postman's import does."""
     _node(CONVERTER, "-s", str(document), "-o", str(collection), "-O", AS_IMPORTED)
     return json.loads(collection.read_text())
 
 
 def _node(program: Path, *words: str) -> None:
-    # a proxy is for the world outside, and not for the stack
+    # a proxy must not be used for the stack
     environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     done = subprocess.run(
         [NODE, program, *words], env=environment, capture_output=True, text=True, timeout=300

@@ -1,4 +1,4 @@
-"""Orders as clients place them, and what has to be true of all services once they are settled."""
+"""Orders of clients, and the rules for all services once they are settled."""
 
 import random
 import threading
@@ -30,11 +30,11 @@ Answer = dict[str, Any]
 
 
 class Orders:
-    """Places orders of one new customer for new products, and knows what became of them.
+    """Places orders of one new customer for new products, and records their outcomes.
 
     Attributes:
-        customer: whose they are; there is an address to write to.
-        stock: how many there were of each product, by its id.
+        customer: the customer's id; it has an address.
+        stock: the first stock of each product, by its id.
         placed: the orders that were answered with 201.
         unsure: how many were not answered, or refused because of a fault.
         refused: the status of the latter.
@@ -58,7 +58,7 @@ class Orders:
         return str(answer.json()["id"])
 
     def make_product(self, stock: int = MANY, price: float = 9.99) -> int:
-        """Make a product of which there is so much; returns its id."""
+        """Create a product with this stock; return its id."""
         body = {"name": f"product {uuid4().hex}", "price": price, "stock": stock}
         answer = requests.post(f"{self.stack.url}/api/products", json=body, timeout=20)
         assert answer.status_code == 201, answer.text
@@ -67,7 +67,7 @@ class Orders:
         return made
 
     def post(self, *items: tuple[int, int], **headers: str) -> requests.Response:
-        """Order products, so many of each, and remember the order if it was taken."""
+        """Order products, so many of each, and remember an accepted order."""
         lines = [{"product_id": product, "quantity": count} for product, count in items]
         body = {"customer_id": self.customer, "items": lines}
         answer = requests.post(self.url, json=body, headers=self.headers | headers, timeout=20)
@@ -88,7 +88,7 @@ class Orders:
         return requests.put(url, json="cancelled", headers=self.headers, timeout=20)
 
     def get(self, order: Answer, path: str = "") -> Any:
-        """What the API says of an order now."""
+        """The order as the API shows it now."""
         url = f"{self.url}/{order['id']}{path}"
         answer = requests.get(url, headers=self.headers, timeout=20)
         assert answer.status_code == 200, answer.text
@@ -96,7 +96,7 @@ class Orders:
 
     @contextmanager
     def traffic(self, clients: int = 4, seed: int = 5) -> Iterator[None]:
-        """Order and now and then cancel, from several clients at once, until the block ends."""
+        """Order, and cancel now and then, from several clients at once until the block ends."""
         chances = [random.Random(seed + number) for number in range(clients)]
         with at_work(*[partial(self._work, chance) for chance in chances]):
             yield
@@ -124,11 +124,11 @@ class Orders:
 
     def _try_to_cancel(self, order: Answer) -> None:
         with suppress(*NO_ANSWER):
-            # 409: it has come to its end meanwhile
+            # 409: it has ended meanwhile
             assert self.cancel(order).status_code in (200, 409, 502, 503, 504)
 
     def wait_for_placed(self, more: int, seconds: float = 60) -> None:
-        """Wait until so many more orders are taken."""
+        """Wait until so many more orders are accepted."""
         goal = len(self.placed) + more
         wait_until(lambda: len(self.placed) >= goal, seconds, f"{more} more orders to be taken")
 
@@ -138,24 +138,24 @@ class Orders:
         wait_until(lambda: self.get(order)["status"] == status, seconds, what)
 
     def wait_until_settled(self, seconds: float = 60) -> None:
-        """Wait until all that has to be true of the orders is; fails with what is not."""
+        """Wait until the orders meet all rules; fail with the broken ones."""
         try:
             wait_until(lambda: self._is_quiet() and not self.faults(), seconds, "it", poll=0.5)
         except StackError:
-            # told by hand: pytest explains the assertions of test modules alone
+            # an explicit message, since pytest explains only assertions of test modules
             unsent = {service: backlog.unsent(self.stack, service) for service in OUTBOXES}
             left = {"faults": self.faults()[:20], "unsent": unsent, "waiting": self._waiting()}
             raise AssertionError(left) from None
 
     def _is_quiet(self) -> bool:
-        """Whether nothing is on its way any more."""
+        """Whether no message is in flight."""
         return (
             not any(backlog.unsent(self.stack, service) for service in OUTBOXES)
             and not self._waiting()
         )
 
     def _waiting(self) -> dict[str, str]:
-        """The queues in which something waits, dead letters included."""
+        """The queues with waiting messages, dead letters included."""
         consumed = consumed_queues(self.stack.rabbitmq.queue)
         names = [name + end for name in consumed for end in ("", DEAD_LETTERS)]
         depths = queue_depths(self.stack.rabbitmq, names)
@@ -166,11 +166,11 @@ class Orders:
         return int(queue_depths(self.stack.rabbitmq, [queue])[queue])
 
     def faults(self) -> list[str]:
-        """What is not as it has to be once all orders are settled."""
+        """The broken rules once all orders are settled."""
         rows = self.rows()
         uids = {row.uid for row in rows}
         found = [finding.words for finding in saga.findings(self._source, rows, self.stock)]
-        # other tests send bills in by hand, of users that may be called like this customer
+        # other tests publish bills of users that may have this customer's id
         ours = "user_id = %s AND order_id IS NOT NULL"
         statement = f"SELECT message_id FROM orders WHERE {ours}"
         bills = {uid for (uid,) in self.query("billing", statement, self.customer)}
@@ -189,7 +189,7 @@ class Orders:
         return self._source.mails()
 
     def query(self, service: str, statement: str, *values: object) -> list[Any]:
-        """Ask a service's database."""
+        """Run a query in a service's database."""
         with (
             closing(connect(self.stack, service)) as connection,
             connection,
@@ -199,7 +199,7 @@ class Orders:
             return cursor.fetchall() if cursor.description else []
 
     def purge_dead_letters(self) -> None:
-        """Throw away what other tests have left among the dead letters."""
+        """Purge the dead letters that other tests left."""
         with connect_to_broker(self.stack.rabbitmq) as connection:
             for queue in consumed_queues(self.stack.rabbitmq.queue):
                 connection.channel().queue_purge(queue + DEAD_LETTERS)

@@ -1,4 +1,4 @@
-"""Whether anything is on its way through the tests' stack."""
+"""Whether any message is in flight in the tests' stack."""
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,12 +9,12 @@ from tools.stack.stack import Stack
 
 
 def is_quiet(stack: Stack) -> bool:
-    """Whether nothing waits in an outbox or a queue, and no consumer has anything in hand."""
+    """Whether no message waits in an outbox or a queue or is unacknowledged."""
     return backlog.is_empty(stack) and not in_hand(stack)
 
 
 def in_hand(stack: Stack) -> int:
-    """How many messages consumers have that they have not acknowledged."""
+    """How many delivered messages are not acknowledged."""
     found = 0.0
     for process in PROCESSES:
         metrics = requests.get(f"{stack.address(process)}/metrics", timeout=20).text

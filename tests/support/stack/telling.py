@@ -1,4 +1,4 @@
-"""What clients do so that every kind of message is published: one walk through all services."""
+"""A walk through all services, in which every kind of message is published."""
 
 import json
 from collections.abc import Iterator
@@ -32,12 +32,12 @@ Answer = dict[str, Any]
 
 
 class Telling:
-    """The walk; what can't be bound to an exchange is looked at in its queue on the way.
+    """The walk; messages that no binding reaches are read from their queues on the way.
 
     Attributes:
-        wire: gets all events meanwhile.
-        bills: what was in the queues of bills: the bill of a client, and that of an order.
-        dead_letters: what was in a dead-letter queue, by its name.
+        wire: receives all events meanwhile.
+        bills: the messages of the queues of bills: a client's bill and an order's bill.
+        dead_letters: the message of each dead-letter queue, by its name.
     """
 
     def __init__(self, stack: Stack, wire: Wire) -> None:
@@ -49,19 +49,19 @@ class Telling:
         self.dead_letters: dict[str, Taken] = {}
 
     def prepare(self) -> None:
-        """Make room: the walk's customer is new, and its movies are alone."""
+        """Prepare: create a new customer, and delete other movies."""
         for there in self._call("GET", f"/api/customers?email={ANNA['email']}"):
             self._call("DELETE", f"/api/customers/{there['id']}")
         self._call("DELETE", "/api/movies")
         self.clear()
 
     def clear(self) -> None:
-        """Throw away the dead letters."""
+        """Purge the dead letters."""
         for queue in self._letter_boxes:
             self.wire.purge(queue)
 
     def tell(self) -> None:
-        """Do all of it."""
+        """Make the whole walk."""
         customer = self._call("POST", "/api/customers", ANNA)["id"]
         self._call("PUT", f"/api/customers/{customer}", {"name": "Anna Kawa"})
         movie = self._call("POST", "/api/movies", MATRIX)["id"]
@@ -78,7 +78,7 @@ class Telling:
         self._call("DELETE", "/api/movies")
 
     def _make_product(self, movie: int) -> int:
-        """Make a product that may be deleted: none of those that openapi.yaml's examples order."""
+        """Create a product that may be deleted, since no example of openapi.yaml orders it."""
         made = 0
         while made <= max(ORDERED):
             made = self._call("POST", "/api/products", BLU_RAY | {"movie_id": movie})["id"]
@@ -97,7 +97,7 @@ class Telling:
             self._call_off_when_billed(customer, product)
 
     def _call_off_when_billed(self, customer: str, product: int) -> None:
-        """Cancel an order whose bill is recorded, which orders does not know yet."""
+        """Cancel an order whose bill is recorded before orders knows it."""
         billed = self._order(customer, product, 1, "processing")
         path = f"/api/billing?order_id={billed['order_id']}"
         wait_until(lambda: bool(self._call("GET", path)), 30, "the bill to be recorded")
@@ -134,7 +134,7 @@ class Telling:
         self._call("DELETE", f"/api/orders/{order}")
 
     def _put_aside(self) -> None:
-        """Have something refused by a consumer, and a mail by whoever sends it."""
+        """Make a consumer refuse a message, and a sender refuse a mail."""
         wait_until(lambda: bool(self._annas_orders()), 30, "Anna's order to be told")
         created = self._annas_orders()[0]
         changed = {"uid": str(uuid4()), "email": "nobody"}
@@ -145,7 +145,7 @@ class Telling:
             self._look_for_dead_letter(queue)
 
     def _annas_orders(self) -> list[Answer]:
-        """The events of her orders that are made, as far as they have come."""
+        """The `order.created` events of Anna's orders so far."""
         taken = (t.body for t in self.wire.take() if t.body["type"] == "order.created")
         return [body for body in taken if body["data"]["email"] == ANNA["email"]]
 

@@ -1,4 +1,4 @@
-"""Messages as they are on the wire: where they were published, their properties, their body."""
+"""Messages on the wire: their exchange, routing key, properties and body."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ IDLE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Taken:
-    """A message as it came; `body` is text where it is no JSON."""
+    """A message as received; `body` is text if it is not JSON."""
 
     exchange: str
     routing_key: str
@@ -27,14 +27,14 @@ class Taken:
 
 
 class Wire:
-    """A queue that gets what exchanges get; `messages` is what came so far."""
+    """A queue bound to exchanges; `messages` has the messages so far."""
 
     def __init__(self, rabbitmq: RabbitMQ) -> None:
         self._rabbitmq = rabbitmq
         self.messages: list[Taken] = []
 
     def bind(self, exchange: str, routing_key: str = "#") -> None:
-        """Have the queue, which is made if it is not there, get what is published from now on."""
+        """Bind the queue to an exchange, and declare it first if it is missing."""
         with self._channel() as channel:
             channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
             channel.queue_bind(QUEUE, exchange, routing_key)
@@ -45,7 +45,7 @@ class Wire:
             channel.queue_delete(QUEUE)
 
     def take(self) -> list[Taken]:
-        """Take what is there; return all that came so far."""
+        """Receive the waiting messages; return all messages so far."""
         with self._channel() as channel:
             for method, properties, body in channel.consume(QUEUE, inactivity_timeout=IDLE_SECONDS):
                 if method is None or properties is None or body is None:
@@ -55,7 +55,7 @@ class Wire:
         return self.messages
 
     def look_into(self, queue: str) -> list[Taken]:
-        """Return what is ready in a queue; it stays there."""
+        """Return the ready messages of a queue; they stay there."""
         found: list[Taken] = []
         with self._channel() as channel:
             while True:
@@ -65,7 +65,7 @@ class Wire:
                 found.append(_taken(method, properties, body))
 
     def purge(self, queue: str) -> None:
-        """Throw away what is in a queue."""
+        """Purge a queue."""
         with self._channel() as channel:
             channel.queue_purge(queue)
 
@@ -84,7 +84,7 @@ class Wire:
 
 def _taken(method: Any, properties: pika.BasicProperties, body: bytes) -> Taken:
     given = {name: value for name, value in vars(properties).items() if value is not None}
-    # RabbitMQ's own, which a quorum queue adds to what was looked at before
+    # a quorum queue adds this header to messages that were read before
     given.get("headers", {}).pop("x-delivery-count", None)
     try:
         content = json.loads(body)

@@ -240,7 +240,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("ORDERS_VM_IP: 192.168.56.14", "ORDERS_VM_IP: 192.168.56.13"), "default address"),
         (
             replaced("MAIL_WORKER_PORT: 9120", "MAIL_WORKER_PORT: 9107"),
-            "the port 9107 is there twice",
+            "the port 9107 is used twice",
         ),
         (
             replaced("MAIL_WORKER_PORT: 9120", "MAIL_WORKER_PORT: 91200"),
@@ -249,15 +249,15 @@ def replaced(old: str, new: str) -> str:
         (replaced("MAIL_WORKER_PORT: 9120", "MAIL_WORKER: 9120"), "has to end with _PORT"),
         (
             replaced("MAIL_WORKER_PORT: 9120", "ORDERS_API_PORT: 9120"),
-            "ORDERS_API_PORT is there twice",
+            "ORDERS_API_PORT is used twice",
         ),
         (replaced("customer_events: fanout", "customer_events: direct"), "fanout or topic, and is"),
         (replaced("memory: 1024", "memory: much"), "billing: memory has to be a whole number"),
-        (replaced("    entrance: true\n", "    entry: true\n"), "entry, which means nothing"),
+        (replaced("    entrance: true\n", "    entry: true\n"), "unknown keys: entry"),
         (replaced("servers: [rabbitmq]", "servers: [redis]"), "names the server redis"),
         (
             replaced("  mail_inbox:\n", "  orders_inbox:\n"),
-            r"line \d+: orders_inbox stands there twice",
+            r"line \d+: orders_inbox is there twice",
         ),
         (
             replaced("[billing_queue, order_bills, billing_inbox]", "[mail_inbox, order_bills]"),
@@ -265,9 +265,9 @@ def replaced(old: str, new: str) -> str:
         ),
         (
             replaced("      mail-worker:", "      orders-relay2:") + "nothing: 1\n",
-            "nothing, which means",
+            "unknown keys: nothing",
         ),
-        (replaced("runs: mail-worker,", "runs: serve,"), "the API serve is there twice"),
+        (replaced("runs: mail-worker,", "runs: serve,"), "the API serve is used twice"),
         ("- a list\n", "has to be a mapping"),
         ("machines: [\n", "topology.yml, line 2"),
     ],

@@ -1,4 +1,4 @@
-"""What the checker reads on one machine: databases, the Maildir, queues, processes."""
+"""Reads databases, the Maildir, queues and processes of one machine, for the checker."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ from tools.stack.status import queue_depths
 
 
 class StackSource:
-    """Reads a stack of this machine."""
+    """Reads a stack on this machine."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack

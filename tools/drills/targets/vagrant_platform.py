@@ -1,4 +1,4 @@
-"""The platform of `vagrant up`, to be broken: over SSH, and by halting machines."""
+"""Breaks the platform of `vagrant up`: over SSH, and by halting machines."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +17,10 @@ from tools.stack.errors import StackError
 from tools.stack.layout import LOOPBACK, SERVICES, TOPOLOGY
 from tools.stack.waiting import wait_until
 
-# as provisioning/rabbitmq/rabbitmq.conf has it; more than any disk has
+# the limit of provisioning/rabbitmq/rabbitmq.conf, and one that is larger than any disk
 LIMIT, NEVER_MET = "512MB", "1000000000000000"
 BROKER = TOPOLOGY.machines_with(RABBITMQ)[0].name
-# what tc says of a kernel without it
+# the error of tc with a kernel without netem
 NO_NETEM = "qdisc kind is unknown"
 WHOLE_SECONDS = 120
 
@@ -35,24 +35,24 @@ class VagrantPlatform(VagrantSource):
 
     @classmethod
     def of_checkout(cls) -> "VagrantPlatform":
-        """The machines of this checkout. Raises StackError when its variables are not usable."""
+        """The machines of this checkout. Raises StackError if its variables are invalid."""
         return cls(Vagrant(), variables.read())
 
     def check(self) -> None:
-        """Raise StackError if the machines are not whole."""
+        """Raise StackError unless all machines and processes are up."""
         if not self.is_healthy():
             raise StackError("The machines are not up, or not whole: vagrant up, vagrant status.")
 
     def stop_process(self, name: str) -> None:
-        """Have PM2 stop a process."""
+        """Stop a process with PM2."""
         self._on(name, commands.process("stop", name))
 
     def start_process(self, name: str) -> None:
-        """Have PM2 start a process that was stopped."""
+        """Start a stopped process with PM2."""
         self._on(name, commands.process("start", name))
 
     def kill_process(self, name: str) -> None:
-        """Kill -9 a process, if it runs just now."""
+        """Kill a process (-9) if it runs."""
         self._on(name, commands.kill(name))
 
     def freeze_process(self, name: str) -> None:
@@ -60,11 +60,11 @@ class VagrantPlatform(VagrantSource):
         self._on(name, commands.freeze(name))
 
     def thaw_process(self, name: str) -> None:
-        """SIGCONT what was frozen."""
+        """SIGCONT a frozen process and its children."""
         self._on(name, commands.thaw(name))
 
     def freeze_pm2(self) -> None:
-        """SIGSTOP PM2 itself, on every machine; its processes run on."""
+        """SIGSTOP PM2 itself, on every machine; its processes keep running."""
         self._on_each(lambda _service: commands.freeze_pm2())
 
     def thaw_pm2(self) -> None:
@@ -80,7 +80,7 @@ class VagrantPlatform(VagrantSource):
         self.rows(service, disconnect())
 
     def set_read_only(self, service: str, on: bool) -> None:
-        """Have a service's database take no changes, or take them again; its sessions end."""
+        """Make a service's database read-only, or writable again; its sessions end."""
         statement = read_only(self._values[f"{service.upper()}_DB_NAME"], on)
         self._vagrant.ssh(machine(service), commands.query(MAINTENANCE), statement)
         self.disconnect_database(service)
@@ -90,15 +90,15 @@ class VagrantPlatform(VagrantSource):
         self._management.close_connections()
 
     def alarm_broker(self, on: bool) -> None:
-        """Have RabbitMQ believe that its disk is full, or not any more."""
+        """Raise RabbitMQ's disk limit above the free space, or restore it."""
         self._vagrant.ssh(BROKER, commands.disk_limit(NEVER_MET if on else LIMIT))
 
     def stop_queues(self) -> None:
-        """End RabbitMQ's quorum queues, as a full disk may, while the broker runs on."""
+        """End RabbitMQ's quorum queues, as a full disk may; the broker keeps running."""
         self._vagrant.ssh(BROKER, commands.stop_queues())
 
     def publish(self, messages: Sequence[Message]) -> None:
-        """Publish messages into their queues, past the gateway. Raises StackError."""
+        """Publish messages into their queues, without the gateway. Raises StackError."""
         with self._vagrant.tunnel(BROKER, self.port("rabbitmq")) as port:
             vhost, credentials = self._values["RABBITMQ_VHOST"], self.credentials
             publish((LOOPBACK, port), vhost, credentials, messages)
@@ -108,16 +108,16 @@ class VagrantPlatform(VagrantSource):
         self._management.delete_exchange(exchange)
 
     def purge(self, queue: str) -> None:
-        """Throw away what waits in a queue."""
+        """Purge a queue."""
         self._management.purge(queue)
 
     def command(self, service: str, *words: str) -> str:
-        """What a command of a service says. Raises StackError."""
+        """Run a command of a service; return its output. Raises StackError."""
         return self._vagrant.ssh(machine(service), " ".join(["crud-master", service, *words]))
 
     @contextmanager
     def disturb(self, effect: str, target: str) -> Iterator[None]:
-        """`cut`, `delayed` or `lossy` network to a process or to rabbitmq. Raises Unsuitable."""
+        """Disturb (`cut`, `delayed`, `lossy`) the network to a target. Raises Unsuitable."""
         address = self._values[TOPOLOGY.machine(machine(service_of(target))).address.name]
         try:
             self._on(target, commands.disturbing(effect, address, self.port(target)))
@@ -135,7 +135,7 @@ class VagrantPlatform(VagrantSource):
         self._on_each(lambda machine: commands.restarting(RABBITMQ in machine.role.servers))
 
     def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
-        """These machines, with a server's data on a small file system. Raises Unsuitable."""
+        """Return these machines with a server's data on a small file system. Raises Unsuitable."""
         return machine_with_small_disk(self, self._vagrant, machine(service_of(server)), server)
 
     def machines(self) -> Sequence[str]:
@@ -151,7 +151,7 @@ class VagrantPlatform(VagrantSource):
         self._vagrant.run("up", machine)
 
     def repair(self) -> None:
-        """Undo whatever an interrupted drill may have left, and wait until all is ready."""
+        """Undo what an interrupted drill may have left, and wait until everything is ready."""
         self._vagrant.run("up")
         self._on_each(self._repairing)
         for service in SERVICES:
@@ -159,7 +159,7 @@ class VagrantPlatform(VagrantSource):
         wait_until(self.is_healthy, WHOLE_SECONDS, "the machines to be whole again", poll=1)
 
     def keep_logs(self, directory: Path, began: float, ended: float) -> None:
-        """Write what all logs say since the beginning of a window into `directory`."""
+        """Write the lines of all logs since the start of a window into `directory`."""
         for name in self.machines():
             text = self._vagrant.ssh(name, commands.logs(began))
             (directory / f"{name}.log").write_text(text)

@@ -1,4 +1,4 @@
-"""What the checker reads on machines: databases, the Maildir, queues, processes, over SSH."""
+"""Reads databases, the Maildir, queues and processes of machines over SSH, for the checker."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from tools.stack.servers.management import Management
 
 
 class VagrantSource:
-    """What the machines of a project show; `values` are its variables."""
+    """Reads the machines of a project; `values` are its variables."""
 
     def __init__(self, vagrant: Vagrant, values: Mapping[str, str]) -> None:
         self._vagrant = vagrant
@@ -34,12 +34,12 @@ class VagrantSource:
             return all(pool.map(self._runs, TOPOLOGY.machines))
 
     def orphans(self) -> list[str]:
-        """Processes of the services' account that have outlived their parents."""
+        """Processes of the services' account that outlived their parents."""
         found = [self._vagrant.ssh(m.name, commands.orphans()) for m in TOPOLOGY.machines]
         return [line for answer in found for line in answer.splitlines() if " PM2" not in line]
 
     def rows(self, service: str, select: str) -> list[Row]:
-        """What a service's database answers. Raises StackError."""
+        """The output of a statement in a service's database. Raises StackError."""
         database = self._values[f"{service.upper()}_DB_NAME"]
         answer = self._vagrant.ssh(machine(service), commands.query(database), as_json(select))
         rows: list[Row] = json.loads(answer)
@@ -51,7 +51,7 @@ class VagrantSource:
         return Counter(name.partition(":")[0] for name in names)
 
     def depths(self) -> Mapping[str, int]:
-        """How many messages wait in each queue, by figures that are up to 5 s old."""
+        """The number of messages in each queue; the figures are up to 5 s old."""
         return self._management.depths()
 
     def port(self, target: str) -> int:
@@ -71,7 +71,7 @@ class VagrantSource:
 
 
 def machine(service: str) -> str:
-    """The machine that a service runs on; of several the first."""
+    """The first machine that runs a service."""
     return TOPOLOGY.machines_of(service)[0].name
 
 
