@@ -1,53 +1,17 @@
-"""Billing's commands: serve, consume, relay, migrate, dlq, drain."""
+"""Billing's commands."""
 
-from billing.events import INBOX, ORDER_BILLS
-from billing.settings import load
-from chassis import cli, logs
-from chassis.http import server, worker_process
-from chassis.messaging import dlq_commands, drain_command
+from chassis import service_commands
+from chassis.messaging import drain_command
 
-
-def serve() -> None:
-    """Serve the API (PM2 process billing-api)."""
-    settings = load()
-    server.run("billing-api", "billing.wsgi:app", settings.server, settings.port)
-
-
-def consume() -> None:
-    """Record bills, and void those of cancelled orders (PM2 process billing-consumer)."""
-    from billing import consumer
-
-    logs.configure(consumer.PROCESS)
-    consumer.run(load(), worker_process.stop_event())
-
-
-def relay() -> None:
-    """Publish the messages of the outbox (PM2 process billing-relay)."""
-    from billing import relay
-
-    logs.configure(relay.PROCESS)
-    relay.run(load(), worker_process.stop_event())
-
-
-def migrate() -> None:
-    """Upgrade billing_db to the newest revision."""
-    from chassis.storage import migrations
-
-    logs.configure("billing-migrate")
-    migrations.upgrade("billing", load().database)
-
-
-dlq = dlq_commands.commands(lambda: load().broker, [ORDER_BILLS, INBOX])
-drain = drain_command.command(lambda: load().broker)
-
-commands = cli.group(
+commands = service_commands.declare(
     "billing",
-    serve=serve,
-    consume=consume,
-    relay=relay,
-    migrate=migrate,
-    dlq=dlq,
-    drain=drain,
+    {
+        "serve": ("billing.wsgi:app", "Serve the API"),
+        "consume": ("billing.consumer:run", "Record bills, and void those of cancelled orders"),
+        "relay": ("billing.relay:run", "Publish the messages of the outbox"),
+    },
+    migrate="Upgrade billing_db to the newest revision.",
+    drain=drain_command.command(lambda: service_commands.load("billing").broker),
 )
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from chassis.http import worker_process
-from chassis.messaging.declarations import Topology
+from chassis.messaging.declarations import of_exchange, of_queue
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.relay import Relay
@@ -15,8 +15,9 @@ from chassis.storage.retention import Expiry, Retention, Task
 def run(
     process: str,
     settings: ServiceSettings,
-    topology: Topology,
     stop: threading.Event,
+    exchange: str,
+    queues: Sequence[str] = (),
     expiries: Sequence[Expiry] = (),
     tasks: Sequence[Task] = (),
 ) -> None:
@@ -25,12 +26,15 @@ def run(
     Args:
         process: its PM2 name.
         settings: the service's.
-        topology: what is declared before anything is published.
         stop: set to end it.
+        exchange: to which it publishes; it declares all that is bound to it.
+        queues: to which it publishes directly.
         expiries: which other rows of that database expire, besides those of the outbox.
         tasks: further work in that database once a minute.
     """
-    publisher = Publisher(settings.broker, process, topology)
+    broker = settings.broker
+    topology = [part for queue in queues for part in of_queue(queue, broker)]
+    publisher = Publisher(broker, process, [*topology, *of_exchange(exchange, broker)])
     publisher.start()
     relay = Relay(settings.database, publisher, stop)
     worker_process.serve_health(process, [relay, publisher], settings.server, settings.relay_port)

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from chassis.errors import SettingsError
 from chassis.schema.validation import field_errors
-from chassis.topology import RABBITMQ, Machine, Process
+from chassis.topology import RABBITMQ, Machine, Process, Queue
 from chassis.topology_file import read_topology
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -98,6 +98,10 @@ class BrokerSettings(Group):
     def for_queue(self, queue: str) -> "BrokerSettings":
         """Return the same broker, for another queue."""
         return self.model_copy(update={"queue": queue})
+
+    def name_of(self, queue: Queue) -> str:
+        """Return the name of a queue of topology.yml, which may stand in `RABBITMQ_QUEUE`."""
+        return queue.named({"RABBITMQ_QUEUE": self.queue})
 
 
 class ServerSettings(Group):

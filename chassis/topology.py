@@ -154,12 +154,14 @@ class Queue:
     Attributes:
         variable: the variable of its name; None if the name is fixed.
         bindings: exchange and routing key of each binding.
+        former: the same of bindings that an earlier version had, which are removed.
         limit: its limit; None without one.
     """
 
     name: str
     variable: str | None
     bindings: tuple[tuple[str, str], ...]
+    former: tuple[tuple[str, str], ...]
     limit: QueueLimit | None
 
     def named(self, values: Mapping[str, str]) -> str:

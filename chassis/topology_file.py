@@ -203,13 +203,16 @@ def _exchange(name: str, kind: object) -> tuple[str, str]:
 
 def _queue(name: str, row: _Row) -> Queue:
     variable = _checked(VARIABLE, row.take("variable"), name) if row.has("variable") else None
-    bindings = dict(row.items("bindings"))
+    bindings, former = _bindings(name, row, "bindings"), _bindings(name, row, "former")
     limit = _limit(_Row(f"{name}: limit", row.take("limit"))) if row.has("limit") else None
     row.end()
-    pairs = tuple(
-        (exchange, key) for exchange in bindings for key in _keys(name, bindings[exchange])
+    return Queue(name, variable, bindings, former, limit)
+
+
+def _bindings(queue: str, row: _Row, which: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (exchange, key) for exchange, keys in row.items(which) for key in _keys(queue, keys)
     )
-    return Queue(name, variable, pairs, limit)
 
 
 def _limit(row: _Row) -> QueueLimit:
@@ -260,7 +263,7 @@ def _check(topology: Topology) -> None:
             f"on a machine of role {role.name} the port", [p.port.default for p in role.processes]
         )
     for queue in topology.queues:
-        exchanges = [exchange for exchange, _key in queue.bindings]
+        exchanges = [exchange for exchange, _key in (*queue.bindings, *queue.former)]
         _known("exchange", f"queue {queue.name}", exchanges, topology.exchanges)
     for process in topology.processes:
         queues = [queue.name for queue in topology.queues]

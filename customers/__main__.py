@@ -1,33 +1,15 @@
-"""The commands of customers: serve, relay, migrate."""
+"""The commands of customers."""
 
-from chassis import cli, logs
-from chassis.http import server, worker_process
-from customers.settings import load
+from chassis import service_commands
 
-
-def serve() -> None:
-    """Serve the API (PM2 process customers-api)."""
-    settings = load()
-    server.run("customers-api", "customers.wsgi:app", settings.server, settings.port)
-
-
-def relay() -> None:
-    """Publish the events of the outbox (PM2 process customers-relay)."""
-    from customers import relay
-
-    logs.configure(relay.PROCESS)
-    relay.run(load(), worker_process.stop_event())
-
-
-def migrate() -> None:
-    """Migrate customers_db to the newest revision."""
-    from chassis.storage import migrations
-
-    logs.configure("customers-migrate")
-    migrations.upgrade("customers", load().database)
-
-
-commands = cli.group("customers", serve=serve, relay=relay, migrate=migrate)
+commands = service_commands.declare(
+    "customers",
+    {
+        "serve": ("customers.wsgi:app", "Serve the API"),
+        "relay": ("customers.relay:run", "Publish the events of the outbox"),
+    },
+    migrate="Migrate customers_db to the newest revision.",
+)
 
 if __name__ == "__main__":
     commands()

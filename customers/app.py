@@ -4,12 +4,13 @@ from flask import Flask
 
 from chassis.http import app as web
 from chassis.http.keyed_posts import KeyedPosts
+from chassis.messaging.declarations import of_exchange
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.synchronous import SynchronousPublisher
 from chassis.storage.database import Database
 from customers.customers import Customers
-from customers.events import TOPOLOGY
+from customers.events import EXCHANGE
 from customers.routes import customer_routes
 from customers.settings import Settings
 
@@ -40,6 +41,7 @@ def create_publisher(settings: Settings, name: str) -> Publisher:
     Its `publish` waits as long as a synchronous change may.
     """
     timeout = settings.events.event_publish_timeout_seconds
-    publisher = Publisher(settings.broker, name, TOPOLOGY, timeout)
+    topology = of_exchange(EXCHANGE, settings.broker)
+    publisher = Publisher(settings.broker, name, topology, timeout)
     publisher.start()
     return publisher

@@ -4,12 +4,11 @@ import threading
 
 from chassis import relay_process
 from chassis.storage import idempotency_keys
-from customers.events import TOPOLOGY
+from customers.events import EXCHANGE
 from customers.settings import Settings
-
-PROCESS = "customers-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; also delete expired rows."""
-    relay_process.run(PROCESS, settings, TOPOLOGY, stop, [idempotency_keys.EXPIRY])
+    expiries = [idempotency_keys.EXPIRY]
+    relay_process.run("customers-relay", settings, stop, EXCHANGE, expiries=expiries)

@@ -44,7 +44,7 @@ def customer_routes(name: str, customers: Customers) -> Blueprint:
     @routes.put("/<customer_id>")
     def change_customer(customer_id: str) -> Response:
         key = parsing.identifier(customer_id, BIGINT)
-        change = parsing.body(CustomerChange).model_dump(exclude_unset=True)
+        change = parsing.body(CustomerChange).given
         return tagged(jsonify(dict(customers.change(key, change, etag.check()))))
 
     @routes.delete("/<customer_id>")

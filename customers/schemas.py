@@ -4,10 +4,10 @@ from string import digits
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from chassis.schema.fields import STRIPPED, Schema, SearchText, Title, text
+from chassis.schema.fields import ABSENT, STRIPPED, Change, Schema, SearchText, Title, text
 from chassis.schema.paging import Page
 
 MAX_LOCAL_PART = 64  # RFC 5321, section 4.5.3.1.1
@@ -111,19 +111,13 @@ class NewCustomer(Schema):
     phone: Phone | None = None
 
 
-class CustomerChange(Schema):
-    """Changes of a customer; absent fields stay."""
+class CustomerChange(Change):
+    """Changes of a customer."""
 
-    name: Title = Field(default="")
-    email: Email = Field(default="")
+    name: Title = ABSENT
+    email: Email = ABSENT
     company: Company | None = None
     phone: Phone | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> "CustomerChange":
-        if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must have name, email, company or phone")
-        return self
 
 
 class CustomerQuery(Page):

@@ -6,7 +6,7 @@ from chassis.http import app as web
 from chassis.http import health
 from chassis.http.keyed_posts import KeyedPosts
 from chassis.http.upstream import IN_FLIGHT, UpstreamClient
-from chassis.messaging.declarations import Queue, dead_letter_queue
+from chassis.messaging.declarations import of_queue
 from chassis.messaging.publisher import Publisher
 from chassis.storage.database import Database
 from gateway.auth import guard as auth
@@ -94,14 +94,8 @@ def with_middleware(app: Flask, settings: Settings) -> Flask:
     return app
 
 
-def bill_topology(settings: Settings) -> list[Queue]:
-    """Return the topology of bills: billing_queue and its dead letter queue."""
-    queue = settings.broker.queue
-    return [Queue(queue), Queue(dead_letter_queue(queue))]
-
-
 def create_publisher(settings: Settings, name: str) -> Publisher:
     """Start a publisher of bills."""
-    publisher = Publisher(settings.broker, name, bill_topology(settings))
+    publisher = Publisher(settings.broker, name, of_queue("billing_queue", settings.broker))
     publisher.start()
     return publisher

@@ -18,15 +18,13 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis.errors import FieldError, InvalidError, found
 from chassis.messaging.cloudevents import event
-from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.outbox import table as outbox
 from chassis.storage.database import Database, streamed
 from chassis.storage.retention import Expiry
 from gateway.models import Event
 from gateway.settings import Retention
 
-EXCHANGE, QUEUE, SOURCE = "events", "events_queue", "gateway"
-TOPOLOGY: Topology = (Exchange(EXCHANGE, "topic"), Queue(QUEUE), Binding(QUEUE, EXCHANGE))
+EXCHANGE, SOURCE = "events", "gateway"
 _FETCH_SIZE = 10  # rows at a time, of up to 256 KiB
 _SHOWN = (
     Event.id,

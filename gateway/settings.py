@@ -1,7 +1,6 @@
 """The variables that the gateway reads."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -165,10 +164,10 @@ def load() -> Settings:
 
 
 def _platform(broker: BrokerSettings, own_address: str) -> Platform:
-    topology, queues = read_topology(), {"RABBITMQ_QUEUE": broker.queue}
+    topology = read_topology()
     addresses = {m: at for role in topology.roles for m, at in read_addresses(role.name).items()}
     present = [machine for machine in topology.machines if machine in addresses]
-    machines = tuple(_machine(machine, addresses[machine], queues) for machine in present)
+    machines = tuple(_machine(machine, addresses[machine], broker) for machine in present)
     others = (queue for queue in topology.queues if queue not in topology.consumed)
     own = (
         process.key
@@ -176,19 +175,19 @@ def _platform(broker: BrokerSettings, own_address: str) -> Platform:
         for process in machine.processes
         if (machine.address, process.name) == (own_address, PROCESS)
     )
-    return Platform(machines, tuple(q.named(queues) for q in others), next(own, None))
+    return Platform(machines, tuple(map(broker.name_of, others)), next(own, None))
 
 
-def _machine(machine: topology.Machine, address: str, queues: Mapping[str, str]) -> Machine:
+def _machine(machine: topology.Machine, address: str, broker: BrokerSettings) -> Machine:
     role = machine.role
     database = read(DatabaseName, role.database_prefix).name if role.database else None
-    processes = tuple(_process(process, address, queues) for process in role.processes)
+    processes = tuple(_process(process, address, broker) for process in role.processes)
     return Machine(
         machine.name, address, database, processes, role.name, role.servers, role.entrance
     )
 
 
-def _process(process: topology.Process, address: str, queues: Mapping[str, str]) -> Process:
-    consumed = (read_topology().queue(name).named(queues) for name in process.consumes)
+def _process(process: topology.Process, address: str, broker: BrokerSettings) -> Process:
+    consumed = (broker.name_of(read_topology().queue(name)) for name in process.consumes)
     port = read_port(process.name).port
     return Process(process.name, address, port, tuple(consumed), process.kind)

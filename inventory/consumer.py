@@ -9,9 +9,7 @@ from uuid import UUID
 from pydantic import StringConstraints
 from sqlalchemy import Connection
 
-from chassis.http import worker_process
-from chassis.messaging.consumer import Consumer
-from chassis.messaging.declarations import Binding, Exchange, Queue, Topology, dead_letter_queue
+from chassis.consumer_process import ConsumerProcess
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
 from chassis.schema.fields import NO_NUL, BigInt, Count
 from chassis.storage.database import Database
@@ -20,8 +18,6 @@ from inventory.events import CONSUMER
 from inventory.settings import Settings
 
 PROCESS = CONSUMER
-ORDERS = Exchange("order_events", "topic")
-CREATED, CANCELLED, COMPLETED = "order.created", "order.cancelled", "order.completed"
 
 
 class OrderLine(EventData):
@@ -76,29 +72,15 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 def create_handler(database: Database) -> EventHandler:
     """Return the handler that applies the events of orders to `movies_db`."""
     reactions = {
-        CREATED: Reaction(Order, _reserve),
-        CANCELLED: Reaction(Order, _release),
-        COMPLETED: Reaction(Order, _complete),
+        "order.created": Reaction(Order, _reserve),
+        "order.cancelled": Reaction(Order, _release),
+        "order.completed": Reaction(Order, _complete),
     }
     return EventHandler(database, PROCESS, reactions, _lock)
 
 
-def topology(queue: str) -> Topology:
-    """Return the topology that brings the events of orders into `queue`."""
-    return [
-        ORDERS,
-        Queue(queue),
-        Queue(dead_letter_queue(queue)),
-        *(Binding(queue, ORDERS.name, type) for type in (CREATED, CANCELLED, COMPLETED)),
-    ]
-
-
 def run(settings: Settings, stop: threading.Event) -> None:
     """Consume inventory_inbox until `stop` is set."""
-    db = Database(settings.database, connections=1)
-    parts = topology(settings.broker.queue)
-    consumer = Consumer(settings.broker, PROCESS, parts, create_handler(db), stop)
-    ready = Database(settings.database, connections=1)
-    worker_process.serve_health(PROCESS, [ready, consumer], settings.server, settings.consumer_port)
-    consumer.run()
-    db.close()
+    process = ConsumerProcess(PROCESS, settings, stop)
+    process.consume("inventory_inbox", create_handler(process.database()))
+    process.run(settings.consumer_port)

@@ -7,18 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chassis.messaging.cloudevents import event
-from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 
-EXCHANGE = Exchange("inventory_events", "topic")
-_ORDERS_INBOX, _STOCK = "orders_inbox", "stock."
-RELAY_TOPOLOGY: Topology = (
-    EXCHANGE,
-    Queue(_ORDERS_INBOX),
-    Binding(_ORDERS_INBOX, EXCHANGE.name, f"{_STOCK}*"),
-)
-"""Declared before an event is published, so that no order misses what happened to its stock."""
+EXCHANGE = "inventory_events"
 API, CONSUMER = "inventory-api", "inventory-consumer"
 logger = logging.getLogger(__name__)
 
@@ -41,8 +33,8 @@ def announce(
         source: the process that announces it.
         logged: further members of the log line.
     """
-    of_order = type.startswith(_STOCK)
-    message = event(EXCHANGE.name, type, source, dict(data), mandatory=of_order, urgent=of_order)
+    of_order = type.startswith("stock.")
+    message = event(EXCHANGE, type, source, dict(data), mandatory=of_order, urgent=of_order)
     outbox.add(connection, message, aggregate)
     _log(message, type, aggregate, **logged)
 
@@ -57,7 +49,7 @@ def announce_all(
         type: the type of all events, such as `product.updated`.
         changed: the data of each event, by the name of its aggregate.
     """
-    messages = [event(EXCHANGE.name, type, API, dict(data)) for data in changed.values()]
+    messages = [event(EXCHANGE, type, API, dict(data)) for data in changed.values()]
     outbox.add_all(connection, messages, list(changed))
     for message, aggregate in zip(messages, changed, strict=True):
         _log(message, type, aggregate)

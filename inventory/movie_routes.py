@@ -50,7 +50,7 @@ def movie_routes(database: Database) -> Blueprint:
     @routes.put("/<movie_id>")
     def change_movie(movie_id: str) -> Response:
         key = parsing.identifier(movie_id, BIGINT)
-        change = parsing.body(MovieChange).model_dump(exclude_unset=True)
+        change = parsing.body(MovieChange).given
         check = etag.check()
         with database.transaction() as connection:
             movie = movies.change(connection, key, change, check)

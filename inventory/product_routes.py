@@ -47,7 +47,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
     @routes.put("/<product_id>")
     def change_product(product_id: str) -> Response:
         key = parsing.identifier(product_id, BIGINT)
-        change = parsing.body(ProductChange).model_dump(exclude_unset=True)
+        change = parsing.body(ProductChange).given
         check = etag.check(required=_STOCK_NEEDS_TAG if "stock" in change else None)
         with database.transaction() as connection:
             product = products.change(connection, key, change, check)

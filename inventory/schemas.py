@@ -1,6 +1,5 @@
 """The requests that inventory's routes accept."""
 
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
@@ -9,13 +8,14 @@ from pydantic import (
     Field,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from chassis.schema.fields import (
+    ABSENT,
     MAX_INTEGER,
     BigInt,
+    Change,
     Flag,
     LongText,
     Money,
@@ -62,17 +62,11 @@ class NewMovie(Schema):
     description: LongText | None = None
 
 
-class MovieChange(Schema):
-    """Changes of a movie; a member that is left out stays."""
+class MovieChange(Change):
+    """Changes of a movie."""
 
-    title: Title = Field(default="")
+    title: Title = ABSENT
     description: LongText | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> "MovieChange":
-        if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must have title, description or both")
-        return self
 
 
 class MovieQuery(Page):
@@ -91,21 +85,14 @@ class NewProduct(Schema):
     movie_id: BigInt | None = None
 
 
-class ProductChange(Schema):
-    """Changes of a product; a member that is left out stays."""
+class ProductChange(Change):
+    """Changes of a product."""
 
-    name: Title = Field(default="")
+    name: Title = ABSENT
     description: LongText | None = None
-    price: Money = Field(default=Decimal(0))
-    stock: Stock = 0
+    price: Money = ABSENT
+    stock: Stock = ABSENT
     movie_id: BigInt | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> "ProductChange":
-        if not self.model_fields_set:
-            detail = "must have name, description, price, stock or movie_id"
-            raise PydanticCustomError("nothing", detail)
-        return self
 
 
 class StockChange(Schema):

@@ -8,11 +8,8 @@ from chassis.settings import (
     PortSettings,
     RetentionSettings,
     read,
-    read_broker,
     read_port,
 )
-
-QUEUE = "inventory_inbox"
 
 
 class Retention(RetentionSettings):
@@ -37,7 +34,7 @@ class Settings(ServiceSettings):
 
 
 def load() -> Settings:
-    """Read `INVENTORY_*` and `RABBITMQ_*`; the queue is inventory's own.
+    """Read `INVENTORY_*` and `RABBITMQ_*`.
 
     Raises:
         SettingsError: a variable is missing or malformed.
@@ -46,6 +43,5 @@ def load() -> Settings:
         Settings,
         "inventory",
         consumer_port=read_port("inventory-consumer"),
-        broker=read_broker().for_queue(QUEUE),
         retention=read(Retention),
     )

@@ -5,13 +5,12 @@ from datetime import datetime, timezone
 from sqlalchemy import Connection
 
 from chassis.messaging.cloudevents import event
-from chassis.messaging.declarations import Exchange
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders.customer_replica.table import email_of
 from orders.queries import OrderView
 
-EXCHANGE = Exchange("order_events", "topic")
+EXCHANGE = "order_events"
 _MANDATORY = frozenset({"order.created", "order.completed", "order.cancelled"})
 
 
@@ -52,4 +51,4 @@ def order_event(connection: Connection, type: str, order: OrderView, source: str
         "timestamp": now,
     }
     mandatory, urgent = type in _MANDATORY, bool(order["items"])
-    return event(EXCHANGE.name, type, source, data, time=now, mandatory=mandatory, urgent=urgent)
+    return event(EXCHANGE, type, source, data, time=now, mandatory=mandatory, urgent=urgent)

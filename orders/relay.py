@@ -5,15 +5,15 @@ import threading
 from chassis import relay_process
 from chassis.storage import idempotency_keys, inbox
 from orders import statistics
+from orders.events import EXCHANGE
 from orders.mail import table as mails
-from orders.participants import TOPOLOGY
+from orders.saga import BILLS
 from orders.settings import Settings
-
-PROCESS = "orders-relay"
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set; also delete expired rows and fold the figures."""
     retention = settings.retention
     expiries = [idempotency_keys.EXPIRY, inbox.expiry(retention), mails.expiry(retention)]
-    relay_process.run(PROCESS, settings, TOPOLOGY, stop, expiries, [statistics.fold])
+    tasks = [statistics.fold]
+    relay_process.run("orders-relay", settings, stop, EXCHANGE, [BILLS], expiries, tasks)

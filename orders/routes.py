@@ -87,7 +87,7 @@ def order_routes(name: str, ordering: Ordering) -> Blueprint:
     @routes.put("/<other(stats):order_pk>")
     def change_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        change = parsing.body(OrderChange).model_dump(exclude_unset=True)
+        change = parsing.body(OrderChange).given
         return tagged(jsonify(_shown(orders.change(key, change, _cause(), _check()))))
 
     @routes.put("/<order_pk>/status")

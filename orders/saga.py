@@ -21,11 +21,12 @@ from orders import deleted_orders, queries
 from orders.allowed_transitions import after_event
 from orders.events import aggregate
 from orders.models import Order
-from orders.participants import BILLS
 from orders.queries import OrderView
 from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"
+BILLS = "order_bills"
+"""The queue for the bills of orders, apart from the bills that clients post."""
 # the one spelling of a UUID that bills have
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 logger = logging.getLogger(__name__)

@@ -1,14 +1,21 @@
 """The schemas of requests to orders."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationInfo, field_validator, model_validator
+from pydantic import Field, TypeAdapter, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from chassis.errors import FieldError, InvalidError
-from chassis.schema.fields import BigInt, Money, Schema, ShortReference, whole_number
+from chassis.schema.fields import (
+    ABSENT,
+    BigInt,
+    Change,
+    Money,
+    Schema,
+    ShortReference,
+    whole_number,
+)
 from chassis.schema.paging import Page
 from chassis.schema.timestamps import QueryMoment
 from chassis.schema.validation import validated
@@ -57,19 +64,15 @@ class NewOrderWithItems(Schema):
     status: Literal["pending"] = "pending"
 
 
-class OrderChange(Schema):
-    """Changes of a bare order; absent fields stay. `items` is read only to be refused."""
+class OrderChange(Change):
+    """Changes of a bare order."""
 
-    customer_id: CustomerId = Field(default="")
-    order_id: OrderId = Field(default="")
-    total_amount: Money = Field(default=Decimal(0))
-    items: Items = Field(default=[])
+    refused = frozenset({"items"})
 
-    @model_validator(mode="after")
-    def _names_something(self) -> "OrderChange":
-        if not self.model_fields_set:
-            raise PydanticCustomError("nothing", "must have customer_id, order_id or total_amount")
-        return self
+    customer_id: CustomerId = ABSENT
+    order_id: OrderId = ABSENT
+    total_amount: Money = ABSENT
+    items: Items = ABSENT
 
 
 class StatusChange(Schema):

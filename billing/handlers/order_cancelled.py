@@ -5,7 +5,7 @@ import logging
 from sqlalchemy import Connection
 
 from billing import bills
-from billing.events import ORDER_CANCELLED, bill_voided
+from billing.events import bill_voided
 from billing.schemas import CancelledOrder
 from chassis.messaging.event_handler import Reaction
 from chassis.outbox import table as outbox
@@ -27,4 +27,4 @@ def _void(connection: Connection, order: CancelledOrder, event_id: str) -> None:
     logger.info(what, extra={"message_id": message_id, "event_id": event_id})
 
 
-REACTIONS = {ORDER_CANCELLED: Reaction(CancelledOrder, _void)}
+REACTIONS = {"order.cancelled": Reaction(CancelledOrder, _void)}

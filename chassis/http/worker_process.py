@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
@@ -17,7 +18,7 @@ from chassis.settings import PortSettings, ServerSettings, own_name
 
 _INSTANCES = 16  # ports tried, and so the most instances of a process with health
 _MOVE_SECONDS = 1.0
-_FINISH_SECONDS = 15.0  # as long as PM2 waits
+_FINISH_SECONDS = 10.0  # below PM2's kill_timeout
 Run = Callable[[], None]
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
 
     Args:
         stop: ends all of them; set when one ends by itself.
-        first: returns after it has finished its work in hand, as the others do.
+        first: returns after it has finished its work in hand.
+        others: do the same, or are given up a while later.
 
     Raises:
         Exception: the error that ended one of them.
@@ -60,8 +62,9 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
     for thread in threads:
         thread.start()
     run(first)
+    end = time.monotonic() + _FINISH_SECONDS
     for thread in threads:
-        thread.join(_FINISH_SECONDS)
+        thread.join(max(0, end - time.monotonic()))
     if failures:
         raise failures[0]
 

@@ -104,6 +104,8 @@ class EventHandler:
         self._database = database
         self._consumer = consumer
         self._reactions = reactions
+        self.types = frozenset(reactions)
+        """The types of events that it reacts to."""
         self._lock = lock
 
     def parse(self, delivery: Delivery) -> ReceivedEvent:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationInfo
 from pydantic.functional_validators import AfterValidator, model_validator
@@ -51,6 +51,30 @@ class Schema(BaseModel):
             info.context.count += len(dropped)
         kept = known | set(unknown[:MAX_ERRORS])
         return {name: value for name, value in data.items() if name in kept}
+
+
+ABSENT: Any = None
+"""The default of a member of a `Change` that can't be null."""
+
+
+class Change(Schema):
+    """Changes of something: a member that is absent stays, one that is null becomes empty."""
+
+    refused: ClassVar[frozenset[str]] = frozenset()
+    """Members that are read only to be refused."""
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "Change":
+        if not self.model_fields_set:
+            *names, last = (name for name in type(self).model_fields if name not in self.refused)
+            detail = f"must have {', '.join(names)} or {last}"
+            raise PydanticCustomError("nothing", "{detail}", {"detail": detail})
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The members that are not absent."""
+        return self.model_dump(exclude_unset=True)
 
 
 def text(shortest: int, longest: int) -> AfterValidator:

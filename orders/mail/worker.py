@@ -5,17 +5,14 @@ not block the queue. Its senders send the mails of the table.
 """
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection
 
-from chassis.http import worker_process
+from chassis.consumer_process import ConsumerProcess
 from chassis.http.client import ServiceClient
-from chassis.http.health import Check
-from chassis.messaging.consumer import Consumer
-from chassis.messaging.declarations import Binding, Exchange, Queue, Topology, dead_letter_queue
+from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
 from chassis.storage.database import Database
 from orders.mail import table as mails
@@ -29,15 +26,8 @@ from orders.mail.smtp import Smtp
 from orders.settings import Settings
 
 PROCESS, QUEUE = "mail-worker", "mail_inbox"
-TOPOLOGY: Topology = (
-    Queue(QUEUE),
-    Queue(dead_letter_queue(QUEUE)),
-    Exchange("order_events", "topic"),
-    Binding(QUEUE, "order_events", "order.*"),
-)
 _SENDERS = 4
 _RENEW_SECONDS = 5.0  # far below a lease
-_STOP_SECONDS = 10.0  # below PM2's kill_timeout
 
 
 def _record(step: Step, connection: Connection, order: OrderData, event_id: str) -> None:
@@ -73,38 +63,17 @@ def transport(settings: MailSettings) -> Maildir | Smtp:
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Consume the events of orders, and send mails, until `stop` is set."""
-    database = Database(settings.database, connections=_SENDERS + 3)
+    process = ConsumerProcess(PROCESS, settings, stop)
+    database = process.database(_SENDERS + 3)
     delivery = transport(settings.mail)
     to_send, to_address = threading.Event(), threading.Event()
     sender = Sender(database, delivery, settings.mail.mail_from, dead_letter_queue(QUEUE), stop)
     lookup = RecipientLookup(database, ServiceClient(settings.customers), to_send)
-    threads = [
-        *(_thread(f"sender {n}", sender.work, woken(to_send), stop) for n in range(_SENDERS)),
-        _thread("addressing", lookup.work, woken(to_address), stop),
-        _thread("claim renewal", sender.renew_claims, lambda: stop.wait(_RENEW_SECONDS), stop),
-    ]
-    handler = MailHandler(database, [to_send, to_address])
-    consumer = Consumer(settings.broker.for_queue(QUEUE), PROCESS, TOPOLOGY, handler, stop)
-    ready = Database(settings.database, connections=1)
-    checks: list[Check] = [ready, consumer]
-    if isinstance(delivery, Maildir):
-        checks.append(delivery)
-    worker_process.serve_health(PROCESS, checks, settings.server, settings.mail_port)
-    consumer.run()
-    _join(threads)
-    database.close()
-
-
-def _thread(
-    name: str, work: Callable[[], bool], idle: Callable[[], object], stop: threading.Event
-) -> threading.Thread:
-    thread = threading.Thread(target=repeat, args=(work, idle, stop), name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-def _join(threads: Sequence[threading.Thread]) -> None:
-    """Wait a limited time for the threads to finish their work."""
-    end = time.monotonic() + _STOP_SECONDS
-    for thread in threads:
-        thread.join(max(0, end - time.monotonic()))
+    process.consume(QUEUE, MailHandler(database, [to_send, to_address]))
+    process.run(
+        settings.mail_port,
+        *(partial(repeat, sender.work, woken(to_send), stop) for _ in range(_SENDERS)),
+        partial(repeat, lookup.work, woken(to_address), stop),
+        partial(repeat, sender.renew_claims, partial(stop.wait, _RENEW_SECONDS), stop),
+        checks=[delivery] if isinstance(delivery, Maildir) else [],
+    )

@@ -8,11 +8,12 @@ from sqlalchemy import Connection
 from chassis import trace
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
-from orders import participants
 from orders.events import aggregate, order_event
 from orders.queries import OrderView
 from orders.saga import SOURCE, bill
 from orders.sweeping.needs import Needs
+
+_INVENTORY, _BILLING, _MAIL = "inventory_inbox", "billing_inbox", "mail_inbox"
 
 
 def enqueue(connection: Connection, order: OrderView, needs: Needs, request_id: str | None) -> None:
@@ -36,11 +37,11 @@ def _messages(connection: Connection, order: OrderView, needs: Needs) -> Iterato
 
     if needs.step:
         created = order["status"] == "pending"
-        yield event("order.created", participants.INVENTORY) if created else bill(order)
+        yield event("order.created", _INVENTORY) if created else bill(order)
     if needs.stock:
-        yield event(f"order.{order['status']}", participants.INVENTORY)
+        yield event(f"order.{order['status']}", _INVENTORY)
     if needs.bill:
-        yield event("order.cancelled", participants.BILLING)
+        yield event("order.cancelled", _BILLING)
     for step in needs.mails:
         original = {"status": "pending", "reason": None} if step == "created" else {}
-        yield event(f"order.{step}", participants.MAIL, **original)
+        yield event(f"order.{step}", _MAIL, **original)

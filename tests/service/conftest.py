@@ -32,7 +32,6 @@ from gateway.proxy import Proxy
 from gateway.routes import proxy_routes
 from gateway.settings import Settings as GatewaySettings
 from inventory.app import create_app as create_inventory
-from inventory.settings import QUEUE as INVENTORY_QUEUE
 from inventory.settings import Settings as InventorySettings
 from orders.app import create_app as create_orders
 from orders.settings import Settings as OrdersSettings
@@ -181,7 +180,7 @@ def inventory_settings(
     broker_settings: BrokerSettings,
 ) -> InventorySettings:
     """Inventory's configuration on the tests' servers."""
-    database, broker = database_settings("inventory"), broker_settings.for_queue(INVENTORY_QUEUE)
+    database, broker = database_settings("inventory"), broker_settings
     return InventorySettings(SERVER, port(), port(), database, broker, consumer_port=port())
 
 

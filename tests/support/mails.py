@@ -25,7 +25,7 @@ def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
     """Lend a channel beside the worker's, with its queues empty."""
     with channel_of(settings.broker) as channel:
         channel.exchange_declare("order_events", "topic", durable=True)
-        for part in mail_worker.TOPOLOGY:
+        for part in declarations.of_queue(QUEUE, settings.broker):
             if isinstance(part, Queue):
                 channel.queue_declare(part.name, durable=True, arguments=declarations.QUORUM)
                 channel.queue_purge(part.name)

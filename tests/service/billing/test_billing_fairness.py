@@ -8,11 +8,12 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from billing.consumer import PROCESS
-from billing.events import ORDER_CANCELLED, RELAY_TOPOLOGY
+from billing.events import EXCHANGE
 from billing.handlers.bill_recorder import BillHandler, ReceivedBill
 from billing.handlers.order_cancelled import REACTIONS
 from billing.schemas import BillMessage, CancelledOrder
 from chassis import trace
+from chassis.messaging.declarations import of_exchange
 from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
@@ -61,15 +62,20 @@ def test_messages_of_an_order_overtake_the_events_of_clients_bills(
         clients.apply([bill(f"client-{number}") for number in range(start, start + PIECE)])
     recorded, cancelled = uuid4(), uuid4()
     BillHandler(billing_db, of_orders=True).apply([bill(str(recorded)), bill(str(cancelled))])
-    reaction = REACTIONS[ORDER_CANCELLED]
+    reaction = REACTIONS["order.cancelled"]
     event = ReceivedEvent(
-        str(uuid4()), ORDER_CANCELLED, CancelledOrder(uid=cancelled), reaction, trace.continued({})
+        str(uuid4()),
+        "order.cancelled",
+        CancelledOrder(uid=cancelled),
+        reaction,
+        trace.continued({}),
     )
     EventHandler(billing_db, PROCESS, REACTIONS).apply([event])
     # two that are recorded, each told to orders and to all, and one that is void
     assert count(billing_db, "urgent") == 3
     assert count(billing_db, "NOT urgent") == CLIENTS + 2
-    relay = partial(relay_until, database_settings("billing"), broker_settings, RELAY_TOPOLOGY)
+    topology = of_exchange(EXCHANGE, broker_settings)
+    relay = partial(relay_until, database_settings("billing"), broker_settings, topology)
     with at_work(relay):
         wait_until(lambda: not count(billing_db, "urgent AND sent_at IS NULL"), SECONDS, "orders'")
         assert count(billing_db, "sent_at IS NULL") > CLIENTS // 2

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
-from billing.__main__ import dlq
+from billing.__main__ import commands
 from billing.settings import Settings
 from chassis.http import worker_process
 from chassis.messaging import declarations
@@ -296,7 +296,7 @@ def command(
         monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> str:
-        result = CliRunner().invoke(dlq, arguments)
+        result = CliRunner().invoke(commands, ["dlq", *arguments])
         return result.output
 
     return run

@@ -17,7 +17,6 @@ from sqlalchemy import text
 
 from billing import bills
 from billing.consumer import PROCESS
-from billing.events import ORDER_CANCELLED
 from billing.handlers.bill_recorder import BillHandler, ReceivedBill
 from billing.handlers.order_cancelled import REACTIONS
 from billing.schemas import BillMessage, CancelledOrder
@@ -41,9 +40,9 @@ def cancelled(uid: UUID, event_id: str | None = None) -> ReceivedEvent:
     """order.cancelled, as it comes from billing_inbox."""
     return ReceivedEvent(
         event_id or str(uuid4()),
-        ORDER_CANCELLED,
+        "order.cancelled",
         CancelledOrder(uid=uid),
-        REACTIONS[ORDER_CANCELLED],
+        REACTIONS["order.cancelled"],
         trace.continued({}),
     )
 

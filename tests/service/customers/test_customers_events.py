@@ -71,9 +71,9 @@ def channel_of(settings: BrokerSettings) -> Iterator[BlockingChannel]:
 def bound(broker_settings: BrokerSettings) -> Iterator[None]:
     """A queue that is bound to the exchange, empty."""
     with channel_of(broker_settings) as channel:
-        channel.exchange_declare(EXCHANGE.name, EXCHANGE.kind, durable=True)
+        channel.exchange_declare(EXCHANGE, "fanout", durable=True)
         channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
-        channel.queue_bind(QUEUE, EXCHANGE.name)
+        channel.queue_bind(QUEUE, EXCHANGE)
         channel.queue_purge(QUEUE)
     yield
     with channel_of(broker_settings) as channel:
@@ -270,7 +270,7 @@ def test_an_event_without_a_bound_queue_counts_as_delivered(
     broker_settings: BrokerSettings,
 ) -> None:
     with channel_of(broker_settings) as channel:
-        channel.queue_unbind(QUEUE, EXCHANGE.name)
+        channel.queue_unbind(QUEUE, EXCHANGE)
     relay.start()
     create(customers)
     wait_until(lambda: not unsent(customers_db), SECONDS, "an empty outbox")
@@ -285,7 +285,7 @@ def test_orders_gets_the_next_event_even_of_a_deleted_exchange(
         channel.queue_purge("orders_inbox")
         create(customers, "Before")
         wait_until(lambda: _depth(channel, "orders_inbox") == 1, SECONDS, "the first event")
-        channel.exchange_delete(EXCHANGE.name)
+        channel.exchange_delete(EXCHANGE)
         create(customers, "After")
         wait_until(lambda: _depth(channel, "orders_inbox") >= 2, SECONDS, "the second event")
         channel.queue_purge("orders_inbox")
@@ -500,7 +500,7 @@ def test_in_strict_mode_too_an_event_without_a_queue_counts_as_delivered(
     strict: FlaskClient, broker_settings: BrokerSettings
 ) -> None:
     with channel_of(broker_settings) as channel:
-        channel.queue_unbind(QUEUE, EXCHANGE.name)
+        channel.queue_unbind(QUEUE, EXCHANGE)
     create(strict)
 
 
@@ -585,7 +585,7 @@ def test_strict_a_lost_exchange_refuses_changes_until_it_is_made_again(
 ) -> None:
     create(strict)
     with channel_of(broker_settings) as channel:
-        channel.exchange_delete(EXCHANGE.name)
+        channel.exchange_delete(EXCHANGE)
     refused(strict.put(f"{CUSTOMERS}/1", json={"name": "Eve"}), "broker_unavailable")
     assert rows(customers_db, "customers")[0]["name"] == "Ben"
     works_again(strict)

@@ -15,7 +15,7 @@ from chassis.messaging import declarations
 from chassis.messaging.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
-from gateway.app import bill_topology, create_app, create_publisher
+from gateway.app import create_app, create_publisher
 from gateway.settings import Settings
 from tests.support.amqp import connect
 from tests.support.at_work import at_work
@@ -32,7 +32,7 @@ SECONDS = 60.0
 @pytest.fixture
 def publisher(gateway_settings: Settings, empty_queue: None) -> Iterator[Publisher]:
     """A publisher as the gateway's, connected, that waits for a broker that is slow to confirm."""
-    topology = bill_topology(gateway_settings)
+    topology = declarations.of_queue(QUEUE, gateway_settings.broker)
     with closing(Publisher(gateway_settings.broker, "test", topology, timeout=20)) as publisher:
         publisher.start()
         assert publisher.wait_until_ready(SECONDS)
@@ -64,7 +64,7 @@ def channel(broker_settings: BrokerSettings, empty_queue: None) -> Iterator[Bloc
 @pytest.fixture
 def relay(gateway_settings: Settings) -> Iterator[Callable[[], object]]:
     """Start a relay in a thread."""
-    settings, topology = gateway_settings, bill_topology(gateway_settings)
+    settings, topology = gateway_settings, declarations.of_queue(QUEUE, gateway_settings.broker)
     run = partial(relay_until, settings.database, settings.broker, topology)
     with ExitStack() as running:
         yield lambda: running.enter_context(at_work(run))

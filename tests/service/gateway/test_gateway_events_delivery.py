@@ -17,8 +17,6 @@ from sqlalchemy import text
 from chassis.messaging import declarations
 from chassis.settings import BrokerSettings
 from chassis.storage.database import Database
-from gateway import client_events
-from gateway.app import bill_topology
 from gateway.settings import Settings
 from tests.support.amqp import connect
 from tests.support.at_work import at_work
@@ -40,10 +38,12 @@ from tests.support.served import gateway_variables
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
+QUEUE, EXCHANGE = "events_queue", "events"
+
 
 def relaying(settings: Settings) -> AbstractContextManager[object]:
     """Have a relay at work, for a block."""
-    topology = [*bill_topology(settings), *client_events.TOPOLOGY]
+    topology = declarations.of_exchange(EXCHANGE, settings.broker)
     return at_work(partial(relay_until, settings.database, settings.broker, topology))
 
 
@@ -73,15 +73,15 @@ def channel(broker_settings: BrokerSettings) -> Iterator[BlockingChannel]:
     """A channel beside the relay's; exchange and queue are there, and empty."""
     with channel_to(broker_settings) as channel:
         declare(channel)
-        channel.queue_purge(client_events.QUEUE)
+        channel.queue_purge(QUEUE)
         yield channel
 
 
 def declare(channel: BlockingChannel) -> None:
     """Have exchange, queue and binding as the relay declares them."""
-    channel.exchange_declare(client_events.EXCHANGE, "topic", durable=True)
-    channel.queue_declare(client_events.QUEUE, durable=True, arguments=declarations.QUORUM)
-    channel.queue_bind(client_events.QUEUE, client_events.EXCHANGE, "#")
+    channel.exchange_declare(EXCHANGE, "topic", durable=True)
+    channel.queue_declare(QUEUE, durable=True, arguments=declarations.QUORUM)
+    channel.queue_bind(QUEUE, EXCHANGE, "#")
 
 
 def is_delivered(gateway: FlaskClient, uid: str) -> bool:
@@ -94,7 +94,7 @@ def wait_until_delivered(gateway: FlaskClient, *uids: str) -> None:
     wait_until(lambda: all(is_delivered(gateway, uid) for uid in uids), 60, "the delivery")
 
 
-def taken(channel: BlockingChannel, queue: str = client_events.QUEUE) -> dict[str, Any]:
+def taken(channel: BlockingChannel, queue: str = QUEUE) -> dict[str, Any]:
     """Take all messages from a queue; return their bodies by message id."""
     bodies: dict[str, Any] = {}
     while True:
@@ -113,7 +113,7 @@ def test_an_event_comes_as_a_cloudevent_with_its_own_id_time_and_trace(
         answer = post(gateway, body)
         uid = json.loads(answer.data)["event_uid"]
         wait_until_delivered(gateway, uid)
-    method, properties, message = channel.basic_get(client_events.QUEUE, auto_ack=True)
+    method, properties, message = channel.basic_get(QUEUE, auto_ack=True)
     assert method is not None and properties is not None and message is not None
     assert (method.exchange, method.routing_key) == ("events", "ecommerce.order.create")
     assert properties.content_type == "application/cloudevents+json"
@@ -216,7 +216,7 @@ def test_a_queue_deleted_by_hand_is_declared_again_and_gets_the_missed_events(
 ) -> None:
     with relaying(gateway_settings):
         wait_until_delivered(gateway, posted(gateway))
-        channel.queue_delete(client_events.QUEUE)
+        channel.queue_delete(QUEUE)
         uid = posted(gateway)
         wait_until_delivered(gateway, uid)
     assert taken(channel).keys() == {uid}
@@ -228,7 +228,7 @@ def test_an_exchange_deleted_by_hand_is_made_again_and_loses_nothing(
 ) -> None:
     with relaying(gateway_settings):
         wait_until_delivered(gateway, posted(gateway))
-        channel.exchange_delete(client_events.EXCHANGE)
+        channel.exchange_delete(EXCHANGE)
         uid = posted(gateway)
         wait_until_delivered(gateway, uid)
     assert uid in taken(channel)
@@ -238,7 +238,7 @@ def test_a_queue_gets_exactly_what_its_binding_selects(
     gateway: FlaskClient, gateway_settings: Settings, channel: BlockingChannel
 ) -> None:
     channel.queue_declare("orders", exclusive=True)
-    channel.queue_bind("orders", client_events.EXCHANGE, "ecommerce.order.*")
+    channel.queue_bind("orders", EXCHANGE, "ecommerce.order.*")
     wanted = [posted(gateway), posted(gateway, "/api/events/ecommerce/order/delete")]
     others = ["ecommerce/cart/create", "crm/order/create"]
     unwanted = [posted(gateway, f"/api/event/{path}") for path in others]

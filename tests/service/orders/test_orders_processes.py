@@ -23,7 +23,6 @@ from chassis.messaging import declarations
 from chassis.messaging.dead_letters import REASON
 from chassis.storage.database import Database
 from orders.app import create_app
-from orders.consumer import QUEUE
 from orders.settings import Settings
 from tests.support.amqp import connect
 from tests.support.answers import content
@@ -34,7 +33,8 @@ from tests.support.shop import Shop
 from tools.stack.waiting import wait_until
 
 SECONDS = 60.0
-BILLS, DEAD, LISTENER = "order_bills", f"{QUEUE}.dlq", "debug-order-events"
+QUEUE, DEAD = "orders_inbox", "orders_inbox.dlq"
+BILLS, LISTENER = "order_bills", "debug-order-events"
 EXCHANGES = {
     "inventory_events": "topic",
     "billing_events": "topic",

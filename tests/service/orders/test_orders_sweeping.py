@@ -24,7 +24,7 @@ from chassis.storage.database import Database
 from chassis.topology_file import read_topology
 from inventory import consumer as inventory_consumer
 from orders import consumer, earlier_sales
-from orders.__main__ import COMMANDS
+from orders.__main__ import commands
 from orders.imports.command import load
 from orders.imports.files import ImportedOrder
 from orders.mail.worker import MailHandler
@@ -573,7 +573,7 @@ def test_orders_that_stay_stuck_are_counted_and_listed(
         monkeypatch.setenv(name, value)
 
     def command(*words: str) -> str:
-        result = CliRunner().invoke(COMMANDS[words[0]], words[1:])  # type: ignore[arg-type]
+        result = CliRunner().invoke(commands, words)
         assert result.exit_code == 0, result.output
         none = f"no order{' in state cancelled' if 'cancelled' in words else ''} is stuck\n"
         assert result.stderr == ("" if result.stdout or words[0] != "list" else none)

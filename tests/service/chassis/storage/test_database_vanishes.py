@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from chassis.messaging.declarations import of_exchange
 from chassis.settings import BrokerSettings
 from chassis.storage import database
 from chassis.storage.database import Database
 from chassis.storage.database import _is_readable as is_ended
 from inventory.app import create_app
-from inventory.events import RELAY_TOPOLOGY
+from inventory.events import EXCHANGE
 from inventory.settings import Settings
 from tests.support.at_work import at_work
 from tests.support.databases import own_database
@@ -76,7 +77,8 @@ def test_a_machine_that_vanishes_is_noticed_in_time_and_all_goes_on_when_it_is_b
         settings = Settings(SERVER, port(), port(), where, NOWHERE, consumer_port=port())
         api = create_app(settings).test_client()
         with closing(Database(where, 2)) as used, closing(Database(where, 1)) as idle:
-            relay = partial(relay_until, where, broker_settings, RELAY_TOPOLOGY)
+            topology = of_exchange(EXCHANGE, broker_settings)
+            relay = partial(relay_until, where, broker_settings, topology)
             with at_work(relay):
                 assert api.post("/api/movies", json={"title": "Metropolis"}).status_code == 201
                 eventually(lambda: count(used, UNSENT) == 0, "the first event to be relayed")

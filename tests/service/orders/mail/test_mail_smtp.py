@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from chassis.errors import SettingsError
+from chassis.messaging.declarations import of_queue
 from chassis.messaging.dlq_commands import DeadLetterQueue
 from chassis.storage.database import Database
 from orders.mail import (
@@ -28,9 +29,6 @@ from orders.mail import (
 )
 from orders.mail import (
     smtp as mail_smtp,
-)
-from orders.mail import (
-    worker as mail_worker,
 )
 from orders.mail.message import OrderData, compose
 from orders.mail.settings import MailSettings
@@ -80,7 +78,8 @@ def worker(smtp_settings: Settings, channel: BlockingChannel) -> Iterator[None]:
 def relay(orders_settings: Settings) -> Iterator[None]:
     """What delivers the outbox, as orders-relay does."""
     database, broker = orders_settings.database, orders_settings.broker
-    with at_work(partial(relay_until, database, broker, mail_worker.TOPOLOGY)):
+    topology = of_queue("mail_inbox", broker)
+    with at_work(partial(relay_until, database, broker, topology)):
         yield
 
 
@@ -258,7 +257,7 @@ def test_a_claim_is_renewed_while_the_server_takes_its_time(
     orders_db: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mail_worker, "_RENEW_SECONDS", 0.1)
+    monkeypatch.setattr("orders.mail.worker._RENEW_SECONDS", 0.1)
     postman.delayed["ben@kawa.fr"] = threading.Event()
     with working(smtp_settings):
         publish(channel, "order.created", order_data())

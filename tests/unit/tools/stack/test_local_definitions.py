@@ -11,15 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-import billing.events
-import inventory.consumer
-import orders.consumer
-import orders.mail.worker
-from chassis.messaging.declarations import Binding, Exchange, Queue, Topology
+from chassis.messaging.declarations import Binding, Exchange, Queue, of_exchange, of_queue
 from provisioning.rabbitmq.definitions import OUR_TAG, Definitions, definitions, password_hash
 from provisioning.rabbitmq.former_users import former_users
 from provisioning.rabbitmq.queues import dead_queues
-from tools.stack.layout import CHECKOUT
+from tests.support.settings import NOWHERE
+from tools.stack.layout import CHECKOUT, TOPOLOGY
 
 CONSUMED = (
     *("billing_queue", "order_bills", "inventory_inbox", "orders_inbox", "billing_inbox"),
@@ -140,27 +137,30 @@ def bound(made: Definitions, queue: str) -> set[tuple[str, str]]:
     return {(b["source"], b["routing_key"]) for b in bindings}
 
 
-@pytest.mark.parametrize(
-    ("queue", "topology"),
-    [
-        ("inventory_inbox", inventory.consumer.topology("inventory_inbox")),
-        ("orders_inbox", orders.consumer.TOPOLOGY),
-        ("billing_inbox", billing.events.INBOX_TOPOLOGY),
-        ("mail_inbox", orders.mail.worker.TOPOLOGY),
-    ],
-)
-def test_the_definitions_have_everything_that_consumers_declare(
-    queue: str, topology: Topology
-) -> None:
+@pytest.mark.parametrize("queue", CONSUMED)
+def test_the_definitions_have_everything_that_consumers_declare(queue: str) -> None:
     made = definitions(VARIABLES, "4.0.5")
-    parts = list(topology)
+    parts = list(of_queue(queue, NOWHERE.for_queue("billing_queue")))
     queues = {part.name for part in parts if isinstance(part, Queue)}
     assert queues == {queue, f"{queue}.dlq"} <= {q["name"] for q in made["queues"]}
     exchanges = {part.name: part.kind for part in parts if isinstance(part, Exchange)}
     assert exchanges.items() <= {e["name"]: e["type"] for e in made["exchanges"]}.items()
     bindings = [part for part in parts if type(part) is Binding]
-    assert {b.queue for b in bindings} == {queue}
+    assert {b.queue for b in bindings} <= {queue}
     assert {(b.exchange, b.routing_key) for b in bindings} == bound(made, queue)
+
+
+@pytest.mark.parametrize("exchange", TOPOLOGY.exchanges)
+def test_the_definitions_have_everything_that_publishers_declare(exchange: str) -> None:
+    made = definitions(VARIABLES, "4.0.5")
+    parts = list(of_exchange(exchange, NOWHERE))
+    queues = {part.name for part in parts if isinstance(part, Queue)}
+    assert queues <= {q["name"] for q in made["queues"]}
+    bindings = [part for part in parts if type(part) is Binding]
+    declared = {(b.exchange, b.queue, b.routing_key) for b in bindings}
+    bound = {(b["source"], b["destination"], b["routing_key"]) for b in made["bindings"]}
+    assert declared == {binding for binding in bound if binding[0] == exchange}
+    assert {b.queue for b in bindings} <= queues
 
 
 def test_only_former_users_of_the_platform_are_listed() -> None:
