@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from chassis.schema.fields import (
+    ABSENT,
     BigInt,
+    Change,
     Count,
     Flag,
     LongText,
@@ -306,3 +308,28 @@ def test_every_field_accepts_or_refuses_any_value(
     except ValidationError:
         return
     assert field.validate_python(read) == read
+
+
+class Renaming(Change):
+    """Changes of a thing: a name that can't be null, and a note that can."""
+
+    refused = frozenset({"parts"})
+
+    name: Title = ABSENT
+    note: LongText | None = None
+    parts: Count = ABSENT
+
+
+@pytest.mark.parametrize("changes", [{"name": "a"}, {"note": None}, {"name": "a", "note": "b"}])
+def test_a_change_tells_what_is_absent_from_null(changes: dict[str, Any]) -> None:
+    assert Renaming.model_validate(changes).given == changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"), [({}, "must have name or note"), ({"name": None}, "valid string")]
+)
+def test_a_change_of_nothing_and_a_null_that_can_not_be_are_refused(
+    changes: dict[str, Any], detail: str
+) -> None:
+    with pytest.raises(ValidationError, match=detail):
+        Renaming.model_validate(changes)
