@@ -8,6 +8,9 @@ from chassis.errors import ConflictError
 Status = Literal["pending", "processing", "completed", "cancelled"]
 STATUSES: tuple[str, ...] = get_args(Status)
 FINAL = ("completed", "cancelled")
+Step = Literal["created", "completed", "cancelled"]
+STEPS: tuple[Step, ...] = get_args(Step)
+"""What others act on: the events of these steps have to reach a queue, and cause mails."""
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     "pending": ("processing", "cancelled"),
     "processing": ("completed", "cancelled"),
@@ -20,6 +23,11 @@ _SAGA = {
     "bill.recorded": ("processing", "completed"),
 }
 """By the type of an event: the state in which an order waits for it, and the state that follows."""
+
+
+def event_of(status: str) -> str:
+    """Return the type of the event that an order publishes when it has moved to a state."""
+    return f"order.{status}" if status in STEPS else "order.updated"
 
 
 def by_hand(status: str, has_items: bool) -> Sequence[str]:

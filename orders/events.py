@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 from chassis.messaging.cloudevents import event
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
+from orders.allowed_transitions import STEPS
 from orders.customer_replica.table import email_of
 from orders.queries import OrderView
 
 EXCHANGE = "order_events"
-_MANDATORY = frozenset({"order.created", "order.completed", "order.cancelled"})
+_MANDATORY = frozenset(f"order.{step}" for step in STEPS)
 
 
 def announce(connection: Connection, type: str, order: OrderView, source: str) -> None:

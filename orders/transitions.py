@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, update
 
+from orders.allowed_transitions import event_of
 from orders.events import announce
 from orders.models import Order, OrderChange
 from orders.queries import OrderView
 
-_EVENTS = {
-    "processing": "order.updated",
-    "completed": "order.completed",
-    "cancelled": "order.cancelled",
-}
 logger = logging.getLogger(__name__)
 
 
@@ -54,7 +50,7 @@ def move(
     changed = connection.execute(change.returning(Order.updated_at)).scalar_one()
     moved = {**order, "status": status, "reason": reason, "updated_at": changed}
     record_change(connection, order["id"], order["status"], status, cause)
-    announce(connection, _EVENTS[status], moved, cause.source)
+    announce(connection, event_of(status), moved, cause.source)
     _log(order, status, cause)
     return moved
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Select, case, func, null, select, update
 
 from chassis.schema.decoding import decode
 from chassis.schema.validation import validated
-from orders.mail.message import OrderData, Step
+from orders.allowed_transitions import Step
+from orders.mail.message import OrderData
 from orders.mail.table import OPEN, State, give_turn, lock_orders, mails, without_address
 
 GRACE = timedelta(seconds=40)

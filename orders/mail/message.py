@@ -7,7 +7,7 @@ from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Literal, get_args
+from typing import NamedTuple
 from uuid import UUID
 
 import idna
@@ -15,24 +15,33 @@ from pydantic import ConfigDict
 
 from chassis.messaging.event_handler import EventData
 from chassis.schema.fields import Money
+from orders.allowed_transitions import Step
 
-Step = Literal["created", "completed", "cancelled"]
-STEPS: tuple[Step, ...] = get_args(Step)
 _ADDRESS = re.compile(r"([^@\s<>()\[\],;:\"\x00-\x1f\x7f]+)@([^@\s<>()\[\],;:\"\x00-\x1f\x7f]+)")
-_SUBJECTS = {
-    "created": "Order {}: thank you, we have it",
-    "completed": "Order {}: it is complete",
-    "cancelled": "Order {}: it has been cancelled",
-}
-_OPENINGS = {
-    "created": "thank you for your order {}.",
-    "completed": "your order {} is complete.",
-    "cancelled": "your order {} has been cancelled.",
-}
-_CLOSINGS = {
-    "created": "We write again as soon as there is news.",
-    "completed": "Thank you for ordering with us.",
-    "cancelled": "Nothing will be charged for it.",
+
+
+class _Text(NamedTuple):
+    subject: str
+    opening: str
+    closing: str
+
+
+_TEXTS: dict[Step, _Text] = {
+    "created": _Text(
+        "Order {}: thank you, we have it",
+        "thank you for your order {}.",
+        "We write again as soon as there is news.",
+    ),
+    "completed": _Text(
+        "Order {}: it is complete",
+        "your order {} is complete.",
+        "Thank you for ordering with us.",
+    ),
+    "cancelled": _Text(
+        "Order {}: it has been cancelled",
+        "your order {} has been cancelled.",
+        "Nothing will be charged for it.",
+    ),
 }
 
 
@@ -91,7 +100,7 @@ def compose(
     message["To"] = address
     if [found.addr_spec for found in message["To"].addresses] != [address]:
         raise ValueError("the address of the recipient can't be written into a header")
-    set_text(message, "Subject", _SUBJECTS[step].format(_one_line(order.order_id)))
+    set_text(message, "Subject", _TEXTS[step].subject.format(_one_line(order.order_id)))
     message["Date"] = format_datetime(time)
     domain = parseaddr(sender)[1].rpartition("@")[2]
     message["Message-ID"] = f"<{mail_name(order.uid, step)}@{domain}>"
@@ -130,12 +139,12 @@ def sendable(address: str) -> str:
 
 
 def _text(order: OrderData, step: Step) -> str:
-    parts = ["Hello,", _OPENINGS[step].format(_one_line(order.order_id))]
+    parts = ["Hello,", _TEXTS[step].opening.format(_one_line(order.order_id))]
     if step == "cancelled" and order.reason:
         parts.append(f"Reason: {_one_line(order.reason)}")
     if order.lines:
         parts.append("\n".join(_line(line) for line in order.lines))
-    parts += [f"Total: {_amount(order.total)}", _CLOSINGS[step]]
+    parts += [f"Total: {_amount(order.total)}", _TEXTS[step].closing]
     return "\n\n".join(parts) + "\n"
 
 

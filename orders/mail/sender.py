@@ -25,11 +25,12 @@ from chassis.outbox import table as outbox
 from chassis.schema.decoding import decode
 from chassis.storage import database
 from chassis.storage.database import Database
+from orders.allowed_transitions import STEPS
 from orders.mail import claims
 from orders.mail import table as mails
 from orders.mail.claims import Mail
 from orders.mail.loop import retry_wait
-from orders.mail.message import STEPS, compose, mail_name
+from orders.mail.message import compose, mail_name
 from orders.mail.transport import DeferredError, OutgoingMail, RefusedError, Transport
 
 MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])

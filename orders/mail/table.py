@@ -42,8 +42,9 @@ from chassis import trace
 from chassis.json import encode
 from chassis.schema.decoding import decode
 from chassis.storage.retention import Expiry
+from orders.allowed_transitions import Step
 from orders.customer_replica.table import find
-from orders.mail.message import OrderData, Step
+from orders.mail.message import OrderData
 from orders.settings import Retention
 
 mails = Table(

@@ -15,10 +15,11 @@ from chassis.http.client import ServiceClient
 from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
 from chassis.storage.database import Database
+from orders.allowed_transitions import STEPS, Step
 from orders.mail import table as mails
 from orders.mail.loop import repeat, woken
 from orders.mail.maildir import Maildir
-from orders.mail.message import STEPS, OrderData, Step
+from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
 from orders.mail.sender import Sender
 from orders.mail.settings import MailSettings
