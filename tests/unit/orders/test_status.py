@@ -6,11 +6,13 @@ from chassis.errors import ConflictError
 from orders.allowed_transitions import (
     FINAL,
     STATUSES,
+    STEPS,
     TRANSITIONS,
     after_event,
     by_hand,
     check_by_hand,
     check_deletable,
+    event_of,
 )
 
 
@@ -82,3 +84,9 @@ def test_an_event_moves_only_an_order_that_waits_for_it(
 ) -> None:
     assert after_event(event, status, has_items=True) == (target if status == expected else None)
     assert after_event(event, status, has_items=False) is None
+
+
+def test_an_order_publishes_its_step_if_its_state_is_one_and_else_that_it_is_updated() -> None:
+    assert {*FINAL} < {*STEPS}
+    types = [event_of(status) for status in STATUSES]
+    assert types == ["order.updated", "order.updated", "order.completed", "order.cancelled"]
