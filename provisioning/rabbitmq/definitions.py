@@ -1,4 +1,4 @@
-"""RabbitMQ's definitions file: by topology.yml and the variables.
+"""Makes RabbitMQ's definitions file from topology.yml and the variables.
 
     python3 -m provisioning.rabbitmq.definitions VERSION > definitions.json
 
@@ -22,15 +22,15 @@ from chassis.topology_file import read_topology
 
 Definitions = dict[str, Any]
 DEAD_LETTERS, BILLS = ".dlq", "RABBITMQ_QUEUE"
-# by it a user that was ours is told from one that an administrator has added
+# the tag of users that provisioning created; an administrator's users lack it
 OUR_TAG = "crud-master"
-# the first version whose vhosts have a default queue type, and that limits deliveries by default
+# the first versions with a default queue type of a vhost, and with a default delivery limit
 DEFAULT_QUEUE_TYPE_SINCE = (3, 11)
 DELIVERY_LIMIT_SINCE = (4, 0)
 
 
 def definitions(variables: Mapping[str, str], version: str) -> Definitions:
-    """What a broker of `version` (such as "4.0.5") loads at its start.
+    """Return the definitions for a broker of `version`, such as "4.0.5".
 
     Raises KeyError naming the variable that is missing.
     """
@@ -52,7 +52,7 @@ def definitions(variables: Mapping[str, str], version: str) -> Definitions:
 
 
 def consumed_queues(queue: str) -> list[str]:
-    """The queues that services consume, each with dead letters; `queue` is of clients' bills."""
+    """The names of consumed queues, which have dead letters; `queue` is RABBITMQ_QUEUE."""
     return [known.named({BILLS: queue}) for known in read_topology().consumed]
 
 
@@ -100,7 +100,7 @@ def _permission(user: str, vhost: str) -> Definitions:
 def _policies(
     vhost: str, variables: Mapping[str, str], release: tuple[int, ...]
 ) -> list[Definitions]:
-    """One policy applies to a queue, that of the highest priority: each has all that it needs."""
+    """Only the policy of the highest priority applies to a queue, so each one is complete."""
     unlimited = {"delivery-limit": -1} if release >= DELIVERY_LIMIT_SINCE else {}
     consumed = read_topology().consumed
     chosen = [_dead_letters(vhost, queue, variables, unlimited) for queue in consumed]
@@ -114,7 +114,7 @@ def _dead_letters(
     vhost: str, queue: Queue, variables: Mapping[str, str], unlimited: Mapping[str, int]
 ) -> Definitions:
     called = queue.named(variables)
-    # a name that a variable can change must not leave a policy of the former name behind
+    # a fixed name: a renamed queue must not leave a policy behind
     name = "dead-letters" if queue.variable else f"dead-letters-of-{called}"
     target = {"dead-letter-exchange": "", "dead-letter-routing-key": called + DEAD_LETTERS}
     return _policy(vhost, name, f"^{re.escape(called)}$", 10, {**target, **unlimited})

@@ -1,4 +1,4 @@
-"""Queues in which messages wait and that may be those of a former RABBITMQ_QUEUE.
+"""Lists queues with waiting messages that may belong to a former RABBITMQ_QUEUE.
 
     rabbitmqctl -q list_queues -p VHOST name messages --formatter json |
         python3 -m provisioning.rabbitmq.former_queues
@@ -16,13 +16,13 @@ from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues
 
 
 def former_queues(names: Iterable[str], queue: str) -> list[str]:
-    """Return the queues that have dead letters as those of services have, and are no service's."""
+    """Return the queues with a dead-letter queue that no service consumes."""
     there, ours = set(names), set(consumed_queues(queue))
     return sorted(name for name in there - ours if name + DEAD_LETTERS in there)
 
 
 def warnings(depths: Mapping[str, int], queue: str, command: str) -> list[str]:
-    """Return a sentence for each former queue in which something waits.
+    """Return a sentence for each former queue with waiting messages.
 
     Args:
         depths: how many messages each queue of the vhost has.

@@ -1,4 +1,4 @@
-"""The broker's users that were ours, under a name that the variables no longer say: one a line.
+"""Lists users of the broker that were created under a former RABBITMQ_USER, one a line.
 
     rabbitmqctl -q list_users --formatter json | python3 -m provisioning.rabbitmq.former_users
 
@@ -14,7 +14,7 @@ from provisioning.rabbitmq.definitions import OUR_TAG
 
 
 def former_users(listing: str, user: str) -> list[str]:
-    """Of what `list_users` says in JSON, the users of ours but `user`."""
+    """Return the users in the JSON of `list_users` that have our tag, except `user`."""
     return [e["user"] for e in json.loads(listing) if OUR_TAG in e["tags"] and e["user"] != user]
 
 

@@ -1,4 +1,4 @@
-"""Whether RabbitMQ lets a user in: exit status 0 if so, 1 if not.
+"""Checks whether a user can log in to RabbitMQ: exit status 0 if so, 1 if not.
 
     python3 provisioning/rabbitmq/login.py
 
@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 
 def ask(path: str, user: str, password: str, port: int) -> str:
-    """Return what the management API of this machine answers.
+    """Return the answer of the management API of this machine.
 
     Raises urllib.error.HTTPError when it refuses, OSError when it does not answer.
     """
@@ -27,7 +27,7 @@ def ask(path: str, user: str, password: str, port: int) -> str:
 
 
 def logs_in(user: str, password: str, port: int) -> bool:
-    """Ask the management API of this machine; raises OSError when it does not answer."""
+    """Return whether the user can log in. Raises OSError if the management API does not answer."""
     try:
         ask("/api/whoami", user, password, port)
     except HTTPError as error:

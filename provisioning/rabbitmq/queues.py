@@ -1,4 +1,4 @@
-"""Whether RabbitMQ's vhost is there, and its quorum queues are alive: each has a leader.
+"""Checks that RabbitMQ's vhost exists, and that each quorum queue has a leader.
 
     python3 -m provisioning.rabbitmq.queues
 

@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2154
-# A release of the role's service: laid beside the old one, migrated, switched to, taken over.
-# `servers` and `workers` are the names of its PM2 processes, `documents` the files beside its packages that
-# it serves.
+# A release of the role's service: it is unpacked beside the old one, migrated, made current, and its processes are
+# replaced. `servers` and `workers` are the names of its PM2 processes, `documents` the files of the checkout that it
+# serves.
 
 readonly current=$home/current
 readonly releases_kept=3
 
-# write_variables NAME...: what the services of this machine get to know, for them alone. What the new release
-# does not take must not replace what the old one runs with.
+# write_variables NAME...: writes the variables of this machine's services, readable for them alone. Values that the
+# new release refuses must not replace those of the old one.
 write_variables() {
   local new status=0
   new=$(mktemp "$configuration/.$role.env.XXXXXX")
@@ -32,7 +32,7 @@ release_files() {
     find chassis "$role" requirements.lock topology.yml "${documents[@]}" -type f ! -path '*/__pycache__/*' | LC_ALL=C sort)
 }
 
-# a release is named after its content
+# the name of a release is a hash of its content
 release() {
   local digest
   digest=$(cd "$source_root" &&
@@ -51,7 +51,7 @@ lay_release() {
   chmod -R u=rwX,go=rX "$new"
   ln -s "$venv" "$new/venv"
   "$venv/bin/python" -m compileall -q -s "$new" -p "$release" "$new/chassis" "$new/$role"
-  # one that can't even be imported must not replace one that runs
+  # a release that can't be imported must not replace the running one
   (cd "$new" && as_app venv/bin/python -c "import $role.app")
   mv -T "$new" "$release"
   changed_to "${release##*/}"
@@ -70,7 +70,7 @@ revision() {
   runuser -u postgres -- psql -qXAt -d "$1" -c 'SELECT version_num FROM alembic_version' 2>/dev/null || true
 }
 
-# what the processes of now were started with, as far as a server's new workers can't take it over
+# the parts of a start that new workers of a running server can't change
 runtime() {
   stamp_of "$source_root/requirements.lock" | sed 's, .*,,'
   sha256sum "$(variables_file)" "$configuration/pm2.env" /etc/systemd/system/crud-master.service \
@@ -84,7 +84,7 @@ take_over() {
   local release
   release=$(release)
   switch_to "$release"
-  # a PM2 that lost its sockets, or is frozen, is active all the same
+  # systemd also shows a PM2 as active that lost its sockets or is frozen
   if ! systemctl is-active --quiet crud-master.service || ! timeout 60 pm2 list >/dev/null ||
     [[ $(cat "$home/runtime" 2>/dev/null) != "$(runtime)" ]]; then
     systemctl restart crud-master.service
@@ -116,7 +116,7 @@ renew_processes() {
 renew_server() {
   local master old
   master=$(pm2 pid "$1")
-  # stopped or just starting: it takes the new code anyway
+  # a stopped or starting process loads the new code anyway
   [[ $master -gt 0 ]] || return 0
   old=$(pgrep -P "$master" -d ' ') || return 0
   kill -HUP "$master"
@@ -131,7 +131,7 @@ all_ended() {
   done
 }
 
-# what somebody has stopped by hand
+# processes that were stopped by hand
 start_stopped() {
   local stopped
   stopped=$(pm2 jlist | "$python" "$provisioning/pm2/stopped.py" "${servers[@]}" "${workers[@]}")

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Log rotation: no log of PM2 grows past 10 MB, and four older ones are kept.
+# Log rotation: no log of PM2 grows past 10 MB, and four older ones stay.
 
 rotate_logs() {
   local unit

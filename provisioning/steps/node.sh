@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2154
-# Node.js, PM2, the unit that runs it, Swagger UI, and `pm2` for the people on this machine.
+# Node.js, PM2 with its systemd unit, Swagger UI, and the command `pm2` for users of this machine.
 
 readonly tools=$home/tools
 
-# the virtual environment belongs to the lock file, so that another one does not touch it
+# each lock file has its own virtual environment, so a new one leaves the old one unchanged
 venv_of_lock() {
   printf '%s/venvs/%s\n' "$home" "$(stamp_of "$source_root/requirements.lock" |
     sed "s, .*,," | sha256sum | cut -c 1-12)"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# The distribution's packages: those of every role, and those that the role names.
+# The distribution's packages: those of every role, and those of this role.
 
 readonly packages_of_all=(
   ca-certificates iproute2 logrotate nftables procps python3 python3-venv python3-yaml sudo

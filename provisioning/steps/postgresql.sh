@@ -19,11 +19,11 @@ run_postgresql() {
   wait_until 60 'PostgreSQL' runuser -u postgres -- pg_isready -q
 }
 
-# make_database PREFIX: by the variables PREFIX_DB_NAME, _USER and _PASSWORD
+# make_database PREFIX: creates the database of the variables PREFIX_DB_NAME, _USER and _PASSWORD
 make_database() {
   local name=$1_DB_NAME user=$1_DB_USER password=$1_DB_PASSWORD
   ! owner_logs_in "${!name}" "${!user}" "${!password}" || return 0
-  # passwords are passed on standard input, since command lines are visible
+  # passwords go through standard input, since command lines are visible to other users
   printf "\\\\set %s '%s'\n" database "${!name}" role "${!user}" password "${!password}" |
     cat - "$provisioning/postgresql/database.sql" |
     runuser -u postgres -- psql -qXv ON_ERROR_STOP=1

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# The distribution's RabbitMQ: configured before its first start, then with the definitions of now.
+# The distribution's RabbitMQ: configured before its first start; then the current definitions are imported.
 
 readonly rabbitmq=/etc/rabbitmq
-# as provisioning/rabbitmq/queues.py says it
+# exit statuses of provisioning/rabbitmq/queues.py
 readonly queues_dead=1 no_vhost=3
 
 run_rabbitmq() {
@@ -24,7 +24,7 @@ run_rabbitmq() {
 
 configure_rabbitmq() {
   resolve_own_name
-  # the node's data belong to its name, so that a change of the hostname must not change it
+  # the data belong to the node's name, which must not change with the hostname
   grep -qs '^NODENAME=' "$rabbitmq/rabbitmq-env.conf" ||
     printf 'NODENAME=rabbit@%s\n' "$(hostname -s)" |
     put_file "$rabbitmq/rabbitmq-env.conf" 644 root root
@@ -46,11 +46,11 @@ resolve_own_name() {
   }
 }
 
-# users, permissions, policies, queues and exchanges; the same definitions can be imported any number of times
+# users, permissions, policies, queues and exchanges; importing the same definitions again changes nothing
 define_rabbitmq() {
   if wrote "$rabbitmq/definitions.json" || ! may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD" ||
     [[ $(queues_state) == "$no_vhost" ]]; then
-    # first, so that a run that ends in between finds both still to do
+    # first: after an interruption the next run finds both still to do
     remove_former_users
     rabbitmqctl import_definitions "$rabbitmq/definitions.json"
     changed_to 'imported'
@@ -63,13 +63,13 @@ define_rabbitmq() {
   warn_of_former_queues
 }
 
-# bills that may wait in a queue of a former name
+# reports bills that wait in a queue of a former name
 warn_of_former_queues() {
   rabbitmqctl -q list_queues -p "$RABBITMQ_VHOST" name messages --formatter json |
     (cd "$source_root" && RABBITMQ_QUEUE=$RABBITMQ_QUEUE "$python" -B -m provisioning.rabbitmq.former_queues) >&3
 }
 
-# the exit status of provisioning/rabbitmq/queues.py, and in the log the names of dead queues
+# returns the exit status of provisioning/rabbitmq/queues.py; the log has the names of dead queues
 queues_state() {
   local status=0
   (cd "$source_root" &&
@@ -79,7 +79,7 @@ queues_state() {
   printf '%s' "$status"
 }
 
-# ours, under a name that RABBITMQ_USER had before
+# users that were created under a former RABBITMQ_USER
 remove_former_users() {
   local name
   rabbitmqctl -q list_users --formatter json |

@@ -4,12 +4,12 @@ require "fileutils"
 require "rubygems/package"
 
 module CrudMaster
-  # Pack what a machine needs, and nothing else, into one archive, since Vagrant's upload of a
-  # directory takes everything in it and a command for each file. Returns the archive's path.
+  # Packs only the files that a machine needs into one archive, since Vagrant's upload of a directory
+  # takes everything in it, with a command for each file. Returns the archive's path.
   def self.bundle(root, machine)
     path = File.join(root, ".vagrant", "upload", "#{machine.name}.tar")
     FileUtils.mkdir_p(File.dirname(path))
-    # under a name of our own first: an upload may be reading the old one, another Vagrant writing it
+    # first under a unique name: an upload may be reading the old archive, or another Vagrant writing it
     new = "#{path}.#{Process.pid}"
     File.binwrite(new, archive(root, files(root, machine)))
     File.rename(new, path)

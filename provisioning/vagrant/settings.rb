@@ -3,7 +3,7 @@
 require "ipaddr"
 
 module CrudMaster
-  # What is wrong with the variables, in one sentence and without a traceback.
+  # An error in the variables, reported in one sentence and without a traceback.
   class SettingsError < Vagrant::Errors::VagrantError
     def initialize(sentence)
       @sentence = sentence
@@ -15,11 +15,11 @@ module CrudMaster
     end
   end
 
-  # The variables: from .env, or .env.example where there is none; the environment wins. The services check
-  # the values: here it is only what Vagrant itself uses, and that lines are well formed.
+  # The variables of .env, or of .env.example without one; the environment wins. The services check the values.
+  # Vagrant checks only that lines are well formed, and the values that it uses itself.
   class Settings
     LINE = /\A\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(?:'([^']*)'\s*(?:#.*)?|"([^"]*)"\s*(?:#.*)?|(.*?)\s*(?:(?<=\s)#.*)?)\z/
-    # the commands that say where the variables come from, and who can read them
+    # the commands that name the file of the variables, and warn if others can read it
     CHATTY = %w[up reload provision validate].freeze
     READ_BY_OTHERS = 0o044
 
@@ -58,12 +58,12 @@ module CrudMaster
       @values.fetch(name)
     end
 
-    # What every machine may know.
+    # The variables for every machine: all except secrets.
     def public_names
       @values.keys.reject { |name| name.match?(Topology::SECRET) || @values[name].empty? }
     end
 
-    # Lines NAME=value, in base64; of what has a value.
+    # Lines NAME=value of variables with a value, in base64.
     def encoded(names)
       names = names.reject { |name| @values.fetch(name).empty? }
       [names.map { |name| "#{name}=#{@values.fetch(name)}\n" }.join].pack("m0")
@@ -112,7 +112,7 @@ module CrudMaster
       raise SettingsError, "#{@file} (or the environment) #{what}."
     end
 
-    # Once a command: Vagrant reads the Vagrantfile several times.
+    # Only once in a command: Vagrant reads the Vagrantfile several times.
     def report_source
       return if $crud_master_source_reported
 
@@ -122,7 +122,7 @@ module CrudMaster
       warn_of_readers
     end
 
-    # Windows has no such modes: there, Ruby always shows the file as readable.
+    # Windows has no file modes: Ruby always shows the file as readable there.
     def warn_of_readers
       return if Vagrant::Util::Platform.windows? || (File.stat(@path).mode & READ_BY_OTHERS).zero?
 

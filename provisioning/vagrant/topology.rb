@@ -4,7 +4,7 @@ require "yaml"
 
 module CrudMaster
   # A machine of topology.yml: `address` and the ports in `forwarded` (guest => host) are names of
-  # variables; `secrets` are those of its role's, and nobody else's.
+  # variables; `secrets` are the secrets of its role alone.
   Machine = Struct.new(:name, :role, :memory, :cpus, :address, :forwarded, :secrets, :documents)
 
   # The parts of topology.yml that Vagrant needs. Provisioning reads and checks all of it.

@@ -14,6 +14,13 @@ from tools.stack.layout import CHECKOUT, PROCESSES
 
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CHANGELOG.md", *(CHECKOUT / "docs").glob("*.md")]
 README_LINES = 160
+DIRECTORIES = (
+    "billing|chassis|customers|docs|gateway|inventory|monitoring|orders|provisioning"
+    "|sample-data|tests|tools"
+)
+PATH = re.compile(rf"(?<![\w./-])((?:{DIRECTORIES})/[\w./-]*\w/?)")
+# what the commands of monitoring.md write
+WRITTEN = {"monitoring/targets.json", "monitoring/token"}
 STACK = (CHECKOUT / "stack").read_text()
 ALERTS = yaml.safe_load((CHECKOUT / "monitoring" / "alerts.yml").read_text())
 
@@ -56,6 +63,12 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
         linked = document.parent / file if file else document
         assert linked.exists(), target
         assert not heading or heading in anchors(linked), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_paths_of_the_checkout_exist(document: Path) -> None:
+    named = {found.rstrip("/.") for found in PATH.findall(document.read_text())} - WRITTEN
+    assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
 
 
 def test_install_has_the_commands_of_stack() -> None:
