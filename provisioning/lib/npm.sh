@@ -28,7 +28,7 @@ install_npm() {
     local -x NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS-$system_certificates}
   mkdir -p "$directory/$name"
   cp "$source"/package.json "$source"/package-lock.json "$directory/$name/"
-  (cd "$directory/$name" && PATH=$directory/bin:$PATH retry 3 npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier)
+  (cd "$directory/$name" && PATH=$directory/bin:$PATH retry 3 npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --no-update-notifier)
   stamp_of "$source/package-lock.json" >"$directory/$name/installed"
   changed_to "$(sed -n 's/^    "\(.*\)": "\([^"]*\)",\?$/\1 \2/p' "$source/package.json" | paste -sd' ') installed"
 }

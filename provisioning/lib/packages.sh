@@ -8,6 +8,8 @@ readonly apt_options=(
   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold
 )
 
+lists_are_new=
+
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
@@ -66,8 +68,9 @@ apt_install() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
-  # lists of other repositories may fail if these packages can be installed
-  retry 3 update_lists || can_install "${missing[@]}"
+  # once a run; lists of other repositories may fail if these packages can be installed
+  [[ -n $lists_are_new ]] || retry 3 update_lists || can_install "${missing[@]}"
+  lists_are_new=yes
   retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
   changed_to 'installed'
 }
