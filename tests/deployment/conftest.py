@@ -35,7 +35,7 @@ def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
         yield vagrant
     finally:
         _keep(vagrant.output)
-        vagrant.run("destroy", "--force")
+        vagrant.run("destroy", "--force", "--parallel")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import requests
 from tests.deployment.vagrant import Vagrant, on_each
 from tests.support.at_work import at_work
 from tools.stack.layout import TOPOLOGY
-from tools.stack.waiting import wait_until
+from tools.stack.waiting import wait_for, wait_until
 
 GOOD = {"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}
 URL = "http://localhost:8080"
@@ -36,6 +36,7 @@ SECONDS, POLL = 120.0, 1.0
 # what a process of the gateway could not reach lately, it does not ask for a few seconds
 OPEN_CIRCUIT = re.compile(r"^upstream_circuit_state\{.*\} [12]", re.MULTILINE)
 Order = dict[str, Any]
+Status = dict[str, Any]
 
 
 class Platform:
@@ -163,14 +164,21 @@ class Platform:
         return entries
 
     @contextmanager
-    def without(self, machine: str) -> Iterator[None]:
-        """Have a machine halted for a block, and wait until all is well afterwards."""
-        self.vagrant.run("halt", machine)
+    def without(self, *machines: str) -> Iterator[None]:
+        """Have machines halted for a block, and wait until all is well afterwards."""
+        self.vagrant.run("halt", *machines)
         try:
             yield
         finally:
-            self.vagrant.run("up", machine)
+            self.vagrant.run("up", *machines)
         self.wait_until_whole()
+
+    def wait_for_status(self, condition: Callable[[Status], bool], what: str) -> Status:
+        """Wait until the gateway says so of the platform, and return all that it said then.
+
+        Each of the gateway's processes has looked for itself: the next answer may be another one's.
+        """
+        return wait_for(status, condition, SECONDS, what, POLL)
 
     def wait_until_whole(self) -> None:
         """Wait until all is up, long enough for machines that have just been started."""
@@ -219,6 +227,14 @@ class Platform:
 
     def _post(self) -> int:
         return self.post_bill().status_code
+
+
+def status() -> Status:
+    """What the gateway says of the platform now."""
+    answer = requests.get(f"{URL}/api/status", timeout=20)
+    assert answer.status_code == 200
+    shown: Status = answer.json()
+    return shown
 
 
 def create_customer() -> requests.Response:

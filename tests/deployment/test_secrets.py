@@ -102,6 +102,6 @@ def test_vagrant_prints_no_password(platform: Platform) -> None:
 
 
 def test_other_accounts_may_not_use_pm2(platform: Platform) -> None:
-    done = platform.vagrant.try_ssh("inventory-vm", "sudo -u nobody pm2 list")
+    done = platform.vagrant.try_look("inventory-vm", "sudo -u nobody pm2 list")
     assert done.returncode != 0
     assert "inventory-api" not in done.stdout

@@ -29,7 +29,7 @@ def test_the_walk_through_movies(platform: Platform) -> None:
     assert requests.get(f"{one}/", timeout=10).json() == movie
     changed = requests.put(one, json={"title": "The Matrix Reloaded"}, timeout=10)
     assert (changed.status_code, changed.json()["description"]) == (200, description)
-    table = platform.ssh("inventory-vm", "sudo -iu postgres psql movies_db -c 'TABLE movies;'")
+    table = platform.look("inventory-vm", "sudo -iu postgres psql movies_db -c 'TABLE movies;'")
     assert "The Matrix Reloaded" in table
     assert requests.delete(one, timeout=10).status_code == 200
     assert requests.get(one, timeout=10).status_code == 404
@@ -76,7 +76,7 @@ def test_the_walk_through_customers_and_their_events(platform: Platform) -> None
         assert found.json() == [customer]
         changed = requests.put(one, json={"name": "Benjamin Updated"}, timeout=10).json()
         assert changed == {**customer, "name": "Benjamin Updated", "version": 2}
-        table = platform.ssh(
+        table = platform.look(
             "customers-vm", "sudo -iu postgres psql customers_db -c 'TABLE customers;'"
         )
         assert "Benjamin Updated" in table
@@ -111,15 +111,15 @@ def test_the_walk_through_an_order_from_its_post_to_its_mail(platform: Platform)
     assert [change["to_status"] for change in passed] == states
     bills = requests.get(f"{URL}/api/billing", timeout=10).json()
     assert [bill["order_id"] for bill in bills].count(order["order_id"]) == 1
-    table = platform.ssh("orders-vm", "sudo -iu postgres psql orders_db -c 'TABLE orders;'")
+    table = platform.look("orders-vm", "sudo -iu postgres psql orders_db -c 'TABLE orders;'")
     assert order["order_id"] in table
     platform.wait_for_mails(order, "created", "completed")
-    mails = platform.ssh("orders-vm", "crud-master orders mail list")
+    mails = platform.look("orders-vm", "crud-master orders mail list")
     [line] = [
         line for line in mails.splitlines() if ".completed " in line and order["order_id"] in line
     ]
     assert customer["email"] in line
-    shown = platform.ssh("orders-vm", f"crud-master orders mail show {line.split()[0]}")
+    shown = platform.look("orders-vm", f"crud-master orders mail show {line.split()[0]}")
     assert "19.98" in shown
 
 
@@ -141,7 +141,7 @@ def test_the_sample_data_are_loaded_from_the_host(platform: Platform, tmp_path: 
     subprocess.run(seed, env=environment, check=True)
     platform.vagrant.run("upload", str(file), "/tmp/orders.csv", "orders-vm")
     for loaded in ("loaded: 30;", "loaded: 0;"):
-        said = platform.ssh("orders-vm", "crud-master orders import /tmp/orders.csv")
+        said = platform.look("orders-vm", "crud-master orders import /tmp/orders.csv")
         assert loaded in said
     known = f"{URL}/api/orders/order/OLD-0001"
     assert requests.get(known, headers=platform.token, timeout=10).status_code == 200
@@ -149,12 +149,12 @@ def test_the_sample_data_are_loaded_from_the_host(platform: Platform, tmp_path: 
 
 def test_a_created_token_may_read_and_not_write(platform: Platform) -> None:
     create = "crud-master gateway token create --name tests --scope orders:read"
-    token = platform.ssh("gateway-vm", create).split()[-1]
+    token = platform.look("gateway-vm", create).split()[-1]
     headers = {"Authorization": f"Bearer {token}"}
     orders = f"{URL}/api/orders"
     assert requests.get(orders, headers=headers, timeout=10).status_code == 200
     assert requests.post(orders, json={}, headers=headers, timeout=10).status_code == 403
-    platform.ssh("gateway-vm", "crud-master gateway token revoke tests")
+    platform.look("gateway-vm", "crud-master gateway token revoke tests")
     assert requests.get(orders, headers=headers, timeout=10).status_code == 401
 
 

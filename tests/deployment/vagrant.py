@@ -57,7 +57,9 @@ class Vagrant:
         own = "".join(
             f"export {name}='{value}' # of the tests\n" for name, value in variables.items()
         )
-        (self.home / ".env").write_text(lines + own)
+        file = self.home / ".env"
+        file.write_text(lines + own)
+        file.chmod(0o600)
 
     def refusal(self) -> str:
         """The one sentence with which `vagrant up` refuses what .env says."""
@@ -97,14 +99,14 @@ class Vagrant:
         return "".join(said.values())
 
     def ssh(self, machine: str, command: str, seconds: float = 120) -> str:
-        """Run a command on a machine and return its standard output. Raises VagrantFailure."""
-        done = self.try_ssh(machine, command, seconds)
+        """Run a command by `vagrant ssh` and return its standard output. Raises VagrantFailure."""
+        done = self._call("vagrant", "ssh", machine, "-c", command, seconds=seconds)
         if done.returncode:
             raise VagrantFailure(f"{machine}: {command}: {(done.stdout + done.stderr)[-3000:]}")
         return done.stdout
 
     def look(self, machine: str, command: str, seconds: float = 120) -> str:
-        """As `ssh`, but by ssh itself, which starts at once: for what is asked often."""
+        """As `ssh`, but by ssh itself, which starts at once."""
         done = self.try_look(machine, command, seconds)
         if done.returncode:
             raise VagrantFailure(f"{machine}: {command}: {(done.stdout + done.stderr)[-3000:]}")
@@ -132,10 +134,6 @@ class Vagrant:
 
     def _configuration(self, machine: str) -> Path:
         return self.home / f"ssh-config-{machine}"
-
-    def try_ssh(self, machine: str, command: str, seconds: float = 120) -> Result:
-        """Run a command on a machine, as `vagrant ssh` does."""
-        return self._call("vagrant", "ssh", machine, "-c", command, seconds=seconds)
 
     def _call(self, *command: str, seconds: float) -> Result:
         return subprocess.run(
