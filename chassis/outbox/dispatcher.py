@@ -19,7 +19,7 @@ from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.in_flight import InFlight, Outcome
-from chassis.outbox.lanes import Lane
+from chassis.outbox.lanes import BATCH, Lane
 from chassis.outbox.retry_size import RetrySize
 from chassis.outbox.table import Waiting
 
@@ -33,7 +33,11 @@ class Dispatcher:
     """Delivers an outbox on one connection to its database."""
 
     def __init__(
-        self, connection: Connection, publisher: Publisher, confirm_seconds: float
+        self,
+        connection: Connection,
+        publisher: Publisher,
+        confirm_seconds: float,
+        batch: int = BATCH,
     ) -> None:
         self._connection = connection
         self._publisher = publisher
@@ -45,7 +49,7 @@ class Dispatcher:
         self._began_without_broker = False
         # urgent messages go first
         self._lanes = [
-            Lane(connection, publisher, self._in_flight, urgent) for urgent in (True, False)
+            Lane(connection, publisher, self._in_flight, urgent, batch) for urgent in (True, False)
         ]
 
     def step(self) -> bool:

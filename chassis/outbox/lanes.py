@@ -14,7 +14,7 @@ from chassis.outbox.in_flight import BlockedKeys, InFlight
 from chassis.outbox.scan_pause import ScanPause
 from chassis.outbox.table import Page, Waiting
 
-BATCH = 1000
+BATCH = 1000  # messages in flight at once
 _OCTETS = 8_000_000  # of bodies in flight at once
 _SCAN_SHARE = 0.2  # of the time, at most, where scans are slow
 _LONGEST_REST = 3.0
@@ -24,7 +24,12 @@ class Lane:
     """Takes the messages of one lane that are to be published next."""
 
     def __init__(
-        self, connection: Connection, publisher: Publisher, in_flight: InFlight, urgent: bool
+        self,
+        connection: Connection,
+        publisher: Publisher,
+        in_flight: InFlight,
+        urgent: bool,
+        batch: int = BATCH,
     ) -> None:
         """Prepare a lane.
 
@@ -33,11 +38,13 @@ class Lane:
             publisher: tells whether the broker is available.
             in_flight: the messages in flight, of both lanes.
             urgent: whether it is the lane of urgent messages.
+            batch: how many messages may be in flight at once.
         """
         self._connection = connection
         self._publisher = publisher
         self._in_flight = in_flight
         self._urgent = urgent
+        self._batch = batch
         self._cursor: int | None = None  # the last row taken by the retry in progress
         self._attempts = 0  # in this retry
         self._next_scan_at = 0.0
@@ -84,7 +91,7 @@ class Lane:
     def _room(self) -> Page:
         """Return the free room; without a broker, a retry and new messages share one batch."""
         in_flight = [row for row in self._in_flight.rows() if row.message.urgent == self._urgent]
-        room = Page(BATCH, _OCTETS).less(in_flight)
+        room = Page(self._batch, _OCTETS).less(in_flight)
         if self._publisher.is_ready():
             return room
         return Page(room.rows - self._attempts, room.octets)

@@ -19,6 +19,7 @@ from chassis.errors import first_line
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.dispatcher import Dispatcher
+from chassis.outbox.lanes import BATCH
 from chassis.outbox.outbox_metrics import OutboxMetrics
 from chassis.settings import DatabaseSettings
 from chassis.storage.answer_limit import limited
@@ -58,6 +59,7 @@ class Relay:
         publisher: Publisher,
         stop: threading.Event,
         confirm_seconds: float = _CONFIRM_SECONDS,
+        batch: int = BATCH,
     ) -> None:
         """Prepare a relay.
 
@@ -66,12 +68,14 @@ class Relay:
             publisher: started, and used by nothing else.
             stop: set to end the relay.
             confirm_seconds: how long to wait for a confirm before a message is published again.
+            batch: how many messages of a lane may be in flight at once.
         """
         self.name = settings.name
         self._publisher = publisher
         self._stop = stop
         self._metrics = OutboxMetrics()
         self._confirm_seconds = confirm_seconds
+        self._batch = batch
         # one connection, kept open: it holds the lock and listens
         self._engine = create_engine(
             settings.url,
@@ -117,7 +121,7 @@ class Relay:
         logger.info("relaying", extra={"database": self.name})
         connection.execute(text(f"LISTEN {outbox.CHANNEL}"))
         self._publisher.wait_until_ready()
-        dispatcher = Dispatcher(connection, self._publisher, self._confirm_seconds)
+        dispatcher = Dispatcher(connection, self._publisher, self._confirm_seconds, self._batch)
         try:
             self._relay(connection, dispatcher)
             dispatcher.finish()

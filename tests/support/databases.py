@@ -26,7 +26,7 @@ def own_database(service: str) -> Iterator[tuple[DatabaseSettings, Postgres]]:
             migrations.upgrade(service, settings)
             yield settings, server
         finally:
-            server.stop()
+            server.stop_at_once()
 
 
 def settings_of(service: str, ports: str) -> DatabaseSettings:

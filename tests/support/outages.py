@@ -35,12 +35,16 @@ def _started_again(server: Server) -> Iterator[None]:
 
 @contextmanager
 def queues_stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
-    """End the broker's quorum queues while it serves everything else; restart it afterwards."""
+    """End the broker's quorum queues while it serves everything else; start it anew afterwards.
+
+    It is killed for that: an orderly stop takes as long as a start.
+    """
     rabbitmq.stop_queues()
     try:
         yield
     finally:
-        rabbitmq.restart()
+        rabbitmq.kill()
+        rabbitmq.start()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from contextlib import closing
 
 from chassis.messaging.declarations import Topology
 from chassis.messaging.publisher import Publisher
+from chassis.outbox.lanes import BATCH
 from chassis.outbox.relay import Relay
 from chassis.settings import BrokerSettings, DatabaseSettings
 
@@ -15,8 +16,9 @@ def relay_until(
     topology: Topology,
     stop: threading.Event,
     confirm_seconds: float = 30,
+    batch: int = BATCH,
 ) -> None:
     """Run a relay until `stop` is set."""
     with closing(Publisher(broker, "test relay", topology)) as publisher:
         publisher.start()
-        Relay(database, publisher, stop, confirm_seconds=confirm_seconds).run()
+        Relay(database, publisher, stop, confirm_seconds, batch).run()

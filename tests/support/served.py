@@ -21,6 +21,8 @@ from tools.stack.waiting import wait_until
 
 API_TOKEN = "bootstrap-token-of-the-tests!"
 SECONDS = 60.0
+READ_LIMIT_IS_SET = "answers have to be read"
+"""What a service logs once an answer that nobody reads ends its connection."""
 
 
 @dataclass(frozen=True)

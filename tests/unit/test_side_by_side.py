@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.support.side_by_side import GIB, processes, scope
+from tests.support.side_by_side import GIB, LONGEST, STACK_USED, next_of, processes, scope
+from tools.stack.layout import CHECKOUT
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,18 @@ def test_there_are_as_many_processes_as_memory_and_cores_allow(
 )
 def test_files_of_one_stack_go_together_and_all_others_alone(files: list[str], count: int) -> None:
     assert len({*map(scope, files)}) == count
+
+
+def test_what_takes_longest_is_begun_first_and_the_rest_in_its_order() -> None:
+    waiting = ["tests/unit/test_b.py", "tests/unit/test_a.py", LONGEST[-1], LONGEST[3], STACK_USED]
+    order: list[str] = []
+    while waiting:
+        order.append(next_of(waiting))
+        waiting.remove(order[-1])
+    rest = ["tests/unit/test_b.py", "tests/unit/test_a.py"]
+    assert order == [STACK_USED, LONGEST[3], LONGEST[-1], *rest]
+
+
+def test_the_files_that_take_longest_are_there() -> None:
+    files = [scope for scope in LONGEST if scope.endswith(".py")]
+    assert [file for file in files if not (CHECKOUT / file).is_file()] == []

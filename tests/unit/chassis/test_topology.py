@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Copy:
 
     def run(self, *words: str, values: Mapping[str, str] = EXAMPLE) -> str:
         """What a command of Python says, with these variables."""
-        environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **values}
+        environment = {"PATH": os.environ["PATH"], **values}
         done = subprocess.run(
             [sys.executable, *words],
             cwd=self.home,
@@ -91,13 +92,17 @@ class Copy:
 Make = Callable[[str, str], Copy]
 
 
-@pytest.fixture
-def edited(tmp_path: Path) -> Make:
-    """A copy of the checkout in whose topology.yml something was put before something else."""
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """A copy of the checkout in whose topology.yml something was put before something else.
 
+    The tests of one edit share a copy, whose modules are compiled once.
+    """
+
+    @cache
     def make(new: str, before: str) -> Copy:
         assert TEXT.count(before) == 1
-        return Copy(tmp_path, TEXT.replace(before, new + before))
+        return Copy(tmp_path_factory.mktemp("copy"), TEXT.replace(before, new + before))
 
     return make
 
@@ -122,6 +127,7 @@ def test_a_second_consumer_is_a_row(edited: Make) -> None:
     assert copy.said("tools.stack.variables", f"read()[{variable!r}]") == "9108"
     (copy.home / ".env").write_text(f"{variable}=9200\n")
     assert copy.said("tools.stack.variables", f"read()[{variable!r}]") == "9200"
+    (copy.home / ".env").unlink()
     names = "[process.name for process in tools.stack.layout.PROCESSES]"
     assert name in copy.said("tools.stack.layout", f"TOPOLOGY and {names}")
 

@@ -19,10 +19,11 @@ from chassis.http import app as web
 from chassis.messaging.publisher import Publisher
 from chassis.outbox.relay import Relay
 from chassis.settings import DatabaseSettings
-from chassis.storage import database, migrations
+from chassis.storage import database
 from chassis.storage.database import Database
 from inventory.app import create_app
 from inventory.settings import Settings
+from tests.support.databases import own_database
 from tests.support.servers import DATABASES, PASSWORD
 from tests.support.settings import NOWHERE, SERVER, port
 from tools.stack import processes
@@ -37,22 +38,9 @@ Stoppable = tuple[FlaskClient, Postgres]
 @pytest.fixture(scope="module")
 def stoppable() -> Iterator[Stoppable]:
     """A client of an inventory-api whose PostgreSQL is its own, to be stopped at will."""
-    name, user = DATABASES["inventory"]
-    with private_home() as home:
-        server = Postgres(home / "postgres", host="127.0.0.1", port=free_port(), fsync=False)
-        server.start()
-        server.create_database(name, user, PASSWORD)
-        settings = DatabaseSettings(
-            host=server.host,
-            port=server.port,
-            name=name,
-            user=user,
-            password=SecretStr(PASSWORD),
-        )
-        migrations.upgrade("inventory", settings)
+    with own_database("inventory") as (settings, server):
         configured = Settings(SERVER, port(), port(), settings, NOWHERE, consumer_port=port())
         yield create_app(configured).test_client(), server
-        server.stop()
 
 
 def settings_of(server: Postgres) -> DatabaseSettings:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socket import SO_RCVBUF, SOL_SOCKET, create_connection, socket
@@ -11,16 +11,15 @@ from socket import SO_RCVBUF, SOL_SOCKET, create_connection, socket
 import pytest
 
 from chassis.http import server
-from chassis.settings import DatabaseSettings, PortSettings, ServerSettings
+from chassis.settings import PortSettings, ServerSettings
 from tests.support.process import ROOT
-from tests.support.served import SECONDS, gateway_variables, inventory_variables, serving
+from tests.support.served import READ_LIMIT_IS_SET, SECONDS
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 SIZE = 32 * 1024 * 1024  # more than the kernel keeps for a connection
 ESTABLISHED = "01"
-LIMITED = "answers have to be read"
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def serving_large_answers(limit: float, home: Path) -> Iterator[int]:
     with written.open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_until(lambda: LIMITED in written.read_text(), SECONDS, "the limit to be set")
+        wait_until(lambda: READ_LIMIT_IS_SET in written.read_text(), SECONDS, "the limit to be set")
         yield port
     finally:
         process.terminate()
@@ -91,12 +90,3 @@ def test_a_client_that_pauses_gets_the_whole_answer(tmp_path: Path) -> None:
         while part := client.recv(1024 * 1024):
             data += part
         assert len(data.partition(b"\r\n\r\n")[2]) == SIZE
-
-
-@pytest.mark.parametrize("service", ["gateway", "inventory"])
-def test_the_services_serve_with_that_limit(
-    service: str, database_settings: Callable[[str], DatabaseSettings], tmp_path: Path
-) -> None:
-    variables = {"gateway": gateway_variables, "inventory": inventory_variables}[service]
-    with serving(service, variables(database_settings(service)), tmp_path) as served:
-        wait_until(lambda: LIMITED in served.log.read_text(), SECONDS, "the limit to be set")

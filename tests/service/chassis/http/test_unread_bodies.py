@@ -11,6 +11,7 @@ import pytest
 
 from chassis.settings import DatabaseSettings
 from tests.support.served import (
+    READ_LIMIT_IS_SET,
     SECONDS,
     Reply,
     Served,
@@ -209,3 +210,11 @@ def test_after_a_refusal_the_connection_can_be_used_again(services: dict[str, Se
         return False
 
     wait_until(is_used_again, SECONDS, "a connection to be used again")
+
+
+@pytest.mark.parametrize("service", ["gateway", "inventory"])
+def test_services_limit_how_long_an_answer_may_stay_unread(
+    services: dict[str, Served], service: str
+) -> None:
+    log = services[service].log
+    wait_until(lambda: READ_LIMIT_IS_SET in log.read_text(), SECONDS, "the limit to be set")

@@ -36,15 +36,19 @@ def _state_by_script(rabbitmq: RabbitMQ) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("harm", "state"),
+    ("harm", "end", "state"),
     [
-        (RabbitMQ.stop_queues, queues.DEAD),
-        (lambda rabbitmq: rabbitmq.control("delete_vhost", rabbitmq.vhost), queues.NO_VHOST),
+        (RabbitMQ.stop_queues, RabbitMQ.kill, queues.DEAD),
+        (
+            lambda rabbitmq: rabbitmq.control("delete_vhost", rabbitmq.vhost),
+            RabbitMQ.stop,
+            queues.NO_VHOST,
+        ),
     ],
     ids=["queues-dead", "vhost-deleted"],
 )
 def test_a_broker_without_living_queues_does_not_serve_until_it_is_started_again(
-    rabbitmq: RabbitMQ, harm: Break, state: int
+    rabbitmq: RabbitMQ, harm: Break, end: Break, state: int
 ) -> None:
     assert (serves(rabbitmq), _state_by_script(rabbitmq)) == (True, (0, []))
     assert status._state(rabbitmq) == "up"
@@ -58,5 +62,6 @@ def test_a_broker_without_living_queues_does_not_serve_until_it_is_started_again
         if state == queues.DEAD:
             assert ("billing_queue", "dead") in status._queue_rows(rabbitmq)
     finally:
-        rabbitmq.restart()
+        end(rabbitmq)
+        rabbitmq.start()
     assert (serves(rabbitmq), _state_by_script(rabbitmq)) == (True, (0, []))

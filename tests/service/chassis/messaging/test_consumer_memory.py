@@ -19,7 +19,7 @@ from tools.stack.waiting import wait_until
 
 channel, missing_table = bill_consumer.channel, bill_consumer.missing_table
 SECONDS = 120.0
-MANY, SIZE = 120, 1_500_000
+MANY, SIZE = 80, 1_500_000
 MOST_OCTETS = 64_000_000
 # of a consumer without messages, and for what is read and written meanwhile
 REST_MIB = 110
@@ -67,14 +67,14 @@ def peak_mib(process: Process) -> float:
 
 @pytest.fixture
 def large_bills(channel: BlockingChannel) -> Iterator[None]:
-    """180 MB of bills wait."""
+    """120 MB of bills wait, nearly twice what a consumer may have in hand."""
     for number in range(MANY):
         post_large(channel, f"large {number}")
     yield
     channel.queue_purge(QUEUE)
 
 
-def test_180_waiting_mb_take_only_a_consumers_share_of_memory_and_all_are_recorded(
+def test_120_waiting_mb_take_only_a_consumers_share_of_memory_and_all_are_recorded(
     large_bills: None,
     channel: BlockingChannel,
     billing_db: Database,

@@ -158,29 +158,23 @@ def test_a_consumer_of_a_dead_queue_is_not_ready_until_the_queue_lives_again(
     publish: Callable[[Message], None],
     rabbitmq: RabbitMQ,
 ) -> None:
+    depths = [
+        partial(gauge, name, queue=QUEUE) for name in ("messages_waiting", "dead_letters_waiting")
+    ]
+    wait_until(lambda: all(depth() == 0 for depth in depths), SECONDS, "the depths to be known")
     publish(Message(b"before", QUEUE))
     wait_until(lambda: b"before" in handler.bodies, SECONDS, "the first message")
     with queues_stopped(rabbitmq):
         wait_until(lambda: QUEUE in fault(consumer), SECONDS, "the dead queue to be named")
+        # of a dead queue no depth is shown
+        assert all(math.isnan(depth()) for depth in depths)
         # also while it connects again and again
         ready = threading.Event()
         assert not any(ready.wait(0.1) or fault(consumer) == "" for _ in range(30))
     wait_until(lambda: fault(consumer) == "", SECONDS, "the consumer to be ready again")
+    wait_until(lambda: all(depth() == 0 for depth in depths), SECONDS, "the depths to be known")
     publish(Message(b"after", QUEUE))
     wait_until(lambda: b"after" in handler.bodies, SECONDS, "the message after")
-
-
-def test_a_dead_queue_is_shown_without_a_depth(
-    consumer: Consumer[bytes], rabbitmq: RabbitMQ
-) -> None:
-    depths = ("messages_waiting", "dead_letters_waiting")
-    for name in depths:
-        wait_until(lambda: gauge(name, queue=QUEUE) == 0, SECONDS, f"{name} to be known")  # noqa: B023
-    with queues_stopped(rabbitmq):
-        wait_until(lambda: QUEUE in fault(consumer), SECONDS, "the dead queue to be named")
-        assert all(math.isnan(gauge(name, queue=QUEUE)) for name in depths)
-    for name in depths:
-        wait_until(lambda: gauge(name, queue=QUEUE) == 0, SECONDS, f"{name} to be known again")  # noqa: B023
 
 
 def test_dead_letters_are_counted_until_somebody_has_decided(

@@ -19,14 +19,14 @@ from chassis.messaging.declarations import Binding, Exchange, Queue
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
-from chassis.outbox.lanes import BATCH
 from chassis.outbox.relay import Relay
 from chassis.outbox.table import Page
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
 from tests.support.amqp import connect
 from tests.support.at_work import at_work
-from tests.support.outages import frozen, stopped
+from tests.support.link import Link, linked
+from tests.support.outages import frozen
 from tests.support.relaying import relay_until
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
@@ -37,13 +37,15 @@ TOPOLOGY: declarations.Topology = [
     Queue(QUEUE),
     Binding(QUEUE, EXCHANGE),
 ]
+# how many messages of a lane these relays have in flight at once
+BATCH = 50
 # longer than the longest pause of a relay, and the time that a broker takes to start
 SECONDS = 90.0
 
 
 def relay_for_ever(database: DatabaseSettings, settings: BrokerSettings) -> None:
     """Run a relay in a process that will be killed."""
-    relay_until(database, settings, TOPOLOGY, threading.Event())
+    relay_until(database, settings, TOPOLOGY, threading.Event(), batch=BATCH)
 
 
 @pytest.fixture
@@ -82,9 +84,27 @@ def relay(
     database: DatabaseSettings, broker_settings: BrokerSettings
 ) -> Iterator[Callable[..., object]]:
     """Start a relay in a thread."""
-    run = partial(relay_until, database, broker_settings, TOPOLOGY)
+    run = partial(relay_until, database, broker_settings, TOPOLOGY, batch=BATCH)
     with ExitStack() as running:
         yield lambda **options: running.enter_context(at_work(partial(run, **options)))
+
+
+@pytest.fixture
+def link(broker_settings: BrokerSettings) -> Iterator[Link]:
+    """The way to the broker of `linked_relay`."""
+    with linked(broker_settings.port) as link:
+        yield link
+
+
+@pytest.fixture
+def linked_relay(
+    database: DatabaseSettings, broker_settings: BrokerSettings, link: Link
+) -> Iterator[Callable[[], object]]:
+    """Start a relay in a thread, whose way to the broker can be cut."""
+    there = broker_settings.model_copy(update={"port": link.port})
+    run = partial(relay_until, database, there, TOPOLOGY, batch=BATCH)
+    with ExitStack() as running:
+        yield lambda: running.enter_context(at_work(run))
 
 
 @pytest.fixture
@@ -195,16 +215,16 @@ def test_messages_arrive_once_those_of_an_aggregate_in_their_order(
     # it may come before the relay is connected to the broker, and fail once
     add(gateway_db, "first")
     wait_until_all_is_sent(gateway_db)
-    events = [f"{number % 7}/{number // 7}" for number in range(700)]
-    loose = [f"loose-{number}" for number in range(300)]
-    for part in (events[:1], events[1:300] + loose, events[300:]):
+    events = [f"{number % 7}/{number // 7}" for number in range(280)]
+    loose = [f"loose-{number}" for number in range(120)]
+    for part in (events[:1], events[1:120] + loose, events[120:]):
         add(gateway_db, *part)
     wait_until_all_is_sent(gateway_db)
     arrived = taken(channel)
     assert sorted(arrived) == sorted(["first", *events, *loose])
     orders = first_arrivals(arrived)
     del orders[""]
-    assert orders == {str(number): numbered(str(number), 100) for number in range(7)}
+    assert orders == {str(number): numbered(str(number), 40) for number in range(7)}
     counted = attempts(gateway_db)
     del counted["first"]
     assert set(counted.values()) == {1}
@@ -320,13 +340,13 @@ def test_a_message_to_a_missing_exchange_delays_no_other(
 def test_without_the_broker_a_message_is_retried_at_growing_intervals(
     gateway_db: Database,
     bound: None,
-    relay: Callable[[], object],
-    rabbitmq: RabbitMQ,
+    linked_relay: Callable[[], object],
+    link: Link,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("WARNING", "chassis.outbox.dispatcher")
-    with stopped(rabbitmq):
-        relay()
+    with link.cut():
+        linked_relay()
         add(gateway_db, "a/0", "a/1", "loose")
         wait_until(lambda: attempts(gateway_db)["a/0"] >= 5, SECONDS, "five attempts")
         add(gateway_db, "new")
@@ -345,18 +365,18 @@ def test_without_the_broker_a_message_is_retried_at_growing_intervals(
 
 
 def test_without_the_broker_one_batch_is_tried_and_not_the_whole_backlog(
-    gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
+    gateway_db: Database, bound: None, linked_relay: Callable[[], object], link: Link
 ) -> None:
     add(gateway_db, *(f"loose-{number}" for number in range(BATCH + 50)))
-    with stopped(rabbitmq):
-        relay()
+    with link.cut():
+        linked_relay()
         wait_until(lambda: max(attempts(gateway_db).values()) >= 4, SECONDS, "four tries")
         assert sum(count > 0 for count in attempts(gateway_db).values()) == BATCH
     wait_until_all_is_sent(gateway_db)
 
 
 def test_backlog_and_lag_are_right_while_the_broker_is_unavailable_and_after(
-    gateway_db: Database, bound: None, relay: Callable[[], object], rabbitmq: RabbitMQ
+    gateway_db: Database, bound: None, linked_relay: Callable[[], object], link: Link
 ) -> None:
     def measured(name: str) -> float:
         return REGISTRY.get_sample_value(name) or 0.0
@@ -366,9 +386,9 @@ def test_backlog_and_lag_are_right_while_the_broker_is_unavailable_and_after(
         gauges = ("outbox_backlog", "outbox_lag_seconds")
         wait_until(lambda: not any(map(measured, gauges)), SECONDS, "neither backlog nor lag")
 
-    relay()
+    linked_relay()
     wait_for_neither()
-    with stopped(rabbitmq):
+    with link.cut():
         add(gateway_db, "a/0", "a/1")
         wait_until(lambda: measured("outbox_backlog") == 2, SECONDS, "a backlog of two")
         lag = measured("outbox_lag_seconds")
@@ -386,17 +406,17 @@ def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
     rabbitmq: RabbitMQ,
     broker_settings: BrokerSettings,
 ) -> None:
-    for number in range(100):
+    for number in range(30):
         add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
     relay()
-    wait_until(lambda: len(waiting(gateway_db)) < 1900, SECONDS, "some to be sent", poll=0.005)
+    wait_until(lambda: len(waiting(gateway_db)) < 550, SECONDS, "some to be sent", poll=0.005)
     rabbitmq.kill()
     # the relay may have sent all of the others before the kill
-    add(gateway_db, *(f"{aggregate}/100" for aggregate in range(20)))
+    add(gateway_db, *(f"{aggregate}/30" for aggregate in range(20)))
     rabbitmq.start()
     wait_until_all_is_sent(gateway_db)
     arrived = first_arrivals(taken_anew(broker_settings))
-    assert arrived == {str(number): numbered(str(number), 101) for number in range(20)}
+    assert arrived == {str(number): numbered(str(number), 31) for number in range(20)}
 
 
 def test_an_overdue_confirm_is_given_up(
@@ -450,17 +470,17 @@ def test_a_killed_relay_is_replaced_and_costs_neither_messages_nor_their_order(
 ) -> None:
     active = processes()
     wait_until(lambda: bool(lock_holders(gateway_db)), SECONDS, "the first to be active")
-    for _ in range(3):
+    for _ in range(2):
         standing_by = processes()
         before = len(ids(gateway_db))
-        for number in range(before // 20, before // 20 + 50):
+        for number in range(before // 20, before // 20 + 25):
             add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
-        wait_until(lambda: len(waiting(gateway_db)) < 950, SECONDS, "some to be sent", poll=0.005)
+        wait_until(lambda: len(waiting(gateway_db)) < 450, SECONDS, "some to be sent", poll=0.005)
         active.kill()
         active = standing_by
         wait_until_all_is_sent(gateway_db)
     arrived = first_arrivals(taken(channel))
-    assert arrived == {str(number): numbered(str(number), 150) for number in range(20)}
+    assert arrived == {str(number): numbered(str(number), 50) for number in range(20)}
 
 
 def test_relays_whose_database_sessions_are_terminated_go_on(
@@ -470,14 +490,14 @@ def test_relays_whose_database_sessions_are_terminated_go_on(
     relay()
     for round_ in range(3):
         wait_until(lambda: bool(lock_holders(gateway_db)), SECONDS, "one to be active")
-        for number in range(round_ * 20, round_ * 20 + 20):
+        for number in range(round_ * 10, round_ * 10 + 10):
             add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
         with gateway_db.autocommit() as connection:
             for pid in lock_holders(gateway_db):
                 connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
         wait_until_all_is_sent(gateway_db)
     arrived = first_arrivals(taken(channel))
-    assert arrived == {str(number): numbered(str(number), 60) for number in range(20)}
+    assert arrived == {str(number): numbered(str(number), 30) for number in range(20)}
 
 
 def test_an_idle_relay_whose_session_is_terminated_goes_on(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,16 +19,28 @@ SECONDS = 60.0
 NAMES = {"first", "second"}
 
 
-@pytest.fixture
-def pm2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pm2]:
-    """A PM2 that runs two processes."""
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.stack.pm2.LISTEN_SECONDS", 0.5)
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Pm2]:
+    """A PM2 of these tests, which need not run; one is started as seldom as possible."""
     with data_directories.private_home() as home:
         made = Pm2(home / "pm2", home / "env")
-        _start(made)
         yield made
         made.stop()
         assert made.pids() == []
+
+
+@pytest.fixture
+def pm2(own: Pm2) -> Pm2:
+    """A PM2 that runs two processes."""
+    if not own.is_reachable():
+        own.stop()
+        _start(own)
+    return own
 
 
 def _start(pm2: Pm2) -> None:
@@ -41,6 +54,18 @@ def _start(pm2: Pm2) -> None:
 def _remove_sockets(pm2: Pm2, *names: str) -> None:
     for name in names:
         (pm2.home / name).unlink()
+
+
+@contextmanager
+def _hidden(pm2: Pm2, *names: str) -> Iterator[None]:
+    """Have sockets away for a block."""
+    for name in names:
+        (pm2.home / name).rename(pm2.home / f"{name}.hidden")
+    try:
+        yield
+    finally:
+        for name in names:
+            (pm2.home / f"{name}.hidden").rename(pm2.home / name)
 
 
 def _start_second(pm2: Pm2) -> int:
@@ -61,14 +86,14 @@ def test_a_pm2_is_reachable_while_it_has_its_sockets(pm2: Pm2) -> None:
 def test_no_call_starts_a_second_pm2_beside_one_without_sockets(
     pm2: Pm2, names: tuple[str, ...]
 ) -> None:
-    _remove_sockets(pm2, *names)
-    before = pm2.pids()
-    for call in (pm2.entries, lambda: pm2.call("list"), lambda: pm2.run("stop", "first")):
+    with _hidden(pm2, *names):
+        before = pm2.pids()
+        for call in (pm2.entries, lambda: pm2.call("list"), lambda: pm2.run("stop", "first")):
+            with pytest.raises(StackError, match=r"can't be reached.*\./stack up"):
+                call()
         with pytest.raises(StackError, match=r"can't be reached.*\./stack up"):
-            call()
-    with pytest.raises(StackError, match=r"can't be reached.*\./stack up"):
-        pm2.become(["list"])
-    assert pm2.pids() == before
+            pm2.become(["list"])
+        assert pm2.pids() == before
 
 
 @pytest.mark.parametrize("names", [("rpc.sock", "pub.sock"), ("rpc.sock",), ("pub.sock",)])
@@ -84,8 +109,11 @@ def test_a_pm2_without_sockets_is_ended_with_its_processes_before_a_start(
 
 
 def test_sockets_of_another_program_are_no_sockets_of_pm2(pm2: Pm2) -> None:
-    _remove_sockets(pm2, "rpc.sock", "pub.sock")
-    with socket.socket(socket.AF_UNIX) as rpc, socket.socket(socket.AF_UNIX) as pub:
+    with (
+        _hidden(pm2, "rpc.sock", "pub.sock"),
+        socket.socket(socket.AF_UNIX) as rpc,
+        socket.socket(socket.AF_UNIX) as pub,
+    ):
         for name, listener in (("rpc.sock", rpc), ("pub.sock", pub)):
             listener.bind(str(pm2.home / name))
             listener.listen()
