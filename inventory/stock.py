@@ -33,7 +33,7 @@ class Available(NamedTuple):
 
 
 def shortages(stock: Mapping[int, Available], asked: Mapping[int, int]) -> list[Shortage]:
-    """Return the products of which more are asked for than are in stock.
+    """Return the products that are requested in larger quantities than are in stock.
 
     Args:
         stock: the products that exist, by their ids.

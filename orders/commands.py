@@ -20,7 +20,9 @@ def _database(settings: Settings) -> Database:
 
 
 @click.command("list", cls=Command, example="{} --stuck\n{} --status pending --limit 20")
-@click.option("--stuck", is_flag=True, help="Only those whose requests were sent again in vain.")
+@click.option(
+    "--stuck", is_flag=True, help="Only those whose requests were sent again without an answer."
+)
 @click.option("--status", type=click.Choice(STATUSES), help="Only orders in this state.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 def list_(stuck: bool, status: str | None, limit: int) -> None:

@@ -131,7 +131,7 @@ class Orders:
     def remove(self, order_pk: int, cause: Cause, check: Check | None = None) -> OrderView:
         """Delete an order and return what it was.
 
-        Confirmations that inventory and billing owe are still asked for.
+        Confirmations that inventory and billing owe are still requested.
 
         Raises:
             NotFoundError: there is none with this id.

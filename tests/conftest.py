@@ -71,7 +71,7 @@ def _own_environment() -> None:
 def _patient_with_databases() -> None:
     """Have the tests' own connections wait for a PostgreSQL that others keep from the cores.
 
-    One that is away refuses at once, however long they would wait.
+    An unavailable server refuses at once, whatever the time limit.
     """
     database.CONNECT_TIMEOUT = 20
 
@@ -81,7 +81,7 @@ def logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Logged]:
     """Logging as a service configures it, until the test ends; what it has logged, line by line."""
     root, output = logging.getLogger(), tmp_path / "logged"
     levels = {logger: logger.level for logger in (root, *map(logging.getLogger, LIBRARIES))}
-    # taken away before: `configure` closes those that it finds
+    # removed first: `configure` closes the handlers that it finds
     handlers, root.handlers = root.handlers, []
     with output.open("w") as stdout, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)

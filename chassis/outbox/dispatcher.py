@@ -143,7 +143,7 @@ class Dispatcher:
         OUTBOX_RELAYED.inc(len(rows))
         for row in rows:
             _log(row.message)
-        # a new message tells nothing about a refused one
+        # a new message says nothing about a refused one
         if any(row.attempts for row in rows):
             self._backoff.reset()
 

@@ -238,7 +238,7 @@ STATUSES = {
     413: "The body is too long.",
     414: "The path with its query is too long.",
     415: "Send the body as JSON, with Content-Type: application/json.",
-    416: "The resource does not have the range asked for.",
+    416: "The resource does not have the requested range.",
     417: "The only supported value of Expect is 100-continue.",
     418: "This is a teapot.",
     421: "The request is for another server.",

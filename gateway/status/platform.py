@@ -26,7 +26,7 @@ class Process:
 
     @property
     def key(self) -> str:
-        """What tells it from all others: several machines may have a process of its name."""
+        """Its unique key: several machines may have a process with its name."""
         return f"{self.name} at {self.address}:{self.port}"
 
 
@@ -57,7 +57,7 @@ class Consumers:
 
     @property
     def key(self) -> str:
-        """What tells them from all others."""
+        """Their unique key."""
         return " ".join(self.queues)
 
 

@@ -87,8 +87,10 @@ def _header(names: list[str]) -> list[str]:
     faults = missing + unknown + repeated
     if faults:
         wanted = ",".join(REQUIRED)
-        said = "; ".join(faults)
-        raise FileError(f"line 1: {said}; the header must be {wanted} and, if you like, created_at")
+        problems = "; ".join(faults)
+        raise FileError(
+            f"line 1: {problems}; the header must be {wanted} and, if you like, created_at"
+        )
     return names
 
 

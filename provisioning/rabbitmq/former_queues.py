@@ -29,14 +29,14 @@ def warnings(depths: Mapping[str, int], queue: str, command: str) -> list[str]:
         queue: RABBITMQ_QUEUE.
         command: how a command of billing begins here.
     """
-    said = []
+    sentences = []
     for name in former_queues(depths, queue):
         if waiting := depths[name] + depths[name + DEAD_LETTERS]:
-            said.append(
+            sentences.append(
                 f"{waiting} messages wait in {name}, which no service consumes. If RABBITMQ_QUEUE"
                 f" was {name} before it was {queue}, {command} drain {name} moves them."
             )
-    return said
+    return sentences
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def vagrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vagrant]:
-    """Vagrant on a copy of the checkout; what it said is kept beside the other logs."""
+    """Vagrant on a copy of the checkout; its output is stored beside the other logs."""
     vagrant = Vagrant(tmp_path_factory.mktemp("crud-master"), ENV)
     try:
         yield vagrant

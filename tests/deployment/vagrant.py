@@ -32,11 +32,11 @@ AnswerT = TypeVar("AnswerT")
 
 
 class VagrantFailure(Exception):
-    """A command of Vagrant's failed; the message is what it said."""
+    """A command of Vagrant failed; the message is its output."""
 
 
 class Vagrant:
-    """The project in `home`; `output` is all that Vagrant has said so far."""
+    """The project in `home`; `output` is Vagrant's output so far."""
 
     def __init__(self, home: Path, variables: Mapping[str, str]) -> None:
         self.home = home
@@ -94,9 +94,9 @@ class Vagrant:
         return done.stdout
 
     def provision(self) -> str:
-        """Provision all machines at once and return what was said. Raises VagrantFailure."""
-        said = on_each(lambda machine: self.run("provision", machine))
-        return "".join(said.values())
+        """Provision all machines at once and return the output. Raises VagrantFailure."""
+        outputs = on_each(lambda machine: self.run("provision", machine))
+        return "".join(outputs.values())
 
     def ssh(self, machine: str, command: str, seconds: float = 120) -> str:
         """Run a command by `vagrant ssh` and return its standard output. Raises VagrantFailure."""

@@ -293,7 +293,7 @@ def orders(orders_db: Database, orders_app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def upstream() -> Iterator[RawUpstream]:
-    """A service that answers with an empty array until told otherwise."""
+    """A service that answers with an empty array by default."""
     server = RawUpstream()
     yield server
     server.close()

@@ -133,7 +133,7 @@ def test_in_strict_mode_without_a_broker_every_change_fails_and_none_is_stored(
     listener.receive_all()
     assert {event["data"]["email"] for event in listener.events.values()} == {BEN["email"]}
     told = [e["type"] for e in listener.events.values() if e["data"]["id"] == ben["id"]]
-    # a change that is confirmed too late is none, and is told once more when it is made
+    # a change that is confirmed too late is rolled back, and announced again when it is made
     assert told[0] == "customer.created"
     assert set(told[1:]) == {"customer.deleted"}
 

@@ -135,7 +135,7 @@ def test_losses_and_duplicates_are_found_and_artifacts_are_kept(
     kept = json.loads((directory / "findings.json").read_text())
     assert kept[verdict] > 0
     assert any(words in finding["what"] for finding in kept["findings"])
-    # what came last may be on its way still, and found missing for that
+    # the last messages may still be in flight, and would count as missing
     lost = {finding["of"] for finding in kept["findings"] if words in finding["what"]}
     answers = (directory / "answers.jsonl").read_text()
     if fault is _forget_a_bill:
@@ -173,5 +173,5 @@ def test_a_disturbed_network_is_whole_again_afterwards(
 ) -> None:
     with platform.disturb(effect, "inventory-api"):
         if effect == "cut":
-            wait_until(lambda: not platform.is_healthy(), 30, "inventory-api to be away")
+            wait_until(lambda: not platform.is_healthy(), 30, "inventory-api to be down")
     wait_until(platform.is_healthy, 30, "the network to be whole")

@@ -148,12 +148,12 @@ def _made(stack: Stack, source: Operation, parameters: dict[str, str]) -> dict[s
 def expect(operation: Operation, answer: requests.Response, status: int) -> None:
     """Fail unless an answer has this status and is what the document says of it."""
     assert answer.status_code == status, f"{answer.request.url}: {answer.text}"
-    said = operation.responses[str(status)]
+    documented = operation.responses[str(status)]
     media_type = answer.headers["Content-Type"].partition(";")[0]
-    content = said["content"][media_type]
+    content = documented["content"][media_type]
     body = answer.json() if media_type.endswith("json") else answer.text
     openapi.validator(content["schema"]).validate(body)
-    for name, header in said["headers"].items():
+    for name, header in documented["headers"].items():
         if header.get("required"):
             openapi.validator(header["schema"]).validate(answer.headers[name])
 

@@ -45,9 +45,9 @@ def test_an_order_reserves_stock_is_billed_and_completed_and_its_customer_gets_m
     # the orders' outbox is empty
     listener.receive_all()
     events = (e for e in listener.events.values() if e["data"]["order_id"] == order["order_id"])
-    told = [(event["type"], event["data"]["status"]) for event in events]
+    announced = [(event["type"], event["data"]["status"]) for event in events]
     acts = (("created", "pending"), ("updated", "processing"), ("completed", "completed"))
-    assert told == [(f"order.{act}", status) for act, status in acts]
+    assert announced == [(f"order.{act}", status) for act, status in acts]
 
 
 def test_an_order_for_more_than_the_stock_is_cancelled_and_reserves_nothing(
@@ -201,9 +201,9 @@ def test_imported_orders_exist_without_stock_moves_or_mails(
 def test_the_sample_data_are_loaded_once(stack: Stack, orders: Orders, capfd: Captured) -> None:
     for _ in range(2):
         assert seed(stack) == 0
-    said, _ = capfd.readouterr()
-    assert [f"{kind}: 0 made" in said for kind in ("movies", "products", "customers")] == [True] * 3
-    assert "orders loaded: 0;" in said
+    output, _ = capfd.readouterr()
+    assert all(f"{kind}: 0 made" in output for kind in ("movies", "products", "customers"))
+    assert "orders loaded: 0;" in output
     url = f"{orders.url}?order_id=OLD-0001"
     [order] = requests.get(url, headers=orders.headers, timeout=10).json()
     assert order["status"] == "completed"

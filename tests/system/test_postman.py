@@ -62,7 +62,7 @@ def test_the_collection_passes_its_own_tests_twice_in_a_row(stack: Stack, collec
     for _time in ("first", "second"):
         answers = good(newman.run(collection, FOLDERS, **where(stack)))
         assert {answer.name for answer in answers} == {o.summary for o in OPERATIONS.values()}
-        # a bill that is not recorded yet is asked for again, without a test
+        # a bill that is not recorded yet is requested again, without a test
         assert {answer.name for answer in answers if answer.tests} == {a.name for a in answers}
         drill(stack, collection)
 
@@ -90,11 +90,11 @@ def test_the_drill_says_that_the_consumer_runs(stack: Stack, collection: Path) -
         answers = newman.run(collection, [STOPPED], **where(stack))
         return any("billing-consumer is stopped" in fault for a in answers for fault in a.failed)
 
-    wait_until(arrived, 60, "a bill to be recorded before it is asked for")
+    wait_until(arrived, 60, "a bill to be recorded before it is requested")
 
 
 def empty(stack: Stack) -> None:
-    """Make all tables as they are in a new stack, ids included; what is on its way stays."""
+    """Reset all tables to a new stack's state, ids included; messages in flight stay."""
     for service in stack.postgres:
         with closing(connect(stack, service)) as connection, connection:
             cursor = connection.cursor()

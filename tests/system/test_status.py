@@ -49,7 +49,7 @@ def backlog(shown: dict[str, Any]) -> int | None:
 def wait_for(
     stack: Stack, condition: Callable[[dict[str, Any]], bool], what: str, seconds: float = SECONDS
 ) -> dict[str, Any]:
-    """Wait until the gateway says so, and return all that it said then.
+    """Wait until the status meets a condition, and return it.
 
     Each of its workers has looked for itself: the next answer may be another one's, a bit older.
     """
@@ -65,7 +65,7 @@ def stopped_consumer(stack: Stack, bills: Bills) -> Iterator[None]:
 
 
 def test_all_is_up_when_it_is(stack: Stack, bills: Bills) -> None:
-    shown = wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
+    shown = wait_for(stack, lambda seen: bool(seen["status"] == "up"), "all to be up", 60)
     names = [p["name"] for machine in shown["machines"] for p in machine["processes"]]
     assert sorted(names) == sorted(process.name for process in PROCESSES)
     assert (shown["platform"], shown["unavailable"], shown["protected"]) == ("stack", [], [])
@@ -77,15 +77,15 @@ def test_a_stopped_consumer_and_its_waiting_messages_are_shown(
     # while it stops, it may give no answer
     away = {"status": "down", "detail": "connection refused"}
     wait_for(
-        stack, lambda said: process(said, "billing-consumer").items() >= away.items(), "it away"
+        stack, lambda seen: process(seen, "billing-consumer").items() >= away.items(), "it down"
     )
     for _ in range(3):
         bills.post()
 
-    def wait_there(said: dict[str, Any]) -> bool:
+    def wait_there(seen: dict[str, Any]) -> bool:
         # more than three if one was confirmed late: it then comes by the outbox, too
         waiting = {"ready": bills.waiting(), "in_flight": 0, "dead_lettered": 0, "consumers": 0}
-        return waiting["ready"] >= 3 and queue(said).items() >= waiting.items()
+        return waiting["ready"] >= 3 and queue(seen).items() >= waiting.items()
 
     shown = wait_for(stack, wait_there, "three to wait")
     assert shown["status"] == "degraded"
@@ -96,56 +96,56 @@ def test_bills_are_shown_as_they_are_recorded(stack: Stack, bills: Bills) -> Non
         bills.post()
     bills.wait_until_all_are_recorded()
     newest = requests.get(f"{stack.url}/api/billing?limit=10", timeout=10).json()
-    wait_for(stack, lambda said: bool(said["bills"] == newest), "the newest to be shown")
+    wait_for(stack, lambda seen: bool(seen["bills"] == newest), "the newest to be shown")
 
 
 def test_the_messages_in_flight_of_two_consumers_are_added_up(stack: Stack, bills: Bills) -> None:
     stack.pm2("scale", "billing-consumer", "2")
     try:
-        wait_for(stack, lambda said: bool(queue(said)["consumers"] == 2), "two consumers", 60)
+        wait_for(stack, lambda seen: bool(queue(seen)["consumers"] == 2), "two consumers", 60)
         with locked_bills(stack):
             # more than one of them takes
             bills.publish_many([f"held-{number}" for number in range(300)])
             held = {"ready": 0, "in_flight": 300}
-            wait_for(stack, lambda said: queue(said).items() >= held.items(), "300 in flight", 60)
+            wait_for(stack, lambda seen: queue(seen).items() >= held.items(), "300 in flight", 60)
     finally:
         stack.pm2("scale", "billing-consumer", "1")
-    wait_for(stack, lambda said: bool(queue(said)["in_flight"] == 0), "none in flight", 60)
+    wait_for(stack, lambda seen: bool(queue(seen)["in_flight"] == 0), "none in flight", 60)
 
 
 def test_without_rabbitmq_its_figures_are_null_and_all_others_are_there(
     stack: Stack, bills: Bills
 ) -> None:
     with stopped(stack.rabbitmq):
-        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["queues"]), "no figures")
+        shown = wait_for(stack, lambda seen: bool(seen["unavailable"] == ["queues"]), "no figures")
         assert {q["status"] for q in shown["queues"]} == {"unknown"}
         figures = ("ready", "in_flight", "dead_lettered", "consumers")
         assert {q[name] for q in shown["queues"] for name in figures} == {None}
         assert shown["rabbitmq"]["status"] == "down"
         assert isinstance(shown["orders"], dict) and isinstance(shown["bills"], list)
         bills.post()
-        wait_for(stack, lambda said: backlog(said) == 1, "a backlog")
-    wait_for(stack, lambda said: backlog(said) == 0, "an empty outbox", 60)
-    wait_for(stack, lambda said: bool(said["unavailable"] == []), "figures", 60)
+        wait_for(stack, lambda seen: backlog(seen) == 1, "a backlog")
+    wait_for(stack, lambda seen: backlog(seen) == 0, "an empty outbox", 60)
+    wait_for(stack, lambda seen: bool(seen["unavailable"] == []), "figures", 60)
 
 
-def has_no_database(said: dict[str, Any]) -> bool:
-    """Whether it says that the gateway's database is away, and what it lacks by that."""
-    is_down = said["machines"][0]["database"]["status"] == "down"
-    return is_down and "outboxes" in said["unavailable"] and backlog(said) is None
+def has_no_database(seen: dict[str, Any]) -> bool:
+    """Whether the gateway's database is shown as down, and its figures as unknown."""
+    is_down = seen["machines"][0]["database"]["status"] == "down"
+    return is_down and "outboxes" in seen["unavailable"] and backlog(seen) is None
 
 
 def test_without_the_gateways_own_database_it_answers(stack: Stack, bills: Bills) -> None:
     with killed(stack.postgres["gateway"]):
-        wait_for(stack, lambda said: process(said, "gateway")["status"] == "unready", "it unready")
+        wait_for(stack, lambda seen: process(seen, "gateway")["status"] == "unready", "it unready")
         wait_for(stack, has_no_database, "no backlog")
-    wait_for(stack, lambda said: bool(said["status"] == "up"), "all to be up", 60)
+    wait_for(stack, lambda seen: bool(seen["status"] == "up"), "all to be up", 60)
 
 
 def test_an_unavailable_part_is_null_and_named(stack: Stack, bills: Bills) -> None:
     stack.pm2("stop", "orders-api")
     try:
-        shown = wait_for(stack, lambda said: bool(said["unavailable"] == ["orders"]), "no orders")
+        shown = wait_for(stack, lambda seen: bool(seen["unavailable"] == ["orders"]), "no orders")
         assert shown["orders"] is None
     finally:
         stack.pm2("start", "orders-api")

@@ -1,4 +1,4 @@
-"""`./stack configuration`: writes the tables of docs/configuration.md anew."""
+"""`./stack configuration`: generates the tables of docs/configuration.md."""
 
 import sys
 
@@ -12,13 +12,13 @@ from tools.stack.errors import StackError
 
 @click.command(cls=Documented, example="./stack configuration")
 def configuration() -> None:
-    """Write the tables of docs/configuration.md anew, from .env.example and the settings."""
+    """Generate the tables of docs/configuration.md from .env.example and the settings."""
     try:
         text = with_tables(FILE.read_text(encoding="utf-8"), tables())
     except ValueError as error:
         raise StackError(str(error)) from None
     FILE.write_text(text, encoding="utf-8")
-    say(f"{FILE.name} is made anew from .env.example.")
+    say(f"{FILE.name} is generated from .env.example.")
 
 
 if __name__ == "__main__":

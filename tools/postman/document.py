@@ -83,18 +83,18 @@ def operations() -> list[Operation]:
 def _operations(paths: dict[str, Any], security: list[Any]) -> Iterator[Operation]:
     for path, item in paths.items():
         for method in filter(item.__contains__, METHODS):
-            said = item[method]
-            ways_in = said.get("security", security)
+            described = item[method]
+            ways_in = described.get("security", security)
             yield Operation(
                 path=path,
                 method=method,
-                id=said["operationId"],
-                tag=said["tags"][0],
-                summary=said["summary"],
-                description=said["description"],
-                parameters=item.get("parameters", []) + said.get("parameters", []),
-                bodies=said.get("requestBody", {}).get("content", {}),
-                responses=said["responses"],
+                id=described["operationId"],
+                tag=described["tags"][0],
+                summary=described["summary"],
+                description=described["description"],
+                parameters=item.get("parameters", []) + described.get("parameters", []),
+                bodies=described.get("requestBody", {}).get("content", {}),
+                responses=described["responses"],
                 protected=bool(ways_in) and {} not in ways_in,
             )
 

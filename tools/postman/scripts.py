@@ -41,10 +41,10 @@ def _fields(operation: Operation) -> Script:
 
 
 def _echo(operation: Operation) -> Script:
-    said, shown = example_body(operation), _first(operation.content)
-    if not isinstance(said, dict) or not isinstance(shown, dict):
+    posted, shown = example_body(operation), _first(operation.content)
+    if not isinstance(posted, dict) or not isinstance(shown, dict):
         return []
-    agreed = {k: v for k, v in said.items() if k in shown and shown[k] == v and not is_unique(k)}
+    agreed = {k: v for k, v in posted.items() if k in shown and shown[k] == v and not is_unique(k)}
     return [line for name, value in agreed.items() for line in _equal(name, value)]
 
 

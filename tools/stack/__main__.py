@@ -72,7 +72,7 @@ def _changing() -> Iterator[None]:
 @click.option("--only-parse", is_flag=True, hidden=True)
 def program(only_parse: bool) -> None:
     """The whole platform on this machine, without a hypervisor."""
-    # what is wrong with a connection is said once, by whoever wanted it
+    # the caller reports a failed connection, once
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 

@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 
 
 class Outcome:
-    """What a step did; it says `unchanged` until told otherwise."""
+    """What a step did; `unchanged` by default."""
 
     text = "unchanged"
 

@@ -21,10 +21,10 @@ from tools.stack.servers.amqp import connect
 from tools.stack.servers.rabbitmq import RabbitMQ
 
 IDLE_SECONDS = 0.5
-# whoever stops reading for long must not fill the broker
+# a reader that stops for long must not fill the broker
 QUEUE = {"x-queue-type": "classic", "x-max-length": 100_000, "x-max-length-bytes": 64 * 2**20}
 PREFETCH = 200
-# what each event says of itself that tells a reader nothing
+# fields of every event that do not help a reader
 NOISE = ("specversion", "datacontenttype")
 
 
@@ -32,7 +32,7 @@ def follow(rabbitmq: RabbitMQ, exchange: str, routing_key: str) -> Iterator[str]
     """What `exchange` gets from now on, a line of JSON each, without an end.
 
     The first line is empty, and says that all that comes will be there; so is one whenever nothing
-    has come for half a second. Raises StackError when RabbitMQ is down, goes away meanwhile, or has
+    has come for half a second. Raises StackError when RabbitMQ is down, stops meanwhile, or has
     no such exchange.
     """
     if not rabbitmq.running():

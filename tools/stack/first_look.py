@@ -195,5 +195,5 @@ def look(checkout: Path, environment: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    if said := look(CHECKOUT, os.environ):
-        sys.exit(said)
+    if problem := look(CHECKOUT, os.environ):
+        sys.exit(problem)

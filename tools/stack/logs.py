@@ -67,8 +67,8 @@ def moment(line: str) -> float | None:
 
 
 def _moments(lines: Sequence[str], changed: float) -> Iterator[float]:
-    said = [moment(line) for line in lines]
-    last = next((time for time in said if time is not None), changed)
-    for time in said:
+    moments = [moment(line) for line in lines]
+    last = next((time for time in moments if time is not None), changed)
+    for time in moments:
         last = last if time is None else time
         yield last

@@ -200,8 +200,8 @@ def _listener(path: Path) -> int | None:
             client.connect(str(path))
         except OSError:
             return None
-        said = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, _user, _group = _CREDENTIALS.unpack(said)
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _user, _group = _CREDENTIALS.unpack(credentials)
     return int(pid)
 
 

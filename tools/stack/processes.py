@@ -93,7 +93,7 @@ def signal_all(pids: Iterable[int], sign: signal.Signals) -> None:
 def freeze(pids: Iterable[int]) -> None:
     """SIGSTOP each that still runs, and wait until all their threads have stopped.
 
-    The signal alone stops nobody: a thread that waits for a core goes on until it is told.
+    The signal does not stop a process at once: a thread that waits for a core gets it later.
 
     Raises:
         StackError: one goes on for 10 seconds, in the kernel.

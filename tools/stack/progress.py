@@ -54,7 +54,7 @@ class Progress:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Take the line away for a block that writes something else."""
+        """Remove the line for a block that writes something else."""
         with self._lock:
             self._clear()
             yield

@@ -37,7 +37,7 @@ def _process_rows(stack: Stack) -> tuple[list[Row], bool]:
     rows, up = [], True
     for process in PROCESSES:
         mine = [entry for entry in entries if entry.name == process.name]
-        # whoever answers at a process's address is not it unless PM2 runs it
+        # an answer at the process's address comes from another program unless PM2 runs the process
         online = any(entry.status == "online" for entry in mine)
         ready = online and stack.is_ready(process)
         up = up and ready and all(entry.status == "online" for entry in mine)
