@@ -43,6 +43,8 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 # a busy machine makes an example slow, and no property false
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+# `./stack test --long` chooses it
+settings.register_profile("many", settings.get_profile("patient"), max_examples=1000)
 side_by_side.take_own_ports()
 
 

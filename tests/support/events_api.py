@@ -6,9 +6,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
+
+from tests.support.examples import examples
 
 ORDER = "/api/event/ecommerce/order/create"
 DATA = {"order_id": 12345, "customer": "John Doe", "total_amount": 250}
@@ -28,9 +29,7 @@ VALUES = st.recursive(
     max_leaves=20,
 )
 OBJECTS = st.dictionaries(STRINGS, VALUES, max_size=5)
-any_object = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+any_object = examples(40)
 
 
 def post(gateway: FlaskClient, data: bytes | str, path: str = ORDER) -> TestResponse:

@@ -1,7 +1,5 @@
 """Helpers for the tests of mails and of the customer replica."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pika
+from click.testing import CliRunner
 from flask import Flask
 from pika.adapters.blocking_connection import BlockingChannel
 from werkzeug.serving import make_server
@@ -20,9 +19,10 @@ from chassis.messaging import cloudevents
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.event_handler import EventHandler
 from chassis.settings import BrokerSettings
+from orders.__main__ import commands
 from orders.settings import Settings
 from tests.support.amqp import connect
-from tests.support.process import ROOT, Process, environment
+from tests.support.process import Process, environment
 from tools.stack.waiting import wait_until
 
 SECONDS = 90.0
@@ -126,16 +126,9 @@ def worker_process(settings: Settings, home: Path, **more: str) -> Process:
 
 def run_command(settings: Settings, home: Path, *arguments: str, **variables: str) -> str:
     """Run a command of orders to its end; return its output and its exit status."""
-    done = subprocess.run(
-        [sys.executable, "-m", "orders", *arguments],
-        cwd=ROOT,
-        env=variables_of(settings, home, **variables),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return f"{done.stdout}{done.stderr}status {done.returncode}\n"
+    env = variables_of(settings, home, **variables)
+    done = CliRunner().invoke(commands, arguments, env=env)
+    return f"{done.stdout}{done.stderr}status {done.exit_code}\n"
 
 
 def eventually(condition: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:

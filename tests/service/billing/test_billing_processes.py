@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,8 @@ from flask.testing import FlaskClient
 from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
+from billing import consumer as billing_consumer
+from billing import relay as billing_relay
 from billing.__main__ import commands
 from billing.settings import Settings
 from chassis.http import worker_process
@@ -27,6 +30,7 @@ from chassis.settings import BrokerSettings
 from chassis.storage import migrations
 from chassis.storage.database import Database
 from tests.support.amqp import connect
+from tests.support.at_work import Worker, at_work, startable
 from tests.support.process import Process, environment
 from tests.support.servers import DATABASES, PASSWORD
 from tools.stack.errors import StackError
@@ -39,7 +43,7 @@ QUEUE, ORDERS, INBOX = "billing_queue", "order_bills", "billing_inbox"
 LISTENER = "debug-billing-events"
 GOOD = {"user_id": "usr_1", "number_of_items": 3, "total_amount": 99.97, "order_id": "CMD001"}
 SECONDS = 90.0
-MANY = 20_000
+MANY = 3000
 
 
 class Wire:
@@ -171,7 +175,21 @@ def process(command: str, settings: Settings, port: int, home: Path) -> Iterator
 
 
 @pytest.fixture
-def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
+def consumer(billing_settings: Settings, wire: Wire) -> Iterator[Worker]:
+    """billing-consumer in a thread, not started yet."""
+    with startable(partial(billing_consumer.run, billing_settings)) as lent:
+        yield lent
+
+
+@pytest.fixture
+def relay(billing_settings: Settings, wire: Wire) -> Iterator[Worker]:
+    """billing-relay in a thread, not started yet."""
+    with startable(partial(billing_relay.run, billing_settings)) as lent:
+        yield lent
+
+
+@pytest.fixture
+def consumer_process(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
     """billing-consumer, not started yet."""
     port = billing_settings.consumer_port.port
     with process("consume", billing_settings, port, tmp_path) as lent:
@@ -179,7 +197,7 @@ def consumer(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def relay(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
+def relay_process(billing_settings: Settings, wire: Wire, tmp_path: Path) -> Iterator[Billing]:
     """billing-relay, not started yet."""
     with process("relay", billing_settings, billing_settings.relay_port.port, tmp_path) as lent:
         yield lent
@@ -193,26 +211,28 @@ def voided(database: Database) -> dict[str, bool]:
 
 
 def test_each_bill_is_announced_exactly_once_as_the_api_shows_it(
-    wire: Wire, consumer: Billing, relay: Billing, billing: FlaskClient
+    wire: Wire, consumer_process: Billing, relay_process: Billing, billing: FlaskClient
 ) -> None:
-    consumer.start()
-    relay.start()
-    uids = [str(uuid4()) for _ in range(300)]
-    for uid in [*uids, *uids[:100]]:
+    consumer_process.start()
+    relay_process.start()
+    assert consumer_process.checks() == {"billing_db", QUEUE, ORDERS, INBOX}
+    assert relay_process.checks() == {"billing_db", "rabbitmq"}
+    uids = [str(uuid4()) for _ in range(100)]
+    for uid in [*uids, *uids[:40]]:
         wire.bill(uid)
-    wire.wait_for_events(300)
+    wire.wait_for_events(100)
     wait_until(lambda: wire.waiting(QUEUE) == 0, SECONDS, "the queue to be empty")
-    assert consumer.end() == relay.end() == 0
+    assert consumer_process.end() == relay_process.end() == 0
     told = {envelope["data"]["id"]: envelope["data"] for envelope in wire.listen()}
     assert sorted(told) == sorted(uids)
-    assert len(wire.told) == 300
+    assert len(wire.told) == 100
     assert {(e["type"], e["source"]) for e in wire.told} == {("bill.recorded", "billing-consumer")}
     shown = json.loads(billing.get("/api/billing?limit=1000").data)
     assert told == {bill["id"]: bill for bill in shown}
 
 
 def test_the_event_of_a_bill_carries_the_ids_of_its_request(
-    wire: Wire, consumer: Billing, relay: Billing
+    wire: Wire, consumer: Worker, relay: Worker
 ) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"X-Request-ID": "one", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
@@ -233,7 +253,7 @@ def test_the_event_of_a_bill_carries_the_ids_of_its_request(
 
 
 def test_cancellations_void_bills_that_came_before_and_bills_that_come_after(
-    wire: Wire, consumer: Billing, billing_db: Database, billing: FlaskClient
+    wire: Wire, consumer: Worker, billing_db: Database, billing: FlaskClient
 ) -> None:
     before, after, valid = (str(uuid4()) for _ in range(3))
     consumer.start()
@@ -266,7 +286,7 @@ def notes(database: Database) -> int:
     ],
 )
 def test_poison_in_either_queue_goes_to_its_own_dead_letters_and_stops_nothing(
-    wire: Wire, consumer: Billing, billing_db: Database, poison: bytes, reason: str
+    wire: Wire, consumer: Worker, billing_db: Database, poison: bytes, reason: str
 ) -> None:
     uids = [str(uuid4()) for _ in range(4)]
     for number, uid in enumerate(uids):
@@ -323,12 +343,12 @@ def test_dead_letters_of_each_queue_are_listed_and_requeued_apart(
 def test_many_dead_letters_leave_the_queue_permanently(
     wire: Wire, command: Callable[..., str], action: str
 ) -> None:
-    for number in range(400):
+    for number in range(200):
         wire.publish("", f"{QUEUE}.dlq", b"{}", f"dead-{number}")
-    chosen = [f"dead-{number}" for number in range(0, 400, 2)]
-    assert command(action, *chosen).endswith("ed 200\n")
+    chosen = [f"dead-{number}" for number in range(0, 200, 2)]
+    assert command(action, *chosen).endswith("ed 100\n")
     left = {line.split()[0] for line in command("list").splitlines()}
-    assert left == {f"dead-{number}" for number in range(1, 400, 2)}
+    assert left == {f"dead-{number}" for number in range(1, 200, 2)}
     back = []
     while (taken := wire.take(QUEUE)) is not None:
         back.append(taken[0].message_id)
@@ -342,7 +362,7 @@ def test_billings_commands_refuse_queues_of_other_services(command: Callable[...
 
 
 def test_a_bill_of_an_order_is_recorded_while_many_of_clients_wait(
-    wire: Wire, consumer: Billing, billing_db: Database
+    wire: Wire, consumer: Worker, billing_db: Database
 ) -> None:
     with connect(wire.settings) as connection:
         channel = connection.channel()
@@ -361,13 +381,19 @@ def test_a_bill_of_an_order_is_recorded_while_many_of_clients_wait(
         with billing_db.autocommit() as connection:
             return bool(connection.execute(recorded, {"uids": uids}).scalar_one() == len(uids))
 
-    wait_until(are_recorded, SECONDS, "the bills of orders", poll=0.01)
-    assert wire.waiting(QUEUE) > 0
+    wait_until(are_recorded, SECONDS, "the bills of orders")
+    consumer.end()
+    before = text(
+        "SELECT count(*) FROM orders WHERE message_id <> ALL(:uids) AND created_at <= "
+        "(SELECT max(created_at) FROM orders WHERE message_id = ANY(:uids))"
+    )
+    with billing_db.autocommit() as reading:
+        assert reading.execute(before, {"uids": uids}).scalar_one() < MANY
     wire.purge(QUEUE)
 
 
 def test_a_bill_that_an_older_version_put_into_the_queue_of_clients_is_recorded(
-    wire: Wire, consumer: Billing, relay: Billing
+    wire: Wire, consumer: Worker, relay: Worker
 ) -> None:
     uid = uuid4()
     wire.bill(uid)
@@ -378,7 +404,7 @@ def test_a_bill_that_an_older_version_put_into_the_queue_of_clients_is_recorded(
 
 
 def test_a_repeated_bill_of_an_order_is_announced_again_and_a_cancelled_one_as_void(
-    wire: Wire, consumer: Billing, relay: Billing
+    wire: Wire, consumer: Worker, relay: Worker
 ) -> None:
     uid = uuid4()
     wire.hear("bill.voided")
@@ -399,7 +425,7 @@ def test_a_repeated_bill_of_an_order_is_announced_again_and_a_cancelled_one_as_v
 
 
 def test_an_event_that_no_queue_takes_waits_and_finds_the_queue_declared(
-    wire: Wire, consumer: Billing, relay: Billing, billing_db: Database
+    wire: Wire, consumer: Worker, relay: Worker, billing_db: Database
 ) -> None:
     """Even if nobody else has declared the inbox of orders."""
     wire.delete(LISTENER)
@@ -419,13 +445,6 @@ def test_an_event_that_no_queue_takes_waits_and_finds_the_queue_declared(
 
     wait_until(has_come, SECONDS, "the event in the inbox of orders")
     assert json.loads(taken[0])["data"]["id"] == str(uid)
-
-
-def test_all_queues_are_named_by_ready(consumer: Billing, relay: Billing) -> None:
-    consumer.start()
-    relay.start()
-    assert consumer.checks() == {"billing_db", QUEUE, ORDERS, INBOX}
-    assert relay.checks() == {"billing_db", "rabbitmq"}
 
 
 @pytest.fixture
@@ -448,26 +467,21 @@ def on_own_postgres(billing_settings: Settings, own_postgres: Postgres) -> Setti
 
 
 def test_with_the_database_killed_in_between_nothing_is_lost_or_done_twice(
-    wire: Wire, own_postgres: Postgres, on_own_postgres: Settings, tmp_path: Path
+    wire: Wire, own_postgres: Postgres, on_own_postgres: Settings
 ) -> None:
     settings = on_own_postgres
-    uids = [str(uuid4()) for _ in range(600)]
-    with (
-        process("consume", settings, settings.consumer_port.port, tmp_path) as consumer,
-        process("relay", settings, settings.relay_port.port, tmp_path) as relay,
-    ):
-        consumer.start()
-        relay.start()
+    uids = [str(uuid4()) for _ in range(240)]
+    with at_work(partial(billing_consumer.run, settings), partial(billing_relay.run, settings)):
         for number, uid in enumerate(uids):
             wire.cancel(uid)
             wire.bill(uid)
-            if number in (200, 400):
+            if number in (80, 160):
                 own_postgres.kill()
-            if number in (300, 500):
+            if number in (120, 200):
                 own_postgres.start()
-        wire.wait_for_different_events(600)
+        wire.wait_for_different_events(240)
         database = Database(settings.database, connections=1)
-        wait_until(lambda: sum(voided(database).values()) == 600, SECONDS, "all void bills")
+        wait_until(lambda: sum(voided(database).values()) == 240, SECONDS, "all void bills")
         database.close()
     told = {envelope["id"]: envelope["data"]["id"] for envelope in wire.told}
     assert sorted(told.values()) == sorted(uids)
@@ -475,36 +489,43 @@ def test_with_the_database_killed_in_between_nothing_is_lost_or_done_twice(
 
 
 def test_two_killed_consumers_record_void_and_announce_once(
-    wire: Wire, consumer: Billing, relay: Billing, billing_settings: Settings, tmp_path: Path
+    wire: Wire,
+    consumer_process: Billing,
+    relay: Worker,
+    billing_settings: Settings,
+    tmp_path: Path,
 ) -> None:
     port = billing_settings.consumer_port.port
     database = Database(billing_settings.database, connections=1)
     with process("consume", billing_settings, port, tmp_path) as second:
-        for one in (consumer, second, relay):
+        relay.start()
+        for one in (consumer_process, second):
             one.start()
-        uids = [str(uuid4()) for _ in range(600)]
+        uids = [str(uuid4()) for _ in range(300)]
         for number, uid in enumerate(uids):
             wire.bill(uid)
             if number % 2:
                 wire.cancel(uid)
-            if number in (150, 300, 450):
-                one = second if number == 300 else consumer
+            if number in (100, 200):
+                one = second if number == 200 else consumer_process
                 one.end(signal.SIGKILL)
                 one.start()
         expected = {uid: bool(number % 2) for number, uid in enumerate(uids)}
         wait_until(lambda: voided(database) == expected, SECONDS, "all bills")
-        wire.wait_for_events(600)
+        wire.wait_for_events(300)
     database.close()
     assert Counter(e["data"]["id"] for e in wire.listen()) == Counter(uids)
 
 
-def test_a_stop_ends_both_in_order(wire: Wire, consumer: Billing, billing_db: Database) -> None:
-    consumer.start()
+def test_a_stop_ends_both_in_order(
+    wire: Wire, consumer_process: Billing, consumer: Worker, billing_db: Database
+) -> None:
+    consumer_process.start()
     uids = [str(uuid4()) for _ in range(400)]
     for uid in uids:
         wire.bill(uid)
         wire.cancel(uid)
-    assert consumer.end() == 0
+    assert consumer_process.end() == 0
     recorded = voided(billing_db)
     with billing_db.autocommit() as connection:
         applied = connection.execute(text("SELECT count(*) FROM inbox")).scalar_one()

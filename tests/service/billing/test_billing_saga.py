@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
@@ -24,6 +24,7 @@ from chassis import trace
 from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
+from tests.support.examples import examples
 from tools.stack.waiting import wait_until
 
 Row = dict[str, Any]
@@ -214,9 +215,7 @@ _STEP = st.one_of(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(20)
 @given(steps=st.lists(_STEP, max_size=8))
 def test_bills_and_cancellations_may_come_in_any_order_and_any_number(
     service: Billing, steps: list[tuple[str, list[Any]]]

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.errors import DeadlockDetected, UniqueViolation
 from sqlalchemy import event, insert, text
@@ -22,6 +22,7 @@ from chassis.storage.database import Database
 from customers.customers import Customers
 from customers.models import Customer
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tests.support.examples import examples
 from tools.stack.waiting import wait_until
 
 CUSTOMERS, CLIENTS = "/api/customers", "/api/clients"
@@ -439,9 +440,7 @@ def test_a_search_by_name_looks_only_at_names(customers: FlaskClient) -> None:
 SIGNS = st.text("abcAB%_\\/' .*+?[]^$", min_size=1, max_size=8)
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(20)
 @given(made=st.lists(SIGNS.filter(str.strip), min_size=1, max_size=8), searched=SIGNS)
 def test_a_search_finds_exactly_the_names_that_contain_the_text(
     customers: FlaskClient, customers_db: Database, made: list[str], searched: str
@@ -454,17 +453,14 @@ def test_a_search_finds_exactly_the_names_that_contain_the_text(
     assert search(customers, name=searched) == expected
 
 
-@pytest.mark.parametrize(
-    ("search", "index"),
-    [
-        ({"email": "N5@kawa.fr", "name": None}, "customers_email_unique"),
-        ({"email": None, "name": "ÉCOLE"}, "customers_name_trigrams"),
-        ({"email": None, "name": None}, "customers_pkey"),
-    ],
-)
-def test_a_search_among_many_uses_its_index(
-    customers_db: Database, search: dict[str, Any], index: str
-) -> None:
+SEARCHES: list[tuple[dict[str, Any], str]] = [
+    ({"email": "N5@kawa.fr", "name": None}, "customers_email_unique"),
+    ({"email": None, "name": "ÉCOLE"}, "customers_name_trigrams"),
+    ({"email": None, "name": None}, "customers_pkey"),
+]
+
+
+def test_a_search_among_many_uses_its_index(customers_db: Database) -> None:
     rows = [{"name": f"{n:05} " * 10, "email": f"n{n}@kawa.fr"} for n in range(20_000)]
     sent: list[tuple[str, Any]] = []
     with customers_db.autocommit() as connection:
@@ -472,12 +468,14 @@ def test_a_search_among_many_uses_its_index(
         # VACUUM, since entries not merged into the index yet count against it
         connection.execute(text("VACUUM ANALYZE customers"))
         keep = lambda *args: sent.append((args[2], args[3]))  # noqa: E731
-        event.listen(connection.engine, "before_cursor_execute", keep)
-        Customers(customers_db, outbox.add).find(**search, after=9, limit=11)
-        event.remove(connection.engine, "before_cursor_execute", keep)
-        [(statement, parameters)] = sent
-        plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-        assert index in "".join(plan)
+        for search, index in SEARCHES:
+            sent.clear()
+            event.listen(connection.engine, "before_cursor_execute", keep)
+            Customers(customers_db, outbox.add).find(**search, after=9, limit=11)
+            event.remove(connection.engine, "before_cursor_execute", keep)
+            [(statement, parameters)] = sent
+            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+            assert index in "".join(plan), search
 
 
 @pytest.mark.parametrize("path", [CUSTOMERS, CLIENTS])

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
 from werkzeug.test import TestResponse
@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from chassis.storage.database import Database
 from inventory.models import Movie
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tests.support.examples import examples
 from tests.support.movies_api import MOVIES, SIGNS, create
 
 INVALID = [
@@ -393,9 +394,7 @@ def test_a_description_is_not_searched(inventory: FlaskClient) -> None:
     assert titles(inventory, "matrix") == []
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(20)
 @given(stored=st.lists(SIGNS.filter(str.strip), min_size=1, max_size=8), searched=SIGNS)
 def test_a_search_finds_exactly_the_titles_that_contain_the_text(
     inventory: FlaskClient, movies_db: Database, stored: list[str], searched: str

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pika
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pika.channel import Channel
 from sqlalchemy import text
@@ -24,6 +24,7 @@ from chassis.messaging.message import Message
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from inventory import consumer
+from tests.support.examples import examples
 from tests.support.products_api import MOST, PRODUCTS, create
 from tests.support.reservations import (
     CANCELLED,
@@ -461,9 +462,7 @@ def batches(steps: Sequence[Step], sizes: Sequence[int]) -> Iterator[Sequence[St
         place += size
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(25)
 @given(
     steps=st.lists(STEPS, max_size=25), sizes=st.lists(st.integers(1, 10), min_size=1, max_size=8)
 )

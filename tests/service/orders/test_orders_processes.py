@@ -6,8 +6,9 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,13 +23,17 @@ from chassis.json import encode
 from chassis.messaging import declarations
 from chassis.messaging.dead_letters import REASON
 from chassis.storage.database import Database
+from orders import consumer as orders_consumer
+from orders import relay as orders_relay
 from orders.app import create_app
 from orders.settings import Settings
 from tests.support.amqp import connect
 from tests.support.answers import content
+from tests.support.at_work import Worker, startable
 from tests.support.order_events import body_of
 from tests.support.orders_api import ORDERS, create_with_items
 from tests.support.process import Process, environment
+from tests.support.settings import port
 from tests.support.shop import Shop
 from tools.stack.waiting import wait_until
 
@@ -99,6 +104,19 @@ def process(orders_settings: Settings, tmp_path: Path) -> Iterator[Make]:
         one.end()
 
 
+@pytest.fixture
+def worker(orders_settings: Settings) -> Iterator[Callable[[str], Worker]]:
+    """Make the work of a process, for a thread of the test, not started yet."""
+    works = {"consume": orders_consumer.run, "relay": orders_relay.run}
+    with ExitStack() as lent:
+
+        def make(command: str) -> Worker:
+            settings = replace(orders_settings, consumer_port=port(), relay_port=port())
+            return lent.enter_context(startable(partial(works[command], settings)))
+
+        yield make
+
+
 def tell(channel: BlockingChannel, type: str, uid: object, event_id: str | None = None) -> None:
     """Publish an event as another service does."""
     is_bill = type == "bill.recorded"
@@ -135,9 +153,12 @@ def bills(database: Database) -> list[str]:
 
 
 def test_an_order_goes_from_its_post_to_completed(
-    channel: BlockingChannel, orders_settings: Settings, orders_db: Database, process: Make
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    orders_db: Database,
+    worker: Callable[[str], Worker],
 ) -> None:
-    consumer, relay = process("consume"), process("relay")
+    consumer, relay = worker("consume"), worker("relay")
     consumer.start()
     relay.start()
     shop = Shop()
@@ -190,11 +211,14 @@ def test_the_processes_are_ready_with_database_and_broker_and_end_when_told(
 
 
 def test_a_consumer_declares_what_it_needs(
-    channel: BlockingChannel, orders_settings: Settings, orders_db: Database, process: Make
+    channel: BlockingChannel,
+    orders_settings: Settings,
+    orders_db: Database,
+    worker: Callable[[str], Worker],
 ) -> None:
     for name in (QUEUE, DEAD):
         channel.queue_delete(name)
-    process("consume").start()
+    worker("consume").start()
 
     def is_bound() -> bool:
         try:
@@ -211,11 +235,11 @@ def test_a_consumer_declares_what_it_needs(
 
 
 def test_two_consumers_at_once_apply_each_event_once(
-    channel: BlockingChannel, orders_db: Database, process: Make
+    channel: BlockingChannel, orders_db: Database, worker: Callable[[str], Worker]
 ) -> None:
     uids = [create_with_items(orders_db)["uid"] for _ in range(100)]
     for _ in range(2):
-        process("consume").start()
+        worker("consume").start()
     sent = [(uid, str(uuid4())) for uid in uids] * 3
     random.shuffle(sent)
     for uid, event_id in sent:
@@ -230,9 +254,9 @@ def test_two_consumers_at_once_apply_each_event_once(
 def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
     channel: BlockingChannel, orders_db: Database, process: Make
 ) -> None:
-    uids = [create_with_items(orders_db)["uid"] for _ in range(300)]
+    uids = [create_with_items(orders_db)["uid"] for _ in range(150)]
     consumer = process("consume")
-    for portion in range(4):
+    for portion in range(2):
         consumer.start()
         applied = states(orders_db)["processing"]
         for uid in uids[portion * 75 : portion * 75 + 75]:
@@ -245,7 +269,7 @@ def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
         )
         consumer.end(signal.SIGKILL)
     consumer.start()
-    wait_until(lambda: states(orders_db)["processing"] == 300, SECONDS, "300 orders")
+    wait_until(lambda: states(orders_db)["processing"] == 150, SECONDS, "150 orders")
     assert Counter(bills(orders_db)) == {str(uid): 1 for uid in uids}
     with orders_db.autocommit() as connection:
         rows = connection.execute(text("SELECT order_pk, count(*) FROM order_history GROUP BY 1"))
@@ -253,7 +277,7 @@ def test_a_consumer_that_is_killed_in_the_middle_loses_and_repeats_nothing(
 
 
 def test_unreadable_messages_become_dead_letters_and_stop_nothing(
-    channel: BlockingChannel, orders_db: Database, process: Make
+    channel: BlockingChannel, orders_db: Database, worker: Callable[[str], Worker]
 ) -> None:
     order = create_with_items(orders_db)
     poisons = (
@@ -265,7 +289,7 @@ def test_unreadable_messages_become_dead_letters_and_stop_nothing(
     for poison in poisons:
         channel.basic_publish("inventory_events", "stock.reserved", poison)
     tell(channel, "stock.reserved", order["uid"])
-    process("consume").start()
+    worker("consume").start()
     wait_until(lambda: states(orders_db)["processing"] == 1, SECONDS, "processing")
     reasons: list[str] = []
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pika import BasicProperties
 from pika.channel import Channel
@@ -29,6 +29,7 @@ from orders.orders import Orders
 from orders.queries import OrderView
 from orders.transitions import Cause
 from tests.support.answers import content
+from tests.support.examples import examples
 from tests.support.order_events import body_of
 from tests.support.orders_api import ORDERS, create, create_with_items
 
@@ -44,9 +45,7 @@ NEXT = {
     ("pending", "cancel"): "cancelled",
     ("processing", "cancel"): "cancelled",
 }
-ANY = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+ANY = examples(15)
 
 
 class World:

@@ -15,8 +15,6 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from billing import bills
-from billing.app import create_app as create_billing
-from billing.settings import Settings as BillingSettings
 from chassis.http import app as web
 from chassis.http.upstream import UpstreamClient
 from chassis.settings import DatabaseSettings, Upstream
@@ -31,10 +29,9 @@ from gateway.order_details import OrderDetails
 from gateway.proxy import Proxy
 from gateway.routes import detail_routes, proxy_routes
 from orders.app import create_app as create_orders
-from orders.settings import Settings as OrdersSettings
 from tests.support.mailing import served
 from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing, silent
-from tests.support.settings import NOWHERE, SERVER, port
+from tests.support.settings import NOWHERE, settings_of_orders
 from tools.stack.ports import free_port
 
 Ports = dict[str, int]
@@ -90,29 +87,41 @@ def lose_patience(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lose
 
 
-@pytest.fixture
-def ports(
-    inventory: FlaskClient,
-    customers: FlaskClient,
-    billing_db: Database,
+@pytest.fixture(scope="module")
+def served_at(
+    inventory_app: Flask,
+    customers_app: Flask,
+    billing_app: Flask,
     database_settings: Callable[[str], DatabaseSettings],
-    orders_unconnected: OrdersSettings,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Ports]:
     """The ports of the four services, which are served."""
     ports = {name: free_port() for name in SERVICES}
     shop = Upstream("inventory-api", "127.0.0.1", ports["inventory"])
-    database = database_settings("billing")
-    billing = BillingSettings(SERVER, port(), port(), database, NOWHERE, consumer_port=port())
+    home = tmp_path_factory.mktemp("details")
+    orders = settings_of_orders(database_settings("orders"), NOWHERE, home)
     apps = {
-        "orders": create_orders(replace(orders_unconnected, inventory=shop)),
-        "inventory": inventory.application,
-        "customers": customers.application,
-        "billing": create_billing(billing),
+        "orders": create_orders(replace(orders, inventory=shop)),
+        "inventory": inventory_app,
+        "customers": customers_app,
+        "billing": billing_app,
     }
     with ExitStack() as stack:
         for name, app in apps.items():
             stack.enter_context(served(app, ports[name]))
         yield ports
+
+
+@pytest.fixture
+def ports(
+    served_at: Ports,
+    movies_db: Database,
+    customers_db: Database,
+    billing_db: Database,
+    orders_db: Database,
+) -> Ports:
+    """The ports of the four services, whose databases are empty."""
+    return served_at
 
 
 def gateway_of(ports: Ports, guard: Guard | None = None) -> FlaskClient:
