@@ -140,4 +140,4 @@ def stack() -> Iterator[Stack]:
             lifecycle.up(stack)
             yield stack
         finally:
-            lifecycle.down(stack)
+            lifecycle.kill(stack)

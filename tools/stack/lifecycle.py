@@ -3,14 +3,17 @@
 A start does in parallel what it can, and leaves alone what already runs.
 """
 
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-from tools.stack import logs, port_allocation, variables
+from tools.stack import logs, port_allocation, processes, variables
 from tools.stack.console import Report, silent, step
 from tools.stack.errors import StackError
 from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES, Process
+from tools.stack.migrations import Migrations, migrations
 from tools.stack.release import fingerprint
 from tools.stack.servers import data_directories
 from tools.stack.stack import Server, Stack
@@ -41,6 +44,21 @@ def down(stack: Stack, purge: bool = False, report: Report = silent) -> None:
             outcome.text = "removed"
 
 
+def kill(stack: Stack) -> None:
+    """End all of a stack at once, like a power cut: for one whose data nobody needs any more.
+
+    Raises StackError if some runs on.
+    """
+
+    def is_gone() -> bool:
+        # what PM2 or a server was just starting is seen the next time
+        processes.signal_all(stack.process_manager.daemons(), signal.SIGKILL)
+        processes.signal_all(pids := stack.pids(), signal.SIGKILL)
+        return not pids
+
+    wait_until(is_gone, 30, f"what runs in {stack.home} to end")
+
+
 def _stop(name: str, server: Server, report: Report) -> None:
     with step(name, report) as outcome:
         outcome.text = "stopped" if server.running() else "not running"
@@ -63,7 +81,8 @@ class Startup:
         self._prepare()
         with ThreadPoolExecutor() as pool:
             broker = pool.submit(self._start, "rabbitmq", self._stack.rabbitmq)
-            list(pool.map(self._start_database, SERVICES))
+            self._initialize_databases()
+            self._start_databases(pool)
             self._start_processes()
             broker.result()
         with step("waiting until ready", self._report) as outcome:
@@ -109,28 +128,30 @@ class Startup:
             server.start()
             outcome.text = "restarted" if was_running else "started"
 
-    def _start_database(self, service: str) -> None:
-        postgres = self._stack.postgres[service]
-        self._start(f"postgresql-{service}", postgres)
+    def _initialize_databases(self) -> None:
+        """Initialize what has no data: the first by initdb, the others as copies of it."""
+        missing = [server for server in self._stack.postgres.values() if not server.has_data()]
+        for server in missing[1:]:
+            server.initialize_like(missing[0])
+
+    def _start_databases(self, pool: ThreadPoolExecutor) -> None:
         if not self._is_new:
+            list(pool.map(self._start_postgres, SERVICES))
             return
+        with migrations(self._stack.process_manager.environment()) as migrating:
+            list(pool.map(partial(self._start_and_migrate, migrating), SERVICES))
+
+    def _start_postgres(self, service: str) -> None:
+        self._start(f"postgresql-{service}", self._stack.postgres[service])
+
+    def _start_and_migrate(self, migrating: Migrations, service: str) -> None:
+        self._start_postgres(service)
         with step(f"database of {service}", self._report) as outcome:
             fields = (f"{service.upper()}_DB_{field}" for field in ("NAME", "USER", "PASSWORD"))
-            postgres.create_database(*(self._stack.variables[field] for field in fields))
-            self._migrate(service)
+            values = (self._stack.variables[field] for field in fields)
+            self._stack.postgres[service].create_database(*values)
+            migrating.run(service)
             outcome.text = "migrated"
-
-    def _migrate(self, service: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", service, "migrate"],
-            cwd=CHECKOUT,
-            env=self._stack.process_manager.environment(),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            last = (done.stdout + done.stderr).strip().rpartition("\n")[2]
-            raise StackError(f"The migration of {service}'s database failed: {last}")
 
     def _start_processes(self) -> None:
         pm2 = self._stack.process_manager
