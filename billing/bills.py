@@ -2,50 +2,58 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypedDict
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.models import Bill, VoidedBill
+from billing.models import bills, voided_bills
 from billing.settings import Retention
 from chassis.errors import FieldError, InvalidError, NotFoundError
 from chassis.storage.page_size import bounded
 from chassis.storage.retention import Expiry
+from chassis.storage.rows import first, rows
 
 # shared to record, exclusive to void: without it, a bill and its cancellation that arrive at the
 # same time would not see each other, and the bill would stay valid
 _LOCK = 5102026117
-_SHOWN = (
-    Bill.message_id.label("id"),
-    Bill.user_id,
-    Bill.number_of_items,
-    Bill.total_amount,
-    Bill.order_id,
-    Bill.created_at,
-    Bill.voided_at,
-)
-_LISTED = bounded(_SHOWN, Bill.id.desc())
 
 
-def record(connection: Connection, bills: Sequence[Mapping[str, Any]]) -> Sequence[RowMapping]:
+class Bill(TypedDict):
+    """A bill, as the API shows it; its id is that of its message."""
+
+    id: str
+    user_id: str
+    number_of_items: int
+    total_amount: Decimal
+    order_id: str | None
+    created_at: datetime
+    voided_at: datetime | None
+
+
+_SHOWN = (bills.c.message_id.label("id"), *bills.c[tuple(Bill.__annotations__)[1:]])
+_LISTED = bounded(_SHOWN, bills.c.id.desc())
+
+
+def record(connection: Connection, new: Sequence[Mapping[str, Any]]) -> list[Bill]:
     """Insert bills, each message id once; return the new ones.
 
     A bill that was voided before it arrived is recorded as void since then.
     """
     # a statement of its own, so that the next one sees everything committed before the lock
     connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-    notes = _notes(connection, [bill["message_id"] for bill in bills])
-    rows = [{**bill, "voided_at": notes.get(bill["message_id"])} for bill in bills]
-    statement = insert(Bill).on_conflict_do_nothing(index_elements=[Bill.message_id])
-    return connection.execute(statement.returning(*_SHOWN), rows).mappings().all()
+    notes = _notes(connection, [bill["message_id"] for bill in new])
+    values = [{**bill, "voided_at": notes.get(bill["message_id"])} for bill in new]
+    statement = insert(bills).on_conflict_do_nothing(index_elements=[bills.c.message_id])
+    return rows(connection, statement.returning(*_SHOWN), Bill, values)
 
 
 def _notes(connection: Connection, message_ids: Sequence[str]) -> dict[str, Any]:
-    ids = func.unnest(message_ids, type_=VoidedBill.message_id.type)
-    query = select(VoidedBill.message_id, VoidedBill.voided_at)
-    found = connection.execute(query.where(VoidedBill.message_id.in_(select(ids))))
+    ids = func.unnest(message_ids, type_=voided_bills.c.message_id.type)
+    query = select(voided_bills.c.message_id, voided_bills.c.voided_at)
+    found = connection.execute(query.where(voided_bills.c.message_id.in_(select(ids))))
     return {row.message_id: row.voided_at for row in found}
 
 
@@ -59,16 +67,16 @@ class VoidBill:
         is_new: whether this call has voided it.
     """
 
-    shown: Mapping[str, Any]
+    shown: Mapping[str, object]
     is_recorded: bool
     is_new: bool
 
 
-def recorded(connection: Connection, message_ids: Sequence[str]) -> Sequence[RowMapping]:
+def recorded(connection: Connection, message_ids: Sequence[str]) -> list[Bill]:
     """Return the bills of these messages that are recorded, oldest first."""
-    ids = func.unnest(message_ids, type_=VoidedBill.message_id.type)
-    query = select(*_SHOWN).where(Bill.message_id.in_(select(ids))).order_by(Bill.id)
-    return connection.execute(query).mappings().all()
+    ids = func.unnest(message_ids, type_=voided_bills.c.message_id.type)
+    query = select(*_SHOWN).where(bills.c.message_id.in_(select(ids))).order_by(bills.c.id)
+    return rows(connection, query, Bill)
 
 
 def void(connection: Connection, message_id: str) -> VoidBill:
@@ -77,20 +85,20 @@ def void(connection: Connection, message_id: str) -> VoidBill:
     A bill that is void already stays unchanged.
     """
     connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    valid = update(Bill).where(Bill.message_id == message_id, Bill.voided_at.is_(None))
-    voided = connection.execute(valid.values(voided_at=func.now()).returning(*_SHOWN)).mappings()
-    if bill := voided.first():
-        return VoidBill(dict(bill), is_recorded=True, is_new=True)
-    if bills := recorded(connection, [message_id]):
-        return VoidBill(dict(bills[0]), is_recorded=True, is_new=False)
+    valid = update(bills).where(bills.c.message_id == message_id, bills.c.voided_at.is_(None))
+    voided = valid.values(voided_at=func.now()).returning(*_SHOWN)
+    if bill := first(connection, voided, Bill):
+        return VoidBill(bill, is_recorded=True, is_new=True)
+    if earlier := recorded(connection, [message_id]):
+        return VoidBill(earlier[0], is_recorded=True, is_new=False)
     return _note(connection, message_id)
 
 
 def _note(connection: Connection, message_id: str) -> VoidBill:
-    note = insert(VoidedBill).values(message_id=message_id).on_conflict_do_nothing()
+    note = insert(voided_bills).values(message_id=message_id).on_conflict_do_nothing()
     is_new = connection.execute(note).rowcount > 0
     since = _notes(connection, [message_id])[message_id]
-    nothing = dict.fromkeys(column.key for column in _SHOWN)
+    nothing: dict[str, object] = dict.fromkeys(Bill.__annotations__)
     shown = nothing | {"id": message_id, "voided_at": since}
     return VoidBill(shown, is_recorded=False, is_new=is_new)
 
@@ -107,7 +115,7 @@ def find(
     order_id: str | None,
     after: str | None,
     limit: int,
-) -> Sequence[RowMapping]:
+) -> list[Bill]:
     """Return up to `limit` bills older than the bill `after`, newest first.
 
     Those that no longer fit into a page have no texts (see `bounded`).
@@ -115,31 +123,31 @@ def find(
     Raises:
         InvalidError: there is no bill `after`.
     """
-    query = select(*_LISTED).order_by(Bill.id.desc()).limit(limit)
+    query = select(*_LISTED).order_by(bills.c.id.desc()).limit(limit)
     if user_id is not None:
-        query = query.where(Bill.user_id == user_id)
+        query = query.where(bills.c.user_id == user_id)
     if order_id is not None:
-        query = query.where(Bill.order_id == order_id)
+        query = query.where(bills.c.order_id == order_id)
     if after is not None:
-        query = query.where(Bill.id < _row_id(connection, after))
-    return connection.execute(query).mappings().all()
+        query = query.where(bills.c.id < _row_id(connection, after))
+    return rows(connection, query, Bill)
 
 
 def _row_id(connection: Connection, message_id: str) -> int:
-    row_id = connection.execute(select(Bill.id).where(Bill.message_id == message_id)).scalar()
+    query = select(bills.c.id).where(bills.c.message_id == message_id)
+    row_id: int | None = connection.execute(query).scalar()
     if row_id is None:
         raise InvalidError([FieldError("after", "is not the id of a bill")])
     return row_id
 
 
-def get(connection: Connection, message_id: str) -> RowMapping:
+def get(connection: Connection, message_id: str) -> Bill:
     """Return one bill.
 
     Raises:
         NotFoundError: no bill with this id is recorded, or not yet.
     """
-    row = connection.execute(select(*_SHOWN).where(Bill.message_id == message_id)).mappings()
-    bill = row.first()
+    bill = first(connection, select(*_SHOWN).where(bills.c.message_id == message_id), Bill)
     if bill is None:
         raise NotFoundError(f"There is no bill with the id {message_id}, or not yet.")
     return bill

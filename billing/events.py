@@ -2,18 +2,16 @@
 
 from dataclasses import replace
 
-from sqlalchemy import RowMapping
-
-from billing.bills import VoidBill
+from billing.bills import Bill, VoidBill
 from chassis.messaging.cloudevents import event
 from chassis.messaging.message import Message
 
 EXCHANGE, SOURCE = "billing_events", "billing-consumer"
 
 
-def bill_recorded(bill: RowMapping) -> Message:
+def bill_recorded(bill: Bill) -> Message:
     """Build the event of a new bill, with all members that the API shows."""
-    return event(EXCHANGE, "bill.recorded", SOURCE, dict(bill))
+    return event(EXCHANGE, "bill.recorded", SOURCE, bill)
 
 
 def copy_for_orders(recorded: Message) -> Message:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from billing.models import BillQueue
+from billing.models import bill_queues
 from chassis.errors import first_line
 from chassis.storage.database import Database, is_outage
 
@@ -17,8 +17,10 @@ logger = logging.getLogger(__name__)
 
 def note(connection: Connection, queue: str) -> list[str]:
     """Note that `queue` is consumed from now on; return its former names."""
-    connection.execute(insert(BillQueue).values(name=queue).on_conflict_do_nothing())
-    names = select(BillQueue.name).where(BillQueue.name != queue).order_by(BillQueue.name)
+    connection.execute(insert(bill_queues).values(name=queue).on_conflict_do_nothing())
+    names = (
+        select(bill_queues.c.name).where(bill_queues.c.name != queue).order_by(bill_queues.c.name)
+    )
     return list(connection.scalars(names))
 
 

@@ -1,46 +1,47 @@
 """Billing's tables."""
 
-from datetime import datetime
-from decimal import Decimal
+from sqlalchemy import (
+    BIGINT,
+    Column,
+    DateTime,
+    Identity,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    func,
+)
 
-from sqlalchemy import BIGINT, DateTime, Identity, Integer, Numeric, String, Text, func
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+metadata = MetaData()
 
+bills = Table(
+    "orders",
+    metadata,
+    Column("id", BIGINT, Identity(), primary_key=True),
+    Column("message_id", String(255), unique=True, nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("number_of_items", Integer, nullable=False),
+    Column("total_amount", Numeric(12, 2), nullable=False),
+    Column("order_id", String(50)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("voided_at", DateTime(timezone=True)),
+)
+"""A bill; its table is called `orders`, a name that users of billing_db rely on."""
 
-class Base(DeclarativeBase):
-    """The tables of `billing_db`."""
+voided_bills = Table(
+    "voided_bills",
+    metadata,
+    Column("message_id", Text, primary_key=True),
+    Column("voided_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""A note that the bill of a message is void, made before the bill arrived."""
 
-
-class Bill(Base):
-    """A bill; its table is called `orders`, a name that users of billing_db rely on."""
-
-    __tablename__ = "orders"
-
-    id: Mapped[int] = mapped_column(BIGINT, Identity(), primary_key=True)
-    message_id: Mapped[str] = mapped_column(String(255), unique=True)
-    user_id: Mapped[str] = mapped_column(String(64))
-    number_of_items: Mapped[int] = mapped_column(Integer)
-    total_amount: Mapped[Decimal] = mapped_column(Numeric(12, 2))
-    order_id: Mapped[str | None] = mapped_column(String(50))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    voided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-
-class VoidedBill(Base):
-    """A note that the bill of a message is void, made before the bill arrived."""
-
-    __tablename__ = "voided_bills"
-
-    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    voided_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-
-
-class BillQueue(Base):
-    """A queue that `RABBITMQ_QUEUE` names, or has named before."""
-
-    __tablename__ = "bill_queues"
-
-    name: Mapped[str] = mapped_column(Text, primary_key=True)
-    consumed_since: Mapped[datetime] = mapped_column(
-        DateTime(timezone=True), server_default=func.now()
-    )
+bill_queues = Table(
+    "bill_queues",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("consumed_since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+"""A queue that `RABBITMQ_QUEUE` names, or has named before."""

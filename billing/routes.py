@@ -32,6 +32,6 @@ def bill_routes(database: Database) -> Blueprint:
     def get_bill(bill_id: str) -> Response:
         key = parsing.identifier(bill_id, MESSAGE_ID)
         with database.autocommit() as connection:
-            return jsonify(dict(bills.get(connection, key)))
+            return jsonify(bills.get(connection, key))
 
     return routes

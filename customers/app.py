@@ -26,11 +26,11 @@ def create_app(settings: Settings, publisher: Publisher | None = None) -> Flask:
     """
     database = Database(settings.database, settings.server.threads)
     announce = SynchronousPublisher(publisher).publish if publisher else outbox.add
-    customers = Customers(database, announce)
+    customers = Customers(announce)
     return web.create_app(
         PROCESS,
         ready=[database, publisher] if publisher else [database],
-        routes=[customer_routes(name, customers) for name in ("customers", "clients")],
+        routes=[customer_routes(name, database, customers) for name in ("customers", "clients")],
         keys=KeyedPosts(database, {"clients": "customers"}),
     )
 

@@ -1,110 +1,107 @@
 """The operations on customers; each change has its event."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import (
-    Connection,
-    Delete,
-    Insert,
-    RowMapping,
-    Update,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, func, insert, update
 from sqlalchemy.exc import DBAPIError
 
-from chassis.errors import ConflictError, found
+from chassis.errors import ConflictError
 from chassis.outbox.table import PublishEvent
 from chassis.preconditions import Check
-from chassis.storage.database import Database
-from chassis.storage.page_size import bounded
+from chassis.storage.rows import Resource
 from customers.events import customer_event
-from customers.models import Customer
+from customers.models import customers
 
-_COLUMNS = (
-    Customer.id,
-    Customer.name,
-    Customer.email,
-    Customer.company,
-    Customer.phone,
-    Customer.version,
-)
-_LISTED = bounded(_COLUMNS, Customer.id)
+
+class Customer(TypedDict):
+    """A customer, as the API shows it."""
+
+    id: int
+    name: str
+    email: str
+    company: str | None
+    phone: str | None
+    version: int
+
+
+_customers = Resource("customer", customers, Customer)
 _EMAIL_INDEX = "customers_email_unique"
-Keep = Callable[[Connection, Mapping[str, Any]], None]
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers of a database; a change and its event are committed together.
+    """The customers of a database; each change announces its event in the same transaction.
 
     Attributes:
-        database: `customers_db`.
         announce: stores or publishes an event, in the transaction of its change.
     """
 
-    database: Database
     announce: PublishEvent
+    get = staticmethod(_customers.get)
 
+    @staticmethod
     def find(
-        self, *, email: str | None, name: str | None, after: int | None, limit: int
-    ) -> Sequence[RowMapping]:
+        connection: Connection,
+        *,
+        email: str | None,
+        name: str | None,
+        after: int | None,
+        limit: int,
+    ) -> list[Customer]:
         """Return up to `limit` customers in the order of their ids, those after the id `after`.
 
         Those that do not fit into the page have no texts (see `bounded`).
 
         Args:
+            connection: to `customers_db`.
             email: the whole address; case does not matter.
             name: a part of the name; case does not matter, and `%` and `_` are no wildcards.
             after: the last id of the previous page.
             limit: the largest number of customers.
         """
-        query = select(*_LISTED).order_by(Customer.id).limit(limit)
-        if after is not None:
-            query = query.where(Customer.id > after)
+        query = _customers.page(after, limit)
         if email is not None:
-            query = query.where(func.lower(Customer.email) == func.lower(email))
+            query = query.where(func.lower(customers.c.email) == func.lower(email))
         if name:
-            query = query.where(Customer.name.icontains(name, autoescape=True))
-        with self.database.autocommit() as connection:
-            return connection.execute(query).mappings().all()
+            query = query.where(customers.c.name.icontains(name, autoescape=True))
+        return _customers.find(connection, query)
 
-    def get(self, customer_id: int) -> RowMapping:
-        """Return one customer.
-
-        Raises:
-            NotFoundError: there is none with this id.
-        """
-        query = select(*_COLUMNS).where(Customer.id == customer_id)
-        with self.database.autocommit() as connection:
-            customer = connection.execute(query).mappings().one_or_none()
-        return found(customer, "customer", customer_id)
-
-    def create(self, values: Mapping[str, Any], keep: Keep | None = None) -> Mapping[str, Any]:
+    def create(
+        self,
+        connection: Connection,
+        values: Mapping[str, Any],
+        keep: Callable[[Customer], None],
+    ) -> Customer:
         """Insert a customer and return it.
 
         Args:
+            connection: in a transaction.
             values: its columns.
-            keep: stores the answer to the request, in the same transaction.
+            keep: stores the answer to the request; the event is announced after it.
 
         Raises:
             ConflictError: another customer has this email.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
-        return self._apply("customer.created", insert(Customer).values(**values), keep=keep)
+        with _unique_email():
+            customer = _customers.apply(connection, insert(customers).values(**values))
+        keep(customer)
+        self._announce(connection, "customer.created", customer, customer["version"])
+        return customer
 
     def change(
-        self, customer_id: int, values: Mapping[str, Any], check: Check | None = None
-    ) -> Mapping[str, Any]:
+        self,
+        connection: Connection,
+        customer_id: int,
+        values: Mapping[str, Any],
+        check: Check | None = None,
+    ) -> Customer:
         """Change the fields in `values` of a customer that passes `check`, and return it.
 
         Raises:
@@ -112,50 +109,38 @@ class Customers:
             ConflictError: another customer has this email.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
-        counted = {**values, "version": Customer.version + 1}
-        statement = update(Customer).where(Customer.id == customer_id).values(**counted)
-        return self._apply("customer.updated", statement, customer_id, check)
+        _customers.check(connection, customer_id, check)
+        counted = {**values, "version": customers.c.version + 1}
+        statement = update(customers).where(customers.c.id == customer_id).values(**counted)
+        with _unique_email():
+            customer = _customers.apply(connection, statement, customer_id)
+        self._announce(connection, "customer.updated", customer, customer["version"])
+        return customer
 
-    def remove(self, customer_id: int, check: Check | None = None) -> Mapping[str, Any]:
+    def remove(
+        self, connection: Connection, customer_id: int, check: Check | None = None
+    ) -> Customer:
         """Delete a customer that passes `check`, and return it as it was.
 
         Raises:
             NotFoundError: there is none with this id.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
-        statement = delete(Customer).where(Customer.id == customer_id)
-        return self._apply("customer.deleted", statement, customer_id, check)
-
-    def _apply(
-        self,
-        event_type: str,
-        change: Insert | Update | Delete,
-        customer_id: int | None = None,
-        check: Check | None = None,
-        keep: Keep | None = None,
-    ) -> Mapping[str, Any]:
-        with self.database.transaction() as connection:
-            if check is not None:
-                query = select(*_COLUMNS).where(Customer.id == customer_id).with_for_update()
-                current = connection.execute(query).mappings().one_or_none()
-                check(found(current, "customer", customer_id))
-            with _unique_email():
-                changed = connection.execute(change.returning(*_COLUMNS)).mappings().one_or_none()
-            customer = dict(found(changed, "customer", customer_id))
-            if keep is not None:
-                keep(connection, customer)
-            event = customer_event(event_type, customer, _event_version(customer, change))
-            # with the row locked, so that the events of one customer keep their order
-            self.announce(connection, event, f"customer/{customer['id']}")
-        what = event_type.replace(".", " ")
-        logger.info(what, extra={"customer_id": customer["id"], "message_id": event.id})
+        _customers.check(connection, customer_id, check)
+        statement = delete(customers).where(customers.c.id == customer_id)
+        customer = _customers.apply(connection, statement, customer_id)
+        # a deletion counts as a change, but leaves no row to say so
+        self._announce(connection, "customer.deleted", customer, customer["version"] + 1)
         return customer
 
-
-def _event_version(customer: Mapping[str, Any], change: Insert | Update | Delete) -> int:
-    """Return the version after a change; a deletion counts as one, but leaves no row to say so."""
-    version: int = customer["version"]
-    return version + 1 if isinstance(change, Delete) else version
+    def _announce(
+        self, connection: Connection, event_type: str, customer: Customer, version: int
+    ) -> None:
+        event = customer_event(event_type, customer, version)
+        # with the row locked, so that the events of one customer keep their order
+        self.announce(connection, event, f"customer/{customer['id']}")
+        extra = {"customer_id": customer["id"], "message_id": event.id}
+        logger.info(event_type.replace(".", " "), extra=extra)
 
 
 @contextmanager

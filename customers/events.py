@@ -1,7 +1,6 @@
 """The events of customers: a customer was created, updated or deleted."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from chassis.messaging.cloudevents import event
 from chassis.messaging.message import Message
@@ -10,7 +9,7 @@ EXCHANGE, SOURCE = "customer_events", "customer-api"
 _DATA = ("id", "email", "name", "company", "phone")
 
 
-def customer_event(type: str, customer: Mapping[str, Any], version: int) -> Message:
+def customer_event(type: str, customer: Mapping[str, object], version: int) -> Message:
     """Return the event of a customer's change.
 
     Args:

@@ -1,21 +1,17 @@
 """The tables of customers."""
 
-from sqlalchemy import BIGINT, Identity, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BIGINT, Column, Identity, MetaData, String, Table
 
+metadata = MetaData()
 
-class Base(DeclarativeBase):
-    """The tables of `customers_db`."""
-
-
-class Customer(Base):
-    """A customer; `version` counts its changes, from 1 upwards."""
-
-    __tablename__ = "customers"
-
-    id: Mapped[int] = mapped_column(BIGINT, Identity(), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255))
-    email: Mapped[str] = mapped_column(String(254))
-    company: Mapped[str | None] = mapped_column(String(255))
-    phone: Mapped[str | None] = mapped_column(String(32))
-    version: Mapped[int] = mapped_column(BIGINT, server_default="1")
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", BIGINT, Identity(), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("email", String(254), nullable=False),
+    Column("company", String(255)),
+    Column("phone", String(32)),
+    Column("version", BIGINT, nullable=False, server_default="1"),
+)
+"""A customer; `version` counts its changes, from 1 upwards."""

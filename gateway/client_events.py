@@ -9,35 +9,45 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 from uuid import UUID, uuid4
 
 import orjson
-from sqlalchemy import Connection, RowMapping, Text, cast, literal, select, text
+from sqlalchemy import Connection, Text, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from chassis.errors import FieldError, InvalidError, found
 from chassis.messaging.cloudevents import event
 from chassis.outbox import table as outbox
-from chassis.storage.database import Database, streamed
+from chassis.storage.database import Database
 from chassis.storage.retention import Expiry
-from gateway.models import Event
+from chassis.storage.rows import first, streamed
+from gateway.models import events
 from gateway.settings import Retention
 
 EXCHANGE, SOURCE = "events", "gateway"
-_FETCH_SIZE = 10  # rows at a time, of up to 256 KiB
-_SHOWN = (
-    Event.id,
-    Event.uid,
-    Event.solution,
-    Event.model,
-    Event.action,
-    Event.event_timestamp,
-    cast(Event.data, Text).label("data"),
-    Event.attempts,
-    Event.delivered_at,
+
+
+class StoredEvent(TypedDict):
+    """An event as it is stored; its data are JSON text."""
+
+    id: int
+    uid: UUID
+    solution: str
+    model: str
+    action: str
+    event_timestamp: datetime
+    data: str
+    attempts: int
+    delivered_at: datetime | None
+
+
+_SHOWN = tuple(
+    cast(events.c.data, Text).label(name) if name == "data" else events.c[name]
+    for name in StoredEvent.__annotations__
 )
-_NAMES = {"solution": Event.solution, "model": Event.model, "action": Event.action}
+_FETCH_SIZE = 10  # rows at a time, of up to 256 KiB
+_NAMES = {"solution": events.c.solution, "model": events.c.model, "action": events.c.action}
 _POSITION_BATCH = 5000  # events that get positions in one statement
 _POSITION_SECONDS = 2.0
 _ASSIGN_POSITIONS = text(
@@ -107,9 +117,9 @@ def store(connection: Connection, kind: Kind, data: bytes, uid: UUID | None = No
     )
     document = cast(literal(data.decode(), Text), JSONB)
     row = {**stored._asdict(), **names, "data": document}
-    statement = insert(Event).values(row).on_conflict_do_nothing(index_elements=[Event.uid])
+    statement = insert(events).values(row).on_conflict_do_nothing(index_elements=[events.c.uid])
     if connection.execute(statement).rowcount == 0:
-        time_of = select(Event.event_timestamp).where(Event.uid == stored.uid)
+        time_of = select(events.c.event_timestamp).where(events.c.uid == stored.uid)
         return Stored(stored.uid, connection.execute(time_of).scalar_one())
     outbox.add(connection, message)
     return stored
@@ -137,7 +147,7 @@ def find(
     delivered: bool | None,
     after: int | None,
     limit: int,
-) -> AbstractContextManager[Iterator[RowMapping]]:
+) -> AbstractContextManager[Iterator[StoredEvent]]:
     """Stream up to `limit` of the events that have positions, in the order of these.
 
     Args:
@@ -152,15 +162,15 @@ def find(
         InvalidError: there never was an event `after`.
     """
     named = (_NAMES[name] == value for name, value in names.items())
-    query = select(*_SHOWN).where(*named).order_by(Event.position).limit(limit)
+    query = select(*_SHOWN).where(*named).order_by(events.c.position).limit(limit)
     start = 0 if after is None else _position_of(connection, after)
-    query = query.where(Event.position > start)
+    query = query.where(events.c.position > start)
     if since is not None:
-        query = query.where(Event.event_timestamp >= since)
+        query = query.where(events.c.event_timestamp >= since)
     if delivered is not None:
-        undelivered = Event.delivered_at.is_(None)
+        undelivered = events.c.delivered_at.is_(None)
         query = query.where(~undelivered if delivered else undelivered)
-    return streamed(connection, query, _FETCH_SIZE)
+    return streamed(connection, query, _FETCH_SIZE, StoredEvent)
 
 
 def _position_of(connection: Connection, event_id: int) -> int:
@@ -169,7 +179,8 @@ def _position_of(connection: Connection, event_id: int) -> int:
     After a deleted event it continues with the oldest: all events that are left came later, except
     those that could not be delivered.
     """
-    position = connection.execute(select(Event.position).where(Event.id == event_id)).scalar()
+    query = select(events.c.position).where(events.c.id == event_id)
+    position: int | None = connection.execute(query).scalar()
     if position is not None:
         return position
     if event_id <= (connection.execute(_LAST_ID).scalar() or 0):
@@ -184,11 +195,11 @@ def expiry(settings: Retention) -> Expiry:
     return Expiry("events", "event_timestamp", kept, delivered, settings.events_kept_rows)
 
 
-def get(connection: Connection, uid: UUID) -> RowMapping:
+def get(connection: Connection, uid: UUID) -> StoredEvent:
     """Return one event.
 
     Raises:
         NotFoundError: there is none with this uid.
     """
-    row = connection.execute(select(*_SHOWN).where(Event.uid == uid)).mappings().first()
-    return found(row, "event", uid, "uid")
+    query = select(*_SHOWN).where(events.c.uid == uid)
+    return found(first(connection, query, StoredEvent), "event", uid, "uid")

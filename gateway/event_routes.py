@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import orjson
 from flask import Blueprint, Response, jsonify
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from chassis.http import idempotency
 from chassis.http import request as parsing
@@ -75,7 +75,7 @@ def _stored(stored: client_events.Stored, data: bytes) -> Response:
     return response
 
 
-def _shown(row: RowMapping) -> dict[str, Any]:
+def _shown(row: client_events.StoredEvent) -> dict[str, Any]:
     return {
         "id": row["id"],
         "event_uid": row["uid"],

@@ -7,7 +7,7 @@ out of order do no harm. Knows neither the broker nor its messages.
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from sqlalchemy import BIGINT, ColumnElement, Connection, Integer, any_, func, select, update
@@ -16,8 +16,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.schema.fields import MAX_INTEGER
 from chassis.storage.retention import Expiry
+from chassis.storage.rows import rows
 from inventory.events import CONSUMER, announce
-from inventory.models import Product, Reservation, ReservationLine, Shortage
+from inventory.models import Shortage, products, reservation_lines, reservations
 from inventory.settings import Retention
 
 _ORDERS = 1262572883  # the class of orders' advisory locks; the second key is a part of the uid
@@ -78,9 +79,9 @@ def lock(connection: Connection, uids: Collection[UUID], product_ids: Collection
         return
     _lock_orders(connection, uids)
     # stock is released by the reservation's lines, whatever the cancellation says
-    lines = select(ReservationLine.product_id).where(ReservationLine.uid.in_(uids))
+    lines = select(reservation_lines.c.product_id).where(reservation_lines.c.uid.in_(uids))
     ids = [*product_ids, *connection.execute(lines).scalars()]
-    in_order = select(Product.id).where(Product.id == _any(ids)).order_by(Product.id)
+    in_order = select(products.c.id).where(products.c.id == _any(ids)).order_by(products.c.id)
     connection.execute(in_order.with_for_update())
 
 
@@ -113,13 +114,13 @@ def reserve(
         _announce_rejection(connection, uid, order_id, short)
     else:
         lines = [{"product_id": id, "quantity": quantity} for id, quantity in quantities.items()]
-        connection.execute(insert(ReservationLine), [{"uid": uid, **line} for line in lines])
-        _set_stock(connection, uid, Product.stock - ReservationLine.quantity)
+        connection.execute(insert(reservation_lines), [{"uid": uid, **line} for line in lines])
+        _set_stock(connection, uid, products.c.stock - reservation_lines.c.quantity)
         _announce(connection, uid, order_id, "stock.reserved", lines=lines)
 
 
 def _answer_again(connection: Connection, uid: UUID, order_id: str) -> None:
-    query = select(Reservation.state, Reservation.short).where(Reservation.uid == uid)
+    query = select(reservations.c.state, reservations.c.short).where(reservations.c.uid == uid)
     state, short = connection.execute(query).one()
     if state == "reserved":
         _announce(connection, uid, order_id, "stock.reserved", lines=_lines(connection, uid))
@@ -147,9 +148,9 @@ def release(connection: Connection, uid: UUID, order_id: str) -> None:
         uid: the order.
         order_id: its id for people.
     """
-    if _mark_released(connection, uid):
+    if _end(connection, uid, state="released", cancelled=True):
         # capped at the largest integer, so that the message can always be applied
-        sum_ = sql_cast(Product.stock, BIGINT) + ReservationLine.quantity
+        sum_ = sql_cast(products.c.stock, BIGINT) + reservation_lines.c.quantity
         _set_stock(connection, uid, func.least(sum_, MAX_INTEGER))
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
     elif _mark_cancelled(connection, uid, order_id):
@@ -169,9 +170,8 @@ def complete(connection: Connection, uid: UUID, order_id: str) -> None:
         uid: the order.
         order_id: its id for people.
     """
-    reserved = update(Reservation).where(Reservation.uid == uid, Reservation.state == "reserved")
-    connection.execute(reserved.values(state="completed", updated_at=func.now()))
-    query = select(Reservation.state).where(Reservation.uid == uid)
+    _end(connection, uid, state="completed")
+    query = select(reservations.c.state).where(reservations.c.uid == uid)
     state = connection.execute(query).scalar()
     if state != "completed":
         extra = {"uid": str(uid), "order_id": order_id, "state": state}
@@ -194,14 +194,16 @@ def expiries(settings: Retention) -> list[Expiry]:
 
 
 def _stock_of(connection: Connection, product_ids: Collection[int]) -> dict[int, Available]:
-    query = select(Product.id, Product.name, Product.stock).where(Product.id == _any(product_ids))
+    query = select(products.c.id, products.c.name, products.c.stock).where(
+        products.c.id == _any(product_ids)
+    )
     return {row.id: Available(row.name, row.stock) for row in connection.execute(query)}
 
 
 def _insert_once(connection: Connection, uid: UUID, order_id: str, **values: Any) -> bool:
     """Insert the reservation of an order; return False if it has one already."""
-    row = insert(Reservation).values(uid=uid, order_id=order_id, **values)
-    statement = row.on_conflict_do_nothing().returning(Reservation.uid)
+    row = insert(reservations).values(uid=uid, order_id=order_id, **values)
+    statement = row.on_conflict_do_nothing().returning(reservations.c.uid)
     return connection.execute(statement).first() is not None
 
 
@@ -209,29 +211,34 @@ def _mark_cancelled(connection: Connection, uid: UUID, order_id: str) -> bool:
     """Mark an order without stock as cancelled; return False if it was already."""
     if _insert_once(connection, uid, order_id, state="cancelled", cancelled=True):
         return True
-    first = update(Reservation).where(Reservation.uid == uid, Reservation.cancelled.is_(False))
+    first = update(reservations).where(
+        reservations.c.uid == uid, reservations.c.cancelled.is_(False)
+    )
     return connection.execute(first.values(cancelled=True)).rowcount > 0
 
 
-def _mark_released(connection: Connection, uid: UUID) -> bool:
-    """Mark an order as released; return False if it has no reserved stock."""
-    statement = (
-        update(Reservation)
-        .where(Reservation.uid == uid, Reservation.state == "reserved")
-        .values(state="released", cancelled=True, updated_at=func.now())
-    )
-    return connection.execute(statement).rowcount > 0
+def _end(connection: Connection, uid: UUID, **values: Any) -> bool:
+    """Change a reservation that is reserved; return False if there is none."""
+    held = update(reservations).where(reservations.c.uid == uid, reservations.c.state == "reserved")
+    return connection.execute(held.values(updated_at=func.now(), **values)).rowcount > 0
 
 
 def _set_stock(connection: Connection, uid: UUID, stock: ColumnElement[int]) -> None:
-    lines = (ReservationLine.uid == uid, ReservationLine.product_id == Product.id)
-    connection.execute(update(Product).where(*lines).values(stock=stock))
+    lines = (reservation_lines.c.uid == uid, reservation_lines.c.product_id == products.c.id)
+    connection.execute(update(products).where(*lines).values(stock=stock))
 
 
-def _lines(connection: Connection, uid: UUID) -> list[dict[str, int]]:
-    query = select(ReservationLine.product_id, ReservationLine.quantity)
-    rows = query.where(ReservationLine.uid == uid).order_by(ReservationLine.product_id)
-    return [dict(row) for row in connection.execute(rows).mappings()]
+class Line(TypedDict):
+    """The quantity of a product that an order has reserved."""
+
+    product_id: int
+    quantity: int
+
+
+def _lines(connection: Connection, uid: UUID) -> list[Line]:
+    query = select(*reservation_lines.c["product_id", "quantity"])
+    in_order = query.where(reservation_lines.c.uid == uid).order_by(reservation_lines.c.product_id)
+    return rows(connection, in_order, Line)
 
 
 def _announce(

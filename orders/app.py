@@ -11,7 +11,6 @@ from chassis.storage.database import Database
 from orders.customer_replica import check as customer_check
 from orders.customer_replica.check import CustomerCheck
 from orders.ordering import Ordering
-from orders.orders import Orders
 from orders.routes import PROCESS, order_routes
 from orders.settings import Settings
 
@@ -22,7 +21,7 @@ def create_app(settings: Settings) -> Flask:
     in_flight = share_of(settings.server.threads)
     inventory = ServiceClient(settings.inventory, in_flight)
     customers = ServiceClient(settings.customers, in_flight, customer_check.SECONDS)
-    ordering = Ordering(Orders(database), inventory, CustomerCheck(database, customers))
+    ordering = Ordering(database, inventory, CustomerCheck(database, customers))
     routes = [order_routes(name, ordering) for name in ("orders", "commandes")]
     return web.create_app(
         PROCESS,

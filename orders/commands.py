@@ -55,10 +55,10 @@ def _stuck_lines(connection: Connection, status: str | None, limit: int) -> list
     for missing in needs.stuck(connection, status, limit):
         order = queries.get(connection, missing.order_pk)
         lines.append(f"{_line(order)}  {_missing(missing, order['status'])}")
-    for row, missing in deleted_orders.stuck(connection, status, limit):
-        status_then, deleted_at = row["status"], row["deleted_at"].isoformat(timespec="seconds")
-        words = (str(row["order_pk"]), row["order_id"], status_then, f"deleted {deleted_at}")
-        lines.append("  ".join((*words, _missing(missing, status_then))))
+    for gone in deleted_orders.stuck(connection, status, limit):
+        deleted_at = gone.deleted_at.isoformat(timespec="seconds")
+        words = (str(gone.order_pk), gone.order_id, gone.status, f"deleted {deleted_at}")
+        lines.append("  ".join((*words, _missing(gone.needs, gone.status))))
     return lines
 
 

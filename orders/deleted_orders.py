@@ -6,18 +6,18 @@ The order is kept, with the data of its events, until everything is confirmed.
 """
 
 import logging
-from collections.abc import Collection, Sequence
-from datetime import timedelta
-from typing import Any
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, delete, func, insert, select, update
 
 from chassis.json import encode
 from chassis.schema.decoding import decode
 from orders import queries
-from orders.models import DeletedOrder
-from orders.queries import OrderView
+from orders.models import deleted_orders
+from orders.queries import OrderFacts, OrderView
 from orders.sweeping import needs
 from orders.sweeping.needs import COUNT_LIMIT, Needs
 
@@ -35,27 +35,28 @@ def keep(connection: Connection, order: OrderView) -> None:
     owed = needs.of_order(connection, order["id"])
     if not (owed.stock or owed.bill):
         return
+    facts: Mapping[str, object] = order
     row = {
         "uid": order["uid"],
         "order_pk": order["id"],
         "order_id": order["order_id"],
         "status": order["status"],
-        "data": encode({name: order[name] for name in _IN_DATA}),
+        "data": encode({name: facts[name] for name in _IN_DATA}),
         "stock_owed": owed.stock,
         "bill_owed": owed.bill,
         "request_id": queries.history(connection, order["id"])[0]["message_id"],
         "deleted_at": func.clock_timestamp(),
         "sweep_at": func.clock_timestamp(),
     }
-    connection.execute(insert(DeletedOrder).values(**row))
+    connection.execute(insert(deleted_orders).values(**row))
     extra = {"order_id": order["order_id"], "uid": str(order["uid"])}
     logger.info("deleted order waits for its confirmation", extra=extra)
 
 
 def lock(connection: Connection, uids: Collection[UUID]) -> None:
     """Lock those of the orders that are kept, by ascending uid."""
-    rows = select(DeletedOrder.uid).where(DeletedOrder.uid.in_(set(uids)))
-    connection.execute(rows.order_by(DeletedOrder.uid).with_for_update())
+    rows = select(deleted_orders.c.uid).where(deleted_orders.c.uid.in_(set(uids)))
+    connection.execute(rows.order_by(deleted_orders.c.uid).with_for_update())
 
 
 def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
@@ -70,62 +71,76 @@ def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:
     Returns:
         Whether the order is kept and has waited for it.
     """
-    own = (DeletedOrder.uid == uid, DeletedOrder.status == status)
+    own = (deleted_orders.c.uid == uid, deleted_orders.c.status == status)
     other = "bill_owed" if owed == "stock_owed" else "stock_owed"
-    waits, waits_for_more = (getattr(DeletedOrder, name) for name in (owed, other))
-    last = delete(DeletedOrder).where(*own, waits, waits_for_more.is_(False))
+    waits, waits_for_more = (deleted_orders.c[name] for name in (owed, other))
+    last = delete(deleted_orders).where(*own, waits, waits_for_more.is_(False))
     if connection.execute(last).rowcount:
         return True
     values = {owed: False, "resends": 0, "sweep_at": func.clock_timestamp()}
-    return connection.execute(update(DeletedOrder).where(*own, waits).values(values)).rowcount > 0
+    return connection.execute(update(deleted_orders).where(*own, waits).values(values)).rowcount > 0
 
 
 def due(
     connection: Connection, older_than: timedelta, limit: int
-) -> Sequence[tuple[OrderView, Needs, str | None]]:
+) -> list[tuple[OrderFacts, Needs, str | None]]:
     """Return, and lock, the orders that are due, each with what it waits for and its request id."""
     query = (
-        select(DeletedOrder.__table__)
-        .where(DeletedOrder.sweep_at <= func.now() - older_than)
-        .order_by(DeletedOrder.sweep_at)
+        select(deleted_orders)
+        .where(deleted_orders.c.sweep_at <= func.now() - older_than)
+        .order_by(deleted_orders.c.sweep_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    return [(_order(row), _needs(row), row.request_id) for row in connection.execute(query)]
+
+
+class StuckOrder(NamedTuple):
+    """A deleted order that waits for a confirmation; `status` is the one that it had."""
+
+    order_pk: int
+    order_id: str
+    status: str
+    deleted_at: datetime
+    needs: Needs
+
+
+def stuck(connection: Connection, status: str | None, limit: int) -> list[StuckOrder]:
+    """Return up to `limit` orders that wait although a request was sent again, newest first."""
+    query = select(deleted_orders).where(deleted_orders.c.resends > 0)
+    if status is not None:
+        query = query.where(deleted_orders.c.status == status)
+    rows = connection.execute(query.order_by(deleted_orders.c.order_pk.desc()).limit(limit))
     return [
-        (_order(row), _needs(row), row["request_id"])
-        for row in connection.execute(query).mappings()
+        StuckOrder(row.order_pk, row.order_id, row.status, row.deleted_at, _needs(row))
+        for row in rows
     ]
 
 
-def stuck(
-    connection: Connection, status: str | None, limit: int
-) -> Sequence[tuple[RowMapping, Needs]]:
-    """Return up to `limit` rows that wait although a request was sent again, newest first."""
-    query = select(DeletedOrder.__table__).where(DeletedOrder.resends > 0)
-    if status is not None:
-        query = query.where(DeletedOrder.status == status)
-    rows = connection.execute(query.order_by(DeletedOrder.order_pk.desc()).limit(limit))
-    return [(row, _needs(row)) for row in rows.mappings()]
+def change(uid: UUID) -> Update:
+    """Return the statement that changes one of them, without its values."""
+    return update(deleted_orders).where(deleted_orders.c.uid == uid)
 
 
 def count_stuck(connection: Connection) -> int:
     """Count them, up to `COUNT_LIMIT`."""
-    some = select(DeletedOrder.uid).where(DeletedOrder.resends > 0).limit(COUNT_LIMIT).subquery()
+    resent = select(deleted_orders.c.uid).where(deleted_orders.c.resends > 0)
+    some = resent.limit(COUNT_LIMIT).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _order(row: RowMapping) -> OrderView:
-    data: dict[str, Any] = decode(bytes(row["data"]))
-    known = {name: row[name] for name in ("uid", "order_id", "status")}
-    return {**data, **known, "id": row["order_pk"]}
+def _order(row: Row[Any]) -> OrderFacts:
+    data: dict[str, Any] = decode(bytes(row.data))
+    known = {"uid": row.uid, "order_id": row.order_id, "status": row.status}
+    return cast(OrderFacts, {**data, **known, "id": row.order_pk})
 
 
-def _needs(row: RowMapping) -> Needs:
+def _needs(row: Row[Any]) -> Needs:
     return Needs(
-        order_pk=row["order_pk"],
-        uid=str(row["uid"]),
-        resends=row["resends"],
+        order_pk=row.order_pk,
+        uid=str(row.uid),
+        resends=row.resends,
         step=False,
-        stock=row["stock_owed"],
-        bill=row["bill_owed"],
+        stock=row.stock_owed,
+        bill=row.bill_owed,
     )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, func, select, text, update
 
 from orders import queries
-from orders.models import Order
+from orders.models import orders
 from orders.sweeping import needs, repetition
 
 MAX_EXAMINED, MAX_ASKED = 1000, 100
@@ -45,8 +45,8 @@ def ask(connection: Connection) -> bool:
 
 def _completed(connection: Connection, after: int) -> Sequence[int]:
     # by the index orders_status
-    rows = select(Order.id).where(Order.status == "completed", Order.id > after)
-    return connection.execute(rows.order_by(Order.id).limit(MAX_EXAMINED)).scalars().all()
+    rows = select(orders.c.id).where(orders.c.status == "completed", orders.c.id > after)
+    return connection.execute(rows.order_by(orders.c.id).limit(MAX_EXAMINED)).scalars().all()
 
 
 def _ask(connection: Connection, order_pks: Sequence[int]) -> Sequence[int]:
@@ -57,5 +57,5 @@ def _ask(connection: Connection, order_pks: Sequence[int]) -> Sequence[int]:
         first = queries.history(connection, missing.order_pk)[0]
         repetition.enqueue(connection, order, missing, first["message_id"])
     ids = [missing.order_pk for missing in found]
-    connection.execute(update(Order).where(Order.id.in_(ids)).values(sweep_at=func.now()))
+    connection.execute(update(orders).where(orders.c.id.in_(ids)).values(sweep_at=func.now()))
     return ids

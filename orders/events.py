@@ -9,13 +9,13 @@ from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders.allowed_transitions import STEPS
 from orders.customer_replica.table import email_of
-from orders.queries import OrderView
+from orders.queries import OrderFacts
 
 EXCHANGE = "order_events"
 _MANDATORY = frozenset(f"order.{step}" for step in STEPS)
 
 
-def announce(connection: Connection, type: str, order: OrderView, source: str) -> None:
+def announce(connection: Connection, type: str, order: OrderFacts, source: str) -> None:
     """Put an order's event into the outbox, with all data, so that no receiver needs a call.
 
     Args:
@@ -27,12 +27,12 @@ def announce(connection: Connection, type: str, order: OrderView, source: str) -
     outbox.add(connection, order_event(connection, type, order, source), aggregate(order))
 
 
-def aggregate(order: OrderView) -> str:
+def aggregate(order: OrderFacts) -> str:
     """Return the outbox key of an order: messages with the same key stay in sequence."""
     return f"order/{order['uid']}"
 
 
-def order_event(connection: Connection, type: str, order: OrderView, source: str) -> Message:
+def order_event(connection: Connection, type: str, order: OrderFacts, source: str) -> Message:
     """Make the event of an order; see `announce`.
 
     All messages of an order with items are urgent, and none of a bare one: only the first has a way

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from chassis.http.client import ServiceClient
-from orders import pricing, queries
+from chassis.storage.database import Database
+from orders import orders, pricing, queries
 from orders.customer_replica.check import CustomerCheck, Standing
-from orders.orders import Orders
 from orders.queries import OrderView
 from orders.transitions import Cause
 
@@ -28,12 +28,12 @@ class Ordering:
     """Places orders.
 
     Attributes:
-        orders: stores them.
+        database: `orders_db`.
         inventory: the service that has the products.
         customers: checks whether their customers are known.
     """
 
-    orders: Orders
+    database: Database
     inventory: ServiceClient
     customers: CustomerCheck
 
@@ -60,7 +60,8 @@ class Ordering:
         order, lines = self._priced(values)
         # before the order is stored: a failure after that would hide the order
         customer = self.customers.standing(order["customer_id"])
-        stored = self.orders.create(order, lines, cause, request_key)
+        with self.database.transaction() as connection:
+            stored = orders.create(connection, order, lines, cause, request_key)
         if customer == "unknown":
             extra = {"order_id": stored["order_id"], "customer_id": stored["customer_id"]}
             logger.warning("order for an unknown customer: no mail is expected", extra=extra)
@@ -80,5 +81,5 @@ class Ordering:
         """Return the order of a repeated request, which needs neither inventory nor its prices."""
         if request_key is None:
             return None
-        with self.orders.database.autocommit() as connection:
+        with self.database.autocommit() as connection:
             return queries.of_request(connection, request_key)

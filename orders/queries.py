@@ -3,40 +3,69 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from itertools import groupby
-from typing import Any
+from typing import Any, TypedDict, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from chassis.errors import found
-from chassis.storage.database import streamed
 from chassis.storage.idempotency_keys import RETENTION
-from orders.models import Order, OrderChange, OrderLine
+from chassis.storage.rows import rows, streamed
+from orders.models import order_history, order_lines, orders
 
-OrderView = dict[str, Any]
-"""An order's columns without `request_key`, and its lines as `items`."""
 
-_ORDER: tuple[Any, ...] = (
-    Order.id,
-    Order.uid,
-    Order.order_id,
-    Order.customer_id,
-    Order.status,
-    Order.total_amount,
-    Order.created_at,
-    Order.updated_at,
-    Order.reason,
+class Item(TypedDict):
+    """A line of an order."""
+
+    product_id: int
+    name: str
+    quantity: int
+    unit_price: Decimal
+
+
+class OrderFacts(TypedDict):
+    """What events and messages say of an order."""
+
+    id: int
+    uid: UUID
+    order_id: str
+    customer_id: str
+    status: str
+    total_amount: Decimal
+    reason: str | None
+    items: list[Item]
+
+
+class OrderView(OrderFacts):
+    """An order: its columns that the API shows, its `uid`, and its lines as `items`."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+class StatusChange(TypedDict):
+    """A change of an order's state."""
+
+    from_status: str | None
+    to_status: str
+    at: datetime
+    cause: str
+    message_id: str | None
+
+
+_ORDER_NAMES = (
+    *("id", "uid", "order_id", "customer_id", "status", "total_amount"),
+    *("created_at", "updated_at", "reason"),
 )
+"""In the order of the answer's members."""
+_ORDER = tuple(orders.c[_ORDER_NAMES])
+_Line = dict[str, Any]
+"""A row of `_with_lines`: an order, and one of its lines."""
 _FETCH_SIZE = 200  # lines at a time, of up to 1 KiB
-_LINE = (OrderLine.product_id, OrderLine.name, OrderLine.quantity, OrderLine.unit_price)
-_CHANGE = (
-    OrderChange.from_status,
-    OrderChange.to_status,
-    OrderChange.at,
-    OrderChange.cause,
-    OrderChange.message_id,
-)
+_LINE = tuple(order_lines.c[tuple(Item.__annotations__)])
+_CHANGE = tuple(order_history.c[tuple(StatusChange.__annotations__)])
 
 
 @contextmanager
@@ -63,19 +92,23 @@ def find(
         after: the id of the last order of the previous page.
         limit: the largest number of orders.
     """
-    given = {Order.status: status, Order.customer_id: customer_id, Order.order_id: order_id}
+    given = {
+        orders.c.status: status,
+        orders.c.customer_id: customer_id,
+        orders.c.order_id: order_id,
+    }
     chosen: list[ColumnElement[bool]] = [
         column == value for column, value in given.items() if value is not None
     ]
     if since is not None:
-        chosen.append(Order.created_at >= since)
+        chosen.append(orders.c.created_at >= since)
     if until is not None:
-        chosen.append(Order.created_at < until)
+        chosen.append(orders.c.created_at < until)
     if after is not None:
-        chosen.append(Order.id < after)
-    page = select(*_ORDER).where(*chosen).order_by(Order.id.desc()).limit(limit)
-    with streamed(connection, _with_lines(page), _FETCH_SIZE) as rows:
-        yield _orders(rows)
+        chosen.append(orders.c.id < after)
+    page = select(*_ORDER).where(*chosen).order_by(orders.c.id.desc()).limit(limit)
+    with streamed(connection, _with_lines(page), _FETCH_SIZE, _Line) as lines:
+        yield _orders(lines)
 
 
 def get(connection: Connection, order_pk: int) -> OrderView:
@@ -84,7 +117,7 @@ def get(connection: Connection, order_pk: int) -> OrderView:
     Raises:
         NotFoundError: there is none with this id.
     """
-    return found(_first(connection, Order.id == order_pk), "order", order_pk)
+    return found(_first(connection, orders.c.id == order_pk), "order", order_pk)
 
 
 def get_by_order_id(connection: Connection, order_id: str) -> OrderView:
@@ -93,13 +126,13 @@ def get_by_order_id(connection: Connection, order_id: str) -> OrderView:
     Raises:
         NotFoundError: there is none.
     """
-    return found(_first(connection, Order.order_id == order_id), "order", order_id, "order_id")
+    return found(_first(connection, orders.c.order_id == order_id), "order", order_id, "order_id")
 
 
 def of_request(connection: Connection, request_key: UUID) -> OrderView | None:
     """Return the order that a request with this key has made, unless the key has expired."""
-    is_valid = Order.created_at >= func.now() - RETENTION
-    return _first(connection, Order.request_key == request_key, is_valid)
+    is_valid = orders.c.created_at >= func.now() - RETENTION
+    return _first(connection, orders.c.request_key == request_key, is_valid)
 
 
 def locked(connection: Connection, order_pk: int) -> OrderView:
@@ -108,55 +141,57 @@ def locked(connection: Connection, order_pk: int) -> OrderView:
     Raises:
         NotFoundError: there is none with this id.
     """
-    connection.execute(select(Order.id).where(Order.id == order_pk).with_for_update())
+    connection.execute(select(orders.c.id).where(orders.c.id == order_pk).with_for_update())
     return get(connection, order_pk)
 
 
 def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> Sequence[int]:
     """Lock the orders that exist, by ascending id, and return their ids."""
-    rows = select(Order.id).where(Order.uid.in_(set(uids))).order_by(Order.id)
+    rows = select(orders.c.id).where(orders.c.uid.in_(set(uids))).order_by(orders.c.id)
     return connection.execute(rows.with_for_update()).scalars().all()
 
 
-def history(connection: Connection, order_pk: int) -> Sequence[RowMapping]:
+def history(connection: Connection, order_pk: int) -> list[StatusChange]:
     """Return the changes of an order's state, the oldest first.
 
     Raises:
         NotFoundError: there is no order with this id.
     """
-    changes = select(*_CHANGE).where(OrderChange.order_pk == order_pk).order_by(OrderChange.id)
-    rows = connection.execute(changes).mappings().all()
-    if not rows:
+    changes = (
+        select(*_CHANGE).where(order_history.c.order_pk == order_pk).order_by(order_history.c.id)
+    )
+    found = rows(connection, changes, StatusChange)
+    if not found:
         get(connection, order_pk)
-    return rows
+    return found
 
 
 def _first(connection: Connection, *conditions: ColumnElement[bool]) -> OrderView | None:
     query = _with_lines(select(*_ORDER).where(*conditions))
-    return next(_orders(connection.execute(query).mappings()), None)
+    return next(_orders(rows(connection, query, _Line)), None)
 
 
-def _with_lines(orders: Select[Any]) -> Select[Any]:
+def _with_lines(chosen: Select[Any]) -> Select[Any]:
     """Return the query of orders and their lines: one statement, so one snapshot."""
-    page = orders.subquery()
+    page = chosen.subquery()
     return (
         select(page, *(column.label(f"line_{column.key}") for column in _LINE))
-        .outerjoin(OrderLine, OrderLine.order_pk == page.c.id)
-        .order_by(page.c.id.desc(), OrderLine.product_id)
+        .outerjoin(order_lines, order_lines.c.order_pk == page.c.id)
+        .order_by(page.c.id.desc(), order_lines.c.product_id)
     )
 
 
-def _orders(rows: Iterable[RowMapping]) -> Iterator[OrderView]:
+def _orders(rows: Iterable[_Line]) -> Iterator[OrderView]:
     """Assemble orders from the rows of `_with_lines`."""
     for _id, lines in groupby(rows, lambda row: row["id"]):
         group = list(lines)
-        order = {str(column.key): group[0][column.key] for column in _ORDER}
-        yield {**order, "items": _items(group)}
+        order = {name: group[0][name] for name in _ORDER_NAMES}
+        yield cast(OrderView, {**order, "items": _items(group)})
 
 
-def _items(rows: Iterable[RowMapping]) -> list[dict[str, Any]]:
+def _items(rows: Iterable[_Line]) -> list[Item]:
     return [
-        {str(column.key): row[f"line_{column.key}"] for column in _LINE}
+        cast(Item, {name: row[f"line_{name}"] for name in Item.__annotations__})
         for row in rows
         if row["line_product_id"] is not None
     ]

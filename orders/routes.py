@@ -13,8 +13,10 @@ from chassis.http.paging import page
 from chassis.http.request import BIGINT
 from chassis.preconditions import Check
 from chassis.schema.decoding import decode
-from orders import queries, statistics
+from chassis.storage.database import Database
+from orders import orders, queries, statistics
 from orders.ordering import Ordering
+from orders.queries import OrderView
 from orders.schemas import (
     CUSTOMER_ID,
     ORDER_ID,
@@ -35,7 +37,7 @@ PROCESS = "orders-api"
 def order_routes(name: str, ordering: Ordering) -> Blueprint:
     """Return the routes of orders, under `/api/<name>`."""
     routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
-    orders, database = ordering.orders, ordering.orders.database
+    database = ordering.database
 
     @routes.post("")
     def create_order() -> Response:
@@ -48,17 +50,17 @@ def order_routes(name: str, ordering: Ordering) -> Blueprint:
 
     @routes.get("")
     def list_orders() -> Response:
-        return _listed(ordering, parsing.query(OrderQuery))
+        return _listed(database, parsing.query(OrderQuery))
 
     @routes.get("/customer/<path:customer_id>")
     def list_of_customer(customer_id: str) -> Response:
         key = parsing.identifier(_unslashed(customer_id), CUSTOMER_ID, "customer_id")
-        return _listed(ordering, parsing.query(CustomerOrders), customer_id=key)
+        return _listed(database, parsing.query(CustomerOrders), customer_id=key)
 
     @routes.get("/status/<status>")
     def list_in_status(status: str) -> Response:
         key = parsing.identifier(status, STATUS, "status")
-        return _listed(ordering, parsing.query(StatusOrders), status=key)
+        return _listed(database, parsing.query(StatusOrders), status=key)
 
     @routes.get("/order/<path:order_id>")
     def get_by_order_id(order_id: str) -> Response:
@@ -82,45 +84,54 @@ def order_routes(name: str, ordering: Ordering) -> Blueprint:
     def get_history(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         with database.autocommit() as connection:
-            return jsonify([dict(change) for change in queries.history(connection, key)])
+            return jsonify(queries.history(connection, key))
 
     @routes.put("/<other(stats):order_pk>")
     def change_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         change = parsing.body(OrderChange).given
-        return tagged(jsonify(_shown(orders.change(key, change, _cause(), _check()))))
+        check = _check()
+        with database.transaction() as connection:
+            order = orders.change(connection, key, change, _cause(), check)
+        return tagged(jsonify(_shown(order)))
 
     @routes.put("/<order_pk>/status")
     def move_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
         status = status_change(decode(parsing.raw_body()))
-        return tagged(jsonify(_shown(orders.move(key, status, _cause(), _check()))))
+        check = _check()
+        with database.transaction() as connection:
+            order = orders.move(connection, key, status, _cause(), check)
+        return tagged(jsonify(_shown(order)))
 
     @routes.delete("/<other(stats):order_pk>")
     def delete_order(order_pk: str) -> Response:
         key = parsing.identifier(order_pk, BIGINT)
-        return jsonify(_shown(orders.remove(key, _cause(), _check())))
+        check = _check()
+        with database.transaction() as connection:
+            order = orders.remove(connection, key, _cause(), check)
+        return jsonify(_shown(order))
 
     return routes
 
 
-def _listed(ordering: Ordering, query: OrderPage, **fixed: str) -> Response:
+def _listed(database: Database, query: OrderPage, **fixed: str) -> Response:
     chosen = {**query.model_dump(), **fixed, "limit": query.limit + 1}
     with (
-        ordering.orders.database.transaction() as connection,
+        database.transaction() as connection,
         queries.find(connection, **chosen) as found,
     ):
         return tagged(page(map(_shown, found), query.limit))
 
 
-def _single(order: Mapping[str, Any]) -> Response:
+def _single(order: OrderView) -> Response:
     """Answer with one order; a header has its uid, by which events and its bill name it."""
     response = tagged(jsonify(_shown(order)))
     response.headers[caller.ORDER_UID] = str(order["uid"])
     return response
 
 
-def _shown(order: Mapping[Any, Any]) -> dict[str, Any]:
+def _shown(order: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in order.items() if name != "uid"}
 
 

@@ -20,8 +20,8 @@ from chassis.outbox import table as outbox
 from orders import deleted_orders, queries
 from orders.allowed_transitions import after_event
 from orders.events import aggregate
-from orders.models import Order
-from orders.queries import OrderView
+from orders.models import orders
+from orders.queries import OrderFacts, OrderView
 from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"
@@ -89,17 +89,17 @@ def _rejected(connection: Connection, data: StockRejected, event_id: str) -> Non
     order, status = _next_status(connection, data, cause)
     if order and status:
         move(connection, order, status, cause, data.reason)
-    _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
+    _confirm(connection, data, orders.c.stock_freed_at, "cancelled", "stock_owed")
 
 
 def _released(connection: Connection, data: StockReserved, event_id: str) -> None:
     """Record that a cancelled order's stock is released."""
-    _confirm(connection, data, Order.stock_freed_at, "cancelled", "stock_owed")
+    _confirm(connection, data, orders.c.stock_freed_at, "cancelled", "stock_owed")
 
 
 def _sold(connection: Connection, data: StockReserved, event_id: str) -> None:
     """Record that a completed order's stock is sold."""
-    _confirm(connection, data, Order.stock_sold_at, "completed", "stock_owed")
+    _confirm(connection, data, orders.c.stock_sold_at, "completed", "stock_owed")
 
 
 def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None:
@@ -114,7 +114,7 @@ def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None
 
 def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
     """Record that a cancelled order's bill is void."""
-    _confirm(connection, data, Order.bill_voided_at, "cancelled", "bill_owed")
+    _confirm(connection, data, orders.c.bill_voided_at, "cancelled", "bill_owed")
 
 
 REACTIONS: dict[str, Reaction[Any]] = {
@@ -143,9 +143,9 @@ def _confirm(connection: Connection, data: SagaData, column: Any, status: str, o
         return
     now = func.clock_timestamp()
     # one that was stuck is due soon again, not after its last, long wait
-    sweep_at = case((Order.resends > 0, now), else_=Order.sweep_at)
-    values = {column: now, Order.sweep_at: sweep_at, Order.resends: 0}
-    waits = update(Order).where(Order.uid == uid, Order.status == status, column.is_(None))
+    sweep_at = case((orders.c.resends > 0, now), else_=orders.c.sweep_at)
+    values = {column: now, orders.c.sweep_at: sweep_at, orders.c.resends: 0}
+    waits = update(orders).where(orders.c.uid == uid, orders.c.status == status, column.is_(None))
     if connection.execute(waits.values(values)).rowcount or deleted_orders.confirm(
         connection, uid, status, owed
     ):
@@ -160,7 +160,7 @@ def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     deleted_orders.lock(connection, uids)
 
 
-def bill(order: OrderView) -> Message:
+def bill(order: OrderFacts) -> Message:
     """Return the message that asks for an order's bill; its id is the order's uid."""
     body = {
         "user_id": order["customer_id"],

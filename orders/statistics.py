@@ -4,20 +4,20 @@ The figures are always exact: the row is part of the change, and folding rows ke
 """
 
 from decimal import Decimal
-from typing import Any
+from typing import TypedDict
 
 from sqlalchemy import BIGINT, Column, Connection, Numeric, Table, Text, func, select, text
 
 from chassis.storage.database import Database
 from orders.allowed_transitions import STATUSES
-from orders.models import Base
+from orders.models import metadata
 
 BATCH_SIZE = 10_000
 """How many rows are folded at once."""
 
 figures = Table(
     "order_figures",
-    Base.metadata,
+    metadata,
     Column("status", Text, nullable=False),
     Column("count", BIGINT, nullable=False),
     Column("amount", Numeric(20, 2), nullable=False),
@@ -32,19 +32,33 @@ _FOLD = text(
 )
 
 
-def stats(connection: Connection) -> dict[str, Any]:
+class Figures(TypedDict):
+    """A number of orders, and their amount."""
+
+    count: int
+    amount: Decimal
+
+
+class Stats(TypedDict):
+    """The figures of all orders, by state and in total."""
+
+    by_status: dict[str, Figures]
+    total: Figures
+
+
+def stats(connection: Connection) -> Stats:
     """Return the number and the amount of orders, by state and in total."""
     columns = (figures.c.status, func.sum(figures.c.count), func.sum(figures.c.amount))
     rows = connection.execute(select(*columns).group_by(figures.c.status))
-    found = {status: _figures(int(count), amount) for status, count, amount in rows}
-    by_status = {status: found.get(status, _figures(0, Decimal("0.00"))) for status in STATUSES}
+    found = {status: Figures(count=int(count), amount=amount) for status, count, amount in rows}
+    none = Figures(count=0, amount=Decimal("0.00"))
+    by_status = {status: found.get(status, none) for status in STATUSES}
     every = by_status.values()
-    total = _figures(sum(one["count"] for one in every), sum(one["amount"] for one in every))
-    return {"by_status": by_status, "total": total}
-
-
-def _figures(count: int, amount: Decimal) -> dict[str, Any]:
-    return {"count": count, "amount": amount}
+    amount = sum((one["amount"] for one in every), Decimal(0))
+    return Stats(
+        by_status=by_status,
+        total=Figures(count=sum(one["count"] for one in every), amount=amount),
+    )
 
 
 def fold(database: Database) -> None:

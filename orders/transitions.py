@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, update
 
 from orders.allowed_transitions import event_of
 from orders.events import announce
-from orders.models import Order, OrderChange
+from orders.models import order_history, orders
 from orders.queries import OrderView
 
 logger = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ def move(
     # not now(): the transaction may have begun before the last change
     now = func.clock_timestamp()
     values = {"status": status, "reason": reason, "updated_at": now, "sweep_at": now, "resends": 0}
-    change = update(Order).where(Order.id == order["id"]).values(**values)
-    changed = connection.execute(change.returning(Order.updated_at)).scalar_one()
-    moved = {**order, "status": status, "reason": reason, "updated_at": changed}
+    change = update(orders).where(orders.c.id == order["id"]).values(**values)
+    changed = connection.execute(change.returning(orders.c.updated_at)).scalar_one()
+    moved: OrderView = {**order, "status": status, "reason": reason, "updated_at": changed}
     record_change(connection, order["id"], order["status"], status, cause)
     announce(connection, event_of(status), moved, cause.source)
     _log(order, status, cause)
@@ -67,7 +67,7 @@ def record_change(
         "cause": cause.name,
         "message_id": cause.message_id,
     }
-    connection.execute(insert(OrderChange).values(**row))
+    connection.execute(insert(order_history).values(**row))
 
 
 def _log(order: OrderView, status: str, cause: Cause) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from billing import bills
+from billing.bills import Bill
 from billing.events import bill_recorded, copy_for_orders
 from billing.schemas import BillMessage
 from chassis import trace
@@ -101,19 +102,19 @@ class BillHandler:
 
 
 def _recorded_before(
-    connection: Connection, message_ids: Iterable[str], new: Sequence[RowMapping]
-) -> Sequence[RowMapping]:
+    connection: Connection, message_ids: Iterable[str], new: Sequence[Bill]
+) -> Sequence[Bill]:
     recorded_now = {bill["id"] for bill in new}
     earlier = [message_id for message_id in message_ids if message_id not in recorded_now]
     return bills.recorded(connection, earlier) if earlier else []
 
 
-def _event(item: ReceivedBill, bill: RowMapping) -> Message:
+def _event(item: ReceivedBill, bill: Bill) -> Message:
     with trace.within(item.trace):
         return bill_recorded(bill)
 
 
-def _log(item: ReceivedBill, recorded: RowMapping | None) -> None:
+def _log(item: ReceivedBill, recorded: Bill | None) -> None:
     extra = {
         "message_id": item.message_id,
         "user_id": item.bill.user_id,
@@ -124,7 +125,7 @@ def _log(item: ReceivedBill, recorded: RowMapping | None) -> None:
         logger.info(_outcome(recorded), extra=extra)
 
 
-def _outcome(recorded: RowMapping | None) -> str:
+def _outcome(recorded: Bill | None) -> str:
     if recorded is None:
         return "bill was recorded before"
     return "bill recorded" if recorded["voided_at"] is None else "bill recorded as void"

@@ -4,16 +4,14 @@ A page ends at `limit` rows or at `MAX_BYTES`, whichever comes first, with at le
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from flask import Response, request
-from sqlalchemy import RowMapping
 
 from chassis.http import links
 from chassis.json import encode
 from chassis.storage.page_size import MAX_BYTES
 
-Row = RowMapping | Mapping[str, Any]
+Row = Mapping[str, object]
 
 
 def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
@@ -38,7 +36,7 @@ def _first(rows: Iterable[Row], limit: int) -> tuple[list[bytes], Row | None]:
     last: Row | None = None
     octets = len("[]\n")
     for row in rows:
-        document = encode(dict(row))
+        document = encode(row)
         octets += len(document) + len(",")
         if shown and (len(shown) == limit or octets > MAX_BYTES):
             return shown, last

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from psycopg2.errors import LockNotAvailable, ProgramLimitExceeded, QueryCanceled
-from sqlalchemy import Connection, RowMapping, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
@@ -134,19 +134,6 @@ def _autocommit(connection: Connection) -> Iterator[None]:
     finally:
         if not driver.closed:
             driver.autocommit = False
-
-
-@contextmanager
-def streamed(connection: Connection, query: Any, at_once: int) -> Iterator[Iterator[RowMapping]]:
-    """Lend the rows of a query, fetched while they are read: an early end fetches no more.
-
-    Args:
-        connection: in a transaction, which a cursor in the database needs.
-        query: a `Select` of any columns.
-        at_once: how many rows are fetched at a time.
-    """
-    with connection.execute(query, execution_options={"yield_per": at_once}) as rows:
-        yield iter(rows.mappings())
 
 
 def _check_open(driver: Any, *_pool: object) -> None:

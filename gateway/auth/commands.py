@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import click
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from chassis.cli import Group, echo
 from chassis.columns import aligned
@@ -111,7 +111,7 @@ def _transaction() -> Iterator[Connection]:
         database.close()
 
 
-def _line(row: RowMapping) -> tuple[str, ...]:
+def _line(row: tokens.TokenView) -> tuple[str, ...]:
     expires = _time(row["expires_at"]) if row["expires_at"] else "never"
     return row["name"], ",".join(row["scopes"]), _time(row["created_at"]), expires, row["state"]
 

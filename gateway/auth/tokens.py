@@ -8,19 +8,20 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypedDict
 
 from psycopg2.errors import UniqueViolation
 from pydantic import SecretStr
-from sqlalchemy import Connection, RowMapping, case, func, insert, or_, select, update
+from sqlalchemy import Connection, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chassis.errors import ConflictError, FieldError, InvalidError, NotFoundError
 from chassis.http.caller import ANONYMOUS, WATCH
 from chassis.storage.database import Database
+from chassis.storage.rows import rows
 from gateway.auth.scopes import EVERY_SCOPE
-from gateway.models import Token
+from gateway.models import tokens
 
 BOOTSTRAP = "bootstrap"
 RESERVED = (ANONYMOUS, BOOTSTRAP, WATCH)
@@ -28,8 +29,8 @@ PREFIX = "crud_"  # scanners for leaked secrets recognise tokens by it
 _RANDOM_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STATE = case(
-    (Token.revoked_at.is_not(None), "revoked"),
-    (Token.expires_at <= func.now(), "expired"),
+    (tokens.c.revoked_at.is_not(None), "revoked"),
+    (tokens.c.expires_at <= func.now(), "expired"),
     else_="active",
 )
 
@@ -39,6 +40,16 @@ class Holder(NamedTuple):
 
     name: str
     scopes: frozenset[str]
+
+
+class TokenView(TypedDict):
+    """A token as it is listed; its state is `active`, `expired` or `revoked`."""
+
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    state: str
 
 
 class Tokens:
@@ -74,10 +85,10 @@ def _digest(token: str) -> bytes:
 def _find(connection: Connection, digest: bytes) -> Holder | None:
     # The index's response time reveals at most how a digest begins, and no caller can choose a
     # token by its digest. The comparison that decides takes constant time.
-    query = select(Token.name, Token.scopes, Token.hash).where(
-        Token.hash == digest,
-        Token.revoked_at.is_(None),
-        or_(Token.expires_at.is_(None), Token.expires_at > func.now()),
+    query = select(tokens.c.name, tokens.c.scopes, tokens.c.hash).where(
+        tokens.c.hash == digest,
+        tokens.c.revoked_at.is_(None),
+        or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > func.now()),
     )
     row = connection.execute(query).first()
     if row is None or not hmac.compare_digest(digest, row.hash):
@@ -105,7 +116,7 @@ def create(
     expires_at = None if lifetime is None else func.now() + lifetime
     values = {"name": name, "hash": _digest(token), "scopes": scopes, "expires_at": expires_at}
     try:
-        connection.execute(insert(Token).values(**values))
+        connection.execute(insert(tokens).values(**values))
     except IntegrityError as error:
         if not isinstance(error.orig, UniqueViolation):
             raise
@@ -122,11 +133,11 @@ def _check_name(name: str) -> None:
         raise InvalidError([FieldError("name", f"must not be {' or '.join(RESERVED)}")])
 
 
-def find_all(connection: Connection) -> Sequence[RowMapping]:
-    """Return all tokens, oldest first, with their state: `active`, `expired` or `revoked`."""
-    columns = (Token.name, Token.scopes, Token.created_at, Token.expires_at)
-    query = select(*columns, _STATE.label("state")).order_by(Token.id)
-    return connection.execute(query).mappings().all()
+def find_all(connection: Connection) -> list[TokenView]:
+    """Return all tokens, oldest first."""
+    columns = (tokens.c.name, tokens.c.scopes, tokens.c.created_at, tokens.c.expires_at)
+    query = select(*columns, _STATE.label("state")).order_by(tokens.c.id)
+    return rows(connection, query, TokenView)
 
 
 def revoke(connection: Connection, name: str) -> None:
@@ -135,6 +146,6 @@ def revoke(connection: Connection, name: str) -> None:
     Raises:
         NotFoundError: no token that is not revoked has this name.
     """
-    active = update(Token).where(Token.name == name, Token.revoked_at.is_(None))
+    active = update(tokens).where(tokens.c.name == name, tokens.c.revoked_at.is_(None))
     if not connection.execute(active.values(revoked_at=func.now())).rowcount:
         raise NotFoundError(f"There is no token {name} to revoke.")

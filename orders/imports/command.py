@@ -19,7 +19,7 @@ from chassis.printable import escaped_line
 from chassis.storage.database import Database
 from orders.imports.files import ImportedOrder, check
 from orders.imports.record import FileError
-from orders.models import Order, OrderChange
+from orders.models import order_history, orders
 
 BATCH = 1000
 
@@ -33,23 +33,23 @@ class Loaded(NamedTuple):
 
 def load(
     connection: Connection,
-    orders: Sequence[ImportedOrder],
+    imported: Sequence[ImportedOrder],
     progress: Callable[[int], object] = lambda count: None,
 ) -> Loaded:
     """Insert the orders that do not exist yet, in the caller's transaction.
 
     Args:
         connection: in a transaction, which the caller commits.
-        orders: with different `order_id`s.
+        imported: with different `order_id`s.
         progress: called after each batch with its number of orders.
     """
     now = datetime.now(timezone.utc)
     loaded = 0
-    for start in range(0, len(orders), BATCH):
-        batch = orders[start : start + BATCH]
+    for start in range(0, len(imported), BATCH):
+        batch = imported[start : start + BATCH]
         loaded += _load_batch(connection, batch, now)
         progress(len(batch))
-    return Loaded(loaded, len(orders) - loaded)
+    return Loaded(loaded, len(imported) - loaded)
 
 
 def _load_batch(connection: Connection, batch: Sequence[ImportedOrder], now: datetime) -> int:
@@ -64,11 +64,11 @@ def _load_batch(connection: Connection, batch: Sequence[ImportedOrder], now: dat
         }
         for order in batch
     ]
-    statement = postgresql.insert(Order).on_conflict_do_nothing(index_elements=[Order.order_id])
-    new = connection.execute(statement.returning(Order.id), rows).scalars().all()
-    states = select(Order.id, Order.status, literal(now), literal("import"))
+    statement = postgresql.insert(orders).on_conflict_do_nothing(index_elements=[orders.c.order_id])
+    new = connection.execute(statement.returning(orders.c.id), rows).scalars().all()
+    states = select(orders.c.id, orders.c.status, literal(now), literal("import"))
     columns = ["order_pk", "to_status", "at", "cause"]
-    history = insert(OrderChange).from_select(columns, states.where(Order.id.in_(new)))
+    history = insert(order_history).from_select(columns, states.where(orders.c.id.in_(new)))
     connection.execute(history)
     return len(new)
 
@@ -85,13 +85,13 @@ def import_(path: Path, dry_run: bool) -> None:
     """
     from orders.settings import load as settings
 
-    orders = _checked(path)
+    imported = _checked(path)
     database = Database(settings().database, connections=1)
     with (
         database.transaction() as connection,
-        click.progressbar(length=len(orders), label="loading", hidden=not _is_seen()) as bar,
+        click.progressbar(length=len(imported), label="loading", hidden=not _is_seen()) as bar,
     ):
-        done = load(connection, orders, bar.update)
+        done = load(connection, imported, bar.update)
         if dry_run:
             connection.rollback()
     database.close()

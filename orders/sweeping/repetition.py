@@ -9,14 +9,16 @@ from chassis import trace
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders.events import aggregate, order_event
-from orders.queries import OrderView
+from orders.queries import OrderFacts
 from orders.saga import SOURCE, bill
 from orders.sweeping.needs import Needs
 
 _INVENTORY, _BILLING, _MAIL = "inventory_inbox", "billing_inbox", "mail_inbox"
 
 
-def enqueue(connection: Connection, order: OrderView, needs: Needs, request_id: str | None) -> None:
+def enqueue(
+    connection: Connection, order: OrderFacts, needs: Needs, request_id: str | None
+) -> None:
     """Put the messages into the outbox, with new ids, each for the queue of who owes the answer.
 
     Args:
@@ -30,9 +32,9 @@ def enqueue(connection: Connection, order: OrderView, needs: Needs, request_id: 
             outbox.add(connection, message, aggregate(order))
 
 
-def _messages(connection: Connection, order: OrderView, needs: Needs) -> Iterator[Message]:
-    def event(type: str, queue: str, **changed: object) -> Message:
-        made = order_event(connection, type, {**order, **changed}, SOURCE)
+def _messages(connection: Connection, order: OrderFacts, needs: Needs) -> Iterator[Message]:
+    def event(type: str, queue: str, order: OrderFacts = order) -> Message:
+        made = order_event(connection, type, order, SOURCE)
         return replace(made, exchange="", routing_key=queue, mandatory=True)
 
     if needs.step:
@@ -43,5 +45,5 @@ def _messages(connection: Connection, order: OrderView, needs: Needs) -> Iterato
     if needs.bill:
         yield event("order.cancelled", _BILLING)
     for step in needs.mails:
-        original = {"status": "pending", "reason": None} if step == "created" else {}
-        yield event(f"order.{step}", _MAIL, **original)
+        new: OrderFacts = {**order, "status": "pending", "reason": None}
+        yield event(f"order.{step}", _MAIL, new if step == "created" else order)

@@ -23,8 +23,8 @@ from sqlalchemy import Connection, Update, func, update
 from chassis.outbox import table as outbox
 from orders import deleted_orders, queries
 from orders.events import aggregate
-from orders.models import DeletedOrder, Order
-from orders.queries import OrderView
+from orders.models import orders
+from orders.queries import OrderFacts
 from orders.sweeping import needs, repetition
 from orders.sweeping.needs import Needs
 
@@ -63,12 +63,12 @@ def sweep(connection: Connection, older_than: timedelta, pause: timedelta) -> Sw
     found = needs.due(connection, older_than, MAX_EXAMINED)
     settled = [missing.order_pk for missing in found if not missing]
     if settled:
-        connection.execute(update(Order).where(Order.id.in_(settled)).values(sweep_at=None))
+        connection.execute(update(orders).where(orders.c.id.in_(settled)).values(sweep_at=None))
     unsettled = [missing for missing in found if missing][:MAX_RESENT]
     for missing in unsettled:
         order = queries.get(connection, missing.order_pk)
         request_id = queries.history(connection, missing.order_pk)[0]["message_id"]
-        own = update(Order).where(Order.id == missing.order_pk)
+        own = update(orders).where(orders.c.id == missing.order_pk)
         _resend(connection, order, missing, request_id, own, pause)
     deleted = _sweep_deleted(connection, older_than, pause)
     has_more = len(found) == MAX_EXAMINED and len(unsettled) < MAX_RESENT
@@ -79,14 +79,14 @@ def _sweep_deleted(connection: Connection, older_than: timedelta, pause: timedel
     """Send again what deleted orders wait for; return how many orders that were."""
     found = deleted_orders.due(connection, older_than, MAX_RESENT)
     for order, missing, request_id in found:
-        own = update(DeletedOrder).where(DeletedOrder.uid == order["uid"])
+        own = deleted_orders.change(order["uid"])
         _resend(connection, order, missing, request_id, own, pause)
     return len(found)
 
 
 def _resend(
     connection: Connection,
-    order: OrderView,
+    order: OrderFacts,
     missing: Needs,
     request_id: str | None,
     own: Update,

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from orders.orders import Orders
+from orders.orders import create as create_order
 from orders.queries import OrderView
 from orders.transitions import Cause
 from tests.support.answers import JSON, content
@@ -45,7 +45,8 @@ def create_with_items(database: Database, status: str = "pending", **given: obje
     """Store an order with items, as POST does."""
     amount = sum(line["quantity"] * line["unit_price"] for line in LINES)
     values = {"order_id": None, "customer_id": "1", "total_amount": amount, "status": status}
-    return Orders(database).create({**values, **given}, LINES, TESTS)
+    with database.transaction() as connection:
+        return create_order(connection, {**values, **given}, LINES, TESTS)
 
 
 def make(orders: FlaskClient, database: Database, status: str, has_items: bool) -> int:

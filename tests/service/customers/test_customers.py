@@ -17,10 +17,9 @@ from sqlalchemy import event, insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from werkzeug.test import TestResponse
 
-from chassis.outbox import table as outbox
 from chassis.storage.database import Database
+from customers import models
 from customers.customers import Customers
-from customers.models import Customer
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
 from tests.support.examples import examples
 from tools.stack.waiting import wait_until
@@ -376,7 +375,7 @@ def test_only_the_email_index_means_that_an_email_is_taken(
 def test_the_schema_itself_refuses_an_empty_text(customers_db: Database, column: str) -> None:
     values = {"name": "Ben", "email": "ben@kawa.fr", column: ""}
     with customers_db.autocommit() as connection, pytest.raises(IntegrityError):
-        connection.execute(insert(Customer).values(**values))
+        connection.execute(insert(models.customers).values(**values))
 
 
 def test_customers_are_listed_in_the_order_of_their_ids(customers: FlaskClient) -> None:
@@ -393,8 +392,8 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
 ) -> None:
     rows = [{"name": f"Éa & {n}", "email": f"{n}@kawa.fr"} for n in range(25)]
     with customers_db.autocommit() as connection:
-        connection.execute(insert(Customer), rows)
-        connection.execute(insert(Customer), [{"name": "another", "email": "a@kawa.fr"}])
+        connection.execute(insert(models.customers), rows)
+        connection.execute(insert(models.customers), [{"name": "another", "email": "a@kawa.fr"}])
     found, sizes = [], []
     for response in walked(customers, f"{path}?name=%C3%A9A%20%26&limit=10"):
         found += names(response)
@@ -408,7 +407,7 @@ def test_a_page_has_a_hundred_customers_by_default(
 ) -> None:
     rows = [{"name": f"{n}", "email": f"{n}@kawa.fr"} for n in range(1001)]
     with customers_db.autocommit() as connection:
-        connection.execute(insert(Customer), rows)
+        connection.execute(insert(models.customers), rows)
     assert len(content(customers.get(CUSTOMERS))) == 100
     response = customers.get(f"{CUSTOMERS}?limit=1000")
     assert len(content(response)) == 1000
@@ -448,7 +447,7 @@ def test_a_search_finds_exactly_the_names_that_contain_the_text(
     rows = [{"name": name, "email": f"{number}@kawa.fr"} for number, name in enumerate(made)]
     with customers_db.autocommit() as connection:
         connection.execute(text("DELETE FROM customers"))
-        connection.execute(insert(Customer), rows)
+        connection.execute(insert(models.customers), rows)
     expected = [name for name in made if searched.lower() in name.lower()]
     assert search(customers, name=searched) == expected
 
@@ -464,14 +463,16 @@ def test_a_search_among_many_uses_its_index(customers_db: Database) -> None:
     rows = [{"name": f"{n:05} " * 10, "email": f"n{n}@kawa.fr"} for n in range(20_000)]
     sent: list[tuple[str, Any]] = []
     with customers_db.autocommit() as connection:
-        connection.execute(insert(Customer), [*rows, {"name": "L'école", "email": "e@kawa.fr"}])
+        connection.execute(
+            insert(models.customers), [*rows, {"name": "L'école", "email": "e@kawa.fr"}]
+        )
         # VACUUM, since entries not merged into the index yet count against it
         connection.execute(text("VACUUM ANALYZE customers"))
         keep = lambda *args: sent.append((args[2], args[3]))  # noqa: E731
         for search, index in SEARCHES:
             sent.clear()
             event.listen(connection.engine, "before_cursor_execute", keep)
-            Customers(customers_db, outbox.add).find(**search, after=9, limit=11)
+            Customers.find(connection, **search, after=9, limit=11)
             event.remove(connection.engine, "before_cursor_execute", keep)
             [(statement, parameters)] = sent
             plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()

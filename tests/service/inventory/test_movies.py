@@ -11,7 +11,7 @@ from sqlalchemy import insert, text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from inventory.models import Movie
+from inventory import models
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
 from tests.support.examples import examples
 from tests.support.movies_api import MOVIES, SIGNS, create
@@ -321,8 +321,8 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     with movies_db.autocommit() as connection:
-        connection.execute(insert(Movie), [{"title": f"Éa & {n}"} for n in range(25)])
-        connection.execute(insert(Movie), [{"title": "another"}])
+        connection.execute(insert(models.movies), [{"title": f"Éa & {n}"} for n in range(25)])
+        connection.execute(insert(models.movies), [{"title": "another"}])
     found, sizes = [], []
     for response in walked(inventory, f"{MOVIES}/?title=%C3%A9A%20%26&limit=10"):
         found += [movie["title"] for movie in content(response)]
@@ -335,7 +335,7 @@ def test_a_page_has_a_hundred_movies_by_default(
     inventory: FlaskClient, movies_db: Database
 ) -> None:
     with movies_db.autocommit() as connection:
-        connection.execute(insert(Movie), [{"title": f"{n}"} for n in range(1001)])
+        connection.execute(insert(models.movies), [{"title": f"{n}"} for n in range(1001)])
     assert len(content(inventory.get(MOVIES))) == 100
     response = inventory.get(f"{MOVIES}?limit=1000")
     assert len(content(response)) == 1000
@@ -401,7 +401,7 @@ def test_a_search_finds_exactly_the_titles_that_contain_the_text(
 ) -> None:
     with movies_db.autocommit() as connection:
         connection.execute(text("DELETE FROM movies"))
-        connection.execute(insert(Movie), [{"title": title} for title in stored])
+        connection.execute(insert(models.movies), [{"title": title} for title in stored])
     expected = [title for title in stored if searched.lower() in title.lower()]
     assert titles(inventory, searched) == expected
 

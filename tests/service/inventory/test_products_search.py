@@ -11,8 +11,7 @@ from sqlalchemy import event, insert, text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from inventory import products
-from inventory.models import Product
+from inventory import models, products
 from tests.support.answers import content, fields, walked
 from tests.support.examples import examples
 from tests.support.movies_api import SIGNS
@@ -109,7 +108,7 @@ def test_a_thousand_products_can_be_asked_for_by_their_ids(
 ) -> None:
     with movies_db.autocommit() as connection:
         rows = [{"name": f"{n}", "price": 1} for n in range(1001)]
-        connection.execute(insert(Product), rows)
+        connection.execute(insert(models.products), rows)
     ids = ",".join(str(id) for id in range(2, 1002))
     response = inventory.get(f"{PRODUCTS}?ids={ids}&limit=1000")
     assert names(response) == [f"{n}" for n in range(1, 1001)]
@@ -123,8 +122,8 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
 ) -> None:
     rows = [{"name": f"Éa & {n}", "price": 1, "stock": 1} for n in range(25)]
     with movies_db.autocommit() as connection:
-        connection.execute(insert(Product), rows)
-        connection.execute(insert(Product), [{"name": "another", "price": 1, "stock": 1}])
+        connection.execute(insert(models.products), rows)
+        connection.execute(insert(models.products), [{"name": "another", "price": 1, "stock": 1}])
     ids = ",".join(str(id) for id in range(1, 27))
     found, sizes = [], []
     target = f"{path}?name=%C3%A9A%20%26&in_stock=true&ids={ids}&limit=10"
@@ -151,7 +150,7 @@ def test_a_search_finds_exactly_the_names_that_contain_the_text(
 ) -> None:
     with movies_db.autocommit() as connection:
         connection.execute(text("DELETE FROM products"))
-        connection.execute(insert(Product), [{"name": name, "price": 1} for name in made])
+        connection.execute(insert(models.products), [{"name": name, "price": 1} for name in made])
     expected = [name for name in made if searched.lower() in name.lower()]
     response = inventory.get(f"{PRODUCTS}?name={quote(searched, safe='')}")
     assert names(response) == expected

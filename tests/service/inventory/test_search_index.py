@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from chassis.storage.database import Database
-from inventory import movies
-from inventory.models import Movie
+from inventory import models, movies
 
 ROWS = 20_000
 
@@ -22,8 +21,8 @@ def many_movies(movies_db: Database) -> Database:
         for n in range(ROWS)
     )
     with movies_db.autocommit() as connection:
-        connection.execute(insert(Movie), [{"title": title} for title in titles])
-        connection.execute(insert(Movie), [{"title": "L'École 100%_sure / \\o/"}])
+        connection.execute(insert(models.movies), [{"title": title} for title in titles])
+        connection.execute(insert(models.movies), [{"title": "L'École 100%_sure / \\o/"}])
         connection.execute(text("VACUUM ANALYZE movies"))
     return movies_db
 

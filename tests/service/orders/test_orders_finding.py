@@ -10,8 +10,7 @@ from sqlalchemy import event, insert, text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
-from orders import queries
-from orders.models import Order
+from orders import models, queries
 from tests.support.answers import content, fields, problem, walked
 from tests.support.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
 
@@ -80,7 +79,7 @@ def test_a_list_can_be_walked_to_its_end_over_the_links(
         {"order_id": f"{n}", "customer_id": "Zoë & co/1", "total_amount": 1} for n in range(1, 26)
     ]
     with orders_db.autocommit() as connection:
-        connection.execute(insert(Order), rows)
+        connection.execute(insert(models.orders), rows)
     found, sizes = [], []
     target = f"{path}{below}?{urlencode({**query, 'limit': 10})}"
     for response in walked(orders, target):
@@ -102,7 +101,7 @@ def test_a_link_takes_any_customer_id(orders: FlaskClient) -> None:
 def test_a_page_has_a_hundred_orders_by_default(orders: FlaskClient, orders_db: Database) -> None:
     rows = [{"order_id": f"{n}", "customer_id": "1", "total_amount": 1} for n in range(1001)]
     with orders_db.autocommit() as connection:
-        connection.execute(insert(Order), rows)
+        connection.execute(insert(models.orders), rows)
     assert len(content(orders.get(ORDERS))) == 100
     assert len(content(orders.get(f"{ORDERS}?limit=1000"))) == 1000
 

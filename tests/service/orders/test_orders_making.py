@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from chassis.storage.database import Database
+from orders import models
 from orders.allowed_transitions import STATUSES
-from orders.models import Order
-from orders.orders import Orders
+from orders.orders import create as create_order
 from tests.support.answers import JSON, NO_JSON, fields, problem
 from tests.support.orders_api import (
     BARE,
@@ -100,7 +100,8 @@ def test_a_taken_name_is_generated_again(orders: FlaskClient, orders_db: Databas
     create(orders, order_id="ORD-1")
     candidates = iter(["ORD-1", "ORD-1", *(f"ORD-{n}" for n in range(2, 20))])
     values = {"order_id": None, "customer_id": "1", "total_amount": 5, "status": "pending"}
-    made = Orders(orders_db, lambda: next(candidates)).create(values, [], TESTS)
+    with orders_db.transaction() as connection:
+        made = create_order(connection, values, [], TESTS, new_order_id=lambda: next(candidates))
     assert made["order_id"] == "ORD-2"
     assert types(orders_db) == ["order.created"] * 2
 
@@ -248,6 +249,6 @@ def test_a_uid_is_made_by_the_database(orders: FlaskClient, orders_db: Database)
     for _ in range(2):
         create(orders)
     with orders_db.autocommit() as connection:
-        uids = connection.execute(select(Order.uid)).scalars().all()
+        uids = connection.execute(select(models.orders.c.uid)).scalars().all()
     assert len(set(uids)) == 2
     assert all(uid.version == 4 for uid in uids)

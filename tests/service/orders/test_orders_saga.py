@@ -25,7 +25,7 @@ from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.storage import inbox
 from chassis.storage.database import Database
 from orders import consumer
-from orders.orders import Orders
+from orders.orders import move
 from orders.queries import OrderView
 from orders.transitions import Cause
 from tests.support.answers import content
@@ -313,7 +313,8 @@ def test_whatever_comes_in_whatever_order_leaves_orders_consistent(
 
 def _cancel(database: Database, order: OrderView) -> None:
     try:
-        Orders(database).move(order["id"], "cancelled", API)
+        with database.transaction() as connection:
+            move(connection, order["id"], "cancelled", API)
     except ConflictError as error:
         assert "completed" in str(error)
 

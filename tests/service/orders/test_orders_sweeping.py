@@ -28,7 +28,8 @@ from orders.__main__ import commands
 from orders.imports.command import load
 from orders.imports.files import ImportedOrder
 from orders.mail.worker import MailHandler
-from orders.orders import Orders
+from orders.orders import create as create_order
+from orders.orders import move, remove
 from orders.queries import OrderView
 from orders.settings import Settings
 from orders.sweeping import needs, resending
@@ -74,15 +75,18 @@ class Shop:
         line = {"product_id": 1, "name": "DVD", "quantity": quantity, "unit_price": Decimal("9.99")}
         amount = quantity * Decimal("9.99")
         values = {"order_id": None, "customer_id": "1", "total_amount": amount, "status": "pending"}
-        return Orders(self.orders).create(values, [line], API)
+        with self.orders.transaction() as connection:
+            return create_order(connection, values, [line], API)
 
     def cancel(self, order: OrderView) -> None:
         """Cancel an order by hand."""
-        Orders(self.orders).move(order["id"], "cancelled", API)
+        with self.orders.transaction() as connection:
+            move(connection, order["id"], "cancelled", API)
 
     def delete(self, order: OrderView) -> None:
         """Delete an order by hand."""
-        Orders(self.orders).remove(order["id"], API)
+        with self.orders.transaction() as connection:
+            remove(connection, order["id"], API)
 
     def run(self, lost: Lost = nothing, most: int = 100) -> None:
         """Deliver what is in the outboxes, and what that leads to, but for what is lost."""

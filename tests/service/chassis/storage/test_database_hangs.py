@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError
 
 from chassis.settings import DatabaseSettings
 from chassis.storage import database
-from chassis.storage.database import Database, streamed
+from chassis.storage.database import Database
+from chassis.storage.rows import streamed
 from tests.support.databases import own_database
 from tests.support.outages import frozen
 from tools.stack.servers.postgres import Postgres
@@ -52,7 +53,7 @@ def commit(connection: Connection) -> Callable[[], object]:
 def fetch(connection: Connection) -> Callable[[], object]:
     """Have rows to fetch."""
     lent = ExitStack()
-    rows = lent.enter_context(streamed(connection, NUMBERS, 100))
+    rows = lent.enter_context(streamed(connection, NUMBERS, 100, dict[str, int]))
     next(rows)
 
     def rest() -> None:

@@ -71,11 +71,11 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
 @pytest.mark.parametrize(
     ("service", "metadata"),
     [
-        ("inventory", inventory.models.Base.metadata),
-        ("billing", billing.models.Base.metadata),
-        ("customers", customers.models.Base.metadata),
+        ("inventory", inventory.models.metadata),
+        ("billing", billing.models.metadata),
+        ("customers", customers.models.metadata),
         ("customers", outbox.metadata),
-        ("orders", orders.models.Base.metadata),
+        ("orders", orders.models.metadata),
         *((service, outbox.metadata) for service in ("inventory", "billing", "orders")),
         *((service, inbox.metadata) for service in ("inventory", "billing", "orders")),
         *(
@@ -83,7 +83,7 @@ def test_two_migrations_at_once_do_not_disturb_each_other(
             for service in ("inventory", "customers", "orders", "gateway")
         ),
         ("gateway", outbox.metadata),
-        ("gateway", gateway.models.Base.metadata),
+        ("gateway", gateway.models.metadata),
     ],
 )
 def test_the_models_match_the_migrated_tables(

@@ -140,9 +140,10 @@ def test_rows_behind_a_page_are_not_fetched(
     filled(movies_db, MOVIES if kind == "movies" else PRODUCTS, "😀")
     everything = {"name": None, "movie_id": None, "in_stock": None, "ids": None}
     with movies_db.autocommit() as connection:
-        if kind == "movies":
-            rows = movies.find(connection, title=None, after=None, limit=ROWS)
-        else:
-            rows = products.find(connection, **everything, after=None, limit=ROWS)
+        rows = (
+            movies.find(connection, title=None, after=None, limit=ROWS)
+            if kind == "movies"
+            else products.find(connection, **everything, after=None, limit=ROWS)
+        )
     fetched = sum(len((row["description"] or "").encode()) for row in rows)
     assert MAX_BYTES < fetched <= MAX_BYTES + 2 * 40_000

@@ -1,12 +1,11 @@
 """Keyset pages and their Link header."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask, Response
-from sqlalchemy import RowMapping
 
 from chassis.errors import InvalidError
 from chassis.http import request as parsing
@@ -16,12 +15,12 @@ from chassis.schema.paging import Page
 APP = Flask("test")
 
 
-def rows(*keys: int) -> Sequence[RowMapping]:
+def rows(*keys: int) -> Sequence[Mapping[str, object]]:
     """Rows as a query would find them."""
-    return cast("Sequence[RowMapping]", [{"id": key} for key in keys])
+    return cast("Sequence[Mapping[str, object]]", [{"id": key} for key in keys])
 
 
-def answered(target: str, found: Sequence[RowMapping], limit: int) -> Response:
+def answered(target: str, found: Sequence[Mapping[str, object]], limit: int) -> Response:
     """The page that a request for `target` gets."""
     with APP.test_request_context(target):
         return page(found, limit)
@@ -55,7 +54,7 @@ def test_the_link_keeps_the_other_parameters_and_replaces_its_own() -> None:
 
 
 def test_the_key_may_be_another_field() -> None:
-    found = cast("Sequence[RowMapping]", [{"name": "a"}, {"name": "b"}])
+    found = cast("Sequence[Mapping[str, object]]", [{"name": "a"}, {"name": "b"}])
     with APP.test_request_context("/things"):
         assert "after=a" in page(found, 1, key="name").headers["Link"]
 
