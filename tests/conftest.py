@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 from chassis import logs
 from chassis.storage import database
 from tests.support import side_by_side
+from tests.support.checkout import Checkout, started
 from tests.support.servers import DATABASES, PASSWORD, Logged
-from tools.stack import lifecycle
 from tools.stack.ports import free_port
 from tools.stack.servers.data_directories import private_home
 from tools.stack.servers.postgres import Postgres
@@ -132,12 +132,13 @@ def rabbitmq(home: Path) -> Iterator[RabbitMQ]:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def checkout() -> Iterator[Checkout]:
+    """A copy of the checkout, whose stack has been started as a newcomer starts it."""
+    with started() as checkout:
+        yield checkout
+
+
+@pytest.fixture(scope="session")
+def stack(checkout: Checkout) -> Stack:
     """The whole stack, private to the tests: own servers, own PM2, free ports."""
-    with private_home() as home:
-        stack = Stack.private(home)
-        try:
-            lifecycle.up(stack)
-            yield stack
-        finally:
-            lifecycle.kill(stack)
+    return checkout.lent()

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.stack import port_allocation, variables
+from tools.stack import lifecycle, port_allocation, variables
 from tools.stack.layout import CHECKOUT, INSTALLED
-from tools.stack.servers.data_directories import private_home
+from tools.stack.servers import data_directories
+from tools.stack.stack import ENV_FILE, Stack
 
 # what ./stack up would install again: directories of .stack, and the lock files they are made from
 SHARED = {
@@ -17,7 +18,8 @@ SHARED = {
     "swagger-ui": "provisioning/swagger-ui/package-lock.json",
 }
 STAMP = 'source provisioning/lib/python.sh; stamp_of "$1"'
-LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", "__pycache__", ".*_cache")
+# what Python has compiled stays beside its sources: two dozen processes would compile it again
+LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", ".*_cache")
 
 
 class Checkout:
@@ -59,6 +61,17 @@ class Checkout:
         command = ["bash", "-c", STAMP, "bash", str(lock)]
         stamp.write_bytes(subprocess.check_output(command, cwd=self.home))
 
+    def lent(self) -> Stack:
+        """Its stack, as it was started."""
+        return Stack.at(data_directories.of_checkout(self.home))
+
+    def remove_stack(self) -> None:
+        """End it at once and remove its data, unless `./stack down --purge` has done that."""
+        data = data_directories.of_checkout(self.home)
+        if (data / ENV_FILE).exists():
+            lifecycle.kill(Stack.at(data))
+        data_directories.purge(data, self.home)
+
     def stack(self, *words: str, seconds: float) -> str:
         """Run ./stack and return its output. Raises if it fails."""
         done = self._run(*words, seconds=seconds)
@@ -80,10 +93,10 @@ class Checkout:
 @contextmanager
 def started() -> Iterator[Checkout]:
     """A new copy whose stack has just been started for the first time; removed with its data."""
-    with private_home() as home:
+    with data_directories.private_home() as home:
         checkout = Checkout(home)
         try:
             checkout.start()
             yield checkout
         finally:
-            checkout.stack("down", "--purge", seconds=120)
+            checkout.remove_stack()

@@ -15,6 +15,11 @@ from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tutorial come first: it is for a new stack, which the other tests then share."""
+    items.sort(key=lambda item: item.path.name != "test_tutorial.py")
+
+
 @pytest.fixture
 def bills(stack: Stack) -> Iterator[Bills]:
     """Posts bills and knows what became of them; everything runs and is empty at the start."""

@@ -47,11 +47,13 @@ class Stack:
     def as_started(cls) -> "Stack":
         """The checkout's own stack as it was last started, whatever .env says now."""
         home = data_directories.of_checkout(CHECKOUT)
-        file = home / ENV_FILE
-        if not file.exists():
-            return cls.of_checkout()
+        return cls.at(home) if (home / ENV_FILE).exists() else cls.of_checkout()
+
+    @classmethod
+    def at(cls, home: Path) -> "Stack":
+        """The stack of a home directory as it was last started."""
         # a process that was added to topology.yml since then has no port there
-        return cls(home, TOPOLOGY.defaults() | variables.parse(file))
+        return cls(home, TOPOLOGY.defaults() | variables.parse(home / ENV_FILE))
 
     def pm2(self, *arguments: str) -> Result:
         """Call PM2 as ./stack pm2 does; a failure is in the result's `returncode`."""
