@@ -79,14 +79,14 @@ def test_a_customer_is_created_found_changed_and_deleted_and_each_change_is_anno
     assert data == [ben, changed.json(), changed.json() | {"version": 3}]
 
 
-def test_a_thousand_changes_without_a_broker_succeed_and_are_announced_when_it_is_back(
+def test_hundreds_of_changes_without_a_broker_succeed_and_are_announced_when_it_is_back(
     stack: Stack, customers: Customers, listener: Listener
 ) -> None:
     try:
         with customers.traffic(8):
-            customers.wait_for_done(200)
+            customers.wait_for_done(50)
             stack.rabbitmq.stop()
-            customers.wait_for_done(1000)
+            customers.wait_for_done(300)
     finally:
         stack.rabbitmq.start()
     assert not customers.refused
@@ -104,9 +104,9 @@ def test_kills_of_api_and_relay_at_random_moments_leave_as_many_events_as_change
     chance.shuffle(victims)
     with customers.traffic(8):
         for victim in victims:
-            customers.wait_for_done(chance.randrange(1, 200))
+            customers.wait_for_done(chance.randrange(1, 50))
             kill(stack, victim)
-        customers.wait_for_done(100)
+        customers.wait_for_done(30)
     customers.wait_until_all_is_told()
     # also those of changes that nobody is sure of
     listener.receive_all()

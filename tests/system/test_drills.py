@@ -19,7 +19,7 @@ from tools.stack.servers.databases import connect
 from tools.stack.stack import Stack
 from tools.stack.waiting import wait_until
 
-LOAD = Load(seconds=6, rate=10, seed=5)
+LOAD = Load(seconds=4, rate=5, seed=5)
 QUIET = catalogue.Drill("quiet", "Nothing happens.", lambda context: context.hold())
 
 

@@ -26,7 +26,7 @@ STEPS: dict[str, tuple[str, Evidence]] = {
 CONSUMERS = ("inventory-consumer", "orders-consumer", "billing-consumer", "mail-worker")
 RELAYS = ("inventory-relay", "orders-relay", "billing-relay")
 APIS = ("gateway", "inventory-api", "billing-api", "customers-api", "orders-api")
-SCARCE = 50
+SCARCE = 15
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def test_a_server_killed_amid_many_orders_loses_none(
     orders.make_product(SCARCE)
     killed = stack.servers()[server]
     with orders.traffic():
-        orders.wait_for_placed(15)
+        orders.wait_for_placed(8)
         killed.kill()
         killed.start()
-        orders.wait_for_placed(15)
+        orders.wait_for_placed(8)
     orders.wait_until_settled()
 
 
@@ -88,9 +88,9 @@ def test_each_process_killed_amid_many_orders_loses_none(
     orders.make_product(SCARCE)
     with orders.traffic():
         for victim in victims:
-            orders.wait_for_placed(chance.randrange(5, 15))
+            orders.wait_for_placed(chance.randrange(2, 6))
             kill(stack, victim)
-        orders.wait_for_placed(20)
+        orders.wait_for_placed(10)
     orders.wait_until_settled()
     ends = {row.status for row in orders.rows()}
     assert ends == {"completed", "cancelled"}
@@ -107,7 +107,7 @@ def test_two_of_each_worker_at_once_do_everything_once(
         stack.process_manager.call("scale", worker, "2")
     try:
         with orders.traffic():
-            orders.wait_for_placed(60)
+            orders.wait_for_placed(20)
         orders.wait_until_settled()
     finally:
         for worker in workers:
