@@ -64,7 +64,7 @@ def test_the_collection_passes_its_own_tests_twice_in_a_row(stack: Stack, collec
         assert {answer.name for answer in answers} == {o.summary for o in OPERATIONS.values()}
         # a bill that is not recorded yet is requested again, without a test
         assert {answer.name for answer in answers if answer.tests} == {a.name for a in answers}
-        drill(stack, collection)
+    drill(stack, collection)
 
 
 def drill(stack: Stack, collection: Path) -> None:
