@@ -1,5 +1,6 @@
 """A copy of the checkout with its own stack, started as a newcomer starts it."""
 
+import compileall
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.stack import lifecycle, port_allocation, variables
-from tools.stack.layout import CHECKOUT, INSTALLED
+from tools.stack.layout import CHECKOUT, INSTALLED, SERVICES
 from tools.stack.servers import data_directories
 from tools.stack.stack import ENV_FILE, Stack
 
@@ -18,8 +19,7 @@ SHARED = {
     "swagger-ui": "provisioning/swagger-ui/package-lock.json",
 }
 STAMP = 'source provisioning/lib/python.sh; stamp_of "$1"'
-# what Python has compiled stays beside its sources: two dozen processes would compile it again
-LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", ".*_cache")
+LEFT_OUT = shutil.ignore_patterns(".git", ".stack", ".env", "__pycache__", ".*_cache")
 
 
 class Checkout:
@@ -28,6 +28,9 @@ class Checkout:
     def __init__(self, home: Path) -> None:
         self.home = home / "crud-master"
         shutil.copytree(CHECKOUT, self.home, ignore=LEFT_OUT)
+        # once, before two dozen processes do it at the same time
+        for package in ("chassis", "tools", *SERVICES):
+            compileall.compile_dir(self.home / package, quiet=1)
         (self.home / ".stack").mkdir()
         (self.home / ".stack" / "bin").symlink_to(INSTALLED / "bin")
         for name, lock in SHARED.items():

@@ -7,7 +7,7 @@ from tests.support.stack.orders import Orders
 from tools.stack import backlog
 from tools.stack.stack import Stack
 
-CLIENTS = 20_000
+CLIENTS = 100_000
 _EVENTS = (
     "INSERT INTO outbox (message_id, exchange, routing_key, content_type, mandatory, headers, body)"
     " SELECT 'fairness-' || n, %s, %s, 'application/cloudevents+json', false, '{}', '{}'"

@@ -74,16 +74,16 @@ def test_a_consumer_killed_in_the_middle_of_its_work_records_each_bill_once(
     bills: Bills, stack: Stack
 ) -> None:
     stack.pm2("stop", "billing-consumer")
-    for number in range(600):
+    for number in range(1500):
         bills.accepted.append(f"bill-{number}")
     bills.publish_many(bills.accepted)
     with locked_bills(stack):
         stack.pm2("start", "billing-consumer")
-        wait_until(lambda: bills.waiting() < 600, 60, "bills to be in hand")
+        wait_until(lambda: bills.waiting() < 1500, 60, "bills to be in hand")
         kill(stack, "billing-consumer")
-    kill_while_progressing(bills, stack, "billing-consumer", goal=600)
+    kill_while_progressing(bills, stack, "billing-consumer", goal=1500)
     bills.wait_until_all_are_recorded()
-    assert len(bills.recorded()) == 600
+    assert len(bills.recorded()) == 1500
 
 
 def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
@@ -93,16 +93,16 @@ def test_a_relay_killed_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     try:
         with ThreadPoolExecutor(8) as pool:
             # the answers are not kept: each would keep its connection open
-            assert {*pool.map(lambda _: bills.post().status_code, range(400))} == {202}
+            assert {*pool.map(lambda _: bills.post().status_code, range(1200))} == {202}
     finally:
         starting = threading.Thread(target=stack.rabbitmq.start)
         starting.start()
     try:
-        kill_while_progressing(bills, stack, "gateway-relay", goal=400)
+        kill_while_progressing(bills, stack, "gateway-relay", goal=1200)
     finally:
         starting.join()
     bills.wait_until_all_are_recorded()
-    assert len(bills.recorded()) == 400
+    assert len(bills.recorded()) == 1200
 
 
 @pytest.mark.parametrize("fault", ["restart", "kill"])
