@@ -424,6 +424,16 @@ def test_a_repeated_bill_of_an_order_is_announced_again_and_a_cancelled_one_as_v
     assert voided["data"] == recorded["data"] | {"voided_at": voided["data"]["voided_at"]}
 
 
+def exists(queue: str, wire: Wire) -> bool:
+    """Whether there is a queue of this name."""
+    with connect(wire.settings) as connection:
+        try:
+            connection.channel().queue_declare(queue, passive=True)
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+        return True
+
+
 def test_an_event_that_no_queue_takes_waits_and_finds_the_queue_declared(
     wire: Wire, consumer: Worker, relay: Worker, billing_db: Database
 ) -> None:
@@ -432,6 +442,7 @@ def test_an_event_that_no_queue_takes_waits_and_finds_the_queue_declared(
     wire.delete("orders_inbox")
     consumer.start()
     relay.start()
+    wait_until(lambda: exists("orders_inbox", wire), SECONDS, "the relay to declare the queue")
     wire.delete("orders_inbox")
     uid = uuid4()
     wire.bill(uid, queue=ORDERS)
