@@ -262,7 +262,7 @@ def create_product(stock: int) -> int:
 
 def _repeat(job: Any, counts: Counter[str], stop: threading.Event) -> None:
     # a pause: five machines on the same cores have to be provisioned meanwhile
-    while not stop.wait(0.1):
+    while not stop.wait(0.25):
         try:
             counts[f"{job.__name__} {job()}"] += 1
         except requests.RequestException as error:
