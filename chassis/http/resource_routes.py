@@ -73,7 +73,10 @@ def resource_routes(
     def create() -> Response:
         new = parsing.body(requests.new).model_dump()
         with database.transaction() as connection:
-            keep = lambda row: idempotency.store_answer(connection, answer(row))  # noqa: E731
+
+            def keep(row: Row) -> None:
+                idempotency.store_answer(connection, answer(row))
+
             row = operations.create(connection, new, keep)
         return answer(row)
 
