@@ -2,6 +2,9 @@
 
 Each class is a group of variables under a prefix (`INVENTORY_DB_NAME` is `name` of the group read
 with `INVENTORY_DB_`). Values come from the environment first, then from the file `ENV_FILE` names.
+
+A variable that one service alone reads is in that service's settings.py. topology.yml lists the
+variables of each role, so that provisioning passes them on.
 """
 
 import os

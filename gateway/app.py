@@ -24,8 +24,8 @@ from gateway.pages.routes import page_routes
 from gateway.proxy import Proxy
 from gateway.routes import bill_routes, detail_routes, proxy_routes
 from gateway.settings import Settings
+from gateway.status.prober import Sources
 from gateway.status.routes import status_routes
-from gateway.status.snapshot import Sources
 from gateway.status.watcher import Watcher
 
 PROCESS = "gateway"

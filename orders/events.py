@@ -1,4 +1,7 @@
-"""The events of orders: an order was created, changed or deleted."""
+"""The events of orders: an order was created, changed or deleted.
+
+allowed_transitions.py has the list of the changes that others react to (`STEPS`).
+"""
 
 from datetime import datetime, timezone
 

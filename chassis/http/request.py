@@ -1,4 +1,7 @@
-"""Reads bodies, queries and headers of requests, and checks them against schemas."""
+"""Reads bodies, queries and headers of requests, and checks them against schemas.
+
+The general limit of a body is `MAX_BODY` in app.py.
+"""
 
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes

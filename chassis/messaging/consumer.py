@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pika.channel import Channel
 
-from chassis.messaging.batches import BatchProcessor, Refused
+from chassis.messaging.batch_processor import BatchProcessor, Refused
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.declarations import Topology

@@ -1,6 +1,6 @@
 """Publishes messages that can't be processed to the dead-letter queue, with the reason.
 
-batches.py decides which messages these are.
+batch_processor.py decides which messages these are.
 """
 
 import logging

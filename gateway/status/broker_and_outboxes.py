@@ -6,9 +6,9 @@ from typing import Any
 from chassis.messaging.declarations import dead_letter_queue
 from gateway.status import machines
 from gateway.status.platform import Consumers, Machine, Platform, Process
+from gateway.status.prober import Snapshot
 from gateway.status.probes import UNKNOWN
 from gateway.status.queues import DEAD_OR_IDLE, Depth
-from gateway.status.snapshot import Snapshot
 
 
 def rabbitmq(platform: Platform, snapshot: Snapshot) -> dict[str, Any]:

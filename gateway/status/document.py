@@ -7,7 +7,7 @@ from typing import Any
 from chassis import VERSION
 from gateway.status import broker_and_outboxes, machines
 from gateway.status.platform import Platform
-from gateway.status.snapshot import Snapshot
+from gateway.status.prober import Snapshot
 from gateway.status.traffic import Rate
 
 NAME = "crud-master"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.status.platform import Machine, Process
+from gateway.status.prober import Snapshot
 from gateway.status.probes import UNKNOWN
 from gateway.status.processes import Health
-from gateway.status.snapshot import Snapshot
 
 
 def shown(machine: Machine, snapshot: Snapshot) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.topology_file import read_topology
 from gateway.status.document import Document, document
-from gateway.status.snapshot import EMPTY, Prober, Sources
+from gateway.status.prober import EMPTY, Prober, Sources
 
 INTERVAL_SECONDS = 1.0
 IDLE_SECONDS = 10.0

@@ -1,4 +1,7 @@
-"""What the customers' events change: the replica, and the mails of a deleted customer."""
+"""What the customers' events change: the replica, and the mails of a deleted customer.
+
+The orders of a deleted customer stay as they are.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from orders.customer_replica import table as replica
 from orders.customer_replica.schemas import CustomerData
 from orders.mail import claims
 from orders.mail.claims import Mail
-from orders.mail.loop import retry_wait
+from orders.mail.worker_loop import retry_wait
 
 LEASE = timedelta(seconds=15)
 """Longer than a call of the customers API and the two transactions around it."""

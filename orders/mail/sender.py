@@ -29,9 +29,9 @@ from orders.allowed_transitions import STEPS
 from orders.mail import claims
 from orders.mail import table as mails
 from orders.mail.claims import Mail
-from orders.mail.loop import retry_wait
 from orders.mail.message import compose, mail_name
 from orders.mail.transport import DeferredError, OutgoingMail, RefusedError, Transport
+from orders.mail.worker_loop import retry_wait
 
 MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
 OUTCOMES = ("sent", "deferred", "refused")

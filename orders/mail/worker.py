@@ -17,13 +17,13 @@ from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEven
 from chassis.storage.database import Database
 from orders.allowed_transitions import STEPS, Step
 from orders.mail import table as mails
-from orders.mail.loop import repeat, woken
 from orders.mail.maildir import Maildir
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
 from orders.mail.sender import Sender
 from orders.mail.settings import MailSettings
 from orders.mail.smtp import Smtp
+from orders.mail.worker_loop import repeat, woken
 from orders.settings import Settings
 
 PROCESS, QUEUE = "mail-worker", "mail_inbox"

@@ -15,7 +15,7 @@ from chassis.http import app as web
 from chassis.http.health import Check
 from chassis.settings import BrokerSettings, Upstream
 from gateway.status.platform import Machine, Platform, Process
-from gateway.status.snapshot import Sources
+from gateway.status.prober import Sources
 from gateway.status.watcher import Watcher
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until

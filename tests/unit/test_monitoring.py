@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
 import gateway.settings
-from chassis.messaging.batches import BatchProcessor
+from chassis.messaging.batch_processor import BatchProcessor
 from gateway.status.targets import render
 from orders.mail.sender import MAILS, Sender
 from tools.stack import variables

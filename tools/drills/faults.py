@@ -1,4 +1,7 @@
-"""The faults: each begins, lasts, and is undone, whatever happens meanwhile."""
+"""The faults: each begins, lasts, and is undone, whatever happens meanwhile.
+
+Faults of machines, disks and networks are in infrastructure_faults.py.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence

@@ -34,7 +34,7 @@ STATUS = """
 import json, sys
 from gateway.settings import load
 from gateway.status.document import document
-from gateway.status.snapshot import EMPTY
+from gateway.status.prober import EMPTY
 json.dump(document(load().platform, EMPTY), sys.stdout)
 """
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orders.mail.loop import retry_wait
+from orders.mail.worker_loop import retry_wait
 from orders.sweeping.resending import MAX_WAIT, resend_wait
 
 MINUTE = timedelta(minutes=1)

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings, load
-from chassis.messaging import batches, consumer
+from chassis.messaging import batch_processor, consumer
 from chassis.messaging.consumer import Consumer
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.declarations import Queue
@@ -47,7 +47,7 @@ class Crashing(BillHandler):
 
 def main() -> None:
     """Be the consumer, with less patience than usual."""
-    consumer.ALONE_ABOVE, batches.DEATHS = 2, 2
+    consumer.ALONE_ABOVE, batch_processor.DEATHS = 2, 2
     settings = load()
     handler = Crashing(Database(settings.database, connections=1))
     topology = [Queue(QUEUE), Queue(DEAD)]

@@ -12,8 +12,8 @@ import pytest
 from pika.channel import Channel
 from sqlalchemy import Connection, text
 
-from chassis.messaging import batches
-from chassis.messaging.batches import TIMEOUTS, BatchProcessor
+from chassis.messaging import batch_processor
+from chassis.messaging.batch_processor import TIMEOUTS, BatchProcessor
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
@@ -108,7 +108,7 @@ def worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Worker]:
     """A consumer of a database that stops statements soon."""
-    monkeypatch.setattr(batches, "_LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(batch_processor, "_LONGEST_PAUSE", 0.05)
     monkeypatch.setitem(database._OPTIONS, "statement_timeout", 1000)
     monkeypatch.setitem(database._OPTIONS, "lock_timeout", 300)
     worker = Worker(database_settings("orders"), tmp_path)
@@ -185,7 +185,7 @@ def test_messages_of_the_same_aggregate_wait_behind_one_that_waits_for_a_lock(
 def test_however_many_messages_wait_for_a_lock_each_has_its_turn(
     worker: Worker, orders_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "_MOST_LOCKED", 3)
+    monkeypatch.setattr(batch_processor, "_MOST_LOCKED", 3)
     with orders_db.transaction() as holder:
         holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
         locked = [f"locked {number}" for number in range(7)]

@@ -16,9 +16,9 @@ from chassis.settings import BrokerSettings
 from gateway.status import machines, ssh
 from gateway.status.platform import Machine, Platform, Process
 from gateway.status.probe import ProbeError
+from gateway.status.prober import EMPTY, watched_queues
 from gateway.status.probes import ProbeResult, Probes
 from gateway.status.processes import Health
-from gateway.status.snapshot import EMPTY, watched_queues
 from gateway.status.traffic import Traffic
 from provisioning.rabbitmq import definitions
 from tests.support import openapi

@@ -1,4 +1,4 @@
-"""Snapshots of the whole platform, taken over kept connections."""
+"""Takes snapshots of the whole platform, over kept connections; document.py shows them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial

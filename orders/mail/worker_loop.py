@@ -1,4 +1,7 @@
-"""A loop for worker threads, which survives an unavailable database, and its waits."""
+"""A loop for worker threads, which survives an unavailable database, and the wait before a retry.
+
+sender.py decides which mails are retried.
+"""
 
 import logging
 import threading
