@@ -125,7 +125,7 @@ def answer(database: Database, key: RequestKey | None, act: Callable[[], Respons
     """Answer with `act`, or with its stored answer for this key.
 
     A claim whose holder died is taken over after a minute. `act` then runs again, unless it has
-    stored its answer with its effect (see `keep`). Answers of 500 and above are not stored, nor are
+    stored its answer with its effect (see `store_answer`). Answers of 500 and above are not stored, nor are
     refusals that do not depend on the body: the caller should retry.
 
     Raises:

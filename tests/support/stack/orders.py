@@ -26,6 +26,7 @@ from tools.stack.waiting import wait_until
 
 OUTBOXES = ("orders", "inventory", "billing")
 MANY = 1_000_000
+MAX_PAUSE = 0.8  # between two orders of a client, in seconds
 Answer = dict[str, Any]
 
 
@@ -105,22 +106,21 @@ class Orders:
         products = list(self.stock)
         while not stop.is_set():
             chosen = chance.sample(products, chance.randint(1, len(products)))
-            if not self._try(chance, [(product, chance.randint(1, 3)) for product in chosen]):
-                stop.wait(0.2)
+            self._try(chance, [(product, chance.randint(1, 3)) for product in chosen])
+            # a fault needs some orders in flight, and not all that the cores can take
+            stop.wait(chance.random() * MAX_PAUSE)
 
-    def _try(self, chance: random.Random, items: Sequence[tuple[int, int]]) -> bool:
+    def _try(self, chance: random.Random, items: Sequence[tuple[int, int]]) -> None:
         try:
             answer = self.post(*items)
         except NO_ANSWER:
             self.unsure += 1
-            return False
+            return
         if answer.status_code != 201:
             self.refused.append(answer.status_code)
             self.unsure += 1
-            return False
-        if chance.random() < 0.2:
+        elif chance.random() < 0.2:
             self._try_to_cancel(answer.json())
-        return True
 
     def _try_to_cancel(self, order: Answer) -> None:
         with suppress(*NO_ANSWER):

@@ -198,7 +198,7 @@ def test_an_answer_is_stored_with_its_effect_whatever_dies_afterwards(
 ) -> None:
     service = world(post)
     # the worker ends once the effect is committed: nothing is written from then on
-    monkeypatch.setattr(idempotency, "_keep", lambda *_: None)
+    monkeypatch.setattr(idempotency, "_store_or_release", lambda *_: None)
     first = post.send(service.client)
     after = service.count(post)
     service.change("UPDATE idempotency_keys SET claimed_at = claimed_at - interval '2 minutes'")
