@@ -1,8 +1,8 @@
 """Idempotency-Key: a repeated POST gets the first answer and has no second effect.
 
 `chassis.http.keyed_posts` adds it to every POST route of a service. An effect in the database of
-the keys happens once, even after a crash: `keep` stores the answer in the effect's transaction. An
-effect elsewhere happens once because of its id, which is `message_id`.
+the keys happens once, even after a crash: `store_answer` stores the answer in the effect's
+transaction. An effect elsewhere happens once because of its id, which is `message_id`.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -125,8 +125,8 @@ def answer(database: Database, key: RequestKey | None, act: Callable[[], Respons
     """Answer with `act`, or with its stored answer for this key.
 
     A claim whose holder died is taken over after a minute. `act` then runs again, unless it has
-    stored its answer with its effect (see `store_answer`). Answers of 500 and above are not stored, nor are
-    refusals that do not depend on the body: the caller should retry.
+    stored its answer with its effect (see `store_answer`). Answers of 500 and above are not stored,
+    nor are refusals that do not depend on the body: the caller should retry.
 
     Raises:
         ConflictError: a request with this key is still in progress.
