@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from tools.stack.errors import StackError
 
-POLL_SECONDS = 0.05
+FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 0.5
 SeenT = TypeVar("SeenT")
 
 
@@ -15,22 +15,33 @@ def wait_for(
     condition: Callable[[SeenT], object],
     seconds: float,
     what: str,
-    poll: float = POLL_SECONDS,
+    poll: float | None = None,
 ) -> SeenT:
-    """Call `look()` every `poll` seconds until its result meets `condition`; returns the result.
+    """Call `look()` until its result meets `condition`; return the result.
 
-    Raises StackError naming `what` after `seconds`; exceptions of either function propagate.
+    Args:
+        look: what is called.
+        condition: ends the wait.
+        seconds: the time limit.
+        what: is waited for, for the message.
+        poll: seconds between two calls. Without it the pauses grow with the time waited, since
+            looking takes the processor from what is waited for: the end is noticed a tenth late,
+            and half a second at most.
+
+    Raises:
+        StackError: the time is over. Exceptions of either function propagate.
     """
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     while not condition(seen := look()):
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - start
+        if waited >= seconds:
             raise StackError(f"Waited {seconds:g} s in vain for {what}.")
-        time.sleep(poll)
+        time.sleep(poll or max(FIRST_POLL_SECONDS, min(waited / 10, LONGEST_POLL_SECONDS)))
     return seen
 
 
 def wait_until(
-    condition: Callable[[], bool], seconds: float, what: str, poll: float = POLL_SECONDS
+    condition: Callable[[], bool], seconds: float, what: str, poll: float | None = None
 ) -> None:
-    """Return as soon as `condition()` is true, checked every `poll` seconds; see `wait_for`."""
+    """Return soon after `condition()` is true; see `wait_for`."""
     wait_for(condition, bool, seconds, what, poll)
