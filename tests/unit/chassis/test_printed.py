@@ -36,6 +36,7 @@ PRINTS = re.compile(r"click\.echo\(|\bprint\(|sys\.std(out|err)\.write\(")
 WITH_REASON = {
     "chassis/cli.py",
     "chassis/check_settings.py",
+    "chassis/migrate.py",
     "chassis/pm2.py",
     "tools/stack/console.py",
     "tools/stack/command_line.py",
