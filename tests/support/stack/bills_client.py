@@ -66,7 +66,8 @@ class Bills:
             except NO_ANSWER:
                 # no answer, no promise; the bill may be recorded or not
                 self.unanswered += 1
-                stop.wait(0.05)
+            # a fault needs some bills in flight, and not all that the cores can take
+            stop.wait(0.05)
 
     def wait_for_accepted(self, more: int) -> None:
         """Wait until so many more bills are accepted."""

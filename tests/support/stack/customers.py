@@ -56,22 +56,22 @@ class Customers:
     def _work(self, stop: threading.Event) -> None:
         with requests.Session() as session:
             while not stop.is_set():
-                if not self._live(session, next(self._numbers)):
-                    stop.wait(0.05)
+                self._live(session, next(self._numbers))
+                # a fault needs some changes in flight, and not all that the cores can take
+                stop.wait(0.05)
 
-    def _live(self, session: requests.Session, number: int) -> bool:
-        """Run a customer's changes; return False at the first one with an unsure outcome."""
+    def _live(self, session: requests.Session, number: int) -> None:
+        """Run a customer's changes, up to the first one with an unsure outcome."""
         email = f"customer-{number}@kawa.fr"
         name = f"{number}.0"
         made = self._change(session, "created", name, "POST", "", {"name": name, "email": email})
         for step in range(1, STEPS):
             if made is None:
-                return False
+                return
             name = f"{number}.{step}"
             made = self._change(session, "updated", name, "PUT", f"/{made['id']}", {"name": name})
-        if made is None or number % 2:
-            return made is not None
-        return self._change(session, "deleted", name, "DELETE", f"/{made['id']}") is not None
+        if made is not None and number % 2 == 0:
+            self._change(session, "deleted", name, "DELETE", f"/{made['id']}")
 
     def _change(
         self,
