@@ -36,7 +36,7 @@ class ConsumerProcess:
         self._consumers: dict[str, Consumer[Any]] = {}
         self._databases: list[Database] = []
         self.ready = self.database()
-        """The database of `/ready`."""
+        """The database that `/ready` checks; loops beside the consumers may use it, too."""
 
     def database(self, connections: int = 1) -> Database:
         """Return the service's database; `run` closes it."""

@@ -1,4 +1,4 @@
-"""Migrates the databases of several services in one process.
+"""Migrates the databases of several services in one process; `tools.stack.migrations` runs it.
 
     python -m chassis.migrate
 

@@ -103,7 +103,7 @@ class BrokerSettings(Group):
         return self.model_copy(update={"queue": queue})
 
     def name_of(self, queue: Queue) -> str:
-        """Return the name of a queue of topology.yml, which may stand in `RABBITMQ_QUEUE`."""
+        """Return the name of a queue of topology.yml; `RABBITMQ_QUEUE` may have renamed it."""
         return queue.named({"RABBITMQ_QUEUE": self.queue})
 
 

@@ -76,14 +76,14 @@ class Customers:
         self,
         connection: Connection,
         values: Mapping[str, Any],
-        keep: Callable[[Customer], None],
+        store_answer: Callable[[Customer], None],
     ) -> Customer:
         """Insert a customer and return it.
 
         Args:
             connection: in a transaction.
             values: its columns.
-            keep: stores the answer to the request; the event is announced after it.
+            store_answer: stores the answer to the request; the event is announced after it.
 
         Raises:
             ConflictError: another customer has this email.
@@ -91,7 +91,7 @@ class Customers:
         """
         with _unique_email():
             customer = _customers.apply(connection, insert(customers).values(**values))
-        keep(customer)
+        store_answer(customer)
         self._announce(connection, "customer.created", customer, customer["version"])
         return customer
 

@@ -73,11 +73,13 @@ class Stored(NamedTuple):
     event_timestamp: datetime
 
 
-Keep = Callable[[Connection, Stored], None]
+StoreAnswer = Callable[[Connection, Stored], None]
 """Stores the answer to a request in the transaction that stores its event."""
 
 
-def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -> Stored:
+def accept(
+    database: Database, kind: Kind, data: bytes, uid: UUID, store_answer: StoreAnswer
+) -> Stored:
     """Store and commit an event, only once for each uid.
 
     Args:
@@ -85,14 +87,14 @@ def accept(database: Database, kind: Kind, data: bytes, uid: UUID, keep: Keep) -
         kind: its names, which form the routing key.
         data: a JSON object that jsonb can hold (see `gateway.jsonb`).
         uid: the event's uid, the same at each repetition of a request.
-        keep: called last before the commit.
+        store_answer: stores the answer to the request; called last before the commit.
 
     Raises:
         sqlalchemy.exc.OperationalError: the database has not stored it.
     """
     with database.transaction() as connection:
         stored = store(connection, kind, data, uid)
-        keep(connection, stored)
+        store_answer(connection, stored)
     extra = {"message_id": str(stored.uid), "routing_key": ".".join(kind)}
     logger.info("event stored", extra=extra)
     return stored

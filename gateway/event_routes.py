@@ -31,11 +31,11 @@ def event_routes(name: str, database: Database) -> Blueprint:
         jsonb.check(data)
         uid = idempotency.message_id() or uuid4()
 
-        def keep(connection: Connection, stored: client_events.Stored) -> None:
+        def store_answer(connection: Connection, stored: client_events.Stored) -> None:
             idempotency.store_answer(connection, _stored(stored, data))
 
         names_of = client_events.Kind(**kind.model_dump())
-        return _stored(client_events.accept(database, names_of, data, uid, keep), data)
+        return _stored(client_events.accept(database, names_of, data, uid, store_answer), data)
 
     @routes.get("")
     def list_events() -> Response:

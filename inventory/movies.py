@@ -53,11 +53,11 @@ def find(
 
 
 def create(
-    connection: Connection, values: Mapping[str, Any], keep: Callable[[Movie], None]
+    connection: Connection, values: Mapping[str, Any], store_answer: Callable[[Movie], None]
 ) -> Movie:
-    """Insert a movie and return it; `keep` stores the answer to the request."""
+    """Insert a movie and return it; `store_answer` stores the answer to the request."""
     movie = _movies.apply(connection, insert(movies).values(**values))
-    keep(movie)
+    store_answer(movie)
     announce(connection, "movie.created", movie, f"movie/{movie['id']}")
     return movie
 

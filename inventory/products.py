@@ -85,16 +85,16 @@ def find(
 
 
 def create(
-    connection: Connection, values: Mapping[str, Any], keep: Callable[[Product], None]
+    connection: Connection, values: Mapping[str, Any], store_answer: Callable[[Product], None]
 ) -> Product:
-    """Insert a product and return it; `keep` stores the answer to the request.
+    """Insert a product and return it; `store_answer` stores the answer to the request.
 
     Raises:
         InvalidError: there is no such movie.
     """
     with _existing_movie():
         product = _products.apply(connection, insert(products).values(**values))
-    keep(product)
+    store_answer(product)
     announce(connection, "product.created", product, f"product/{product['id']}")
     return product
 

@@ -68,7 +68,7 @@ def message_id() -> UUID | None:
 def store_answer(connection: Connection, response: Response) -> None:
     """Store the answer for this request's key, if any, in the transaction of the effect.
 
-    To be called last before the commit: after it, a repetition gets this answer.
+    To be called once the answer is known; from the commit on, a repetition gets this answer.
 
     Raises:
         ConflictError: another request has taken over the claim, which was a minute old; the

@@ -74,10 +74,10 @@ def resource_routes(
         new = parsing.body(requests.new).model_dump()
         with database.transaction() as connection:
 
-            def keep(row: Row) -> None:
+            def store_answer(row: Row) -> None:
                 idempotency.store_answer(connection, answer(row))
 
-            row = operations.create(connection, new, keep)
+            row = operations.create(connection, new, store_answer)
         return answer(row)
 
     def answer(row: Row) -> Response:

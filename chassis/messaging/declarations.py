@@ -1,6 +1,6 @@
 """Queues, exchanges and bindings that must exist before anything is published or consumed.
 
-Which there are stands in topology.yml.
+topology.yml lists them.
 """
 
 import re

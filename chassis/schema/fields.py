@@ -6,6 +6,7 @@ through a binary float. Text is normalized to Unicode's form NFC before its leng
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
@@ -54,7 +55,10 @@ class Schema(BaseModel):
 
 
 ABSENT: Any = None
-"""The default of a member of a `Change` that can't be null."""
+"""The default of a member of a `Change` that can't be null.
+
+The member has its field's type, and yet is None when it is absent: read it from `Change.given`.
+"""
 
 
 class Change(Schema):
@@ -66,15 +70,23 @@ class Change(Schema):
     @model_validator(mode="after")
     def _names_something(self) -> "Change":
         if not self.model_fields_set:
-            *names, last = (name for name in type(self).model_fields if name not in self.refused)
-            detail = f"must have {', '.join(names)} or {last}"
+            names = [name for name in type(self).model_fields if name not in self.refused]
+            detail = f"must have {_alternatives(names)}"
             raise PydanticCustomError("nothing", "{detail}", {"detail": detail})
         return self
 
     @property
     def given(self) -> dict[str, Any]:
-        """The members that are not absent."""
+        """The members that are not absent; the way to read a change."""
         return self.model_dump(exclude_unset=True)
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    """Return the names as a list in words, of which at least one is needed."""
+    if len(names) == 2:
+        return f"{', '.join(names)} or both"
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def text(shortest: int, longest: int) -> AfterValidator:

@@ -1,4 +1,7 @@
-"""One process that migrates the databases of all services, each as soon as it is there."""
+"""One process that migrates the databases of all services, each as soon as it is there.
+
+`./stack up` uses it. The process is `chassis.migrate`.
+"""
 
 import subprocess
 import sys

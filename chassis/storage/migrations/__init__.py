@@ -1,4 +1,7 @@
-"""Alembic for all services: one environment, each service's revisions in its own package."""
+"""Alembic for all services: one environment, each service's revisions in its own package.
+
+`python -m SERVICE migrate`, `chassis.migrate` and tests use it.
+"""
 
 import logging
 from importlib.resources import files

@@ -20,6 +20,8 @@ from chassis.schema.fields import (
     Slug,
     Title,
 )
+from inventory.schemas import MovieChange
+from orders.schemas import OrderChange
 
 COUNT: TypeAdapter[int] = TypeAdapter(Count)
 BIGINT: TypeAdapter[int] = TypeAdapter(BigInt)
@@ -326,10 +328,30 @@ def test_a_change_tells_what_is_absent_from_null(changes: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("changes", "detail"), [({}, "must have name or note"), ({"name": None}, "valid string")]
+    ("changes", "detail"), [({}, "must have name, note or both"), ({"name": None}, "valid string")]
 )
 def test_a_change_of_nothing_and_a_null_that_can_not_be_are_refused(
     changes: dict[str, Any], detail: str
 ) -> None:
     with pytest.raises(ValidationError, match=detail):
         Renaming.model_validate(changes)
+
+
+class OnlyName(Change):
+    """Changes of a thing that has nothing but a name."""
+
+    name: Title = ABSENT
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        (OnlyName, "must have name"),
+        (MovieChange, "must have title, description or both"),
+        (OrderChange, "must have customer_id, order_id or total_amount"),
+    ],
+)
+def test_a_change_of_nothing_names_what_it_may_have(change: type[Change], detail: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        change.model_validate({})
+    assert [error["msg"] for error in raised.value.errors()] == [detail]
