@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis.errors import ConflictError
 from chassis.outbox.table import PublishEvent
 from chassis.preconditions import Check
+from chassis.storage import after_commit
 from chassis.storage.rows import Resource
 from customers.events import customer_event
 from customers.models import customers
@@ -140,7 +141,7 @@ class Customers:
         # with the row locked, so that the events of one customer keep their order
         self.announce(connection, event, f"customer/{customer['id']}")
         extra = {"customer_id": customer["id"], "message_id": event.id}
-        logger.info(event_type.replace(".", " "), extra=extra)
+        after_commit.log(connection, logger, event_type.replace(".", " "), extra)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from chassis.messaging.cloudevents import event
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
+from chassis.storage import after_commit
 
 EXCHANGE = "inventory_events"
 API, CONSUMER = "inventory-api", "inventory-consumer"
@@ -36,7 +37,7 @@ def announce(
     of_order = type.startswith("stock.")
     message = event(EXCHANGE, type, source, dict(data), mandatory=of_order, urgent=of_order)
     outbox.add(connection, message, aggregate)
-    _log(message, type, aggregate, **logged)
+    _log(connection, message, type, aggregate, **logged)
 
 
 def announce_all(
@@ -52,9 +53,11 @@ def announce_all(
     messages = [event(EXCHANGE, type, API, dict(data)) for data in changed.values()]
     outbox.add_all(connection, messages, list(changed))
     for message, aggregate in zip(messages, changed, strict=True):
-        _log(message, type, aggregate)
+        _log(connection, message, type, aggregate)
 
 
-def _log(message: Message, type: str, aggregate: str, **logged: object) -> None:
+def _log(
+    connection: Connection, message: Message, type: str, aggregate: str, **logged: object
+) -> None:
     extra = {"aggregate": aggregate, "message_id": message.id, **logged}
-    logger.info(type.replace(".", " "), extra=extra)
+    after_commit.log(connection, logger, type.replace(".", " "), extra)

@@ -15,6 +15,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.schema.fields import MAX_INTEGER
+from chassis.storage import after_commit
 from chassis.storage.retention import Expiry
 from chassis.storage.rows import rows
 from inventory.events import CONSUMER, announce
@@ -127,7 +128,8 @@ def _answer_again(connection: Connection, uid: UUID, order_id: str) -> None:
     elif state == "rejected":
         _announce_rejection(connection, uid, order_id, short or [])
     else:
-        logger.info("nothing left to reserve", extra={"uid": str(uid), "order_id": order_id})
+        extra = {"uid": str(uid), "order_id": order_id}
+        after_commit.log(connection, logger, "nothing left to reserve", extra)
 
 
 def _announce_rejection(
@@ -154,7 +156,8 @@ def release(connection: Connection, uid: UUID, order_id: str) -> None:
         _set_stock(connection, uid, func.least(sum_, MAX_INTEGER))
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
     elif _mark_cancelled(connection, uid, order_id):
-        logger.info("nothing to release", extra={"uid": str(uid), "order_id": order_id})
+        extra = {"uid": str(uid), "order_id": order_id}
+        after_commit.log(connection, logger, "nothing to release", extra)
     else:
         _announce(connection, uid, order_id, "stock.released", lines=_lines(connection, uid))
 
@@ -175,7 +178,8 @@ def complete(connection: Connection, uid: UUID, order_id: str) -> None:
     state = connection.execute(query).scalar()
     if state != "completed":
         extra = {"uid": str(uid), "order_id": order_id, "state": state}
-        logger.warning("a completed order has no stock", extra=extra)
+        said = "a completed order has no stock"
+        after_commit.log(connection, logger, said, extra, logging.WARNING)
     lines = _lines(connection, uid) if state == "completed" else []
     _announce(connection, uid, order_id, "stock.sold", lines=lines)
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Update, delete, func, insert, select, up
 
 from chassis.json import encode
 from chassis.schema.decoding import decode
+from chassis.storage import after_commit
 from orders import queries
 from orders.models import deleted_orders
 from orders.queries import OrderFacts, OrderView
@@ -50,7 +51,7 @@ def keep(connection: Connection, order: OrderView) -> None:
     }
     connection.execute(insert(deleted_orders).values(**row))
     extra = {"order_id": order["order_id"], "uid": str(order["uid"])}
-    logger.info("deleted order waits for its confirmation", extra=extra)
+    after_commit.log(connection, logger, "deleted order waits for its confirmation", extra)
 
 
 def lock(connection: Connection, uids: Collection[UUID]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, text, update
 
+from chassis.storage import after_commit
 from orders import queries
 from orders.models import orders
 from orders.sweeping import needs, repetition
@@ -32,14 +33,15 @@ def ask(connection: Connection) -> bool:
     order_pks = _completed(connection, after)
     if not order_pks:
         connection.execute(text("DELETE FROM unconfirmed_sales"))
-        logger.info("the sales of all orders that were completed before are requested")
+        done = "the sales of all orders that were completed before are requested"
+        after_commit.log(connection, logger, done, {})
         return False
     asked = _ask(connection, order_pks)
     reached = asked[-1] if len(asked) == MAX_ASKED else order_pks[-1]
     connection.execute(text("UPDATE unconfirmed_sales SET after_id = :id"), {"id": reached})
     if asked:
         extra = {"orders": len(asked), "up_to_id": reached}
-        logger.info("requested the sale of completed orders", extra=extra)
+        after_commit.log(connection, logger, "requested the sale of completed orders", extra)
     return True
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis.errors import ConflictError
 from chassis.preconditions import Check
+from chassis.storage import after_commit
 from chassis.storage.idempotency_keys import RETENTION
 from orders import allowed_transitions, deleted_orders, queries, transitions
 from orders.events import announce
@@ -200,4 +201,4 @@ def _unique_order_id() -> Iterator[None]:
 def _announce(connection: Connection, event_type: str, order: OrderView, cause: Cause) -> None:
     announce(connection, event_type, order, cause.source)
     extra = {"order_id": order["order_id"], "uid": str(order["uid"])}
-    logger.info(event_type.replace(".", " "), extra=extra)
+    after_commit.log(connection, logger, event_type.replace(".", " "), extra)

@@ -17,6 +17,7 @@ from chassis.json import encode
 from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
+from chassis.storage import after_commit
 from orders import deleted_orders, queries
 from orders.allowed_transitions import after_event
 from orders.events import aggregate
@@ -149,7 +150,8 @@ def _confirm(connection: Connection, data: SagaData, column: Any, status: str, o
     if connection.execute(waits.values(values)).rowcount or deleted_orders.confirm(
         connection, uid, status, owed
     ):
-        logger.info("order is confirmed", extra={"uid": str(uid), "confirmed": column.key})
+        extra = {"uid": str(uid), "confirmed": column.key}
+        after_commit.log(connection, logger, "order is confirmed", extra)
 
 
 def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
@@ -183,5 +185,5 @@ def _next_status(
     status = after_event(cause.name, order["status"], bool(order["items"])) if order else None
     if status is None:
         extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}
-        logger.info("nothing to do", extra=extra)
+        after_commit.log(connection, logger, "nothing to do", extra)
     return order, status

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, update
 
+from chassis.storage import after_commit
 from orders.allowed_transitions import event_of
 from orders.events import announce
 from orders.models import order_history, orders
@@ -51,7 +52,7 @@ def move(
     moved: OrderView = {**order, "status": status, "reason": reason, "updated_at": changed}
     record_change(connection, order["id"], order["status"], status, cause)
     announce(connection, event_of(status), moved, cause.source)
-    _log(order, status, cause)
+    _log(connection, order, status, cause)
     return moved
 
 
@@ -70,7 +71,7 @@ def record_change(
     connection.execute(insert(order_history).values(**row))
 
 
-def _log(order: OrderView, status: str, cause: Cause) -> None:
+def _log(connection: Connection, order: OrderView, status: str, cause: Cause) -> None:
     extra = {
         "order_id": order["order_id"],
         "uid": str(order["uid"]),
@@ -78,4 +79,4 @@ def _log(order: OrderView, status: str, cause: Cause) -> None:
         "to_status": status,
         "cause": cause.name,
     }
-    logger.info("order moved", extra=extra)
+    after_commit.log(connection, logger, "order moved", extra)

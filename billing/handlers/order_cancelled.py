@@ -9,6 +9,7 @@ from billing.events import bill_voided
 from billing.schemas import CancelledOrder
 from chassis.messaging.event_handler import Reaction
 from chassis.outbox import table as outbox
+from chassis.storage import after_commit
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ def _void(connection: Connection, order: CancelledOrder, event_id: str) -> None:
     if void.is_recorded or not void.is_new:
         outbox.add(connection, bill_voided(void))
     what = "bill voided" if void.is_recorded else "bill voided before it arrived"
-    logger.info(what, extra={"message_id": message_id, "event_id": event_id})
+    extra = {"message_id": message_id, "event_id": event_id}
+    after_commit.log(connection, logger, what, extra)
 
 
 REACTIONS = {"order.cancelled": Reaction(CancelledOrder, _void)}

@@ -18,7 +18,7 @@ from chassis.messaging.delivery import Delivery, RejectedError
 from chassis.schema.decoding import decode
 from chassis.schema.fields import NO_NUL
 from chassis.schema.validation import validated
-from chassis.storage import database, inbox
+from chassis.storage import after_commit, database, inbox
 from chassis.storage.database import Database
 from chassis.trace import Trace
 
@@ -154,4 +154,5 @@ def _react(connection: Connection, item: ReceivedEvent) -> None:
         return
     with trace.within(item.trace):
         item.reaction.act(connection, item.data, item.id)
-        logger.info("event applied", extra={"event_id": item.id, "event_type": item.type})
+        extra = {"event_id": item.id, "event_type": item.type}
+        after_commit.log(connection, logger, "event applied", extra)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
 
 from chassis.settings import DatabaseSettings
+from chassis.storage import after_commit
 from chassis.storage.answer_limit import limited
 
 CONNECT_TIMEOUT = 2  # seconds
@@ -105,14 +106,19 @@ class Database:
     def transaction(self, lock_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in a transaction: committed at the end, rolled back on an exception.
 
+        What `after_commit.log` has noted is logged after the commit.
+
         Args:
             lock_seconds: how long a statement may wait for a lock, `LOCK_TIMEOUT` if not given.
         """
         with self._engine.begin() as connection:
+            acts = after_commit.collect(connection)
             if lock_seconds is not None:
                 milliseconds = round(1000 * lock_seconds)
                 connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
             yield connection
+        for act in acts:
+            act()
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""

@@ -21,6 +21,7 @@ from prometheus_client import Counter
 from sqlalchemy import Connection, Update, func, update
 
 from chassis.outbox import table as outbox
+from chassis.storage import after_commit
 from orders import deleted_orders, queries
 from orders.events import aggregate
 from orders.models import orders
@@ -102,9 +103,8 @@ def _resend(
     repetition.enqueue(connection, order, missing, request_id)
     ORDERS_RESENT.inc()
     extra = {"order_id": order["order_id"], "uid": missing.uid, "resends": resends}
-    logger.warning(
-        "order is stuck, sent again", extra=extra | {"waits_for": missing.describe(order["status"])}
-    )
+    extra["waits_for"] = missing.describe(order["status"])
+    after_commit.log(connection, logger, "order is stuck, sent again", extra, logging.WARNING)
 
 
 def resend_wait(pause: timedelta, resends: int, chance: float) -> timedelta:

@@ -1,15 +1,20 @@
 """A service's connections to its database: what they cost, and what they survive."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import psycopg2
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from chassis import trace
 from chassis.settings import DatabaseSettings
+from chassis.storage import after_commit
 from chassis.storage.database import Database
+from chassis.trace import Trace
+from tests.support.servers import Logged
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -116,3 +121,42 @@ def test_text_is_read_as_it_was_written_whatever_encoding_others_set(
         other.close()
         with database.transaction() as connection:
             connection.execute(text("ALTER ROLE CURRENT_USER RESET client_encoding"))
+
+
+LOGGER = logging.getLogger(__name__)
+# unlike other constraints, it is checked by COMMIT
+ONCE = text("CREATE TEMP TABLE things (id int UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP")
+MADE = text("INSERT INTO things VALUES (1)")
+
+
+def test_what_a_transaction_has_changed_is_logged_after_its_commit_with_the_trace_of_the_change(
+    database: Database, logged: Logged
+) -> None:
+    with database.transaction() as connection:
+        with trace.within(Trace("the request", "0" * 32, "0" * 16)):
+            after_commit.log(connection, LOGGER, "thing made", {"thing": 1})
+        assert not logged()
+    [line] = logged()
+    assert (line["message"], line["thing"], line["request_id"]) == ("thing made", 1, "the request")
+
+
+def test_nothing_is_logged_of_a_change_that_is_rolled_back(
+    database: Database, logged: Logged
+) -> None:
+    with pytest.raises(IntegrityError), database.transaction() as connection:
+        connection.execute(ONCE)
+        for _ in range(2):
+            connection.execute(MADE)
+            after_commit.log(connection, LOGGER, "thing made", {})
+    with pytest.raises(ZeroDivisionError), database.transaction() as connection:
+        after_commit.log(connection, LOGGER, "thing made", {})
+        raise ZeroDivisionError
+    with database.transaction():
+        assert not logged()
+    assert not logged()
+
+
+def test_a_single_statement_is_its_own_commit(database: Database, logged: Logged) -> None:
+    with database.autocommit() as connection:
+        after_commit.log(connection, LOGGER, "thing made", {})
+        assert [line["message"] for line in logged()] == ["thing made"]
