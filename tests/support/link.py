@@ -57,7 +57,12 @@ class Link:
                 self._connect(listener, client)
 
     def _connect(self, listener: socket.socket, client: socket.socket) -> None:
-        server = socket.create_connection((HOST, self._target))
+        try:
+            server = socket.create_connection((HOST, self._target))
+        except OSError:
+            # to the client that is a server that ends the connection; the next one may succeed
+            client.close()
+            return
         with self._lock:
             self._ends += [client, server]
         if listener is not self._listener:
