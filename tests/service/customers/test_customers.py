@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from werkzeug.test import TestResponse
 
@@ -22,6 +22,7 @@ from customers import models
 from customers.customers import Customers
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
 from tests.support.examples import examples
+from tests.support.statements import plan_of, statements_of
 from tools.stack.waiting import wait_until
 
 CUSTOMERS, CLIENTS = "/api/customers", "/api/clients"
@@ -461,22 +462,17 @@ SEARCHES: list[tuple[dict[str, Any], str]] = [
 
 def test_a_search_among_many_uses_its_index(customers_db: Database) -> None:
     rows = [{"name": f"{n:05} " * 10, "email": f"n{n}@kawa.fr"} for n in range(20_000)]
-    sent: list[tuple[str, Any]] = []
     with customers_db.autocommit() as connection:
         connection.execute(
             insert(models.customers), [*rows, {"name": "L'école", "email": "e@kawa.fr"}]
         )
         # VACUUM, since entries not merged into the index yet count against it
         connection.execute(text("VACUUM ANALYZE customers"))
-        keep = lambda *args: sent.append((args[2], args[3]))  # noqa: E731
         for search, index in SEARCHES:
-            sent.clear()
-            event.listen(connection.engine, "before_cursor_execute", keep)
-            Customers.find(connection, **search, after=9, limit=11)
-            event.remove(connection.engine, "before_cursor_execute", keep)
-            [(statement, parameters)] = sent
-            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-            assert index in "".join(plan), search
+            with statements_of(connection) as sent:
+                Customers.find(connection, **search, after=9, limit=11)
+            [statement] = sent
+            assert index in plan_of(connection, statement), search
 
 
 @pytest.mark.parametrize("path", [CUSTOMERS, CLIENTS])

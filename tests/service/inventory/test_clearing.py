@@ -1,18 +1,17 @@
 """Deleting all movies: set-based, in pieces that are whole, and said so when it takes longer."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.engine import Engine
 
 from chassis.storage.database import Database
 from inventory import movies
 from tests.support.answers import problem
+from tests.support.statements import statements_of
 
 MOVIES = "/api/movies"
 ROWS = 12_000
@@ -33,21 +32,6 @@ def fill(database: Database, rows: int) -> None:
         )
 
 
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that are executed meanwhile, of all databases."""
-    statements: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        statements.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
 def rows(database: Database, statement: str) -> list[Any]:
     """What a statement finds."""
     with database.autocommit() as connection:
@@ -66,7 +50,7 @@ def test_thousands_of_movies_and_products_take_few_statements_and_each_has_its_e
     # on a busy machine, too, it is one request
     monkeypatch.setattr(movies, "_CLEAR_SECONDS", 600.0)
     fill(movies_db, ROWS)
-    with counted() as statements:
+    with statements_of(Engine) as statements:
         assert inventory.delete(MOVIES).json == {"deleted": ROWS}
     assert len(statements) < 60
     assert rows(movies_db, "SELECT FROM movies") == []
@@ -86,7 +70,7 @@ def test_a_movie_with_thousands_of_products_takes_few_statements(
     fill(movies_db, 5000)
     with movies_db.autocommit() as connection:
         connection.execute(text("UPDATE products SET movie_id = 1"))
-    with counted() as statements:
+    with statements_of(Engine) as statements:
         assert inventory.delete(f"{MOVIES}/1").status_code == 200
     assert len(statements) < 30
     assert len(told(movies_db, "product.updated")) == 2500

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
@@ -17,6 +17,7 @@ from tests.support.examples import examples
 from tests.support.movies_api import SIGNS
 from tests.support.movies_api import create as create_movie
 from tests.support.products_api import BOTH, PRODUCTS, PRODUITS, create
+from tests.support.statements import plan_of, statements_of
 
 
 def names(response: TestResponse) -> list[str]:
@@ -175,13 +176,7 @@ def test_a_selective_filter_uses_its_index(movies_db: Database) -> None:
         )
         connection.execute(fill)
         connection.execute(text("VACUUM ANALYZE products"))
-        sent: list[tuple[str, Any]] = []
-        event.listen(
-            connection, "before_cursor_execute", lambda *args: sent.append((args[2], args[3]))
-        )
         for search, index in SELECTIVE:
-            sent.clear()
-            assert products.find(connection, **{**nothing, **search, "limit": 101})
-            statement, parameters = sent[0]
-            plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-            assert index in "\n".join(plan), search
+            with statements_of(connection) as sent:
+                assert products.find(connection, **{**nothing, **search, "limit": 101})
+            assert index in plan_of(connection, sent[0]), search

@@ -4,10 +4,11 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import Connection, insert, text
 
 from chassis.storage.database import Database
 from inventory import models, movies
+from tests.support.statements import plan_of, statements_of
 
 ROWS = 20_000
 
@@ -29,17 +30,10 @@ def many_movies(movies_db: Database) -> Database:
 
 def plan(connection: Connection, **search: Any) -> str:
     """How PostgreSQL executes the very statement that `movies.find` sends."""
-    sent: list[tuple[str, Any]] = []
-
-    def keep(*args: Any) -> None:
-        sent.append((args[2], args[3]))
-
-    event.listen(connection, "before_cursor_execute", keep)
-    movies.find(connection, **search)
-    event.remove(connection, "before_cursor_execute", keep)
-    [(statement, parameters)] = sent
-    rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-    return "\n".join(rows)
+    with statements_of(connection) as sent:
+        movies.find(connection, **search)
+    [statement] = sent
+    return plan_of(connection, statement)
 
 
 def test_a_selective_search_uses_the_trigram_index_and_a_page_without_one_the_primary_key(

@@ -6,13 +6,14 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 from werkzeug.test import TestResponse
 
 from chassis.storage.database import Database
 from orders import models, queries
 from tests.support.answers import content, fields, problem, walked
 from tests.support.orders_api import BOTH, COMMANDES, ORDERS, create, create_with_items, make
+from tests.support.statements import plan_of, statements_of
 
 START = datetime(2024, 1, 2, tzinfo=timezone.utc)
 MANY = """
@@ -45,16 +46,12 @@ def test_orders_are_listed_the_newest_first_with_their_items(
 def test_items_cost_no_query_for_each_order(orders_db: Database) -> None:
     for _ in range(5):
         create_with_items(orders_db)
-    sent: list[str] = []
-    with orders_db.transaction() as connection:
-
-        def note(*arguments: Any) -> None:
-            sent.append(arguments[2])
-
-        event.listen(connection.engine, "before_cursor_execute", note)
-        with queries.find(connection, limit=10) as lent:
-            found = list(lent)
-        event.remove(connection.engine, "before_cursor_execute", note)
+    with (
+        orders_db.transaction() as connection,
+        statements_of(connection) as sent,
+        queries.find(connection, limit=10) as lent,
+    ):
+        found = list(lent)
     assert [len(order["items"]) for order in found] == [2] * 5
     assert len(sent) == 1
 
@@ -231,19 +228,15 @@ def test_orders_of_a_customer_with_a_line_feed_in_the_id_are_found(orders: Flask
 def test_a_search_among_many_uses_its_index(
     orders_db: Database, search: dict[str, Any], index: str
 ) -> None:
-    sent: list[tuple[str, Any]] = []
-
-    def keep(*arguments: Any) -> None:
-        sent.append((arguments[2], arguments[3]))
-
     with orders_db.autocommit() as connection:
         connection.execute(text(MANY))
         connection.execute(text("VACUUM ANALYZE orders"))
     with orders_db.transaction() as connection:
-        event.listen(connection.engine, "before_cursor_execute", keep)
-        with queries.find(connection, **search, limit=11) as found:
+        with (
+            statements_of(connection) as sent,
+            queries.find(connection, **search, limit=11) as found,
+        ):
             assert list(found)
-        event.remove(connection.engine, "before_cursor_execute", keep)
-        [(statement, parameters)] = sent
-        plan = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-        assert f"using {index} " in "".join(plan) or f"on {index} " in "".join(plan)
+        [statement] = sent
+        plan = plan_of(connection, statement)
+        assert f"using {index} " in plan or f"on {index} " in plan

@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from prometheus_client import REGISTRY
-from sqlalchemy import event, text
-from sqlalchemy.engine import Engine
+from sqlalchemy import text
 
 from chassis.messaging import declarations
 from chassis.messaging.declarations import Binding, Exchange, Queue
@@ -28,6 +26,7 @@ from tests.support.at_work import at_work
 from tests.support.link import Link, linked
 from tests.support.outages import frozen
 from tests.support.relaying import relay_until
+from tests.support.statements import plan_of, statements_of
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
@@ -613,24 +612,14 @@ def test_an_urgent_message_does_not_overtake_an_earlier_one_of_its_aggregate(
 def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Database) -> None:
     """Else each look would sort all that waits, while new messages come."""
     add_others(gateway_db, 3 * BATCH)
-    looks: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-        looks.append((statement, parameters))
-
-    with gateway_db.autocommit() as connection:
+    with gateway_db.transaction() as connection:
         for setting in ("seqscan", "bitmapscan", "sort"):
-            connection.execute(text(f"SET enable_{setting} = off"))
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
+            connection.execute(text(f"SET LOCAL enable_{setting} = off"))
+        with statements_of(connection) as looks:
             outbox.new_messages(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
             outbox.retryable(connection, Page(BATCH, 8_000_000), urgent, 7)
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
-        for statement, parameters in looks:
-            plan = "\n".join(
-                connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-            )
+        for look in looks:
+            plan = plan_of(connection, look)
             assert "Index Scan using outbox_unsent" in plan
             assert "(urgent = " in plan
             # what is limited comes in order; the page itself may be sorted

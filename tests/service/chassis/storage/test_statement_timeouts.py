@@ -157,13 +157,12 @@ def test_a_database_that_is_slow_with_all_messages_counts_against_none(
 
 def test_a_wait_for_a_lock_never_makes_a_dead_letter(worker: Worker, orders_db: Database) -> None:
     with orders_db.transaction() as holder:
-        holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        holder.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         assert worker.process("fine", "locked") == []
         for _ in range(2 * TIMEOUTS):
             assert worker.process_due() == []
         assert worker.tries.count("locked") > 2 * TIMEOUTS
         assert worker.applied[-1:] == ["fine"]
-        holder.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
     assert worker.process_due() == []
     assert worker.applied[-1:] == ["locked"]
     assert worker.process_due() is None
@@ -173,11 +172,10 @@ def test_messages_of_the_same_aggregate_wait_behind_one_that_waits_for_a_lock(
     worker: Worker, orders_db: Database
 ) -> None:
     with orders_db.transaction() as holder:
-        holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        holder.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         assert worker.process("locked 1 a", "fine 2 a", "fine 3 b") == []
         assert worker.process("fine 4 a", "fine 5 b") == []
         assert set(worker.applied) == {"fine 3 b", "fine 5 b"}
-        holder.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
     assert worker.process_due() == []
     assert worker.applied[-3:] == ["locked 1 a", "fine 2 a", "fine 4 a"]
 
@@ -187,14 +185,13 @@ def test_however_many_messages_wait_for_a_lock_each_has_its_turn(
 ) -> None:
     monkeypatch.setattr(batch_processor, "_MOST_LOCKED", 3)
     with orders_db.transaction() as holder:
-        holder.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        holder.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
         locked = [f"locked {number}" for number in range(7)]
         assert worker.process(*locked, "fine") == []
         for _ in range(3):
             assert worker.process_due() == []
         assert worker.applied[-1:] == ["fine"]
         assert {*locked} <= {*worker.tries}
-        holder.execute(text(f"SELECT pg_advisory_unlock({LOCK})"))
     assert worker.process_due() == []
     assert sorted(worker.applied[-7:]) == locked
 

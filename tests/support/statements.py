@@ -1,0 +1,38 @@
+"""The statements that a test's connection sends, and how PostgreSQL executes them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import Engine
+
+Sent = tuple[str, Any]
+
+
+@contextmanager
+def statements_of(source: Connection | type[Engine]) -> Iterator[list[Sent]]:
+    """Note each statement that is executed during the block, with its parameters.
+
+    Args:
+        source: a connection, or `Engine` for those of all databases.
+    """
+    sent: list[Sent] = []
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: object
+    ) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(source, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(source, "before_cursor_execute", note)
+
+
+def plan_of(connection: Connection, sent: Sent) -> str:
+    """How PostgreSQL executes a statement, line by line."""
+    statement, parameters = sent
+    rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+    return "\n".join(rows)
