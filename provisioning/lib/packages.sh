@@ -69,8 +69,9 @@ apt_install() {
   mapfile -t missing < <(missing_packages "$@")
   ((${#missing[@]})) || return 0
   # once a run; lists of other repositories may fail if these packages can be installed
-  [[ -n $lists_are_new ]] || retry 3 update_lists || can_install "${missing[@]}"
-  lists_are_new=yes
+  if [[ -z $lists_are_new ]]; then
+    if retry 3 update_lists; then lists_are_new=yes; else can_install "${missing[@]}"; fi
+  fi
   retry 3 apt_get install -y --no-install-recommends "${missing[@]}"
   changed_to 'installed'
 }

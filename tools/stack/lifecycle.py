@@ -16,6 +16,7 @@ from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES, Process
 from tools.stack.migrations import Migrations, migrations
 from tools.stack.release import fingerprint
 from tools.stack.servers import data_directories
+from tools.stack.servers.postgres import Postgres
 from tools.stack.stack import Server, Stack
 from tools.stack.waiting import wait_until
 
@@ -31,7 +32,10 @@ def up(stack: Stack, report: Report = silent) -> None:
 
 
 def down(stack: Stack, purge: bool = False, report: Report = silent) -> None:
-    """Stop all of a stack; `purge` also removes its data. Raises StackError if some runs on."""
+    """Stop all of a stack; `purge` also removes its data.
+
+    Raises StackError if a process does not end.
+    """
     with step("PM2 and its processes", report) as outcome:
         outcome.text = "stopped" if stack.process_manager.pids() else "not running"
         stack.process_manager.stop()
@@ -47,16 +51,26 @@ def down(stack: Stack, purge: bool = False, report: Report = silent) -> None:
 def kill(stack: Stack) -> None:
     """End all of a stack at once, like a power cut: for one whose data nobody needs any more.
 
-    Raises StackError if some runs on.
+    Raises StackError if a process does not end.
     """
 
     def is_gone() -> bool:
-        # what PM2 or a server was just starting is seen the next time
+        # a process that PM2 or a server starts meanwhile is found at the next look
         processes.signal_all(stack.process_manager.daemons(), signal.SIGKILL)
         processes.signal_all(pids := stack.pids(), signal.SIGKILL)
         return not pids
 
+    _quit_databases(stack)
     wait_until(is_gone, 30, f"what runs in {stack.home} to end")
+
+
+def _quit_databases(stack: Stack) -> None:
+    """End each PostgreSQL by SIGQUIT: SIGKILL would leave its shared memory behind for ever."""
+    servers = [server for server in stack.postgres.values() if server.running()]
+    # a frozen process takes no SIGQUIT
+    processes.thaw(pid for server in servers for pid in server.pids())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(Postgres.stop_at_once, servers))
 
 
 def _stop(name: str, server: Server, report: Report) -> None:

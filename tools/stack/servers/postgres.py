@@ -1,5 +1,6 @@
 """A private PostgreSQL cluster in one home directory, run by Debian's binaries."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -84,7 +85,9 @@ class Postgres:
         other._initialize()
         self._make_directories()
         if not self.has_data():
-            self._run(["cp", "-a", "--reflink=auto", f"{other._data}/.", str(self._data)])
+            new = self._new_data()
+            self._run(["cp", "-a", "--reflink=auto", f"{other._data}/.", str(new)])
+            self._take(new)
 
     def has_data(self) -> bool:
         """Whether its data are initialized."""
@@ -155,9 +158,26 @@ class Postgres:
             make_private(directory, self._account)
 
     def _fill(self) -> None:
-        """Initialize the data in an empty directory."""
-        self._run([binary("initdb"), "-D", str(self._data), "-U", SUPERUSER, *INITDB_OPTIONS])
-        (self._data / "pg_hba.conf").write_text(ACCESS)
+        """Initialize the data."""
+        new = self._new_data()
+        self._run([binary("initdb"), "-D", str(new), "-U", SUPERUSER, *INITDB_OPTIONS])
+        (new / "pg_hba.conf").write_text(ACCESS)
+        self._take(new)
+
+    def _new_data(self) -> Path:
+        """An empty directory beside the data, so that half of them never looks like the whole."""
+        new = self.home / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        make_private(new, self._account)
+        return new
+
+    def _take(self, new: Path) -> None:
+        """Make complete data its own."""
+        try:
+            new.rename(self._data)
+        except OSError as error:
+            reason = f"{self._data} is not empty, and has no PostgreSQL data: remove it."
+            raise StackError(reason) from error
 
     def _remove_stale_locks(self) -> None:
         """Remove the locks of a crash: their process id may be another process by now."""

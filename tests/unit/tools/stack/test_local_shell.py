@@ -101,3 +101,29 @@ def test_a_link_leads_to_the_checkout(
     link.symlink_to(checkout / "stack")
     done = run(link, "status")
     assert done.stderr == "Nothing is installed yet: ./stack up does it.\n"
+
+
+@pytest.mark.parametrize("failing", ["nothing", "tests/unit", "tests/long"])
+def test_long_tests_follow_those_of_properties_which_may_fail(checkout: Path, failing: str) -> None:
+    install_python(checkout, f'echo "$@"\ncase "$*" in *{failing}*) exit 1 ;; esac')
+    stamp_everything(checkout)
+    done = run(checkout / "stack", "test", "--long")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("-m pytest tests/service tests/unit ")
+    assert second == "-m pytest tests/long"
+    assert done.returncode == int(failing != "nothing")
+
+
+def stamp_everything(checkout: Path) -> None:
+    """Stamp the packages of Node.js and the test tools as installed."""
+    stamps = {"requirements-dev.lock": ".stack/venv/requirements-dev.lock.installed"}
+    for source in ("provisioning/pm2", "provisioning/swagger-ui", "tools/postman"):
+        stamps[f"{source}/package-lock.json"] = f".stack/{Path(source).name}/installed"
+    stamp = '. provisioning/lib/python.sh; stamp_of "$1" >"$2"'
+    for source, installed in stamps.items():
+        lock = checkout / source
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text("")
+        (checkout / installed).parent.mkdir(parents=True, exist_ok=True)
+        command = ["bash", "-c", stamp, "bash", str(lock), installed]
+        subprocess.run(command, cwd=checkout, check=True)
