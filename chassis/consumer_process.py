@@ -1,5 +1,6 @@
 """The process of a service that consumes queues: further loops, and a port for its health."""
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,10 @@ from chassis.messaging.event_handler import EventHandler
 from chassis.service_settings import ServiceSettings
 from chassis.settings import PortSettings
 from chassis.storage.database import Database
+from chassis.topology import Queue
 from chassis.topology_file import read_topology
+
+logger = logging.getLogger(__name__)
 
 
 class ConsumerProcess:
@@ -47,11 +51,11 @@ class ConsumerProcess:
         """Have a queue consumed, in a thread and on a connection of its own.
 
         Raises:
-            SettingsError: its bindings are not what the handler reacts to.
+            SettingsError: no binding brings something that the handler reacts to.
         """
         known = read_topology().queue(queue)
         if isinstance(handler, EventHandler):
-            declarations.check_reactions(known, handler.types)
+            _check_bindings(known, handler)
         broker = self._settings.broker
         own = broker.for_queue(broker.name_of(known))
         is_alone = self._queues == (queue,)
@@ -77,11 +81,24 @@ class ConsumerProcess:
             Exception: the error that ended one of the consumers and loops early.
         """
         if {*self._consumers} != {*self._queues}:
-            consumed = ", ".join(self._consumers)
-            raise SettingsError(f"topology.yml: {self._name} consumes {consumed}")
+            said, consumed = ", ".join(self._queues), ", ".join(self._consumers)
+            fault = f"{self._name} has `consumes: [{said}]`, but its code consumes {consumed}"
+            raise SettingsError(f"topology.yml: {fault}")
         ready: list[Check] = [self.ready, *self._consumers.values(), *checks]
         worker_process.serve_health(self._name, ready, self._settings.server, port)
         first, *others = (consumer.run for consumer in self._consumers.values())
         worker_process.run_together(self._stop, first, *others, *loops)
         for database in self._databases:
             database.close()
+
+
+def _check_bindings(queue: Queue, handler: EventHandler) -> None:
+    """Warn of bindings for which there is no reaction: their events are ignored.
+
+    Raises:
+        SettingsError: there is a reaction without a binding.
+    """
+    declarations.check_reactions(queue, handler.exchanges)
+    if unused := declarations.unused_bindings(queue, handler.exchanges):
+        extra = {"queue": queue.name, "bindings": unused}
+        logger.warning("bindings bring events that are ignored", extra=extra)

@@ -18,6 +18,7 @@ from inventory.events import CONSUMER
 from inventory.settings import Settings
 
 PROCESS = CONSUMER
+ORDERS = "order_events"
 
 
 class OrderLine(EventData):
@@ -72,9 +73,9 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 def create_handler(database: Database) -> EventHandler:
     """Return the handler that applies the events of orders to `movies_db`."""
     reactions = {
-        "order.created": Reaction(Order, _reserve),
-        "order.cancelled": Reaction(Order, _release),
-        "order.completed": Reaction(Order, _complete),
+        "order.created": Reaction(ORDERS, Order, _reserve),
+        "order.cancelled": Reaction(ORDERS, Order, _release),
+        "order.completed": Reaction(ORDERS, Order, _complete),
     }
     return EventHandler(database, PROCESS, reactions, _lock)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, case, func, update
 
 from chassis import trace
 from chassis.json import encode
+from chassis.messaging.declarations import DIRECT
 from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
@@ -26,6 +27,7 @@ from orders.queries import OrderFacts, OrderView
 from orders.transitions import Cause, move
 
 SOURCE = "orders-consumer"
+INVENTORY, BILLING = "inventory_events", "billing_events"
 BILLS = "order_bills"
 """The queue for the bills of orders, apart from the bills that clients post."""
 # the one spelling of a UUID that bills have
@@ -119,12 +121,13 @@ def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
 
 
 REACTIONS: dict[str, Reaction[Any]] = {
-    "stock.reserved": Reaction(StockReserved, _reserved),
-    "stock.rejected": Reaction(StockRejected, _rejected),
-    "stock.released": Reaction(StockReserved, _released),
-    "stock.sold": Reaction(StockReserved, _sold),
-    "bill.recorded": Reaction(BillRecorded, _recorded),
-    "bill.voided": Reaction(BillRecorded, _voided),
+    "stock.reserved": Reaction(INVENTORY, StockReserved, _reserved),
+    "stock.rejected": Reaction(INVENTORY, StockRejected, _rejected),
+    "stock.released": Reaction(INVENTORY, StockReserved, _released),
+    "stock.sold": Reaction(INVENTORY, StockReserved, _sold),
+    # no binding: billing copies those of the bills of orders to the queue
+    "bill.recorded": Reaction(DIRECT, BillRecorded, _recorded),
+    "bill.voided": Reaction(BILLING, BillRecorded, _voided),
 }
 """What orders does about the events of inventory and billing."""
 

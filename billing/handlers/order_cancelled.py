@@ -29,4 +29,4 @@ def _void(connection: Connection, order: CancelledOrder, event_id: str) -> None:
     after_commit.log(connection, logger, what, extra)
 
 
-REACTIONS = {"order.cancelled": Reaction(CancelledOrder, _void)}
+REACTIONS = {"order.cancelled": Reaction("order_events", CancelledOrder, _void)}

@@ -3,8 +3,7 @@
 topology.yml lists them.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 DECLARE_SECONDS = 60.0  # between declarations, as somebody may have removed something
 QUORUM = {"x-queue-type": "quorum"}
+DIRECT = ""
+"""The exchange of messages that are sent to a queue by its name; AMQP calls it the default."""
 
 
 @dataclass(frozen=True)
@@ -115,29 +116,57 @@ def _queues(queue: topology.Queue, broker: BrokerSettings) -> list[Queue]:
     return [Queue(name), Queue(dead_letter_queue(name))] if is_consumed else [Queue(name)]
 
 
-def check_reactions(queue: topology.Queue, types: Collection[str]) -> None:
-    """Check that the bindings of a queue bring what is reacted to, and nothing else.
+def check_reactions(queue: topology.Queue, reactions: Mapping[str, str]) -> None:
+    """Check that a binding of a queue brings each type of event that its handler reacts to.
 
     Args:
         queue: a queue of events.
-        types: the types of events that its handler reacts to.
+        reactions: the exchange of each of these types; `DIRECT` for one that needs no binding.
 
     Raises:
-        SettingsError: names what topology.yml lacks, or has for nobody.
+        SettingsError: names the bindings that topology.yml lacks.
     """
-    keys = [key for _exchange, key in queue.bindings]
-    unbound = [type for type in types if not any(_brings(key, type) for key in keys)]
-    unused = [key for key in keys if not any(_brings(key, type) for type in types)]
-    if unbound or unused:
-        faults = [f"no binding brings {type}" for type in unbound]
-        faults += [f"nothing reacts to {key}" for key in unused]
+    faults = [
+        f"no binding brings {type} from {exchange}"
+        for type, exchange in reactions.items()
+        if exchange != DIRECT
+        and not any(_brings(binding, exchange, type) for binding in queue.bindings)
+    ]
+    if faults:
         raise SettingsError(f"topology.yml: {queue.name}: {', '.join(faults)}")
 
 
-def _brings(key: str, type: str) -> bool:
-    """Return whether a binding matches: `*` is one word, `#` any words."""
-    pattern = re.escape(key).replace(r"\*", r"[^.]+").replace(r"\#", ".*")
-    return re.fullmatch(pattern, type) is not None
+def unused_bindings(queue: topology.Queue, reactions: Mapping[str, str]) -> list[str]:
+    """Return the bindings of a queue that bring nothing its handler reacts to, in words.
+
+    Args:
+        queue: a queue of events.
+        reactions: as in `check_reactions`.
+    """
+    return [
+        f"{key} of {exchange}"
+        for exchange, key in queue.bindings
+        if not any(_brings((exchange, key), own, type) for type, own in reactions.items())
+    ]
+
+
+def _brings(binding: tuple[str, str], exchange: str, type: str) -> bool:
+    """Return whether a binding brings a type of event that is published to an exchange."""
+    bound, key = binding
+    if bound != exchange:
+        return False
+    is_fanout = read_topology().exchanges[exchange] == "fanout"
+    return is_fanout or _matches(key.split("."), type.split("."))
+
+
+def _matches(key: Sequence[str], words: Sequence[str]) -> bool:
+    """Return whether a topic exchange's key matches: `*` is one word, `#` any number of words."""
+    if not key:
+        return not words
+    first, *others = key
+    if first == "#":
+        return any(_matches(others, words[taken:]) for taken in range(len(words) + 1))
+    return bool(words) and first in ("*", words[0]) and _matches(others, words[1:])
 
 
 def declare(topology: Topology, channel: "Channel", then: Callable[[], None]) -> None:

@@ -52,11 +52,13 @@ class Reaction(Generic[DataT]):
     """What a service does about one type of event.
 
     Attributes:
+        exchange: the one that the events are published to; `DIRECT` if they are sent to the queue.
         data: the schema of the event's `data`.
         act: called in the transaction, with the event's id; it publishes messages through the
             outbox.
     """
 
+    exchange: str
     data: type[DataT]
     act: Callable[[Connection, DataT, str], object]
 
@@ -104,8 +106,8 @@ class EventHandler:
         self._database = database
         self._consumer = consumer
         self._reactions = reactions
-        self.types = frozenset(reactions)
-        """The types of events that it reacts to."""
+        self.exchanges = {type: reaction.exchange for type, reaction in reactions.items()}
+        """The exchange of each type of event that it reacts to."""
         self._lock = lock
 
     def parse(self, delivery: Delivery) -> ReceivedEvent:

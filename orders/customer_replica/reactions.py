@@ -16,6 +16,7 @@ from orders.customer_replica.schemas import CustomerData, DeletedCustomer
 from orders.customer_replica.table import customers
 from orders.mail import table as mails
 
+CUSTOMERS = "customer_events"
 _DELETED = "customer.deleted"
 
 
@@ -90,9 +91,9 @@ def mark_deleted(connection: Connection, customer: DeletedCustomer) -> None:
 
 
 REACTIONS: dict[str, Reaction[Any]] = {
-    "customer.created": _TimedReaction(CustomerData, _on_created),
-    "customer.updated": _TimedReaction(CustomerData, _on_updated),
-    _DELETED: _TimedReaction(DeletedCustomer, _on_deleted),
+    "customer.created": _TimedReaction(CUSTOMERS, CustomerData, _on_created),
+    "customer.updated": _TimedReaction(CUSTOMERS, CustomerData, _on_updated),
+    _DELETED: _TimedReaction(CUSTOMERS, DeletedCustomer, _on_deleted),
 }
 """What orders-consumer does about the events of customers."""
 

@@ -16,6 +16,7 @@ from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
 from chassis.storage.database import Database
 from orders.allowed_transitions import STEPS, Step
+from orders.events import EXCHANGE
 from orders.mail import table as mails
 from orders.mail.maildir import Maildir
 from orders.mail.message import OrderData
@@ -35,7 +36,9 @@ def _record(step: Step, connection: Connection, order: OrderData, event_id: str)
     mails.record(connection, step, order, event_id)
 
 
-REACTIONS = {f"order.{step}": Reaction(OrderData, partial(_record, step)) for step in STEPS}
+REACTIONS = {
+    f"order.{step}": Reaction(EXCHANGE, OrderData, partial(_record, step)) for step in STEPS
+}
 
 
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:

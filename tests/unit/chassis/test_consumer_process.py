@@ -13,6 +13,7 @@ from chassis.messaging.consumer import Consumer
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction
 from chassis.service_settings import ServiceSettings
 from tests.support.databases import settings_of
+from tests.support.servers import Logged
 from tests.support.settings import NOWHERE, SERVER, port
 
 
@@ -26,7 +27,7 @@ def process(request: pytest.FixtureRequest) -> ConsumerProcess:
 
 def handler(process: ConsumerProcess, *types: str) -> EventHandler:
     """A handler that reacts to these types of events."""
-    reaction = Reaction(EventData, lambda connection, data, event_id: None)
+    reaction = Reaction("order_events", EventData, lambda connection, data, event_id: None)
     return EventHandler(process.database(), "test", dict.fromkeys(types, reaction))
 
 
@@ -77,8 +78,11 @@ def test_a_process_that_leaves_a_queue_out_does_not_start(
     process: ConsumerProcess, ran: Ran
 ) -> None:
     process.consume("billing_inbox", handler(process, "order.cancelled"))
-    with pytest.raises(SettingsError, match="billing-consumer consumes billing_inbox"):
+    with pytest.raises(SettingsError) as raised:
         process.run(port())
+    said = "consumes: [billing_queue, order_bills, billing_inbox]"
+    fault = f"billing-consumer has `{said}`, but its code consumes billing_inbox"
+    assert str(raised.value) == f"topology.yml: {fault}"
     assert not ran.checks
 
 
@@ -87,5 +91,17 @@ def test_a_process_does_not_start_if_no_binding_brings_what_it_reacts_to(
     process: ConsumerProcess,
 ) -> None:
     made = handler(process, "order.cancelled", "order.deleted")
-    with pytest.raises(SettingsError, match=r"billing_inbox: no binding brings order\.deleted"):
+    missing = r"billing_inbox: no binding brings order\.deleted from order_events$"
+    with pytest.raises(SettingsError, match=missing):
         process.consume("billing_inbox", made)
+
+
+@pytest.mark.parametrize("process", ["inventory-consumer"], indirect=True)
+def test_a_process_warns_of_bindings_that_bring_what_it_ignores(
+    process: ConsumerProcess, logged: Logged
+) -> None:
+    process.consume("inventory_inbox", handler(process, "order.created"))
+    [line] = logged()
+    ignored = [f"{type} of order_events" for type in ("order.cancelled", "order.completed")]
+    assert line["level"] == "warning"
+    assert (line["queue"], line["bindings"]) == ("inventory_inbox", ignored)

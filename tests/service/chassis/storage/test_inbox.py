@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from chassis import trace
+from chassis.messaging.declarations import DIRECT
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
 from chassis.settings import DatabaseSettings
 from chassis.storage import inbox, migrations
@@ -22,7 +23,7 @@ class Applied(list[str]):
         def act(_connection: Connection, _data: EventData, event_id: str) -> None:
             self.append(f"{consumer} {event_id}")
 
-        self._reaction = Reaction(EventData, act)
+        self._reaction = Reaction(DIRECT, EventData, act)
         return EventHandler(database, consumer, {"it.happened": self._reaction})
 
     def event(self, event_id: str) -> ReceivedEvent:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from chassis.messaging import batch_processor
 from chassis.messaging.batch_processor import TIMEOUTS, BatchProcessor
 from chassis.messaging.crash_suspects import Suspects
+from chassis.messaging.declarations import DIRECT
 from chassis.messaging.delivery import Delivery
 from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
 from chassis.settings import DatabaseSettings
@@ -54,7 +55,7 @@ class Worker:
         self.stop = threading.Event()
         acts = {"fine": "SELECT 1", "slow": "SELECT pg_sleep(60)"}
         acts["locked"] = f"SELECT pg_advisory_xact_lock({LOCK})"
-        reactions = {type: Reaction(Thing, self._act(sql)) for type, sql in acts.items()}
+        reactions = {type: Reaction(DIRECT, Thing, self._act(sql)) for type, sql in acts.items()}
         handler = EventHandler(self.database, "test", reactions)
         self._work: BatchProcessor[ReceivedEvent]
         self._work = BatchProcessor("test-queue", handler, self.stop, Suspects(directory))

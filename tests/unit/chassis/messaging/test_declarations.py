@@ -1,12 +1,13 @@
 """What has to exist before a queue is consumed or an exchange is published to."""
 
-from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
 from billing.handlers.order_cancelled import REACTIONS as BILLING
 from chassis.errors import SettingsError
 from chassis.messaging.declarations import (
+    DIRECT,
     Binding,
     Exchange,
     FormerBinding,
@@ -14,7 +15,9 @@ from chassis.messaging.declarations import (
     check_reactions,
     of_exchange,
     of_queue,
+    unused_bindings,
 )
+from chassis.messaging.event_handler import EventHandler
 from chassis.storage.database import Database
 from chassis.topology import Queue as Known
 from chassis.topology_file import read_topology
@@ -64,37 +67,82 @@ def test_an_exchange_comes_with_every_queue_that_is_bound_to_it() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("queue", "types"),
-    [
-        ("inventory_inbox", inventory.create_handler(DATABASE).types),
-        ("billing_inbox", BILLING),
-        ("orders_inbox", orders.handler(DATABASE).types),
-        ("mail_inbox", MailHandler(DATABASE).types),
-    ],
-)
-def test_each_queue_gets_what_its_service_reacts_to(queue: str, types: Collection[str]) -> None:
-    check_reactions(read_topology().queue(queue), types)
+HANDLERS = {
+    "inventory_inbox": inventory.create_handler(DATABASE),
+    "billing_inbox": EventHandler(DATABASE, "billing-consumer", BILLING),
+    "orders_inbox": orders.handler(DATABASE),
+    "mail_inbox": MailHandler(DATABASE),
+}
+BINDINGS = [
+    (name, binding) for name in HANDLERS for binding in read_topology().queue(name).bindings
+]
+
+
+@pytest.mark.parametrize("queue", HANDLERS)
+def test_each_queue_gets_what_its_service_reacts_to_and_nothing_else(queue: str) -> None:
+    known, reactions = read_topology().queue(queue), HANDLERS[queue].exchanges
+    check_reactions(known, reactions)
+    assert not unused_bindings(known, reactions)
+
+
+@pytest.mark.parametrize(("queue", "binding"), BINDINGS)
+def test_no_binding_can_be_left_out(queue: str, binding: tuple[str, str]) -> None:
+    known = read_topology().queue(queue)
+    left = replace(known, bindings=tuple(one for one in known.bindings if one != binding))
+    with pytest.raises(SettingsError, match=f"{queue}: no binding brings .* from {binding[0]}"):
+        check_reactions(left, HANDLERS[queue].exchanges)
+
+
+def queue_with(*bindings: tuple[str, str]) -> Known:
+    """A queue with these bindings."""
+    return Known("things", None, bindings, (), None)
+
+
+THINGS = {"thing.made": "events", "thing.lost": "events"}
 
 
 @pytest.mark.parametrize(
-    ("keys", "fault"),
+    ("bindings", "faults"),
     [
-        (["thing.made"], "no binding brings thing.lost"),
-        (["thing.made", "thing.lost", "thing.found"], "nothing reacts to thing.found"),
-        (["thing.*", "other.*"], "nothing reacts to other.*"),
-        (["*.made.*"], "no binding brings thing.made, no binding brings thing.lost, nothing"),
-        ([], "no binding brings thing.made, no binding brings thing.lost"),
+        ([("events", "thing.made")], ["thing.lost"]),
+        ([("events", "*.made.*")], ["thing.made", "thing.lost"]),
+        ([("events", "thing")], ["thing.made", "thing.lost"]),
+        ([("customer_events", "#"), ("order_events", "thing.*")], ["thing.made", "thing.lost"]),
+        ([], ["thing.made", "thing.lost"]),
     ],
 )
-def test_reactions_and_bindings_that_do_not_fit_are_named(keys: list[str], fault: str) -> None:
-    queue = Known("things", None, tuple(("events", key) for key in keys), (), None)
+def test_reactions_without_a_binding_are_named(
+    bindings: list[tuple[str, str]], faults: list[str]
+) -> None:
     with pytest.raises(SettingsError) as raised:
-        check_reactions(queue, ["thing.made", "thing.lost"])
-    assert str(raised.value).startswith(f"topology.yml: things: {fault}")
+        check_reactions(queue_with(*bindings), THINGS)
+    named = ", ".join(f"no binding brings {type} from events" for type in faults)
+    assert str(raised.value) == f"topology.yml: things: {named}"
 
 
-@pytest.mark.parametrize("keys", [["thing.made", "thing.lost"], ["thing.*"], ["#"], ["thing.#"]])
+def test_bindings_without_a_reaction_are_named() -> None:
+    bindings = [("events", "thing.*"), ("events", "other.#"), ("customer_events", "#")]
+    unused = ["other.# of events", "# of customer_events"]
+    assert unused_bindings(queue_with(*bindings), THINGS) == unused
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [["thing.made", "thing.lost"], ["thing.*"], ["#"], ["thing.#"], ["#.made", "#.thing.#.lost"]],
+)
 def test_wildcards_bring_what_they_match(keys: list[str]) -> None:
-    queue = Known("things", None, tuple(("events", key) for key in keys), (), None)
-    check_reactions(queue, ["thing.made", "thing.lost"])
+    check_reactions(queue_with(*(("events", key) for key in keys)), THINGS)
+
+
+def test_a_hash_matches_no_word_too_and_a_star_exactly_one() -> None:
+    check_reactions(queue_with(("events", "thing.#")), {"thing": "events"})
+    with pytest.raises(SettingsError, match="no binding brings thing from events"):
+        check_reactions(queue_with(("events", "thing.*")), {"thing": "events"})
+
+
+def test_a_fanout_exchange_heeds_no_key() -> None:
+    check_reactions(queue_with(("customer_events", "nothing")), {"thing": "customer_events"})
+
+
+def test_what_is_sent_directly_needs_no_binding() -> None:
+    check_reactions(queue_with(), {"thing.made": DIRECT})
