@@ -9,15 +9,16 @@ import json
 import sys
 from collections.abc import Sequence
 
+from chassis.errors import SettingsError
 from chassis.topology import Topology
-from chassis.topology_file import TopologyError, read_topology
+from chassis.topology_file import read_topology
 
 
 def rows(topology: Topology, roles: Sequence[str]) -> list[dict[str, object]]:
     """Return name and arguments of each process of `roles`, or of all roles if none is named.
 
     Raises:
-        KeyError: there is no such role.
+        SettingsError: there is no such role.
     """
     chosen = [topology.role(name) for name in roles] or topology.roles
     return [
@@ -31,11 +32,8 @@ def main(roles: Sequence[str]) -> int:
     """Print them; return the exit status."""
     try:
         sys.stdout.write(json.dumps(rows(read_topology(), roles)))
-    except TopologyError as error:
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyError as error:
-        sys.stderr.write(f"topology.yml has no role {error}.\n")
         return 1
     return 0
 

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from chassis import cli
+from chassis.errors import SettingsError
 from chassis.settings import BrokerSettings
 from chassis.topology import SERVE, Role
-from chassis.topology_file import TopologyError, read_topology
+from chassis.topology_file import read_topology
 
 Action = click.Command | Callable[[], object]
 
@@ -53,19 +54,25 @@ def load(service: str) -> Any:
 def _role(service: str) -> Role:
     try:
         return read_topology().role(service)
-    except TopologyError as error:
+    except SettingsError as error:
         sys.exit(str(error))
 
 
 def _process(role: Role, runs: str, target: str, summary: str) -> click.Command:
-    name = next(process.name for process in role.processes if process.runs == runs)
-
+    name = _process_name(role, runs)
     run = _serve if runs == SERVE else _work
     return cli.Command(
         runs,
         callback=lambda: run(name, target, load(role.name)),
         help=f"{summary} (PM2 process {name}).",
     )
+
+
+def _process_name(role: Role, runs: str) -> str:
+    for process in role.processes:
+        if process.runs == runs:
+            return process.name
+    sys.exit(f"topology.yml: role {role.name} has no process with `runs: {runs}`")
 
 
 def _serve(name: str, target: str, settings: Any) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from chassis.errors import SettingsError
+
 SERVE, RELAY = "serve", "relay"
 RABBITMQ = "rabbitmq"
 
@@ -172,11 +174,11 @@ class Queue:
 RowT = TypeVar("RowT", Machine, Role, Process, Queue)
 
 
-def _named(rows: Iterable[RowT], name: str) -> RowT:
+def _named(kind: str, rows: Iterable[RowT], name: str) -> RowT:
     for row in rows:
         if row.name == name:
             return row
-    raise KeyError(name)
+    raise SettingsError(f"topology.yml has no {kind} {name}")
 
 
 @dataclass(frozen=True)
@@ -205,20 +207,20 @@ class Topology:
         return tuple(queue for queue in self.queues if queue.name in names)
 
     def machine(self, name: str) -> Machine:
-        """Return the machine of that name. Raises KeyError."""
-        return _named(self.machines, name)
+        """Return the machine of that name. Raises SettingsError."""
+        return _named("machine", self.machines, name)
 
     def role(self, name: str) -> Role:
-        """Return the role of that name. Raises KeyError."""
-        return _named(self.roles, name)
+        """Return the role of that name. Raises SettingsError."""
+        return _named("role", self.roles, name)
 
     def process(self, name: str) -> Process:
-        """Return the process of that name. Raises KeyError."""
-        return _named(self.processes, name)
+        """Return the process of that name. Raises SettingsError."""
+        return _named("process", self.processes, name)
 
     def queue(self, name: str) -> Queue:
-        """Return the queue of that name. Raises KeyError."""
-        return _named(self.queues, name)
+        """Return the queue of that name. Raises SettingsError."""
+        return _named("queue", self.queues, name)
 
     def machines_of(self, *roles: str) -> tuple[Machine, ...]:
         """Return the machines of these roles."""

@@ -53,9 +53,11 @@ class _Row:
             raise TopologyError(f"{place} has to be a mapping of names.")
         self.place = place
         self._content = dict(content)
+        self._known: dict[str, None] = {}
 
     def take(self, key: str, default: object = None) -> Any:
         """Return a value."""
+        self._known[key] = None
         found = self._content.pop(key, None)
         if found is None and default is None:
             raise TopologyError(f"{self.place} lacks {key}.")
@@ -63,6 +65,7 @@ class _Row:
 
     def has(self, key: str) -> bool:
         """Return whether the row has a value."""
+        self._known[key] = None
         return self._content.get(key) is not None
 
     def number(self, key: str) -> int:
@@ -110,8 +113,9 @@ class _Row:
     def end(self) -> None:
         """Refuse keys that have not been taken. Raises TopologyError."""
         if self._content:
-            unknown = ", ".join(self._content)
-            raise TopologyError(f"{self.place or 'the file'} has unknown keys: {unknown}.")
+            unknown, known = ", ".join(self._content), ", ".join(self._known)
+            place = self.place or "the file"
+            raise TopologyError(f"{place} has unknown keys: {unknown}; there are {known}.")
 
     def _rows(self, key: str) -> "Iterator[tuple[str, _Row]]":
         for name, content in self.items(key):

@@ -18,8 +18,9 @@ from chassis.settings import PortSettings, ServerSettings, own_name
 
 _INSTANCES = 16  # ports tried, and so the most instances of a process with health
 _MOVE_SECONDS = 1.0
-_FINISH_SECONDS = 10.0  # below PM2's kill_timeout
-Run = Callable[[], None]
+_FINISH_SECONDS = 10.0  # from the stop on; below PM2's kill_timeout
+_LEAST_SECONDS = 1.0
+Run = Callable[[], object]
 logger = logging.getLogger(__name__)
 
 
@@ -42,7 +43,8 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
     Args:
         stop: ends all of them; set when one ends by itself.
         first: returns after it has finished its work in hand.
-        others: do the same, or are given up a while later.
+        others: do the same, or are given up `_FINISH_SECONDS` after the stop; if `first` takes
+            longer than that, `_LEAST_SECONDS` after it.
 
     Raises:
         Exception: the error that ended one of them.
@@ -58,15 +60,29 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
         finally:
             stop.set()
 
+    stopped: list[float] = []
+
+    def watch() -> None:
+        stop.wait()
+        stopped.append(time.monotonic())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in others]
     for thread in threads:
         thread.start()
     run(first)
-    end = time.monotonic() + _FINISH_SECONDS
+    watcher.join()
+    end = _end(stopped[0], time.monotonic())
     for thread in threads:
         thread.join(max(0, end - time.monotonic()))
     if failures:
         raise failures[0]
+
+
+def _end(stopped: float, now: float) -> float:
+    """Return when loops are given up, by the times of the stop and of the end of the first loop."""
+    return max(stopped + _FINISH_SECONDS, now + _LEAST_SECONDS)
 
 
 def serve_health(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from chassis.errors import SettingsError
 from chassis.topology_file import TopologyError, read_topology
 from tools.stack import variables
 from tools.stack.layout import CHECKOUT, INSTALLED, SERVICES, TOPOLOGY
@@ -262,6 +263,11 @@ def replaced(old: str, new: str) -> str:
         (replaced("    entrance: true\n", "    entry: true\n"), "unknown keys: entry"),
         (replaced("servers: [rabbitmq]", "servers: [redis]"), "names the server redis"),
         (
+            replaced("    limit: {messages", "    kept: {messages"),
+            "topology.yml: events_queue has unknown keys: kept; there are variable, bindings, "
+            r"former, limit\.$",
+        ),
+        (
             replaced("  mail_inbox:\n", "  orders_inbox:\n"),
             r"line \d+: orders_inbox is there twice",
         ),
@@ -294,6 +300,30 @@ def test_a_command_reports_an_invalid_topology_in_one_sentence(edited: Make) -> 
         )
         assert done.returncode == 1
         assert re.fullmatch(r"topology\.yml: .*rôle.*\n", done.stderr)
+
+
+def test_a_command_says_which_process_of_its_service_is_missing(edited: Make) -> None:
+    row = "billing-relay: {runs: rely, port: {BILLING_RELAY_PORT: 9104}}\n"
+    copy = edited(f"{row}      # ", "billing-relay: {runs: relay,")
+    command = [sys.executable, "-m", "billing", "migrate"]
+    done = subprocess.run(command, cwd=copy.home, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "topology.yml: role billing has no process with `runs: relay`\n"
+
+
+def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^topology\.yml has no process mail-wroker$"):
+        TOPOLOGY.process("mail-wroker")
+    with pytest.raises(SettingsError, match=r"^topology\.yml has no queue mails$"):
+        TOPOLOGY.queue("mails")
+    done = subprocess.run(
+        [sys.executable, "-m", "chassis.pm2", "order"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, "topology.yml has no role order\n")
 
 
 def test_provisioning_says_which_roles_and_machines_there_are() -> None:

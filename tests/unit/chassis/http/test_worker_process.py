@@ -1,0 +1,74 @@
+"""Loops of one process end together, and none keeps it longer than PM2 waits for it."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from chassis.http import worker_process
+from tools.stack.layout import CHECKOUT
+
+ECOSYSTEM: Path = CHECKOUT / "chassis" / "ecosystem.config.js"
+SECONDS = 20.0
+
+
+@pytest.mark.parametrize(("took", "left"), [(0.0, 10.0), (4.0, 6.0), (9.5, 1.0), (60.0, 1.0)])
+def test_the_other_loops_have_what_the_first_one_leaves_of_the_time(
+    took: float, left: float
+) -> None:
+    stopped = 1000.0
+    now = stopped + took
+    assert worker_process._end(stopped, now) - now == left
+
+
+def test_the_time_of_all_loops_is_shorter_than_that_of_pm2() -> None:
+    [milliseconds] = re.findall(r"kill_timeout: (\d+),", ECOSYSTEM.read_text())
+    longest = worker_process._FINISH_SECONDS + worker_process._LEAST_SECONDS
+    assert longest < int(milliseconds) / 1000
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of all loops is over as soon as they are told to stop."""
+    monkeypatch.setattr(worker_process, "_FINISH_SECONDS", 0.0)
+
+
+def test_a_loop_that_does_not_end_is_given_up(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_process, "_LEAST_SECONDS", 0.05)
+    stop, released, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def endless() -> None:
+        released.wait(SECONDS)
+        ended.set()
+
+    stop.set()
+    worker_process.run_together(stop, stop.wait, endless)
+    assert not ended.is_set()
+    released.set()
+    assert ended.wait(SECONDS)
+
+
+def test_a_loop_is_waited_for_although_the_first_has_taken_all_the_time(
+    brief: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "_LEAST_SECONDS", SECONDS)
+    stop, first_ended, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def other() -> None:
+        first_ended.wait(SECONDS)
+        ended.set()
+
+    stop.set()
+    worker_process.run_together(stop, first_ended.set, other)
+    assert ended.is_set()
+
+
+def test_the_error_of_one_loop_ends_the_others(brief: None) -> None:
+    def failing() -> None:
+        raise ZeroDivisionError
+
+    stop = threading.Event()
+    with pytest.raises(ZeroDivisionError):
+        worker_process.run_together(stop, stop.wait, failing)
+    assert stop.is_set()
