@@ -85,9 +85,9 @@ class ConsumerProcess:
             fault = f"{self._name} has `consumes: [{said}]`, but its code consumes {consumed}"
             raise SettingsError(f"topology.yml: {fault}")
         ready: list[Check] = [self.ready, *self._consumers.values(), *checks]
-        worker_process.serve_health(self._name, ready, self._settings.server, port)
         first, *others = (consumer.run for consumer in self._consumers.values())
-        worker_process.run_together(self._stop, first, *others, *loops)
+        with worker_process.serving_health(self._name, ready, self._settings.server, port):
+            worker_process.run_together(self._stop, first, *others, *loops)
         for database in self._databases:
             database.close()
 

@@ -37,9 +37,9 @@ def run(
     publisher = Publisher(broker, process, [*topology, *of_exchange(exchange, broker)])
     publisher.start()
     relay = Relay(settings.database, publisher, stop)
-    worker_process.serve_health(process, [relay, publisher], settings.server, settings.relay_port)
     every = [outbox.expiry(settings.retention), *expiries]
-    worker_process.run_together(
-        stop, relay.run, Retention(settings.database, every, stop, tasks).run
-    )
+    retention = Retention(settings.database, every, stop, tasks)
+    server, port = settings.server, settings.relay_port
+    with worker_process.serving_health(process, [relay, publisher], server, port):
+        worker_process.run_together(stop, relay.run, retention.run)
     publisher.close()

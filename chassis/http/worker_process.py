@@ -6,7 +6,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 from flask import Flask
@@ -85,39 +86,53 @@ def _end(stopped: float, now: float) -> float:
     return max(stopped + _FINISH_SECONDS, now + _LEAST_SECONDS)
 
 
-def serve_health(
+@contextmanager
+def serving_health(
     process: str, ready: Sequence[health.Check], server: ServerSettings, port: PortSettings
-) -> None:
-    """Serve `/live`, `/ready` and `/metrics` in a thread.
+) -> Iterator[None]:
+    """Serve `/live`, `/ready` and `/metrics` in a thread until the block ends.
 
     A further instance of a process (`pm2 scale`) takes the next free port, and moves to an earlier
     one when that becomes free.
     """
     app = web.create_app(own_name(process), ready=ready)
-    arguments = (app, server.bind, port.port)
-    threading.Thread(target=_serve, args=arguments, name="health", daemon=True).start()
+    end = threading.Event()
+    arguments = (app, server.bind, port.port, end)
+    thread = threading.Thread(target=_serve, args=arguments, name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(_LEAST_SECONDS)
 
 
-def _serve(app: Flask, host: str, first: int) -> None:
+def _serve(app: Flask, host: str, first: int, end: threading.Event) -> None:
     listener = _listen(host, range(first, first + _INSTANCES))
-    while True:
+    while not end.is_set():
         if listener is None:
             logger.error("no port for health and metrics", extra={"first": first})
-            threading.Event().wait(_MOVE_SECONDS)
+            end.wait(_MOVE_SECONDS)
             listener = _listen(host, range(first, first + _INSTANCES))
         else:
-            listener = _serve_until_better(app, listener, first)
+            listener = _serve_until_better(app, listener, first, end)
+    if listener is not None:
+        listener.close()
 
 
-def _serve_until_better(app: Flask, listener: socket.socket, first: int) -> socket.socket:
-    """Serve on `listener` until an earlier port is free; return a listener on that port."""
+def _serve_until_better(
+    app: Flask, listener: socket.socket, first: int, end: threading.Event
+) -> socket.socket | None:
+    """Serve on `listener` until an earlier port is free; return a listener on that port.
+
+    Return None if `end` is set earlier.
+    """
     host, port = listener.getsockname()
     http = make_server(host, port, app, threaded=True, fd=listener.fileno())
     thread = threading.Thread(target=http.serve_forever, name="health http", daemon=True)
     thread.start()
     better = None
-    while better is None:
-        thread.join(_MOVE_SECONDS)
+    while better is None and not end.wait(_MOVE_SECONDS):
         better = _listen(host, range(first, port))
     http.shutdown()
     http.server_close()

@@ -1,7 +1,8 @@
 """A consumer process consumes what topology.yml says, and its checks have the right names."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
@@ -37,11 +38,13 @@ class Ran:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.checks: list[str] = []
         self.loops: list[str] = []
-        monkeypatch.setattr(worker_process, "serve_health", self._serve)
+        monkeypatch.setattr(worker_process, "serving_health", self._serve)
         monkeypatch.setattr(Consumer, "run", lambda consumer: self.loops.append(consumer.name))
 
-    def _serve(self, _process: str, ready: Sequence[Check], *_where: object) -> None:
+    @contextmanager
+    def _serve(self, _process: str, ready: Sequence[Check], *_where: object) -> Iterator[None]:
         self.checks = [check.name for check in ready]
+        yield
 
 
 @pytest.fixture

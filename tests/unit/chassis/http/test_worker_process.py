@@ -24,7 +24,8 @@ def test_the_other_loops_have_what_the_first_one_leaves_of_the_time(
 
 def test_the_time_of_all_loops_is_shorter_than_that_of_pm2() -> None:
     [milliseconds] = re.findall(r"kill_timeout: (\d+),", ECOSYSTEM.read_text())
-    longest = worker_process._FINISH_SECONDS + worker_process._LEAST_SECONDS
+    # the loops', and that of the port for health
+    longest = worker_process._FINISH_SECONDS + 2 * worker_process._LEAST_SECONDS
     assert longest < int(milliseconds) / 1000
 
 
