@@ -70,6 +70,21 @@ def _own_environment() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def state_directory(
+    _own_environment: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """Give what runs in this process a STATE_DIR of its own.
+
+    The default is shared with other processes of the tests and with earlier runs: a consumer would
+    find their marks of suspected messages there, and the gateway their counts of requests.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        directory = tmp_path_factory.mktemp("state")
+        patched.setenv("STATE_DIR", str(directory))
+        yield directory
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _patient_with_databases() -> None:
     """Have the tests' own connections wait for a PostgreSQL that others keep from the cores.
 
