@@ -24,6 +24,7 @@ from chassis import trace
 from chassis.messaging.event_handler import EventHandler, ReceivedEvent
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
+from tests.support.databases import altered
 from tests.support.examples import examples
 from tools.stack.waiting import wait_until
 
@@ -196,14 +197,12 @@ def test_a_cancellation_that_is_delivered_twice_is_announced_once(service: Billi
 
 
 def test_a_bill_that_is_not_committed_is_not_announced(service: Billing) -> None:
-    with service.database.autocommit() as connection:
-        connection.execute(text("ALTER TABLE outbox ADD CONSTRAINT filled CHECK (false) NOT VALID"))
-    try:
-        with pytest.raises(Exception, match="filled"):
-            service.record(uuid4())
-    finally:
-        with service.database.autocommit() as connection:
-            connection.execute(text("ALTER TABLE outbox DROP CONSTRAINT filled"))
+    fill, empty = "ADD CONSTRAINT filled CHECK (false) NOT VALID", "DROP CONSTRAINT filled"
+    with (
+        altered(service.database, "outbox", fill, f"ALTER TABLE outbox {empty}"),
+        pytest.raises(Exception, match="filled"),
+    ):
+        service.record(uuid4())
     assert (service.bills(), service.told()) == ({}, [])
 
 

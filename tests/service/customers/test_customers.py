@@ -21,6 +21,7 @@ from chassis.storage.database import Database
 from customers import models
 from customers.customers import Customers
 from tests.support.answers import JSON, NO_IDS, NO_JSON, NO_OBJECT, content, fields, problem, walked
+from tests.support.databases import without_outbox
 from tests.support.examples import examples
 from tests.support.statements import plan_of, statements_of
 from tools.stack.waiting import wait_until
@@ -242,14 +243,12 @@ def test_without_its_event_a_change_is_rolled_back(
     customers: FlaskClient, customers_db: Database
 ) -> None:
     customer = create(customers, **BEN)
-    with customers_db.autocommit() as connection:
-        connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
+    with without_outbox(customers_db):
         responses = [
             customers.post(CUSTOMERS, json={**BEN, "email": "other@kawa.fr"}),
             customers.put(f"{CUSTOMERS}/1", json={"name": "Zoë"}),
             customers.delete(f"{CUSTOMERS}/1"),
         ]
-        connection.execute(text("ALTER TABLE outbox_away RENAME TO outbox"))
     assert [response.status_code for response in responses] == [503] * 3
     assert stored(customers_db) == [customer]
 

@@ -22,6 +22,7 @@ from inventory.settings import Settings
 from tests.support.amqp import connect
 from tests.support.answers import content, problem
 from tests.support.at_work import at_work
+from tests.support.databases import without_outbox
 from tests.support.movies_api import MOVIES
 from tests.support.movies_api import create as create_movie
 from tests.support.products_api import DVD, PRODUCTS, PRODUITS, adjust, create, stored
@@ -131,8 +132,7 @@ def test_without_its_event_a_change_is_rolled_back(
     movie = create_movie(inventory, "The Matrix")
     create(inventory, movie_id=movie["id"], stock=3)
     before = stored(movies_db)
-    with movies_db.autocommit() as connection:
-        connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
+    with without_outbox(movies_db):
         responses = [
             inventory.post(PRODUCTS, json=DVD),
             inventory.put(f"{PRODUCTS}/1", json={"name": "Blu-ray"}),
@@ -143,7 +143,6 @@ def test_without_its_event_a_change_is_rolled_back(
             inventory.delete(f"{MOVIES}/1"),
             inventory.delete(MOVIES),
         ]
-        connection.execute(text("ALTER TABLE outbox_away RENAME TO outbox"))
     assert [response.status_code for response in responses] == [503] * 8
     assert stored(movies_db) == before
     assert inventory.get(MOVIES).json == [movie]

@@ -24,6 +24,7 @@ from chassis.messaging.message import Message
 from chassis.settings import DatabaseSettings
 from chassis.storage.database import Database
 from inventory import consumer
+from tests.support.databases import without_outbox
 from tests.support.examples import examples
 from tests.support.products_api import MOST, PRODUCTS, create
 from tests.support.reservations import (
@@ -310,11 +311,8 @@ def test_without_its_event_a_reservation_is_rolled_back(
 ) -> None:
     create(inventory, stock=5)
     created = order(CREATED, uuid4(), [(1, 5)])
-    with movies_db.autocommit() as connection:
-        connection.execute(text("ALTER TABLE outbox RENAME TO outbox_away"))
-        with pytest.raises(Exception, match="outbox") as raised:
-            applied(handler, created)
-        connection.execute(text("ALTER TABLE outbox_away RENAME TO outbox"))
+    with without_outbox(movies_db), pytest.raises(Exception, match="outbox") as raised:
+        applied(handler, created)
     assert handler.is_outage(raised.value)
     assert (stocks(movies_db), states(movies_db)) == ({1: 5}, {})
     applied(handler, created)

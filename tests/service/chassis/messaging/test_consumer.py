@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -11,7 +12,6 @@ import pika
 import pytest
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
-from sqlalchemy import text
 
 from billing.settings import Settings
 from chassis.errors import BrokerUnavailableError
@@ -31,6 +31,7 @@ from tests.support.bill_consumer import (
     wait_for_rows,
     waiting,
 )
+from tests.support.databases import altered
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
@@ -105,22 +106,21 @@ def test_poison_among_good_messages_goes_to_the_dead_letters_with_its_reason(
     assert waiting(channel, QUEUE) == 0
 
 
+def refusing(database: Database, user: str) -> AbstractContextManager[None]:
+    """Have the database refuse a user's bills for a block."""
+    change = f"ADD CONSTRAINT refused CHECK (user_id <> '{user}')"
+    return altered(database, "orders", change, "ALTER TABLE orders DROP CONSTRAINT refused")
+
+
 def test_a_message_that_only_the_database_refuses_stops_no_other(
     channel: BlockingChannel, billing_db: Database, consume: Callable[[], threading.Event]
 ) -> None:
-    with billing_db.autocommit() as connection:
-        connection.execute(
-            text("ALTER TABLE orders ADD CONSTRAINT cursed CHECK (user_id <> 'cursed')")
-        )
-    try:
+    with refusing(billing_db, "cursed"):
         for user in ("a", "cursed", "b"):
             post(channel, {**GOOD, "user_id": user}, str(uuid4()))
         consume()
         wait_for_rows(billing_db, 2)
         wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
-    finally:
-        with billing_db.autocommit() as connection:
-            connection.execute(text("ALTER TABLE orders DROP CONSTRAINT cursed"))
     assert {row.user_id for row in rows(billing_db)} == {"a", "b"}
 
 
@@ -130,13 +130,10 @@ def test_requeued_dead_letters_keep_their_id_and_are_processed(
     billing_settings: Settings,
     consume: Callable[[], threading.Event],
 ) -> None:
-    with billing_db.autocommit() as connection:
-        connection.execute(text("ALTER TABLE orders ADD CONSTRAINT never CHECK (user_id <> 'x')"))
-    post(channel, {**GOOD, "user_id": "x"}, "the-id")
-    consume()
-    wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
-    with billing_db.autocommit() as connection:
-        connection.execute(text("ALTER TABLE orders DROP CONSTRAINT never"))
+    with refusing(billing_db, "x"):
+        post(channel, {**GOOD, "user_id": "x"}, "the-id")
+        consume()
+        wait_until(lambda: waiting(channel, DEAD) == 1, SECONDS, "a dead letter")
     assert DeadLetterQueue(billing_settings.broker).requeue({"the-id"}) == 1
     wait_for_rows(billing_db, 1)
     assert rows(billing_db)[0].message_id == "the-id"

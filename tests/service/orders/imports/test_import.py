@@ -14,6 +14,7 @@ from chassis.storage.database import Database
 from orders import settings as settings_module
 from orders.imports.command import BATCH, import_
 from orders.settings import Settings
+from tests.support.databases import altered
 from tests.support.mailing import run_command
 from tools.stack.layout import CHECKOUT
 
@@ -296,16 +297,11 @@ def test_more_than_a_batch_is_loaded_as_a_whole_or_not_at_all(
 ) -> None:
     count = 2 * BATCH + 1
     content = "\n".join([HEADER, *(f"A{n},{n},1,pending" for n in range(count))])
-    with orders_db.autocommit() as connection:
-        # the last of them is refused by the database alone
-        refuse = "ALTER TABLE orders ADD CONSTRAINT no_such CHECK (order_id <> 'A2000')"
-        connection.execute(text(refuse))
-    try:
+    # the last of them is refused by the database alone
+    refuse = "ADD CONSTRAINT no_such CHECK (order_id <> 'A2000')"
+    with altered(orders_db, "orders", refuse, "ALTER TABLE orders DROP CONSTRAINT no_such"):
         assert run(content).exit_code == 1
         assert rows(orders_db) == []
-    finally:
-        with orders_db.autocommit() as connection:
-            connection.execute(text("ALTER TABLE orders DROP CONSTRAINT no_such"))
     assert f"orders loaded: {count};" in run(content).output
     assert [order.order_id for order in rows(orders_db)] == [f"A{n}" for n in range(count)]
     assert len(rows(orders_db, "order_history")) == count

@@ -28,6 +28,7 @@ from orders.mail import claims as mail_claims
 from orders.mail import table as mails
 from orders.mail.message import OrderData, compose
 from orders.settings import Settings
+from tests.support.databases import altered
 from tests.support.mailing import (
     EPOCH,
     channel_of,
@@ -279,15 +280,10 @@ def test_a_mail_of_an_earlier_attempt_is_found_wherever_a_mail_reader_has_moved_
         flags = ":2,S" if name == "cur" else ""
         (home / name / f"{uid}.created{flags}").write_text("X-Order-ID: earlier\n\nearlier\n")
         publish(channel, "order.created", order_data(uid=uid))
-    with orders_db.autocommit() as connection:
-        # as if each had been claimed by a worker that was killed
-        connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 1"))
-    try:
-        with working(orders_settings):
-            wait_for_states(orders_db, sent=3)
-    finally:
-        with orders_db.autocommit() as connection:
-            connection.execute(text("ALTER TABLE mails ALTER attempts SET DEFAULT 0"))
+    # as if each had been claimed by a worker that was killed
+    claimed, back = "ALTER attempts SET DEFAULT 1", "ALTER TABLE mails ALTER attempts SET DEFAULT 0"
+    with altered(orders_db, "mails", claimed, back), working(orders_settings):
+        wait_for_states(orders_db, sent=3)
     found = wait_for_mails(orders_settings, 3)
     texts = {name: found[f"{uid}.created"].get_content() for name, uid in uids.items()}
     assert texts["new"] == texts["cur"] == "earlier\n"
