@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from chassis.errors import SettingsError
@@ -81,15 +82,17 @@ class ConsumerProcess:
             Exception: the error that ended one of the consumers and loops early.
         """
         if {*self._consumers} != {*self._queues}:
-            said, consumed = ", ".join(self._queues), ", ".join(self._consumers)
-            fault = f"{self._name} has `consumes: [{said}]`, but its code consumes {consumed}"
+            listed, consumed = ", ".join(self._queues), ", ".join(self._consumers)
+            fault = f"{self._name} has `consumes: [{listed}]`, but its code consumes {consumed}"
             raise SettingsError(f"topology.yml: {fault}")
         ready: list[Check] = [self.ready, *self._consumers.values(), *checks]
         first, *others = (consumer.run for consumer in self._consumers.values())
-        with worker_process.serving_health(self._name, ready, self._settings.server, port):
+        with ExitStack() as ended:
+            for database in self._databases:
+                ended.callback(database.close)
+            server = self._settings.server
+            ended.enter_context(worker_process.serving_health(self._name, ready, server, port))
             worker_process.run_together(self._stop, first, *others, *loops)
-        for database in self._databases:
-            database.close()
 
 
 def _check_bindings(queue: Queue, handler: EventHandler) -> None:
