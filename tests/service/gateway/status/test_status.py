@@ -267,7 +267,7 @@ def test_the_gateways_own_frozen_database_is_down_and_is_tried_once(
 
 
 def test_fifty_concurrent_clients_cause_one_check(
-    plant: Plant, monkeypatch: pytest.MonkeyPatch
+    plant: Plant, monkeypatch: pytest.MonkeyPatch, patience: Callable[[float], None]
 ) -> None:
     monkeypatch.setattr(watch_module, "INTERVAL_SECONDS", 60)
     with ThreadPoolExecutor(50) as pool:
