@@ -106,7 +106,7 @@ class Customers:
         """Change the fields in `values` of a customer that passes `check`, and return it.
 
         Raises:
-            NotFoundError: there is none with this id.
+            NotFoundError: no customer has this id.
             ConflictError: another customer has this email.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
@@ -124,7 +124,7 @@ class Customers:
         """Delete a customer that passes `check`, and return it as it was.
 
         Raises:
-            NotFoundError: there is none with this id.
+            NotFoundError: no customer has this id.
             BrokerUnavailableError: in strict mode, the event is not confirmed.
         """
         _customers.check(connection, customer_id, check)

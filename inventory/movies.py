@@ -68,7 +68,7 @@ def change(
     """Change the columns in `values` of a movie that passes `check`, and return it.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no movie has this id.
     """
     _movies.check(connection, movie_id, check, key_share=True)
     statement = update(movies).where(movies.c.id == movie_id).values(**values)
@@ -81,7 +81,7 @@ def remove(connection: Connection, movie_id: int, check: Check | None = None) ->
     """Delete a movie that passes `check`, and return it; its products refer to no movie then.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no movie has this id.
     """
     # locked before its products; nobody can make another product its edition meanwhile
     movie = _movies.locked(connection, movie_id)

@@ -105,7 +105,7 @@ def change(
     """Change the columns in `values` of a product that passes `check`, and return it.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no product has this id.
         InvalidError: there is no such movie.
     """
     if values.get("movie_id") is not None:
@@ -126,7 +126,7 @@ def adjust(
     """Add `delta`, which may be negative, to the stock of a product that passes `check`; return it.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no product has this id.
         ConflictError: the stock would go below 0, or above what an integer holds.
     """
     _products.check(connection, product_id, check)
@@ -154,7 +154,7 @@ def remove(connection: Connection, product_id: int, check: Check | None = None) 
     """Delete a product that passes `check`, and return it.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no product has this id.
     """
     _products.check(connection, product_id, check)
     statement = delete(products).where(products.c.id == product_id)

@@ -222,7 +222,7 @@ def _mark_cancelled(connection: Connection, uid: UUID, order_id: str) -> bool:
 
 
 def _end(connection: Connection, uid: UUID, **values: Any) -> bool:
-    """Change a reservation that is reserved; return False if there is none."""
+    """Change a reservation in the state `reserved`; return whether there was one."""
     held = update(reservations).where(reservations.c.uid == uid, reservations.c.state == "reserved")
     return connection.execute(held.values(updated_at=func.now(), **values)).rowcount > 0
 

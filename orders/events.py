@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from chassis.messaging.cloudevents import event
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
-from orders.allowed_transitions import STEPS
+from orders.allowed_transitions import STEPS, event_of
 from orders.customer_replica.table import email_of
 from orders.queries import OrderFacts
 
 EXCHANGE = "order_events"
-_MANDATORY = frozenset(f"order.{step}" for step in STEPS)
+_MANDATORY = frozenset(map(event_of, STEPS))
 
 
 def announce(connection: Connection, type: str, order: OrderFacts, source: str) -> None:

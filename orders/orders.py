@@ -94,7 +94,7 @@ def change(
     The order must pass `check` first, here as in `move` and `remove`.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no order has this id.
         ConflictError: its items or its state forbid it, or another order has this `order_id`.
     """
     _check_change(_locked(connection, order_pk, check), values)
@@ -112,7 +112,7 @@ def move(
     """Move an order to another state and return it; nothing changes if it is in it already.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no order has this id.
         ConflictError: that is not allowed; the message names what is.
     """
     order = _locked(connection, order_pk, check)
@@ -131,7 +131,7 @@ def remove(
     Confirmations that inventory and billing owe are still requested.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no order has this id.
         ConflictError: it has items and has not ended.
     """
     order = _locked(connection, order_pk, check)

@@ -115,7 +115,7 @@ def get(connection: Connection, order_pk: int) -> OrderView:
     """Return one order.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no order has this id.
     """
     return found(_first(connection, orders.c.id == order_pk), "order", order_pk)
 
@@ -139,7 +139,7 @@ def locked(connection: Connection, order_pk: int) -> OrderView:
     """Return one order, locked until the transaction ends.
 
     Raises:
-        NotFoundError: there is none with this id.
+        NotFoundError: no order has this id.
     """
     connection.execute(select(orders.c.id).where(orders.c.id == order_pk).with_for_update())
     return get(connection, order_pk)

@@ -24,7 +24,7 @@ def rows(
 def first(
     connection: Connection, query: Any, view: type[View], parameters: Any = None
 ) -> View | None:
-    """Return the first row of a query of a few rows, as `rows` does; None if there is none."""
+    """Return the first row of a query that has few rows, or None if it has no row."""
     return next(iter(rows(connection, query, view, parameters)), None)
 
 
@@ -72,7 +72,7 @@ class Resource(Generic[View]):
         return rows(connection, page, self._view)
 
     def get(self, connection: Connection, id: int) -> View:
-        """Return one row. Raises NotFoundError if there is none with this id."""
+        """Return the row with this id. Raises NotFoundError."""
         return self._single(connection, self._one, id)
 
     def locked(self, connection: Connection, id: int, *, key_share: bool = False) -> View:

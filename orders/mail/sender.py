@@ -25,7 +25,7 @@ from chassis.outbox import table as outbox
 from chassis.schema.decoding import decode
 from chassis.storage import database
 from chassis.storage.database import Database
-from orders.allowed_transitions import STEPS
+from orders.allowed_transitions import STEPS, event_of
 from orders.mail import claims
 from orders.mail import table as mails
 from orders.mail.claims import Mail
@@ -183,7 +183,7 @@ class Sender:
         """Return the mail's event, with a new id: the inbox accepts it when it is sent back."""
         message = event(
             "",
-            f"order.{mail.step}",
+            event_of(mail.step),
             "mail-worker",
             _event_data(mail),
             routing_key=self._dead_letter_queue,

@@ -15,7 +15,7 @@ from chassis.http.client import ServiceClient
 from chassis.messaging.declarations import dead_letter_queue
 from chassis.messaging.event_handler import EventHandler, Reaction, ReceivedEvent
 from chassis.storage.database import Database
-from orders.allowed_transitions import STEPS, Step
+from orders.allowed_transitions import STEPS, Step, event_of
 from orders.events import EXCHANGE
 from orders.mail import table as mails
 from orders.mail.maildir import Maildir
@@ -37,7 +37,7 @@ def _record(step: Step, connection: Connection, order: OrderData, event_id: str)
 
 
 REACTIONS = {
-    f"order.{step}": Reaction(EXCHANGE, OrderData, partial(_record, step)) for step in STEPS
+    event_of(step): Reaction(EXCHANGE, OrderData, partial(_record, step)) for step in STEPS
 }
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from chassis import trace
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
+from orders.allowed_transitions import event_of
 from orders.events import aggregate, order_event
 from orders.queries import OrderFacts
 from orders.saga import SOURCE, bill
@@ -41,9 +42,9 @@ def _messages(connection: Connection, order: OrderFacts, needs: Needs) -> Iterat
         created = order["status"] == "pending"
         yield event("order.created", _INVENTORY) if created else bill(order)
     if needs.stock:
-        yield event(f"order.{order['status']}", _INVENTORY)
+        yield event(event_of(order["status"]), _INVENTORY)
     if needs.bill:
         yield event("order.cancelled", _BILLING)
     for step in needs.mails:
         new: OrderFacts = {**order, "status": "pending", "reason": None}
-        yield event(f"order.{step}", _MAIL, new if step == "created" else order)
+        yield event(event_of(step), _MAIL, new if step == "created" else order)
