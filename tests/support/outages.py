@@ -17,10 +17,26 @@ def stopped(server: Server) -> Iterator[None]:
         yield
 
 
+def keep_queues(rabbitmq: RabbitMQ) -> None:
+    """Have RabbitMQ write down now which directory belongs to which queue.
+
+    It does so half a second late. If it is killed before, a queue that was deleted and declared
+    anew stays down for good: the broker looks for the former directory.
+    """
+    rabbitmq.control("eval", "[ok = dets:sync(Table) || Table <- dets:all()].")
+
+
+def cut_power(server: Server) -> None:
+    """Kill a server as a power cut would, when a RabbitMQ has written down its queues."""
+    if isinstance(server, RabbitMQ):
+        keep_queues(server)
+    server.kill()
+
+
 @contextmanager
 def killed(server: Server) -> Iterator[None]:
     """Kill a server as a power cut would, for a block."""
-    server.kill()
+    cut_power(server)
     with _started_again(server):
         yield
 
@@ -43,7 +59,7 @@ def queues_stopped(rabbitmq: RabbitMQ) -> Iterator[None]:
     try:
         yield
     finally:
-        rabbitmq.kill()
+        cut_power(rabbitmq)
         rabbitmq.start()
 
 

@@ -74,7 +74,7 @@ class RabbitMQ:
             command = [str(INSTALLED / "bin" / "rabbitmq-server"), "-noinput"]
             listen = {"RABBITMQ_DIST_PORT": str(ports.free_port())}
             self._daemon.start(command, self._environment() | listen)
-        wait_until(self.is_ready, START_SECONDS, "RabbitMQ and its queues to answer")
+        self._wait_until_ready()
         if renewed:
             self.remove_former_users()
 
@@ -133,6 +133,18 @@ class RabbitMQ:
         listing = self.control("list_users", "--formatter", "json")
         for user in former_users(listing, self.credentials[0]):
             self.control("delete_user", user)
+
+    def _wait_until_ready(self) -> None:
+        try:
+            wait_until(self.is_ready, START_SECONDS, "RabbitMQ and its queues to answer")
+        except StackError as error:
+            if not (dead := self.dead_queues()):
+                raise
+            raise StackError(
+                f"{error} These queues are dead: {', '.join(dead)}. If ./stack up says so again, "
+                "their messages are lost: delete the queues in RabbitMQ's management page, then "
+                "./stack up declares them anew."
+            ) from error
 
     def _end(self, sign: signal.Signals) -> None:
         self._daemon.end(sign)

@@ -19,7 +19,7 @@ from chassis.messaging.publisher import Publisher, State
 from chassis.settings import BrokerSettings
 from tests.support.amqp import connect
 from tests.support.link import linked
-from tests.support.outages import queues_stopped
+from tests.support.outages import cut_power, queues_stopped
 from tools.stack.servers.rabbitmq import RabbitMQ
 from tools.stack.waiting import wait_until
 
@@ -188,7 +188,7 @@ def test_every_future_ends_when_the_broker_is_killed_under_load(
     with ThreadPoolExecutor(8) as pool:
         running = [pool.submit(publish_on, thread) for thread in range(8)]
         wait_until(lambda: len(outcomes) > 200, SECONDS, "some traffic")
-        rabbitmq.kill()
+        cut_power(rabbitmq)
         killed.set()
         for thread in running:
             thread.result(SECONDS)

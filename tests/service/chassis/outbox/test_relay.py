@@ -24,7 +24,7 @@ from chassis.storage.database import Database
 from tests.support.amqp import connect
 from tests.support.at_work import at_work
 from tests.support.link import Link, linked
-from tests.support.outages import frozen
+from tests.support.outages import frozen, keep_queues
 from tests.support.relaying import relay_until
 from tests.support.statements import plan_of, statements_of
 from tools.stack.servers.rabbitmq import RabbitMQ
@@ -57,11 +57,7 @@ def database(
 
 @pytest.fixture
 def bound(broker_settings: BrokerSettings) -> None:
-    """QUEUE is bound and empty, and LATER not there.
-
-    QUEUE is never deleted: a broker that is killed half a second after it made a quorum queue anew
-    finds the former one's directory in its names.dets, and the queue stays down.
-    """
+    """QUEUE is bound and empty, and LATER not there."""
     with connect(broker_settings) as connection:
         channel = connection.channel()
         channel.queue_delete(LATER)
@@ -407,6 +403,7 @@ def test_a_broker_killed_under_load_costs_neither_messages_nor_their_order(
 ) -> None:
     for number in range(30):
         add(gateway_db, *(f"{aggregate}/{number}" for aggregate in range(20)))
+    keep_queues(rabbitmq)
     relay()
     wait_until(lambda: len(waiting(gateway_db)) < 550, SECONDS, "some to be sent", poll=0.005)
     rabbitmq.kill()
