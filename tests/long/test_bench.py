@@ -13,7 +13,7 @@ from tools.bench.scenarios import hanging, reads
 from tools.stack.layout import CHECKOUT, INSTALLED
 
 RIVALS = {
-    "reads": {reads.GATEWAY, reads.DIRECT, reads.NGINX, reads.NAIVE, reads.PLAIN},
+    "reads": {reads.GATEWAY, reads.DIRECT, reads.NGINX, reads.NAIVE, reads.CHAIN, reads.PLAIN},
     "hanging": {hanging.ALONE, hanging.WELL, hanging.HANGING},
 }
 missing = not (shutil.which("wrk") and Path(PROGRAM).exists())

@@ -81,8 +81,8 @@ def _measured(environment: Environment, name: str) -> Result:
 def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Path | None) -> None:
     """Measure how fast it is, beside baselines, on a separate stack.
 
-    A ROW is one of reads, hanging, billing, drain, writes, pages, purge and memory; without one
-    all are measured, which takes about a quarter of an hour.
+    A ROW is one of reads, hanging, billing, drain, writes, import, pages, purge and memory;
+    without one all are measured, which takes about a quarter of an hour.
     """
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # so that everything that was started is stopped

@@ -34,6 +34,8 @@ def _result(result: Result) -> dict[str, Any]:
         "name": result.name,
         "title": result.title,
         "load_average_before": result.load,
+        "unit": result.unit,
+        "cpu_ms_of_a_bare_request": result.bare,
         "figures": [_figure(figure) for figure in result.figures],
         "ratios": [found._asdict() for found in result.ratios],
         "facts": dict(result.facts),
@@ -41,13 +43,14 @@ def _result(result: Result) -> dict[str, Any]:
 
 
 def _figure(figure: Figure) -> dict[str, Any]:
-    fields = ("rate", "p50", "p99", "longest", "done")
+    fields = ("rate", "p50", "p99", "p999", "longest", "done")
     return {
         "rival": figure.candidate,
         "what": figure.what,
         "medians": {field: figure.median(field) for field in fields},
         "failed": figure.failed,
         "samples": [sample._asdict() for sample in figure.samples],
+        "count": figure.count,
         "cpu_seconds": dict(figure.usage.cpu),
         "memory_bytes": dict(figure.usage.memory),
         "cores_of_other_programs": figure.usage.others,

@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -17,13 +18,17 @@ from tools.stack.waiting import wait_until
 
 # a load generator is one client, which would be limited; set where the platform has the variables
 UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
+# every row but that of cached reads measures the work itself
+CACHE, UNCACHED, CACHED = "CACHE", {"CACHE": "off"}, {"CACHE": "on"}
+GATEWAY = next(process for process in PROCESSES if process.name == "gateway")
+READY_SECONDS = 60.0
 SETTLE_SECONDS = 300.0
 
 
 def overrides() -> dict[str, str]:
     """The variables in which the benchmark's stack differs from `.env.example`."""
     known = variables.parse(CHECKOUT / ".env.example")
-    return {name: value for name, value in UNLIMITED.items() if name in known}
+    return {name: value for name, value in (UNLIMITED | UNCACHED).items() if name in known}
 
 
 class Environment:
@@ -48,6 +53,25 @@ class Environment:
         user, password, vhost = (quote(t, safe="") for t in (*broker.credentials, broker.vhost))
         return f"amqp://{user}:{password}@{broker.host}:{broker.port}/{vhost}"
 
+    @property
+    def has_cache(self) -> bool:
+        """Whether the gateway has a cache that can be turned on."""
+        return CACHE in self.stack.variables
+
+    @contextmanager
+    def gateway_with(self, **own: str) -> Iterator[None]:
+        """Restart the gateway with other variables for a block, and as it was after it."""
+        self._restart_gateway(own)
+        try:
+            yield
+        finally:
+            self._restart_gateway({})
+
+    def _restart_gateway(self, own: dict[str, str]) -> None:
+        self.stack.env_file.write_text(variables.render(self.stack.variables | own))
+        self.stack.process_manager.call("restart", GATEWAY.name)
+        wait_until(lambda: self.stack.is_ready(GATEWAY), READY_SECONDS, GATEWAY.name)
+
     def connect(self, service: str, database: str | None = None) -> Any:
         """Connect to a service's database, or to another one of its PostgreSQL."""
         connection = databases.connect(self.stack, service, database)
@@ -58,6 +82,12 @@ class Environment:
         """Host, port, name, user and password of a service's database."""
         fields = ("HOST", "PORT", "NAME", "USER", "PASSWORD")
         return [self.stack.variables[f"{service.upper()}_DB_{field}"] for field in fields]
+
+    def database_url(self, service: str) -> str:
+        """A service's database with the password, as SQLAlchemy's URL."""
+        fields = self.database(service)
+        host, port, name, user, password = (quote(field, safe="") for field in fields)
+        return f"postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}"
 
     def query(self, service: str, statement: str, *values: object) -> list[Any]:
         """Run a statement in a service's database; returns its rows."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
 
-from tools.bench.usage import Usage
+from tools.bench.usage import GENERATOR, Usage
 
 
 class Sample(NamedTuple):
     """One turn of one candidate: rates per second, times in milliseconds.
 
-    `done` is the rate until what was accepted had its effect, where that comes later.
+    `done` is the rate until what was accepted had its effect, where that comes later; `units` is
+    how many requests, bills or orders the CPU time of the turn was spent on.
     """
 
     rate: float
@@ -20,6 +21,8 @@ class Sample(NamedTuple):
     longest: float | None = None
     failed: int = 0
     done: float | None = None
+    units: int = 0
+    p999: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ class Figure:
     def failed(self) -> int:
         """How many requests failed, in all turns together."""
         return sum(sample.failed for sample in self.samples)
+
+    @property
+    def count(self) -> int:
+        """How many units the CPU time was spent on, in all turns together."""
+        return sum(sample.units for sample in self.samples)
+
+    def cpu(self, process: str | None = None) -> float | None:
+        """CPU milliseconds a unit, of one process or of all but the load generator.
+
+        None if no units were counted, or if there is no such process.
+        """
+        used = {n: s for n, s in self.usage.cpu.items() if n != GENERATOR}
+        if not self.count or (process is not None and process not in used):
+            return None
+        return 1000 * (sum(used.values()) if process is None else used[process]) / self.count
 
 
 class Ratio(NamedTuple):
@@ -92,6 +110,8 @@ class Result:
         name: what `./stack bench NAME` calls it.
         title: what is measured.
         figures: of each candidate; the others are compared with the first.
+        unit: what the figures count; CPU time is then shown for one of them, by process.
+        bare: the CPU milliseconds of a request that does nothing, from the same run.
         ratios: of these figures.
         facts: other measurements by name, in words.
         load: the machine's load average over a minute when the scenario started.
@@ -103,3 +123,5 @@ class Result:
     ratios: Sequence[Ratio] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     load: float = 0.0
+    unit: str = ""
+    bare: float | None = None

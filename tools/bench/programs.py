@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 
 from tools.bench.environment import Environment
 from tools.stack import ports
@@ -19,8 +20,10 @@ class Program:
 
     def __init__(self, environment: Environment, name: str) -> None:
         self.name = name
-        self.home: Path = environment.stack.home / "candidates" / name
-        self.home.mkdir(parents=True, exist_ok=True)
+        homes = environment.stack.home / "candidates"
+        homes.mkdir(exist_ok=True)
+        # two programs may have one name
+        self.home = Path(mkdtemp(prefix=f"{name}-", dir=homes))
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tools.bench import cpu
 from tools.bench.document import Run
 from tools.bench.figures import Figure, Ratio, Result
 from tools.stack.console import table
 
-HEAD = ("rival", "per s", "p50 ms", "p99 ms", "max ms", "done per s", "failed", "of the first")
+HEAD = (
+    *("rival", "per s", "p50 ms", "p99 ms", "p99.9 ms", "max ms"),
+    *("done per s", "failed", "of the first"),
+)
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
 LEAST_CPU = 0.01  # the share of all CPU seconds below which a process is not listed
-Cells = list[tuple[str, ...]]
 
 
 def text(result: Result) -> str:
@@ -18,6 +21,7 @@ def text(result: Result) -> str:
     parts = [f"{result.name}: {result.title} (load average {result.load:.2f})"]
     if result.figures:
         parts += [table(cells(result.figures)), _listed(result.figures)]
+        parts += map(table, cpu.tables(result))
     if result.ratios:
         parts.append(table([("ratio", "", "aim", ""), *map(_ratio_cells, result.ratios)]))
     if result.facts:
@@ -25,7 +29,7 @@ def text(result: Result) -> str:
     return "\n\n".join(parts)
 
 
-def cells(figures: Sequence[Figure]) -> Cells:
+def cells(figures: Sequence[Figure]) -> cpu.Cells:
     """Head and lines of a table of medians, without empty columns."""
     lines = [HEAD, *(_cells(figure, figures[0]) for figure in figures)]
     filled = [i for i in range(len(HEAD)) if any(line[i] for line in lines[1:])]
@@ -33,7 +37,7 @@ def cells(figures: Sequence[Figure]) -> Cells:
 
 
 def _cells(figure: Figure, first: Figure) -> tuple[str, ...]:
-    names = ("p50", "p99", "longest")
+    names = ("p50", "p99", "p999", "longest")
     times = [number(figure.median(name)) for name in names]
     share = f"{figure.rate / first.rate:.2f}" if first.rate else ""
     done, failed = number(figure.median("done")), str(figure.failed) if figure.failed else ""
@@ -79,6 +83,7 @@ def markdown(result: Result) -> str:
     parts = [f"### `{result.name}`: {result.title}", f"Load average before: {result.load:.2f}."]
     if result.figures:
         parts += [_markdown_table(cells(result.figures)), _markdown_list(result.figures)]
+        parts += map(_markdown_table, cpu.tables(result))
     if result.ratios:
         lines = [_ratio_cells(found) for found in result.ratios]
         parts.append(_markdown_table([("ratio", "measured", "aim", ""), *lines]))
@@ -87,7 +92,7 @@ def markdown(result: Result) -> str:
     return "\n\n".join(parts)
 
 
-def _markdown_table(lines: Cells) -> str:
+def _markdown_table(lines: cpu.Cells) -> str:
     head, *rest = (f"| {' | '.join(line)} |" for line in lines)
     return "\n".join([head, f"|{' --- |' * len(lines[0])}", *rest])
 

@@ -1,7 +1,7 @@
 """The baselines that serve HTTP, each run the way its kind usually is."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tools.bench.environment import Environment
@@ -11,13 +11,33 @@ from tools.stack.layout import LOOPBACK
 
 
 @contextmanager
-def naive_gateway(environment: Environment) -> Iterator[str]:
-    """Run the tutorial's gateway on Flask's development server; yields its address."""
+def naive_gateway(environment: Environment, upstream: str | None = None) -> Iterator[str]:
+    """Run the tutorial's gateway, before inventory-api or another upstream; yields its address."""
+    variables = {"INVENTORY_URL": upstream or environment.upstream}
+    with _development_server(environment, "naive_gateway", variables) as address:
+        yield address
+
+
+@contextmanager
+def naive_chain(environment: Environment) -> Iterator[str]:
+    """Run the tutorial's gateway before the tutorial's inventory; yields the gateway's address."""
+    variables = {"DATABASE_URL": environment.database_url("inventory")}
+    with (
+        _development_server(environment, "naive_inventory", variables) as inventory,
+        naive_gateway(environment, inventory) as address,
+    ):
+        yield address
+
+
+@contextmanager
+def _development_server(
+    environment: Environment, module: str, variables: Mapping[str, str]
+) -> Iterator[str]:
     port = ports.free_port()
-    command = [sys.executable, "-m", "flask", "--app", "tools.bench.baselines.naive_gateway"]
+    command = [sys.executable, "-m", "flask", "--app", f"tools.bench.baselines.{module}"]
     command += ["run", "--host", LOOPBACK, "--port", str(port)]
-    program = Program(environment, "naive gateway")
-    with program.serving(command, port, INVENTORY_URL=environment.upstream) as address:
+    program = Program(environment, module.replace("_", " "))
+    with program.serving(command, port, **variables) as address:
         yield address
 
 

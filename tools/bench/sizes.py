@@ -18,6 +18,7 @@ class Sizes:
         page_seconds: how long each page is requested in a turn.
         purged: how many old messages the outbox holds.
         relayed: how many unsent messages it holds.
+        imported: how many orders a file holds.
     """
 
     rounds: int
@@ -30,6 +31,7 @@ class Sizes:
     page_seconds: float
     purged: int
     relayed: int
+    imported: int
 
 
 FULL = Sizes(
@@ -43,6 +45,7 @@ FULL = Sizes(
     page_seconds=2,
     purged=10_000_000,
     relayed=20_000,
+    imported=100_000,
 )
 QUICK = Sizes(
     rounds=2,
@@ -55,4 +58,5 @@ QUICK = Sizes(
     page_seconds=0.5,
     purged=300_000,
     relayed=5_000,
+    imported=10_000,
 )

@@ -73,7 +73,7 @@ class Answers:
         """The result as a sample; refused requests do not count for the rate."""
         failed = self.refused + self.broken
         rate = self.accepted / self.seconds
-        return Sample(rate, self.p50, self.p99, self.longest, failed, done)
+        return Sample(rate, self.p50, self.p99, self.longest, failed, done, units=self.accepted)
 
 
 def load(address: str, request: Request, clients: int, seconds: float) -> Answers:

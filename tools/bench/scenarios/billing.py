@@ -15,6 +15,8 @@ TITLE = "POST /api/billing"
 BILL = '{"user_id": "usr_123", "number_of_items": 3, "total_amount": 99.97}'
 REQUEST = wrk.Request("/api/billing", body=BILL)
 GATEWAY, NAIVE, LIMIT = "gateway", "naive gateway", "broker's own limit"
+# how many times the naive gateway's rate, by the number of clients
+AIMS = {1: 4, 16: 9, 64: 12}
 LIMIT_QUEUE = "bench_limit"
 WORDS = {
     GATEWAY: "persistent, confirmed before the answer; billing-consumer records",
@@ -40,7 +42,8 @@ def measure(environment: Environment) -> Result:
         ]
         candidates.append(_limit(environment))
         figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
-    return Result("billing", TITLE, figures, ratios(figures, environment.sizes.clients))
+    found = ratios(figures, environment.sizes.clients)
+    return Result("billing", TITLE, figures, found, unit="bill")
 
 
 def ratios(figures: list[Figure], clients: tuple[int, ...]) -> list[Ratio]:
@@ -50,7 +53,7 @@ def ratios(figures: list[Figure], clients: tuple[int, ...]) -> list[Ratio]:
     for count in clients:
         ours, theirs = (by_name[_name(who, count)] for who in (GATEWAY, NAIVE))
         text = f"{GATEWAY} : {NAIVE}, {_clients(count)}"
-        found.append(at_least(8, text, ours.rate, theirs.rate))
+        found.append(at_least(AIMS[count], text, ours.rate, theirs.rate))
         found.append(at_most(1, f"{text}, p99", ours.median("p99"), theirs.median("p99")))
     best = max(by_name[_name(GATEWAY, count)].rate for count in clients)
     return [*found, ratio(f"{GATEWAY} at its best : {LIMIT}", best, by_name[LIMIT].rate)]
@@ -73,7 +76,10 @@ def _turn(environment: Environment, address: str, clients: int) -> Callable[[], 
         began = time.monotonic()
         answers = wrk.load(address, REQUEST, clients, environment.sizes.seconds)
         recorded = until_recorded(environment, answers.accepted)
-        return answers.sample(done=recorded / (time.monotonic() - began))
+        sample = answers.sample(done=recorded / (time.monotonic() - began))
+        # a bill's CPU time includes that of its event
+        environment.settle()
+        return sample
 
     return run
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from psycopg2.errors import UndefinedTable
 
@@ -64,12 +63,15 @@ class Drain:
     def run(self) -> Sample:
         """Start the consumers and wait until all is recorded; their start does not count."""
         for consumer in self.consumers:
-            consumer.start(self.command, DATABASE_URL=self._database_url())
+            consumer.start(self.command, DATABASE_URL=self.environment.database_url("billing"))
         wait_until(self._has_begun, 60, "the first bill to be recorded", poll=0.005)
         began, first = time.monotonic(), self._recorded()
         # seldom, since counting so many takes the database a while
         wait_until(self._has_ended, DRAIN_SECONDS, "the bills to be drained", poll=0.25)
-        return Sample((self.bills - first) / (time.monotonic() - began))
+        rate = (self.bills - first) / (time.monotonic() - began)
+        # a bill's CPU time includes that of its event
+        self.environment.settle()
+        return Sample(rate, units=self.bills)
 
     def _has_begun(self) -> bool:
         for consumer in self.consumers:
@@ -87,10 +89,6 @@ class Drain:
             )
         return 0
 
-    def _database_url(self) -> str:
-        host, port, name, user, password = map(quote, self.environment.database("billing"))
-        return f"postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}"
-
 
 def measure(environment: Environment) -> Result:
     """Measure the drain while the stack's own consumer is stopped."""
@@ -100,7 +98,7 @@ def measure(environment: Environment) -> Result:
         figures = interleaved(environment.stack, _candidates(environment), environment.sizes.rounds)
     finally:
         environment.stack.process_manager.call("start", "billing-consumer")
-    return Result("drain", TITLE, figures, ratios(figures))
+    return Result("drain", TITLE, figures, ratios(figures), unit="bill")
 
 
 def _candidates(environment: Environment) -> list[Candidate]:
@@ -118,7 +116,7 @@ def ratios(figures: list[Figure]) -> list[Ratio]:
     """The ratios with their aims."""
     rate = {figure.candidate: figure.rate for figure in figures}
     return [
-        at_least(25, f"{ONE} : {SINGLY}", rate[ONE], rate[SINGLY]),
+        at_least(16, f"{ONE} : {SINGLY}", rate[ONE], rate[SINGLY]),
         ratio(f"{TWO} : {SINGLY}", rate[TWO], rate[SINGLY]),
         ratio(f"{TWO} : {ONE}", rate[TWO], rate[ONE]),
     ]

@@ -4,11 +4,12 @@ import time
 
 from tools.bench import usage
 from tools.bench.environment import Environment
-from tools.bench.figures import Result
+from tools.bench.figures import Ratio, Result, at_most
 from tools.stack import lifecycle
 from tools.stack.console import megabytes
 
 TITLE = "Memory of each process (PSS) and start-up time of the stack"
+GIGABYTES = 1.1
 FIRST, AGAIN = "start with empty data", "start with existing data"
 
 
@@ -22,7 +23,12 @@ def measure(environment: Environment) -> Result:
     rows["total"] = _both(sum(environment.idle.values()), sum(after.values()))
     times = {FIRST: environment.times[FIRST], AGAIN: restart(environment)}
     facts = {name: f"{seconds:.1f} s" for name, seconds in times.items()}
-    return Result("memory", TITLE, facts=facts | rows)
+    return Result("memory", TITLE, ratios=[ratio(sum(after.values()))], facts=facts | rows)
+
+
+def ratio(total: int) -> Ratio:
+    """The aim: all processes of the stack together, after the run."""
+    return at_most(GIGABYTES, "GB of the whole stack after the run", total, 1e9)
 
 
 def _both(idle: int, after: int) -> str:

@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import requests
 
-from tools.bench import wrk
+from tools.bench import servers, wrk
 from tools.bench.environment import Environment
-from tools.bench.figures import Result, Sample, ratio
+from tools.bench.figures import Figure, Ratio, Result, Sample, ratio
 from tools.bench.measure import Candidate, interleaved
+from tools.bench.scenarios import reads
 from tools.stack.waiting import wait_until
 
 TITLE = "POST /api/movies, /api/customers, /api/orders"
@@ -23,26 +24,42 @@ WORDS = {
     CUSTOMERS: "POST /api/customers, each with an email of its own, with outbox and event",
     ORDERS: f"POST /api/orders with {LINES} lines of the same products; done when completed, "
     "after stock.reserved and bill.recorded",
+    reads.PLAIN: reads.WORDS[reads.PLAIN],
 }
 
 
 def measure(environment: Environment) -> Result:
     """Measure all three through the gateway."""
     turns: dict[str, Callable[[], Sample]] = {
-        MOVIES: lambda: _post(environment, wrk.Request("/api/movies", body=_movie())).sample(),
-        CUSTOMERS: lambda: _post(
-            environment, wrk.Request("/api/customers", body=_customer())
-        ).sample(),
+        MOVIES: partial(_settled_post, environment, wrk.Request("/api/movies", body=_movie())),
+        CUSTOMERS: partial(
+            _settled_post, environment, wrk.Request("/api/customers", body=_customer())
+        ),
         ORDERS: _orders(environment),
     }
-    candidates = [
-        Candidate(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, environment))
-        for n, run in turns.items()
+    with servers.plain_flask(environment) as plain:
+        reads.warm_up(plain)
+        turns[reads.PLAIN] = lambda: wrk.load(
+            plain, reads.REQUEST, CLIENTS, environment.sizes.seconds
+        ).sample()
+        candidates = [
+            Candidate(n, f"{WORDS[n]}; wrk -c{CLIENTS}", run, around=partial(_settled, environment))
+            for n, run in turns.items()
+        ]
+        figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
+    bare = reads.bare_request(figures)
+    return Result("writes", TITLE, figures, ratios(figures), unit="request", bare=bare)
+
+
+def ratios(figures: Sequence[Figure]) -> list[Ratio]:
+    """The ratios; the last one allows for the machine's speed, to compare runs."""
+    by_name = {figure.candidate: figure for figure in figures}
+    completed, bare = by_name[ORDERS].median("done"), by_name[reads.PLAIN].rate
+    return [
+        ratio(f"{CUSTOMERS} : {MOVIES}", by_name[CUSTOMERS].rate, by_name[MOVIES].rate),
+        ratio(f"{ORDERS} : {MOVIES}", by_name[ORDERS].rate, by_name[MOVIES].rate),
+        ratio(f"{ORDERS} completed : 1,000 bare Flask requests", completed, bare / 1000),
     ]
-    figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
-    rate = {figure.candidate: figure.rate for figure in figures}
-    found = [ratio(f"{n} : {MOVIES}", rate[n], rate[MOVIES]) for n in (CUSTOMERS, ORDERS)]
-    return Result("writes", TITLE, figures, found)
 
 
 @contextmanager
@@ -54,6 +71,13 @@ def _settled(environment: Environment) -> Iterator[None]:
 
 def _post(environment: Environment, request: wrk.Request) -> wrk.Answers:
     return wrk.load(environment.stack.url, request, CLIENTS, environment.sizes.seconds)
+
+
+def _settled_post(environment: Environment, request: wrk.Request) -> Sample:
+    sample = _post(environment, request).sample()
+    # the CPU time of a write includes that of its event
+    environment.settle()
+    return sample
 
 
 def _movie() -> str:
@@ -77,7 +101,9 @@ def _orders(environment: Environment) -> Callable[[], Sample]:
             300,
             "the orders to complete",
         )
-        return answers.sample(done=answers.accepted / (time.monotonic() - began))
+        sample = answers.sample(done=answers.accepted / (time.monotonic() - began))
+        environment.settle()
+        return sample
 
     return run
 

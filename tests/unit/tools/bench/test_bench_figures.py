@@ -3,7 +3,7 @@
 import pytest
 
 from tools.bench.figures import Figure, Sample, at_least, at_most, ratio
-from tools.bench.usage import Usage, added
+from tools.bench.usage import GENERATOR, Usage, added
 
 NOTHING = Usage({}, {}, 0.0)
 
@@ -45,6 +45,17 @@ def test_a_ratio_to_nothing_meets_no_aim(under: float | None) -> None:
 
 def test_a_ratio_without_an_aim_is_neither_met_nor_not() -> None:
     assert ratio("gateway : nginx", 10, 40) == ("gateway : nginx", 0.25, "", None)
+
+
+def test_cpu_time_is_that_of_all_turns_a_unit_without_the_load_generator() -> None:
+    usage = Usage({"gateway": 3.0, "PM2": 1.0, GENERATOR: 9.0}, {}, 0.0)
+    measured = Figure("gateway", "", [Sample(1, units=1500), Sample(1, units=500)], usage)
+    assert (measured.cpu("gateway"), measured.cpu()) == (1.5, 2.0)
+    assert measured.cpu("nginx") is None
+
+
+def test_without_units_there_is_no_cpu_time_a_unit() -> None:
+    assert Figure("limit", "", [Sample(1)], Usage({"a": 1.0}, {}, 0.0)).cpu() is None
 
 
 def test_usages_are_added_up_with_the_largest_memory() -> None:

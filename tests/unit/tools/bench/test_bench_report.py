@@ -1,15 +1,24 @@
 """What the benchmark says: tables, Markdown and JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.bench_examples import FAST, ROW, SLOW
+from tests.support.bench_examples import FAST, ROW, SLOW, USAGE
 from tools.bench import document, machine, report
 from tools.bench.document import Run
+from tools.bench.figures import Figure, Result, Sample
 from tools.stack.layout import CHECKOUT
 
+COUNTED = Result(
+    "reads",
+    "GET",
+    [Figure("gateway", "wrk", [Sample(1000, units=2000)], USAGE)],
+    unit="read",
+    bare=0.25,
+)
 RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores"}, 0.4, [ROW])
 
 
@@ -45,6 +54,19 @@ def test_markdown_has_the_same_figures_in_tables() -> None:
     said = report.markdown(ROW)
     assert "| gateway | 1,200 | 8 | 20 | 31.5 |  | 1.00 |" in said
     assert "| gateway : naive gateway | 12.00 | ≥ 8 | met |" in said
+
+
+def test_cpu_time_a_unit_is_a_table_in_milliseconds_and_one_in_bare_requests() -> None:
+    said = report.markdown(COUNTED)
+    assert "| CPU ms a read | gateway |\n| --- | --- |\n| gateway | 2.00 |" in said
+    assert "| CPU a read, bare Flask request = 1 | gateway |" in said
+    assert "| gateway | 8.00 |" in said
+    assert "mail-worker | " not in said
+
+
+def test_without_a_bare_request_there_are_milliseconds_alone() -> None:
+    said = report.text(replace(COUNTED, bare=None))
+    assert "CPU ms a read" in said and "bare" not in said
 
 
 def test_a_report_names_the_machine_and_its_load() -> None:
