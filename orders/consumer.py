@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from chassis.consumer_process import ConsumerProcess
-from chassis.messaging.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.event_handler import AnyReaction, EventHandler, ReceivedEvent
 from chassis.storage.database import Database
 from orders import saga
 from orders.customer_replica import reactions as customer_events
@@ -26,7 +26,7 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 
 def handler(database: Database) -> EventHandler:
     """Return what applies the events of the queue."""
-    reactions = {**saga.REACTIONS, **customer_events.REACTIONS}
+    reactions: dict[str, AnyReaction] = {**saga.REACTIONS, **customer_events.REACTIONS}
     return EventHandler(database, PROCESS, reactions, _lock)
 
 

@@ -11,7 +11,20 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Update, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Update,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.json import encode
 from chassis.schema.decoding import decode
@@ -23,6 +36,12 @@ from orders.sweeping import needs
 from orders.sweeping.needs import COUNT_LIMIT, Needs
 
 _IN_DATA = ("customer_id", "total_amount", "reason", "items")
+_LOCK = (
+    select(deleted_orders.c.uid)
+    .where(deleted_orders.c.uid == any_(bindparam("uids", type_=ARRAY(Uuid))))
+    .order_by(deleted_orders.c.uid)
+    .with_for_update()
+)
 logger = logging.getLogger(__name__)
 
 
@@ -56,8 +75,7 @@ def keep(connection: Connection, order: OrderView) -> None:
 
 def lock(connection: Connection, uids: Collection[UUID]) -> None:
     """Lock those of the orders that are kept, by ascending uid."""
-    rows = select(deleted_orders.c.uid).where(deleted_orders.c.uid.in_(set(uids)))
-    connection.execute(rows.order_by(deleted_orders.c.uid).with_for_update())
+    connection.execute(_LOCK, {"uids": list(set(uids))})
 
 
 def confirm(connection: Connection, uid: UUID, status: str, owed: str) -> bool:

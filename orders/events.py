@@ -27,7 +27,8 @@ def announce(connection: Connection, type: str, order: OrderFacts, source: str) 
         order: its current state, or the last one if it is deleted.
         source: the process that publishes it, such as `orders-api`.
     """
-    outbox.add(connection, order_event(connection, type, order, source), aggregate(order))
+    email = email_of(connection, order["customer_id"])
+    outbox.add(connection, order_event(type, order, source, email), aggregate(order))
 
 
 def aggregate(order: OrderFacts) -> str:
@@ -35,8 +36,8 @@ def aggregate(order: OrderFacts) -> str:
     return f"order/{order['uid']}"
 
 
-def order_event(connection: Connection, type: str, order: OrderFacts, source: str) -> Message:
-    """Make the event of an order; see `announce`.
+def order_event(type: str, order: OrderFacts, source: str, email: str | None) -> Message:
+    """Make the event of an order; see `announce`. `email` is its customer's address, if known.
 
     All messages of an order with items are urgent, and none of a bare one: only the first has a way
     to go.
@@ -47,7 +48,7 @@ def order_event(connection: Connection, type: str, order: OrderFacts, source: st
         "id": order["id"],
         "order_id": order["order_id"],
         "customer_id": order["customer_id"],
-        "email": email_of(connection, order["customer_id"]),
+        "email": email,
         "status": order["status"],
         "total": order["total_amount"],
         "lines": order["items"],

@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.errors import found
 from chassis.storage.idempotency_keys import RETENTION
@@ -45,6 +46,14 @@ class OrderView(OrderFacts):
     updated_at: datetime
 
 
+class SagaOrder(OrderView):
+    """An order with the times of its confirmations; None for those that have not come."""
+
+    stock_freed_at: datetime | None
+    stock_sold_at: datetime | None
+    bill_voided_at: datetime | None
+
+
 class StatusChange(TypedDict):
     """A change of an order's state."""
 
@@ -61,6 +70,7 @@ _ORDER_NAMES = (
 )
 """In the order of the answer's members."""
 _ORDER = tuple(orders.c[_ORDER_NAMES])
+_SAGA_NAMES = (*_ORDER_NAMES, "stock_freed_at", "stock_sold_at", "bill_voided_at")
 _Line = dict[str, Any]
 """A row of `_with_lines`: an order, and one of its lines."""
 _FETCH_SIZE = 200  # lines at a time, of up to 1 KiB
@@ -145,10 +155,15 @@ def locked(connection: Connection, order_pk: int) -> OrderView:
     return get(connection, order_pk)
 
 
-def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> Sequence[int]:
-    """Lock the orders that exist, by ascending id, and return their ids."""
-    rows = select(orders.c.id).where(orders.c.uid.in_(set(uids))).order_by(orders.c.id)
-    return connection.execute(rows.with_for_update()).scalars().all()
+def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> None:
+    """Lock the orders that exist, by ascending id."""
+    connection.execute(_LOCK, {"uids": list(set(uids))})
+
+
+def by_uid(connection: Connection, uids: Iterable[UUID]) -> list[SagaOrder]:
+    """Return those of the orders that exist."""
+    found = _orders(rows(connection, _BY_UID, _Line, {"uids": list(set(uids))}), _SAGA_NAMES)
+    return [cast(SagaOrder, order) for order in found]
 
 
 def history(connection: Connection, order_pk: int) -> list[StatusChange]:
@@ -181,11 +196,11 @@ def _with_lines(chosen: Select[Any]) -> Select[Any]:
     )
 
 
-def _orders(rows: Iterable[_Line]) -> Iterator[OrderView]:
+def _orders(rows: Iterable[_Line], names: Sequence[str] = _ORDER_NAMES) -> Iterator[OrderView]:
     """Assemble orders from the rows of `_with_lines`."""
     for _id, lines in groupby(rows, lambda row: row["id"]):
         group = list(lines)
-        order = {name: group[0][name] for name in _ORDER_NAMES}
+        order = {name: group[0][name] for name in names}
         yield cast(OrderView, {**order, "items": _items(group)})
 
 
@@ -195,3 +210,8 @@ def _items(rows: Iterable[_Line]) -> list[Item]:
         for row in rows
         if row["line_product_id"] is not None
     ]
+
+
+_NAMED = orders.c.uid == any_(bindparam("uids", type_=ARRAY(Uuid)))
+_LOCK = select(orders.c.id).where(_NAMED).order_by(orders.c.id).with_for_update()
+_BY_UID = _with_lines(select(*orders.c[_SAGA_NAMES]).where(_NAMED))

@@ -6,25 +6,23 @@ state in which there is nothing to do. Sources: docs/messages.md.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, case, func, update
+from sqlalchemy import Connection
 
 from chassis import trace
 from chassis.json import encode
 from chassis.messaging.declarations import DIRECT
-from chassis.messaging.event_handler import EventData, Reaction, ReceivedEvent
+from chassis.messaging.event_handler import BatchReaction, EventData, ReceivedEvent
 from chassis.messaging.message import Message
-from chassis.outbox import table as outbox
 from chassis.storage import after_commit
 from orders import deleted_orders, queries
 from orders.allowed_transitions import after_event
-from orders.events import aggregate
-from orders.models import orders
-from orders.queries import OrderFacts, OrderView
-from orders.transitions import Cause, move
+from orders.queries import OrderFacts
+from orders.transitions import Cause, Confirmation, OrderChanges
 
 SOURCE = "orders-consumer"
 INVENTORY, BILLING = "inventory_events", "billing_events"
@@ -32,6 +30,12 @@ BILLS = "order_bills"
 """The queue for the bills of orders, apart from the bills that clients post."""
 # the one spelling of a UUID that bills have
 _UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CONFIRMED: dict[Confirmation, tuple[str, str]] = {
+    "stock_freed_at": ("cancelled", "stock_owed"),
+    "stock_sold_at": ("completed", "stock_owed"),
+    "bill_voided_at": ("cancelled", "bill_owed"),
+}
+"""The state in which an order waits for a confirmation, and its column of deleted_orders."""
 logger = logging.getLogger(__name__)
 
 
@@ -77,90 +81,103 @@ class BillRecorded(EventData):
 SagaData = StockReserved | BillRecorded
 
 
-def _reserved(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Process a pending order: ask for its bill."""
-    cause = Cause(SOURCE, "stock.reserved", event_id)
-    order, status = _next_status(connection, data, cause)
-    if order and status:
-        outbox.add(connection, bill(order), aggregate(order))
-        move(connection, order, status, cause)
+def _apply(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    """Apply events of the saga, in order, to orders that `lock` has locked."""
+    _Saga(connection, events).apply()
 
 
-def _rejected(connection: Connection, data: StockRejected, event_id: str) -> None:
-    """Cancel a pending order; the reason names what is out of stock."""
-    cause = Cause(SOURCE, "stock.rejected", event_id)
-    order, status = _next_status(connection, data, cause)
-    if order and status:
-        move(connection, order, status, cause, data.reason)
-    _confirm(connection, data, orders.c.stock_freed_at, "cancelled", "stock_owed")
-
-
-def _released(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Record that a cancelled order's stock is released."""
-    _confirm(connection, data, orders.c.stock_freed_at, "cancelled", "stock_owed")
-
-
-def _sold(connection: Connection, data: StockReserved, event_id: str) -> None:
-    """Record that a completed order's stock is sold."""
-    _confirm(connection, data, orders.c.stock_sold_at, "completed", "stock_owed")
-
-
-def _recorded(connection: Connection, data: BillRecorded, event_id: str) -> None:
-    """Complete an order that waits for its bill."""
-    cause = Cause(SOURCE, "bill.recorded", event_id)
-    order, status = _next_status(connection, data, cause)
-    if order and status:
-        move(connection, order, status, cause)
-    elif data.voided_at is not None:
-        _voided(connection, data, event_id)
-
-
-def _voided(connection: Connection, data: BillRecorded, event_id: str) -> None:
-    """Record that a cancelled order's bill is void."""
-    _confirm(connection, data, orders.c.bill_voided_at, "cancelled", "bill_owed")
-
-
-REACTIONS: dict[str, Reaction[Any]] = {
-    "stock.reserved": Reaction(INVENTORY, StockReserved, _reserved),
-    "stock.rejected": Reaction(INVENTORY, StockRejected, _rejected),
-    "stock.released": Reaction(INVENTORY, StockReserved, _released),
-    "stock.sold": Reaction(INVENTORY, StockReserved, _sold),
+REACTIONS: dict[str, BatchReaction[Any]] = {
+    "stock.reserved": BatchReaction(INVENTORY, StockReserved, _apply),
+    "stock.rejected": BatchReaction(INVENTORY, StockRejected, _apply),
+    "stock.released": BatchReaction(INVENTORY, StockReserved, _apply),
+    "stock.sold": BatchReaction(INVENTORY, StockReserved, _apply),
     # no binding: billing copies those of the bills of orders to the queue
-    "bill.recorded": Reaction(DIRECT, BillRecorded, _recorded),
-    "bill.voided": Reaction(BILLING, BillRecorded, _voided),
+    "bill.recorded": BatchReaction(DIRECT, BillRecorded, _apply),
+    "bill.voided": BatchReaction(BILLING, BillRecorded, _apply),
 }
 """What orders does about the events of inventory and billing."""
 
 
-def _confirm(connection: Connection, data: SagaData, column: Any, status: str, owed: str) -> None:
-    """Record the first confirmation that an order, at its end, waited for.
+class _Saga:
+    """The events of a batch, and the orders that they move."""
 
-    Args:
-        connection: in a transaction that has locked the order.
-        data: the confirmation.
-        column: of orders: when it came.
-        status: the state in which an order waits for it.
-        owed: its column of deleted_orders, should the order be deleted by now.
-    """
-    uid = data.order_uid
-    if uid is None:
-        return
-    now = func.clock_timestamp()
-    # one that was stuck is due soon again, not after its last, long wait
-    sweep_at = case((orders.c.resends > 0, now), else_=orders.c.sweep_at)
-    values = {column: now, orders.c.sweep_at: sweep_at, orders.c.resends: 0}
-    waits = update(orders).where(orders.c.uid == uid, orders.c.status == status, column.is_(None))
-    if connection.execute(waits.values(values)).rowcount or deleted_orders.confirm(
-        connection, uid, status, owed
-    ):
-        extra = {"uid": str(uid), "confirmed": column.key}
-        after_commit.log(connection, logger, "order is confirmed", extra)
+    def __init__(self, connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+        self._connection = connection
+        self._events = events
+        found = queries.by_uid(connection, _uids(events))
+        self._orders = {order["uid"]: order for order in found}
+        self._changes = OrderChanges(connection, found)
+
+    def apply(self) -> None:
+        """Apply the events, and write the changes."""
+        acts: dict[str, Callable[[ReceivedEvent, Any], object]] = {
+            "stock.reserved": self._move,
+            "stock.rejected": self._reject,
+            "stock.released": partial(self._confirm, "stock_freed_at"),
+            "stock.sold": partial(self._confirm, "stock_sold_at"),
+            "bill.recorded": self._record,
+            "bill.voided": partial(self._confirm, "bill_voided_at"),
+        }
+        for event in self._events:
+            with trace.within(event.trace):
+                acts[event.type](event, event.data)
+        self._changes.write()
+
+    def _move(self, event: ReceivedEvent, data: SagaData) -> bool:
+        """Move the order as the event says; False if it changes nothing."""
+        order = self._changes.get(data.order_uid) if data.order_uid else None
+        status = after_event(event.type, order["status"], bool(order["items"])) if order else None
+        if order is None or status is None:
+            known = order and order["status"]
+            extra = {"uid": str(data.order_uid), "cause": event.type, "status": known}
+            after_commit.log(self._connection, logger, "nothing to do", extra)
+            return False
+        if status == "processing":
+            self._changes.send(bill(order), order)
+        reason = data.reason if isinstance(data, StockRejected) else None
+        self._changes.move(order, status, Cause(SOURCE, event.type, event.id), reason)
+        return True
+
+    def _reject(self, event: ReceivedEvent, data: StockRejected) -> None:
+        self._move(event, data)
+        self._confirm("stock_freed_at", event, data)
+
+    def _record(self, event: ReceivedEvent, data: BillRecorded) -> None:
+        if not self._move(event, data) and data.voided_at is not None:
+            self._confirm("bill_voided_at", event, data)
+
+    def _confirm(self, confirmation: Confirmation, event: ReceivedEvent, data: SagaData) -> None:
+        """Record the first confirmation that an order, at its end, waited for."""
+        uid = data.order_uid
+        if uid is not None and self._is_first(confirmation, uid):
+            extra = {"uid": str(uid), "confirmed": confirmation}
+            after_commit.log(self._connection, logger, "order is confirmed", extra)
+
+    def _is_first(self, confirmation: Confirmation, uid: UUID) -> bool:
+        status, owed = _CONFIRMED[confirmation]
+        order = self._changes.get(uid)
+        if order is None:
+            return deleted_orders.confirm(self._connection, uid, status, owed)
+        if (
+            order["status"] != status
+            or self._orders[uid][confirmation] is not None
+            or self._changes.is_confirmed(order, confirmation)
+        ):
+            return False
+        self._changes.confirm(order, confirmation)
+        return True
+
+
+def _uids(events: Sequence[ReceivedEvent]) -> list[UUID]:
+    named = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
+    return [uid for uid in named if uid]
 
 
 def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     """Lock the orders of a batch, all batches in the same sequence: none deadlock."""
-    named = [event.data.order_uid for event in events if isinstance(event.data, SagaData)]
-    uids = [uid for uid in named if uid]
+    uids = _uids(events)
+    if not uids:
+        return
     queries.lock_by_uid(connection, uids)
     deleted_orders.lock(connection, uids)
 
@@ -176,17 +193,3 @@ def bill(order: OrderFacts) -> Message:
     current = trace.current()
     headers = current.headers if current else {}
     return Message(encode(body), BILLS, id=str(order["uid"]), headers=headers, urgent=True)
-
-
-def _next_status(
-    connection: Connection, data: SagaData, cause: Cause
-) -> tuple[OrderView | None, str | None]:
-    """Return the order, locked, and the state that an event moves it to; None if to none."""
-    uid = data.order_uid
-    order_pks = queries.lock_by_uid(connection, [uid]) if uid else []
-    order = queries.get(connection, order_pks[0]) if order_pks else None
-    status = after_event(cause.name, order["status"], bool(order["items"])) if order else None
-    if status is None:
-        extra = {"uid": str(uid), "cause": cause.name, "status": order and order["status"]}
-        after_commit.log(connection, logger, "nothing to do", extra)
-    return order, status

@@ -5,8 +5,9 @@ queue in topology.yml, and described in docs/messages.md.
 """
 
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -48,19 +49,16 @@ class Envelope(EventData):
 
 
 @dataclass(frozen=True)
-class Reaction(Generic[DataT]):
-    """What a service does about one type of event.
+class _Readable(Generic[DataT]):
+    """A type of event that a service reads.
 
     Attributes:
         exchange: the one that the events are published to; `DIRECT` if they are sent to the queue.
         data: the schema of the event's `data`.
-        act: called in the transaction, with the event's id; it publishes messages through the
-            outbox.
     """
 
     exchange: str
     data: type[DataT]
-    act: Callable[[Connection, DataT, str], object]
 
     def read(self, envelope: Envelope) -> DataT:
         """Return the data that the reaction needs.
@@ -72,13 +70,41 @@ class Reaction(Generic[DataT]):
 
 
 @dataclass(frozen=True)
+class Reaction(_Readable[DataT]):
+    """What a service does about one event of a type.
+
+    Attributes:
+        act: called in the transaction, with the event's id; it publishes messages through the
+            outbox.
+    """
+
+    act: Callable[[Connection, DataT, str], object]
+
+
+@dataclass(frozen=True)
+class BatchReaction(_Readable[DataT]):
+    """What a service does about many events at once, so that a batch needs few statements.
+
+    Attributes:
+        act: called in the transaction with consecutive events of a batch, in order: all those whose
+            types share this function. What it publishes or logs about an event belongs to that
+            event's trace. The result is the same as if it got the events one by one.
+    """
+
+    act: "Callable[[Connection, Sequence[ReceivedEvent]], object]"
+
+
+AnyReaction = Reaction[Any] | BatchReaction[Any]
+
+
+@dataclass(frozen=True)
 class ReceivedEvent:
     """A received event; `reaction` is None for a type that this service ignores."""
 
     id: str
     type: str
     data: EventData
-    reaction: Reaction[Any] | None
+    reaction: AnyReaction | None
     trace: Trace
 
 
@@ -92,7 +118,7 @@ class EventHandler:
         self,
         database: Database,
         consumer: str,
-        reactions: Mapping[str, Reaction[Any]],
+        reactions: Mapping[str, AnyReaction],
         lock: Lock = lambda connection, events: None,
     ) -> None:
         """Prepare a handler.
@@ -139,8 +165,8 @@ class EventHandler:
             first = {item.id: item for item in reversed(items)}
             fresh = [item for item in items if item.id in new and item is first[item.id]]
             self._lock(connection, fresh)
-            for item in fresh:
-                _react(connection, item)
+            for run in runs(fresh):
+                _react(connection, run)
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""
@@ -151,10 +177,29 @@ class EventHandler:
         return database.is_outage(error)
 
 
-def _react(connection: Connection, item: ReceivedEvent) -> None:
-    if item.reaction is None:
-        return
-    with trace.within(item.trace):
-        item.reaction.act(connection, item.data, item.id)
+def runs(items: Sequence[ReceivedEvent]) -> Iterator[list[ReceivedEvent]]:
+    """Yield the events in order, those together that are applied together."""
+    for _act, run in groupby(items, _shared):
+        yield list(run)
+
+
+def _shared(item: ReceivedEvent) -> object:
+    """Return what consecutive events have in common that are applied together."""
+    return item.reaction.act if isinstance(item.reaction, BatchReaction) else None
+
+
+def _react(connection: Connection, items: Sequence[ReceivedEvent]) -> None:
+    reaction = items[0].reaction
+    if isinstance(reaction, BatchReaction):
+        reaction.act(connection, items)
+    for item in items:
+        with trace.within(item.trace):
+            if isinstance(item.reaction, Reaction):
+                item.reaction.act(connection, item.data, item.id)
+            _note_applied(connection, item)
+
+
+def _note_applied(connection: Connection, item: ReceivedEvent) -> None:
+    if item.reaction is not None:
         extra = {"event_id": item.id, "event_type": item.type}
         after_commit.log(connection, logger, "event applied", extra)

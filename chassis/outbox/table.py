@@ -102,8 +102,13 @@ _ADDED = (
     *("headers", "body", "aggregate"),
 )
 # with a row of VALUES for each message, each number of messages would be another statement
+_added = (
+    func.unnest(*(bindparam(name, type_=ARRAY(outbox.c[name].type)) for name in _ADDED))
+    .table_valued(*_ADDED, with_ordinality="position")
+    .render_derived(name="added")
+)
 _ADD_ALL = outbox.insert().from_select(
-    _ADDED, select(*(func.unnest(bindparam(n, type_=ARRAY(outbox.c[n].type))) for n in _ADDED))
+    _ADDED, select(*(_added.c[name] for name in _ADDED)).order_by(_added.c.position)
 )
 
 PublishEvent = Callable[[Connection, Message, str | None], None]
@@ -130,8 +135,8 @@ def add_all(
     Args:
         connection: in the transaction of the changes that the messages announce.
         messages: what to publish; may be empty.
-        aggregates: what changed, one for each message, all different: the order of the inserted
-            rows is undefined. If None, the messages have no aggregate.
+        aggregates: what changed, one for each message, as in `add`; if None, the messages have no
+            aggregate.
     """
     of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
     rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]

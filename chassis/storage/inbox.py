@@ -6,8 +6,18 @@ Source: https://microservices.io/patterns/communication-style/idempotent-consume
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Text, func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.settings import RetentionSettings
 from chassis.storage.retention import Expiry
@@ -18,6 +28,17 @@ inbox = Table(
     Column("consumer", Text, primary_key=True),
     Column("message_id", Text, primary_key=True),
     Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# with a row of VALUES for each message, each number of messages would be another statement
+_MARK = (
+    insert(inbox)
+    .from_select(
+        ["consumer", "message_id"],
+        select(bindparam("consumer", type_=Text), func.unnest(bindparam("ids", type_=ARRAY(Text)))),
+    )
+    .on_conflict_do_nothing()
+    .returning(inbox.c.message_id)
 )
 
 
@@ -33,11 +54,10 @@ def mark_applied(connection: Connection, consumer: str, message_ids: Iterable[st
         message_ids: the messages.
     """
     # sorted, so that two consumers never wait for each other
-    rows = [{"consumer": consumer, "message_id": id} for id in sorted(set(message_ids))]
-    if not rows:
+    ids = sorted(set(message_ids))
+    if not ids:
         return set()
-    statement = insert(inbox).values(rows).on_conflict_do_nothing().returning(inbox.c.message_id)
-    return set(connection.execute(statement).scalars())
+    return set(connection.execute(_MARK, {"consumer": consumer, "ids": ids}).scalars())
 
 
 def expiry(settings: RetentionSettings) -> Expiry:

@@ -17,6 +17,7 @@ An API of an earlier release answers without versions: then any later update cou
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -28,11 +29,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    any_,
+    bindparam,
     false,
     func,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.schema.fields import MAX_BIGINT
 from orders.customer_replica.schemas import CustomerData
@@ -57,6 +60,10 @@ an earlier release. `as_of` is the time of the event, by the clock of the custom
 it was an answer. `noted_at` is when the row was written, by the clock of orders_db. `deleted` is
 the column `forgotten`.
 """
+
+_EMAILS = select(customers.c.id, customers.c.email).where(
+    customers.c.id == any_(bindparam("ids", type_=ARRAY(BIGINT))), customers.c.email.is_not(None)
+)
 
 
 class Entry(NamedTuple):
@@ -88,6 +95,15 @@ def email_of(connection: Connection, customer_id: str) -> str | None:
     """Return a customer's address; None if the copy has none (no other service is asked)."""
     entry = find(connection, customer_id)
     return entry.email if entry else None
+
+
+def emails_of(connection: Connection, customer_ids: Iterable[str]) -> dict[str, str]:
+    """Return the addresses of those customers of whom the copy has one, by customer id."""
+    numbers = {number: id for id in set(customer_ids) if (number := key(id)) is not None}
+    if not numbers:
+        return {}
+    rows = connection.execute(_EMAILS, {"ids": list(numbers)})
+    return {numbers[row.id]: row.email for row in rows}
 
 
 def insert_if_absent(connection: Connection, customer: CustomerData) -> None:

@@ -9,6 +9,7 @@ from chassis import trace
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from orders.allowed_transitions import event_of
+from orders.customer_replica.table import email_of
 from orders.events import aggregate, order_event
 from orders.queries import OrderFacts
 from orders.saga import SOURCE, bill
@@ -34,8 +35,10 @@ def enqueue(
 
 
 def _messages(connection: Connection, order: OrderFacts, needs: Needs) -> Iterator[Message]:
+    email = email_of(connection, order["customer_id"])
+
     def event(type: str, queue: str, order: OrderFacts = order) -> Message:
-        made = order_event(connection, type, order, SOURCE)
+        made = order_event(type, order, SOURCE, email)
         return replace(made, exchange="", routing_key=queue, mandatory=True)
 
     if needs.step:

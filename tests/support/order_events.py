@@ -8,7 +8,7 @@ from chassis.json import encode
 
 def data_of(type: str, uid: object) -> dict[str, Any]:
     """The data of another service's event about an order."""
-    if type == "bill.recorded":
+    if type in ("bill.recorded", "bill.voided"):
         return {
             **{"id": str(uid), "user_id": "1", "number_of_items": 3, "total_amount": 39.98},
             **{"order_id": "A", "created_at": "2026-01-01T00:00:00Z", "voided_at": None},

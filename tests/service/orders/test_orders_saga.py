@@ -21,7 +21,7 @@ from sqlalchemy import text
 from chassis.errors import ConflictError
 from chassis.json import encode
 from chassis.messaging.delivery import Delivery, RejectedError
-from chassis.messaging.event_handler import EventHandler, ReceivedEvent
+from chassis.messaging.event_handler import BatchReaction, EventHandler, ReceivedEvent
 from chassis.storage import inbox
 from chassis.storage.database import Database
 from orders import consumer
@@ -421,8 +421,8 @@ def test_a_change_of_state_and_its_messages_are_committed_together(world: World)
     event = world.event("stock.reserved", uid)
     with world.database.transaction() as connection:
         inbox.mark_applied(connection, consumer.PROCESS, [event.id])
-        assert event.reaction is not None
-        event.reaction.act(connection, event.data, event.id)
+        assert isinstance(event.reaction, BatchReaction)
+        event.reaction.act(connection, [event])
         connection.rollback()
     assert (world.status(uid), world.bills(), len(world.told(uid))) == ("pending", [], 1)
     world.handler.apply([event])
