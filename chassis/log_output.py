@@ -1,7 +1,11 @@
-"""Log output that never blocks, even if nobody reads it.
+"""Log output in batches that never blocks, even if nobody reads it.
 
-A pipe that nobody reads takes about 200 kB and then blocks the writer. Here a line without room
-waits in memory, in order, and a thread writes it when there is room.
+Each write wakes the reader, PM2. So a line that follows another within `BATCH_SECONDS` waits for
+the rest of that time, and a thread writes all that wait by then at once. The thread sleeps while no
+line waits.
+
+A pipe that nobody reads takes about 200 kB and then blocks the writer. Here lines without room
+wait in memory, in order, and the thread writes them when there is room.
 
 It needs the standard library only: granian's master runs it too (chassis/http/granian_master.py).
 """
@@ -9,6 +13,7 @@ It needs the standard library only: granian's master runs it too (chassis/http/g
 import io
 import json
 import os
+import queue
 import select
 import socket
 import stat
@@ -21,6 +26,12 @@ from contextlib import suppress
 from datetime import datetime, timezone
 
 LIMIT_BYTES = 1024 * 1024
+BATCH_SECONDS = 0.05
+"""How long a line waits at most; a process killed by SIGKILL loses the lines that wait."""
+# so much is written entirely or not at all, so that lines of other processes are not mixed in: into
+# a pipe by pipe(7), into a socket by Linux' net/unix/af_unix.c, where it is a single buffer
+_PIPE_BATCH = select.PIPE_BUF
+_BATCH = 32 * 1024
 _AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 
 
@@ -47,23 +58,44 @@ class Output(io.TextIOBase):
             limit: the most bytes of waiting lines.
         """
         self._file = _open(descriptor)
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        self._batch_bytes = _PIPE_BATCH if is_pipe else _BATCH
         self._process = process
         self._on_drop = on_drop
         self._limit = limit
+        self._pause = BATCH_SECONDS
         self._reset()
         _outputs.add(self)
 
     def write(self, text: str) -> int:
         """Write lines, or keep them until they can be written."""
-        data = text.encode(errors="backslashreplace")
-        with self._lock:
-            rest = data if self._waiting else data[self._write_some(data) :]
-            if rest:
-                self._keep(rest)
+        self.put(text.encode(errors="backslashreplace"))
         return len(text)
 
+    def put(self, line: bytes, *, at_once: bool = False) -> None:
+        """Write a line with the next batch, or `at_once` with all that wait."""
+        with self._lock:
+            self._keep(line)
+            # a signal handler's line, or one without room, is written by what is in progress
+            if self._is_writing or self._is_full:
+                return
+            if (
+                at_once
+                or self._bytes_waiting >= self._batch_bytes
+                or time.monotonic() >= self._next_write_at
+            ):
+                self._write_waiting()
+            else:
+                self._write_later()
+
+    def flush(self) -> None:
+        """Write waiting lines as far as there is room."""
+        if not self.closed:
+            self._write_waiting()
+
     def drain(self, seconds: float) -> None:
-        """Write waiting lines for `seconds` at most."""
+        """Write waiting lines for `seconds` at most, and later lines at once: the process ends."""
+        self._pause = self._next_write_at = 0.0
         deadline = time.monotonic() + seconds
         while self._write_waiting() and (left := deadline - time.monotonic()) > 0:
             self._wait_for_room(left)
@@ -78,7 +110,7 @@ class Output(io.TextIOBase):
 
     def close(self) -> None:
         """Close the copy, unless lines wait for it."""
-        if not self.closed and not self._waiting:
+        if not self.closed and not self._write_waiting():
             self._file.close()
         super().close()
 
@@ -88,9 +120,13 @@ class Output(io.TextIOBase):
         self._waiting: deque[bytes] = deque()
         self._bytes_waiting = 0
         self._dropped = 0
+        self._next_write_at = 0.0
+        self._is_writing = self._is_full = self._is_due = False
+        # reentrant as well
+        self._due: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def _write_some(self, data: bytes) -> int:
+    def _write_some(self, data: bytes, lines: int) -> int:
         """Write without blocking; return how many bytes were written."""
         try:
             if isinstance(self._file, socket.socket):
@@ -99,26 +135,25 @@ class Output(io.TextIOBase):
         except BlockingIOError:
             return 0
         except OSError:
-            # nobody will ever read it
-            self._on_drop()
+            # nobody will ever read them
+            for _ in range(lines):
+                self._on_drop()
             return len(data)
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, line: bytes) -> None:
         # after a drop, drop until half the limit is free, and report all drops in one line
         limit = self._limit // 2 if self._dropped else self._limit
-        if self._waiting and self._bytes_waiting + len(data) > limit:
+        if self._waiting and self._bytes_waiting + len(line) > limit:
             self._dropped += 1
             self._on_drop()
             return
         self._note_dropped()
-        self._append(data)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_later, name="log", daemon=True)
-            self._thread.start()
+        self._append(line)
 
-    def _append(self, data: bytes) -> None:
-        self._waiting.append(data)
-        self._bytes_waiting += len(data)
+    def _append(self, line: bytes) -> None:
+        size = len(line)
+        self._waiting.append(line)
+        self._bytes_waiting += size
 
     def _note_dropped(self) -> bool:
         """Add a line that reports the dropped ones; return whether there were any."""
@@ -128,22 +163,68 @@ class Output(io.TextIOBase):
         return dropped > 0
 
     def _write_later(self) -> None:
-        while self._write_waiting():
-            self._wait_for_room(None)
+        """Have the thread write what waits, once it is time and there is room."""
+        if self._is_due:
+            return
+        self._is_due = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write_batches, name="log", daemon=True)
+            self._thread.start()
+        self._due.put(None)
+
+    def _write_batches(self) -> None:
+        while True:
+            self._due.get()
+            time.sleep(max(0.0, self._next_write_at - time.monotonic()))
+            self._is_due = False
+            while self._write_waiting():
+                self._wait_for_room(None)
 
     def _write_waiting(self) -> bool:
         """Write as much as there is room for; return whether lines are left."""
         with self._lock:
-            while self._waiting or self._note_dropped():
-                data = self._waiting[0]
-                taken = self._write_some(data)
-                self._bytes_waiting -= taken
-                if taken < len(data):
-                    self._waiting[0] = data[taken:]
-                    return True
-                self._waiting.popleft()
-            self._thread = None
-            return False
+            if self._is_writing:
+                return False
+            self._is_writing = True
+            try:
+                self._is_full = not self._write_all()
+            finally:
+                self._is_writing = False
+            self._next_write_at = time.monotonic() + self._pause
+            if self._is_full:
+                self._write_later()
+            return self._is_full
+
+    def _write_all(self) -> bool:
+        """Write batches while there is room; return whether that was all."""
+        while self._waiting or self._note_dropped():
+            batch, lines = self._first_batch()
+            written = self._write_some(batch, lines)
+            self._remove(written)
+            if written < len(batch):
+                return False
+        return True
+
+    def _first_batch(self) -> tuple[bytes, int]:
+        """Return the first lines, up to `_batch_bytes` but one at least, and how many they are."""
+        lines = [self._waiting[0]]
+        size = len(lines[0])
+        # by index: a signal handler may append a line meanwhile
+        for number in range(1, len(self._waiting)):
+            line = self._waiting[number]
+            size += len(line)
+            if size > self._batch_bytes:
+                break
+            lines.append(line)
+        return b"".join(lines), len(lines)
+
+    def _remove(self, written: int) -> None:
+        """Remove the first `written` bytes of what waits."""
+        self._bytes_waiting -= written
+        while self._waiting and written >= len(self._waiting[0]):
+            written -= len(self._waiting.popleft())
+        if written:
+            self._waiting[0] = self._waiting[0][written:]
 
     def _wait_for_room(self, seconds: float | None) -> None:
         room = select.poll()

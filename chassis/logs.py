@@ -5,6 +5,7 @@ import sys
 from datetime import datetime, timezone
 from typing import Any
 
+import orjson
 from prometheus_client import Counter
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonEncoder
@@ -33,6 +34,22 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; the caller's `extra` comes last."""
+        return self.encode(record).decode()
+
+    def encode(self, record: logging.LogRecord) -> bytes:
+        """Return the line as UTF-8, without a newline."""
+        line = self._line(record)
+        try:
+            data = orjson.dumps(line, default=_ENCODER.default)
+        except TypeError:
+            # lone surrogates, integers of more than 64 bits, names that are no text
+            return escaped(_ENCODER.encode(line)).encode()
+        # orjson has escaped the control characters below DEL
+        if data.isascii() and b"\x7f" not in data:
+            return data
+        return escaped(data.decode()).encode()
+
+    def _line(self, record: logging.LogRecord) -> dict[str, Any]:
         time = datetime.fromtimestamp(record.created, timezone.utc)
         line: dict[str, Any] = {
             "timestamp": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
@@ -42,11 +59,14 @@ class Formatter(logging.Formatter):
         }
         current = trace.current()
         if current is not None:
-            line |= {"request_id": current.request_id, "trace_id": current.trace_id}
+            line["request_id"] = current.request_id
+            line["trace_id"] = current.trace_id
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        extra = ((n, v) for n, v in record.__dict__.items() if n not in _NO_FIELDS)
-        return escaped(_ENCODER.encode(line | dict(extra)))
+        for name, value in record.__dict__.items():
+            if name not in _NO_FIELDS:
+                line[name] = value
+        return line
 
 
 class Handler(logging.Handler):
@@ -54,13 +74,24 @@ class Handler(logging.Handler):
 
     def __init__(self, process: str) -> None:
         super().__init__()
-        self.setFormatter(Formatter(process))
+        self.formatter: Formatter = Formatter(process)
         self._output = Output(sys.stdout.fileno(), process, DROPPED.inc)
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write one line, unless a filter is against it.
+
+        The handler's own lock is left out: it would have threads wait while another one formats.
+        """
+        is_wanted = bool(self.filter(record))
+        if is_wanted:
+            self.emit(record)
+        return is_wanted
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line."""
+        """Write one line: with the next batch, or at once if it is a warning or an error."""
         try:
-            self._output.write(self.format(record) + "\n")
+            line = self.formatter.encode(record) + b"\n"
+            self._output.put(line, at_once=record.levelno > logging.INFO)
         except Exception:
             self.handleError(record)
 
@@ -79,10 +110,20 @@ def configure(process: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pika logs each failed attempt with a traceback; messaging.connection logs one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    _collect_only_what_is_logged()
+
+
+def _collect_only_what_is_logged() -> None:
+    """Have records without the place in the code, thread and process, which no line shows.
+
+    Source: https://docs.python.org/3/howto/logging.html#optimization
+    """
+    for setting in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+        setattr(logging, setting, None)
 
 
 def flush() -> None:
-    """Write waiting lines for a moment, where Python does not call it at exit."""
+    """Write waiting lines for a moment, before an end at which Python does not do so."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 

@@ -103,7 +103,12 @@ def logged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Logged]:
     with output.open("w") as stdout, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stdout)
         logs.configure("inventory-api")
-    yield lambda: [json.loads(line) for line in output.read_text().split("\n")[:-1]]
+
+    def lines() -> list[dict[str, Any]]:
+        logs.flush()
+        return [json.loads(line) for line in output.read_text().split("\n")[:-1]]
+
+    yield lines
     root.handlers = handlers
     for logger, level in levels.items():
         logger.setLevel(level)

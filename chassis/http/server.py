@@ -46,6 +46,7 @@ def run(process: str, target: str, server: ServerSettings, port: PortSettings) -
     os.chdir("/")
     # isolated: modules beside the script would hide those of the standard library
     command = [sys.executable, "-I", str(MASTER), process, *options, target]
+    logs.flush()
     os.execv(command[0], command)
 
 
@@ -108,4 +109,5 @@ def _outlive_no_master(master: int, grace_seconds: float) -> None:
     while os.getppid() == master:
         time.sleep(_LOOK_SECONDS)
     time.sleep(grace_seconds)
+    logs.flush()
     os.kill(os.getpid(), signal.SIGKILL)

@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from chassis.log_output import LIMIT_BYTES, Output
+from chassis.log_output import BATCH_SECONDS, LIMIT_BYTES, Output
 from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
 
@@ -106,6 +108,65 @@ def test_lines_beyond_the_limit_are_dropped_and_counted_in_their_place(
     assert place == kept
     assert '"process": "gateway", "message": "log lines dropped' in lines[place]
     assert f'"dropped": {dropped.count}}}' in lines[place]
+
+
+@pytest.fixture
+def packets() -> Iterator[tuple[socket.socket, Output]]:
+    """An output, and a socket that receives each of its writes as one packet."""
+    reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    reader.settimeout(SECONDS)
+    with reader, writer:
+        yield reader, Output(writer.fileno(), "gateway")
+
+
+def test_lines_that_follow_each_other_are_written_together(
+    packets: tuple[socket.socket, Output],
+) -> None:
+    reader, output = packets
+    output._pause = 1000.0
+    for number in range(4):
+        output.write(f"{number}\n")
+    output.flush()
+    assert [reader.recv(100) for _ in range(2)] == [b"0\n", b"1\n2\n3\n"]
+
+
+def test_an_urgent_line_is_written_at_once_with_those_that_wait(
+    packets: tuple[socket.socket, Output],
+) -> None:
+    reader, output = packets
+    output._pause = 1000.0
+    for number in range(3):
+        output.write(f"{number}\n")
+    output.put(b"urgent\n", at_once=True)
+    assert [reader.recv(100) for _ in range(2)] == [b"0\n", b"1\n2\nurgent\n"]
+
+
+def test_a_batch_is_written_when_it_is_full(packets: tuple[socket.socket, Output]) -> None:
+    reader, output = packets
+    output._pause = 1000.0
+    for _ in range(5):
+        output.write("." * 10_000)
+    assert [len(reader.recv(100_000)) for _ in range(2)] == [10_000, 30_000]
+
+
+def test_a_thread_writes_the_lines_that_wait_and_wakes_for_nothing_else(
+    packets: tuple[socket.socket, Output],
+) -> None:
+    reader, output = packets
+    for number in range(2):
+        output.write(f"{number}\n")
+    assert [reader.recv(100) for _ in range(2)] == [b"0\n", b"1\n"]
+    thread = output._thread
+    assert thread is not None
+    status = Path(f"/proc/self/task/{thread.native_id}/status")
+    wait_until(lambda: "State:\tS" in status.read_text(), SECONDS, "the thread to sleep")
+    before = _switches(status)
+    time.sleep(4 * BATCH_SECONDS)
+    assert _switches(status) == before
+
+
+def _switches(status: Path) -> list[str]:
+    return [line for line in status.read_text().splitlines() if "voluntary_ctxt" in line]
 
 
 def test_writing_never_blocks_and_leaves_shared_descriptors_unchanged(
@@ -222,9 +283,20 @@ def run() -> Iterator[Piped]:
         "os.kill(os.getpid(), 15)",
     ],
 )
-def test_the_last_line_before_an_end_is_not_lost(run: Piped, end: str) -> None:
-    said, _ = run(f"logging.getLogger('x').info('the last words'); {end}").communicate()
+@pytest.mark.parametrize(
+    "lines",
+    ["info('the last words')", "info('a first'); logging.getLogger('x').error('the last words')"],
+    ids=["the only line", "an error"],
+)
+def test_the_last_line_before_an_end_is_not_lost(run: Piped, end: str, lines: str) -> None:
+    said, _ = run(f"logging.getLogger('x').{lines}; {end}").communicate()
     assert b"the last words" in said
+
+
+@pytest.mark.parametrize("end", ["logs.flush(); os._exit(1)", "raise RuntimeError('why')"])
+def test_an_orderly_end_writes_the_lines_that_wait(run: Piped, end: str) -> None:
+    said, _ = run(f"[logging.getLogger('x').info('%d', n) for n in range(9)]; {end}").communicate()
+    assert said.count(b"\n") == 9
 
 
 def test_lines_that_wait_at_the_end_are_written_if_somebody_reads(run: Piped) -> None:

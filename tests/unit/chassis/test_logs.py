@@ -5,7 +5,9 @@ import json
 import logging
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -55,6 +57,29 @@ def test_every_printed_value_stays_on_one_line(logged: Logged, text: str) -> Non
     logging.getLogger("inventory").info(text, extra={"detail": text})
     [line] = logged()
     assert (line["message"], line["detail"]) == (text, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Decimal("12.30"), "12.30"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (datetime(2026, 11, 28, 9, 0, 5, tzinfo=timezone.utc), "2026-11-28T09:00:05+00:00"),
+        (date(2026, 11, 28), "2026-11-28"),
+        ({"one": (1, 2.5, None)}, {"one": [1, 2.5, None]}),
+        ({1: "one"}, {"1": "one"}),
+        (2**70, 2**70),
+        (RuntimeError("why"), "RuntimeError: why"),
+        (KeyError, "KeyError"),
+        (b"bytes", "Ynl0ZXM="),
+        ("lone \ud800", "lone \ud800"),
+        ("\x1b[2J\x7f\x9b\u202e", "\x1b[2J\x7f\x9b\u202e"),
+    ],
+)
+def test_every_value_can_be_logged(logged: Logged, value: object, shown: object) -> None:
+    logging.getLogger("inventory").info("here", extra={"value": value})
+    [line] = logged()
+    assert line["value"] == shown
 
 
 def test_an_exception_stays_one_line_with_its_traceback(logged: Logged) -> None:
