@@ -12,7 +12,7 @@ from typing import TypeVar
 from chassis.errors import SettingsError
 
 SERVE, RELAY = "serve", "relay"
-RABBITMQ = "rabbitmq"
+RABBITMQ, REDIS = "rabbitmq", "redis"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Role:
 
     Attributes:
         memory: in MB.
-        servers: what runs beside PostgreSQL, such as `rabbitmq`.
+        servers: what runs beside PostgreSQL, `rabbitmq` or `redis`.
         entrance: whether its API is public.
         watches: whether it checks the health of all processes.
         calls: the roles whose API it calls.

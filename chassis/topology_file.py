@@ -11,6 +11,7 @@ import yaml
 from chassis.errors import SettingsError
 from chassis.topology import (
     RABBITMQ,
+    REDIS,
     SERVE,
     Forward,
     Machine,
@@ -24,7 +25,7 @@ from chassis.topology import (
 
 FILE = Path(__file__).resolve().parent.parent / "topology.yml"
 NAME, VARIABLE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[A-Z][A-Z0-9_]*")
-KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ,)
+KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ, REDIS)
 RowT = TypeVar("RowT")
 
 

@@ -30,11 +30,13 @@ from chassis.settings import (
 )
 from chassis.topology_file import read_topology
 from gateway.auth.scopes import CLASSES, EVERY_CLASS, words
+from gateway.cache.settings import CacheSettings
 from gateway.edge.settings import EdgeSettings
 from gateway.status.platform import Machine, Platform, Process
 
 PROCESS = "gateway"
 COUNTERS = "gateway/requests.counters"  # below STATE_DIR
+VERSIONS = "gateway/cache"  # below STATE_DIR
 NO_CLASS = "none"
 _API_TOKEN = re.compile(r"[\x21-\x7e]{8,512}")
 
@@ -122,6 +124,8 @@ class Settings(ServiceSettings):
     Attributes:
         address: the gateway's own address, as other machines know it.
         counters: the file in which its workers count requests; None: each worker counts alone.
+        versions: the directory in which processes share the versions of what is cached; None: it
+            is not cached.
     """
 
     inventory: Upstream
@@ -132,6 +136,8 @@ class Settings(ServiceSettings):
     edge: EdgeSettings = field(default_factory=EdgeSettings)
     address: str | None = None
     counters: Path | None = None
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    versions: Path | None = None
     docs: DocsSettings = field(default_factory=DocsSettings)
     platform: Platform = field(default_factory=Platform)
     retention: Retention = field(default_factory=Retention)
@@ -144,6 +150,7 @@ def load() -> Settings:
         SettingsError: a variable is missing or malformed.
     """
     broker, address = read_broker(), read_own_address("gateway")
+    state = read(ProcessSettings).state_dir.absolute()
     return read_service(
         Settings,
         "gateway",
@@ -156,7 +163,9 @@ def load() -> Settings:
         auth=read(AuthSettings),
         edge=read(EdgeSettings),
         address=address,
-        counters=read(ProcessSettings).state_dir.absolute() / COUNTERS,
+        counters=state / COUNTERS,
+        cache=read(CacheSettings),
+        versions=state / VERSIONS,
         docs=read(DocsSettings),
         retention=read(Retention),
         platform=_platform(broker, address),

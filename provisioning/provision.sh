@@ -25,6 +25,9 @@ if has_server rabbitmq; then
   step 'RabbitMQ' run_rabbitmq
   step 'RabbitMQ definitions' define_rabbitmq
 fi
+if has_server redis; then
+  step 'Redis' run_redis
+fi
 if has "${servers[@]}" "${workers[@]}"; then
   step 'Python packages' install_python_packages
   step 'Node.js and PM2' install_pm2

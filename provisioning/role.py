@@ -11,11 +11,11 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from chassis.topology import RABBITMQ, Machine, Role, Topology
+from chassis.topology import RABBITMQ, REDIS, Machine, Role, Topology
 from chassis.topology_file import TopologyError, read_topology
 
 BROKER = ("USER", "PASSWORD", "VHOST", "QUEUE", "PORT")
-PACKAGES = {RABBITMQ: "rabbitmq-server"}
+PACKAGES = {RABBITMQ: "rabbitmq-server", REDIS: "redis-server"}
 
 
 class RoleError(Exception):

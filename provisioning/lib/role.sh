@@ -48,6 +48,8 @@ source "$provisioning/steps/firewall.sh"
 source "$provisioning/steps/postgresql.sh"
 # shellcheck source=provisioning/steps/rabbitmq.sh
 source "$provisioning/steps/rabbitmq.sh"
+# shellcheck source=provisioning/steps/redis.sh
+source "$provisioning/steps/redis.sh"
 # shellcheck source=provisioning/steps/node.sh
 source "$provisioning/steps/node.sh"
 # shellcheck source=provisioning/steps/application.sh
@@ -79,6 +81,10 @@ read_role() {
   take "${optional[@]}"
   # services on the broker's machine use its loopback address
   if has_server rabbitmq; then export RABBITMQ_HOST=${RABBITMQ_HOST:-127.0.0.1}; fi
+  if has_server redis; then
+    export REDIS_SOCKET=$redis_socket
+    optional+=(REDIS_SOCKET)
+  fi
   if has_document openapi.yaml; then
     export SWAGGER_UI_DIR=$tools/swagger-ui/node_modules/swagger-ui-dist
     optional+=(SWAGGER_UI_DIR)

@@ -31,7 +31,7 @@ ELSEWHERE = {
     "postman": "tools.postman.__main__:postman",
     "configuration": "tools.configuration.__main__:configuration",
 }
-SERVERS = ("rabbitmq", *(f"postgresql-{service}" for service in SERVICES))
+SERVERS = ("rabbitmq", "redis", *(f"postgresql-{service}" for service in SERVICES))
 PM2_CALLS = ("list", "stop", "start", "restart", "scale", "logs", "monit", "describe")
 SHELLS = ("bash", "zsh", "fish")
 VERSION_LINE = "%(prog)s, version %(version)s"
@@ -123,7 +123,7 @@ def status() -> int:
 )
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with what comes.")
 def logs(name: str, lines: int, following: bool) -> int:
-    """Show the log of a process, of rabbitmq or of postgresql-SERVICE."""
+    """Show the log of a process, of rabbitmq, of redis or of postgresql-SERVICE."""
     return commands.logs(Stack.as_started(), name, lines, following)
 
 
@@ -211,7 +211,7 @@ def pm2(words: tuple[str, ...]) -> int:
 @click.argument("action", metavar="ACTION", type=Known("action", lambda: commands.ACTIONS))
 @click.argument("name", metavar="NAME", type=Known("server", lambda: SERVERS, failure=True))
 def server(action: str, name: str) -> int:
-    """Stop, start, restart or kill rabbitmq or postgresql-SERVICE.
+    """Stop, start, restart or kill rabbitmq, redis or postgresql-SERVICE.
 
     ACTION is stop, start, restart or kill, which ends the server as a power cut would.
     """

@@ -95,9 +95,11 @@ class Startup:
         self._prepare()
         with ThreadPoolExecutor() as pool:
             broker = pool.submit(self._start, "rabbitmq", self._stack.rabbitmq)
+            cache = pool.submit(self._start, "redis", self._stack.redis)
             self._initialize_databases()
             self._start_databases(pool)
             self._start_processes()
+            cache.result()
             broker.result()
         with step("waiting until ready", self._report) as outcome:
             list(map(self._wait_ready, PROCESSES))

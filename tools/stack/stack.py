@@ -11,9 +11,10 @@ from tools.stack.pm2 import Pm2, Result
 from tools.stack.servers import data_directories
 from tools.stack.servers.postgres import Postgres
 from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.servers.redis import Redis
 
 ENV_FILE = "services.env"
-Server = Postgres | RabbitMQ
+Server = Postgres | RabbitMQ | Redis
 
 
 class Stack:
@@ -25,6 +26,7 @@ class Stack:
         self.url = f"http://{variables['GATEWAY_BIND']}:{variables['GATEWAY_PORT']}"
         self.postgres = {service: self._postgres(service) for service in SERVICES}
         self.rabbitmq = self._rabbitmq()
+        self.redis = Redis(home / "redis")
         self.env_file = home / ENV_FILE
         self.process_manager = Pm2(home / "pm2", self.env_file)
 
@@ -62,7 +64,7 @@ class Stack:
     def servers(self) -> dict[str, Server]:
         """The servers by their names in reports."""
         named: dict[str, Server] = {f"postgresql-{s}": p for s, p in self.postgres.items()}
-        return {**named, "rabbitmq": self.rabbitmq}
+        return {**named, "rabbitmq": self.rabbitmq, "redis": self.redis}
 
     def pids(self) -> list[int]:
         """All processes of the stack."""

@@ -14,6 +14,7 @@ from tools.stack.layout import PROCESSES
 from tools.stack.pm2 import Entry
 from tools.stack.servers.amqp import connect
 from tools.stack.servers.rabbitmq import RabbitMQ
+from tools.stack.servers.redis import Redis
 from tools.stack.stack import Server, Stack
 
 Row = tuple[str, ...]
@@ -67,7 +68,7 @@ def _absent(name: str, *end: str) -> Row:
 
 def _server_row(stack: Stack, name: str) -> Row:
     server = stack.servers()[name]
-    address = f"{server.host}:{server.port}"
+    address = server.address if isinstance(server, Redis) else f"{server.host}:{server.port}"
     if isinstance(server, RabbitMQ):
         address += f", management http://{server.host}:{server.management_port}"
     return (name, _state(server), address)

@@ -19,6 +19,7 @@ from tools.stack.layout import (
     SWAGGER_UI,
     TOPOLOGY,
 )
+from tools.stack.servers.redis import socket_below
 
 
 def _loopback(role: Role) -> str:
@@ -150,6 +151,7 @@ def resolve(
     """
     machine = {"RABBITMQ_HOST": LOOPBACK, "STATE_DIR": str(state)}
     machine["SWAGGER_UI_DIR"] = str(SWAGGER_UI)
+    machine["REDIS_SOCKET"] = str(socket_below(state.parent))
     for service, address in addresses.items():
         prefix = service.upper()
         machine |= {f"{prefix}_VM_IP": address, f"{prefix}_BIND": address}

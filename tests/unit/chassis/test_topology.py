@@ -219,8 +219,9 @@ def test_the_targets_have_a_sixth_machine(edited: Make) -> None:
 def test_on_one_machine_each_role_runs_once(edited: Make) -> None:
     copy = edited(SIXTH_MACHINE, CUSTOMERS)
     assert copy.said("tools.stack.variables", "read()['INVENTORY2_VM_IP']") == "192.168.56.15"
-    expression = "resolve(tools.stack.variables.read(), tools.stack.variables.ADDRESSES, {}, '/')"
-    resolved = copy.said("tools.stack.variables", expression)
+    module = "tools.stack.variables"
+    arguments = f"{module}.read(), {module}.ADDRESSES, {{}}, {module}.Path('/')"
+    resolved = copy.said(module, f"resolve({arguments})")
     assert "INVENTORY2_VM_IP" not in resolved
     machines = copy.status(**resolved)["machines"]
     assert [machine["name"] for machine in machines] == [m.name for m in TOPOLOGY.machines]
@@ -261,7 +262,7 @@ def replaced(old: str, new: str) -> str:
         (replaced("customer_events: fanout", "customer_events: direct"), "fanout or topic, and is"),
         (replaced("memory: 1024", "memory: much"), "billing: memory has to be a whole number"),
         (replaced("    entrance: true\n", "    entry: true\n"), "unknown keys: entry"),
-        (replaced("servers: [rabbitmq]", "servers: [redis]"), "names the server redis"),
+        (replaced("servers: [rabbitmq]", "servers: [mysql]"), "names the server mysql"),
         (
             replaced("    limit: {messages", "    kept: {messages"),
             "topology.yml: events_queue has unknown keys: kept; there are variable, bindings, "
