@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.models import bills, voided_bills
@@ -35,6 +35,26 @@ class Bill(TypedDict):
 
 _SHOWN = (bills.c.message_id.label("id"), *bills.c[tuple(Bill.__annotations__)[1:]])
 _LISTED = bounded(_SHOWN, bills.c.id.desc())
+_GIVEN = ("message_id", "user_id", "number_of_items", "total_amount", "order_id")
+_LOCK_SHARED = select(func.pg_advisory_xact_lock_shared(_LOCK))
+# a row of VALUES for each bill would cost more to write and to plan than to insert. Returned is
+# only what the caller does not know.
+_RECORD = text(
+    """
+    INSERT INTO orders
+        (message_id, user_id, number_of_items, total_amount, order_id, voided_at)
+    SELECT message_id, user_id, number_of_items, total_amount, order_id, voided_bills.voided_at
+    FROM unnest(
+        CAST(:message_id AS text[]), CAST(:user_id AS text[]), CAST(:number_of_items AS integer[]),
+        CAST(:total_amount AS numeric[]), CAST(:order_id AS text[])
+    ) WITH ORDINALITY
+        AS new (message_id, user_id, number_of_items, total_amount, order_id, place)
+    LEFT JOIN voided_bills USING (message_id)
+    ORDER BY place
+    ON CONFLICT (message_id) DO NOTHING
+    RETURNING message_id, created_at, voided_at
+    """
+)
 
 
 def record(connection: Connection, new: Sequence[Mapping[str, Any]]) -> list[Bill]:
@@ -43,11 +63,21 @@ def record(connection: Connection, new: Sequence[Mapping[str, Any]]) -> list[Bil
     A bill that was voided before it arrived is recorded as void since then.
     """
     # a statement of its own, so that the next one sees everything committed before the lock
-    connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
-    notes = _notes(connection, [bill["message_id"] for bill in new])
-    values = [{**bill, "voided_at": notes.get(bill["message_id"])} for bill in new]
-    statement = insert(bills).on_conflict_do_nothing(index_elements=[bills.c.message_id])
-    return rows(connection, statement.returning(*_SHOWN), Bill, values)
+    connection.execute(_LOCK_SHARED)
+    given = {bill["message_id"]: bill for bill in reversed(new)}
+    columns = {name: [bill.get(name) for bill in new] for name in _GIVEN}
+    return [
+        Bill(
+            id=row.message_id,
+            user_id=given[row.message_id]["user_id"],
+            number_of_items=given[row.message_id]["number_of_items"],
+            total_amount=given[row.message_id]["total_amount"],
+            order_id=given[row.message_id].get("order_id"),
+            created_at=row.created_at,
+            voided_at=row.voided_at,
+        )
+        for row in connection.execute(_RECORD, columns)
+    ]
 
 
 def _notes(connection: Connection, message_ids: Sequence[str]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ Source: https://www.w3.org/TR/trace-context/ (version 00).
 """
 
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from chassis.random_ids import random_bytes
 
 # version 00 ends after the flags; additions of later versions are ignored
 _TRACEPARENT = re.compile(
@@ -78,12 +79,12 @@ def continued(headers: Headers) -> Trace:
     trace_id, flags = _parent(str(headers.get("traceparent", "")))
     request_id = str(headers.get("X-Request-ID", ""))
     if not _REQUEST_ID.fullmatch(request_id):
-        request_id = secrets.token_hex(16)
-    return Trace(request_id, trace_id, secrets.token_hex(8), flags)
+        request_id = random_bytes().hex()
+    return Trace(request_id, trace_id, random_bytes()[:8].hex(), flags)
 
 
 def _parent(traceparent: str) -> tuple[str, str]:
     match = _TRACEPARENT.fullmatch(traceparent)
     if match is None or match[1] == _NO_TRACE or match[2] == _NO_SPAN:
-        return secrets.token_hex(16), "01"
+        return random_bytes().hex(), "01"
     return match[1], match[3]

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection
 
@@ -18,6 +17,7 @@ from chassis.messaging.delivery import Delivery, RejectedError
 from chassis.messaging.message import Message
 from chassis.messaging.short_strings import is_text
 from chassis.outbox import table as outbox
+from chassis.random_ids import random_uuid
 from chassis.schema.decoding import decode
 from chassis.schema.validation import validated
 from chassis.storage import database
@@ -67,7 +67,7 @@ class BillHandler:
             raise RejectedError(f"The body {error}.") from None
         except InvalidError as error:
             raise RejectedError(str(error)) from None
-        message_id = delivery.message_id or str(uuid4())
+        message_id = delivery.message_id or str(random_uuid())
         if not is_text(message_id):
             raise RejectedError("The message_id must be UTF-8 text without NUL.")
         return ReceivedBill(message_id, bill, trace.continued(delivery.headers))
@@ -79,9 +79,11 @@ class BillHandler:
     def apply(self, items: Sequence[ReceivedBill], lock_seconds: float | None = None) -> None:
         """Insert the new bills and their events in one transaction."""
         # the first of duplicates in this batch
-        first = {item.message_id: item for item in reversed(items)}
+        first: dict[str, ReceivedBill] = {}
+        for item in items:
+            first.setdefault(item.message_id, item)
         with self._database.transaction(lock_seconds) as connection:
-            recorded = bills.record(connection, [item.row for item in items])
+            recorded = bills.record(connection, [item.row for item in first.values()])
             events = [_event(first[bill["id"]], bill) for bill in recorded]
             if self._of_orders:
                 missed = _recorded_before(connection, first.keys(), recorded)

@@ -61,8 +61,10 @@ class BatchProcessor(Generic[ItemT]):
         self.applied = 0
         """How many messages the last call has applied."""
         # created at the start: Prometheus sees no increase of a counter that begins with 1
-        for outcome in ("applied", "refused"):
-            CONSUMED.labels(queue, outcome)
+        self._consumed, self._refused = (
+            CONSUMED.labels(queue, outcome) for outcome in ("applied", "refused")
+        )
+        self._batch_size = CONSUMED_BATCH.labels(queue)
 
     def can_begin(self) -> bool:
         """Return whether the handler can work; if not, only after a pause."""
@@ -99,9 +101,9 @@ class BatchProcessor(Generic[ItemT]):
         self.undecided = [delivery for delivery, _item in self._doubted]
         self._wait_for_locks()
         refused += failed
-        CONSUMED_BATCH.labels(self._queue).observe(len(deliveries))
-        CONSUMED.labels(self._queue, "applied").inc(self.applied)
-        CONSUMED.labels(self._queue, "refused").inc(len(refused))
+        self._batch_size.observe(len(deliveries))
+        self._consumed.inc(self.applied)
+        self._refused.inc(len(refused))
         return refused
 
     def _wait_for_locks(self) -> None:
@@ -123,7 +125,7 @@ class BatchProcessor(Generic[ItemT]):
         return len(tried) - len(failed) - sum(map(len, open_))
 
     def _waits_behind(self, pair: tuple[Delivery, ItemT]) -> bool:
-        return self.lock_waits.holds(self._handler.aggregate(pair[1]))
+        return bool(self.lock_waits) and self.lock_waits.holds(self._handler.aggregate(pair[1]))
 
     def process_alone(self, delivery: Delivery, succeeds: bool = False) -> list[Refused] | None:
         """Do the same as `process` with one message that may crash this process.
@@ -133,7 +135,7 @@ class BatchProcessor(Generic[ItemT]):
         deaths = self._suspects.deaths(delivery)
         if deaths >= DEATHS:
             self._begin()
-            CONSUMED.labels(self._queue, "refused").inc()
+            self._refused.inc()
             return [(delivery, f"the consumer died {deaths} times with this message alone in hand")]
         self._suspects.mark(delivery)
         self._alone = delivery

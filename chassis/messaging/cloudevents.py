@@ -6,11 +6,12 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from chassis import trace
 from chassis.json import encode
 from chassis.messaging.message import Message
+from chassis.random_ids import random_uuid
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -43,7 +44,7 @@ def event(
         urgent: whether an order waits for it.
         extensions: further attributes, their names in lower-case letters and digits.
     """
-    identity = str(id or uuid4())
+    identity = str(id or random_uuid())
     envelope: Mapping[str, Any] = {
         "specversion": "1.0",
         "id": identity,

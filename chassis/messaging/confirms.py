@@ -4,8 +4,8 @@ Source: https://www.rabbitmq.com/docs/confirms. Used on the connection's thread 
 """
 
 import time
-from collections import OrderedDict, defaultdict
-from concurrent.futures import Future
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from prometheus_client import Counter
@@ -17,14 +17,45 @@ from chassis.messaging.refused_destinations import Refusals
 PUBLISHED = Counter(
     "messages_published_total", "Messages handed to the broker, by outcome", ["outcome"]
 )
-Pending = Future[None]
+_CONFIRMED, _FAILED = PUBLISHED.labels("confirmed"), PUBLISHED.labels("failed")
+Answered = Callable[[BrokerUnavailableError | None], object]
+
+
+class Pending:
+    """A message that was handed over; its first answer counts."""
+
+    __slots__ = ("_answered", "is_done")
+
+    def __init__(self, answered: Answered) -> None:
+        """Wait for the answer.
+
+        Args:
+            answered: called once, with None if the broker has confirmed the message, or with the
+                error.
+        """
+        self._answered = answered
+        self.is_done = False
+
+    def confirm(self) -> None:
+        """The broker has confirmed the message."""
+        if not self.is_done:
+            self.is_done = True
+            _CONFIRMED.inc()
+            self._answered(None)
+
+    def fail(self, error: BrokerUnavailableError) -> None:
+        """The broker has not accepted the message."""
+        if not self.is_done:
+            self.is_done = True
+            _FAILED.inc()
+            self._answered(error)
 
 
 class _Unanswered(NamedTuple):
     message_id: str
     destination: str
     since: float
-    future: Pending
+    pending: Pending
 
 
 class Confirms:
@@ -33,20 +64,17 @@ class Confirms:
     def __init__(self) -> None:
         self.refusals = Refusals()
         self._pending: OrderedDict[int, _Unanswered] = OrderedDict()
-        # a message may be published again while an earlier attempt is unanswered
-        self._tags: defaultdict[str, set[int]] = defaultdict(set)
         self._tag = 0
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def add(self, message: Message, future: Pending) -> None:
+    def add(self, message: Message, pending: Pending) -> None:
         """Add a message that was just published; delivery tags of a channel count from 1."""
         self._tag += 1
         self._pending[self._tag] = _Unanswered(
-            message.id, message.destination, time.monotonic(), future
+            message.id, message.destination, time.monotonic(), pending
         )
-        self._tags[message.id].add(self._tag)
 
     def overdue(self, since: float) -> str | None:
         """Return the destination of a message published before `since` (monotonic), if any."""
@@ -56,23 +84,13 @@ class Confirms:
     def settle(self, tag: int, multiple: bool, acknowledged: bool) -> None:
         """Handle the broker's answer for `tag`, or for all tags up to it."""
         for settled in self._up_to(tag) if multiple else [tag]:
-            answered = self._pop(settled)
-            if not acknowledged:
+            answered = self._pending.pop(settled)
+            if acknowledged:
+                self.refusals.forget(answered.destination)
+                answered.pending.confirm()
+            else:
                 self.refusals.note(answered.destination)
-                fail(answered.future, "RabbitMQ refused the message (nack)")
-                continue
-            self.refusals.forget(answered.destination)
-            if not answered.future.done():
-                PUBLISHED.labels("confirmed").inc()
-                answered.future.set_result(None)
-
-    def _pop(self, tag: int) -> _Unanswered:
-        answered = self._pending.pop(tag)
-        tags = self._tags[answered.message_id]
-        tags.discard(tag)
-        if not tags:
-            del self._tags[answered.message_id]
-        return answered
+                fail(answered.pending, "RabbitMQ refused the message (nack)")
 
     def _up_to(self, tag: int) -> list[int]:
         tags = []
@@ -83,26 +101,23 @@ class Confirms:
         return tags
 
     def returned(self, message_id: str) -> None:
-        """Fail a message that no queue took; the broker returns it before it confirms."""
-        for tag in self._tags.get(message_id, ()):
-            fail(self._pending[tag].future, "no queue took the message")
+        """Fail a message that no queue took; the broker returns it before it confirms.
+
+        It may be published again while an earlier attempt is unanswered: then both fail.
+        """
+        for unanswered in list(self._pending.values()):
+            if unanswered.message_id == message_id:
+                fail(unanswered.pending, "no queue took the message")
 
     def fail_all(self, reason: str) -> None:
         """Fail all: the channel is lost, and no answer will come."""
-        pending = list(self._pending.values())
+        unanswered = list(self._pending.values())
         self._pending.clear()
-        self._tags.clear()
         self._tag = 0
-        for unanswered in pending:
-            _fail(unanswered.future, ConnectionLostError(reason))
+        for each in unanswered:
+            each.pending.fail(ConnectionLostError(reason))
 
 
-def fail(future: Pending, reason: str) -> None:
-    """Fail the future of a message that the broker has not accepted."""
-    _fail(future, BrokerUnavailableError(reason))
-
-
-def _fail(future: Pending, error: BrokerUnavailableError) -> None:
-    if not future.done():
-        PUBLISHED.labels("failed").inc()
-        future.set_exception(error)
+def fail(pending: Pending, reason: str) -> None:
+    """Note that the broker has not accepted a message."""
+    pending.fail(BrokerUnavailableError(reason))

@@ -13,6 +13,7 @@ from chassis.backoff import Backoff
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker
 from chassis.messaging.declarations import Topology, declare
+from chassis.messaging.frames import FrameConnection
 from chassis.settings import BrokerSettings
 
 _LONGEST_PAUSE = 2.0  # seconds between attempts
@@ -172,7 +173,7 @@ class BrokerConnection:
         connection.ioloop.stop()
 
 
-class _Reading(SelectConnection):
+class _Reading(FrameConnection):
     """Reports an error in handling received data, which pika reports as a lost connection."""
 
     def __init__(self, *arguments: Any, on_failure: Callable[[], None], **options: Any) -> None:

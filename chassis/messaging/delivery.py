@@ -18,7 +18,7 @@ class RejectedError(Exception):
     """A message that can't be processed, now or later."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Delivery:
     """A message from the broker, with the channel on which it must be acknowledged."""
 
@@ -51,8 +51,10 @@ class Delivery:
         Since RabbitMQ 4.3 `x-delivery-count` counts failures alone, and `x-acquired-count` every
         delivery: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
         """
-        # at the first delivery such a header comes from the client
-        counts = [self.headers.get(name) for name in COUNTS if self.redelivered]
+        if not self.redelivered:
+            # at the first delivery such a header comes from the client
+            return 0
+        counts = [self.headers.get(name) for name in COUNTS]
         return max((count for count in counts if isinstance(count, int)), default=0)
 
 

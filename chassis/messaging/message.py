@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from uuid import uuid4
+
+from chassis.random_ids import random_uuid
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Message:
     body: bytes
     routing_key: str
     exchange: str = ""
-    id: str = field(default_factory=lambda: str(uuid4()))
+    id: str = field(default_factory=lambda: str(random_uuid()))
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
     mandatory: bool = True

@@ -11,30 +11,31 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import Enum
+from typing import cast
 
 import pika
 from pika.channel import Channel
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker, declarations
-from chassis.messaging.confirms import PUBLISHED, Confirms, Pending, fail
+from chassis.messaging.confirms import PUBLISHED, Answered, Confirms, Pending, fail
 from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.declarations import Exchange, Topology
+from chassis.messaging.frames import FrameConnection
 from chassis.messaging.message import Message
-from chassis.messaging.short_strings import as_sent, as_text
+from chassis.messaging.short_strings import as_text
 from chassis.messaging.unknown_exchanges import UnknownExchanges
 from chassis.settings import BrokerSettings
 
-Answer = pika.frame.Method[pika.spec.Basic.Ack | pika.spec.Basic.Nack]
 OVERDUE_SECONDS = 20.0
 """After so long without an answer the connection is closed: a dead queue never answers on it."""
 _CHECK_SECONDS = 1.0
 _PROBE_SECONDS = 0.5
 _OPEN_SECONDS = 2.0
-_FRAME_OVERHEAD = 20  # bytes: a frame's own, and class, weight and size of the body
 logger = logging.getLogger(__name__)
 
 
@@ -127,7 +128,7 @@ class Publisher:
             detail = f"RabbitMQ has not confirmed within {self._timeout} s"
             raise BrokerUnavailableError(detail, "broker_timeout") from None
 
-    def submit(self, message: Message) -> Pending:
+    def submit(self, message: Message) -> "Future[None]":
         """Hand a message over; the future resolves when it is confirmed or failed.
 
         Raises:
@@ -136,13 +137,30 @@ class Publisher:
         """
         self._check_state()
         self._unknown_exchanges.check(message.exchange)
-        future: Pending = Future()
+        future: Future[None] = Future()
+        self._hand_over([(message, Pending(lambda error: _resolve(future, error)))])
+        return future
+
+    def send(self, messages: Iterable[tuple[Message, Answered]]) -> None:
+        """Hand messages over; each one's function is called, on any thread, with its outcome."""
+        accepted: list[tuple[Message, Pending]] = []
+        for message, answered in messages:
+            try:
+                self._check_state()
+                self._unknown_exchanges.check(message.exchange)
+            except BrokerUnavailableError as error:
+                answered(error)
+            else:
+                accepted.append((message, Pending(answered)))
+        if accepted:
+            self._hand_over(accepted)
+
+    def _hand_over(self, messages: Iterable[tuple[Message, Pending]]) -> None:
         with self._lock:
-            self._unsent.append((message, future))
+            self._unsent.extend(messages)
             first, self._flush_asked = not self._flush_asked, True
         if first:
             self._ask_for_flush()
-        return future
 
     def _ask_for_flush(self) -> None:
         try:
@@ -151,8 +169,8 @@ class Publisher:
             self._fail_unsent(str(error))
 
     def _fail_unsent(self, reason: str) -> None:
-        for _message, future in self._take_unsent():
-            fail(future, reason)
+        for _message, pending in self._take_unsent():
+            fail(pending, reason)
 
     # What follows runs on the connection's thread.
 
@@ -164,7 +182,8 @@ class Publisher:
         self._declare_at = time.monotonic() + declarations.DECLARE_SECONDS
         self._connection.later(_CHECK_SECONDS, self._check_answers)
         channel.add_on_return_callback(self._returned)
-        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._set(State.READY))
+        _connection(channel).listen_for_confirms(channel, self._confirmed)
+        channel.confirm_delivery(_ignore, callback=lambda _frame: self._set(State.READY))
 
     def lost(self, reason: str) -> None:
         """Fail all unconfirmed messages; the threads that wait decide what to do with them."""
@@ -219,37 +238,31 @@ class Publisher:
         return taken
 
     def _flush(self) -> None:
-        for message, future in self._take_unsent():
-            if self._channel is None or not self._channel.is_open:
-                fail(future, "RabbitMQ is unavailable: the channel was lost")
-            else:
-                self._send(self._channel, message, future)
+        messages = self._take_unsent()
+        channel = self._channel
+        if channel is None or not channel.is_open:
+            for _message, pending in messages:
+                fail(pending, "RabbitMQ is unavailable: the channel was lost")
+            return
+        with _connection(channel).together():
+            for message, pending in messages:
+                self._send(channel, message, pending)
 
-    def _send(self, channel: Channel, message: Message, future: Pending) -> None:
+    def _send(self, channel: Channel, message: Message, pending: Pending) -> None:
         """Publish; a message that can't be encoded is not sent, has no tag, and fails alone.
 
-        pika encodes all frames of a message before it sends the first one.
+        All frames of a message are encoded before the first one is sent.
         """
         try:
-            properties = _properties(message)
-            _check_size(message, properties, channel.connection.params.frame_max)
-            channel.basic_publish(
-                message.exchange,
-                message.routing_key,
-                message.body,
-                properties,
-                message.mandatory,
-            )
+            _connection(channel).publish(channel, message, broker.now())
         except Exception as error:
             logger.warning("publishing failed", extra={"reason": repr(error)})
-            fail(future, f"the message can't be published: {error!r}")
+            fail(pending, f"the message can't be published: {error!r}")
         else:
-            self._confirms.add(message, future)
+            self._confirms.add(message, pending)
 
-    def _confirmed(self, frame: Answer) -> None:
-        method = frame.method
-        acknowledged = isinstance(method, pika.spec.Basic.Ack)
-        self._confirms.settle(method.delivery_tag, method.multiple, acknowledged)
+    def _confirmed(self, tag: int, multiple: bool, acknowledged: bool) -> None:
+        self._confirms.settle(tag, multiple, acknowledged)
 
     def _returned(
         self, _channel: Channel, _method: object, properties: pika.BasicProperties, _body: bytes
@@ -275,14 +288,13 @@ class Publisher:
         if self._state is not State.SUSPECT or self._channel is None or self._probing:
             return
         self._probing = True
-        answer: Pending = Future()
-        answer.add_done_callback(self._probed)
+        answer = Pending(self._probed)
         # no queue has this name: the broker confirms an unroutable message at once
         self._send(self._channel, Message(b"", "publisher-probe", mandatory=False), answer)
 
-    def _probed(self, answer: Pending) -> None:
+    def _probed(self, error: BrokerUnavailableError | None) -> None:
         self._probing = False
-        if answer.exception() is not None or self._state is not State.SUSPECT:
+        if error is not None or self._state is not State.SUSPECT:
             return
         if self._confirms:
             self._connection.later(_PROBE_SECONDS, self._probe)
@@ -291,28 +303,17 @@ class Publisher:
             self._set(State.READY)
 
 
-def _check_size(message: Message, properties: pika.BasicProperties, frame_max: int) -> None:
-    """Check that the headers fit into one frame: otherwise the broker closes the connection.
-
-    Raises:
-        ValueError: they do not fit.
-    """
-    # at most four bytes a character; encoding all headers twice would slow down each message
-    if all(isinstance(value, str) for value in message.headers.values()):
-        characters = sum(len(name) + len(value) for name, value in message.headers.items())
-        if 4 * characters < frame_max // 2:
-            return
-    size = sum(map(len, properties.encode())) + _FRAME_OVERHEAD
-    if size > frame_max:
-        raise ValueError(f"its headers take {size:,} bytes, and a frame {frame_max:,}")
+def _connection(channel: Channel) -> FrameConnection:
+    """Return the connection of a channel of `BrokerConnection`."""
+    return cast(FrameConnection, channel.connection)
 
 
-def _properties(message: Message) -> pika.BasicProperties:
-    ours = {
-        "content_type": message.content_type,
-        "delivery_mode": pika.DeliveryMode.Persistent,
-        "message_id": as_sent(message.id),
-        "timestamp": broker.now(),
-        "headers": dict(message.headers),
-    }
-    return pika.BasicProperties(**{**ours, **message.properties})
+def _resolve(future: "Future[None]", error: BrokerUnavailableError | None) -> None:
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _ignore(_frame: object) -> None:
+    """Do nothing: confirms come from `listen_for_confirms`."""

@@ -3,6 +3,10 @@
 Source: AMQP 0-9-1, section 4.2.5.3.
 """
 
+import re
+
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
+
 
 def as_text(text: str | bytes) -> str:
     """Return a short string as text, also if it is not UTF-8; `as_sent` reverses it."""
@@ -16,4 +20,4 @@ def as_sent(text: str) -> str | bytes:
 
 def is_text(text: str) -> bool:
     """Return whether PostgreSQL can store a short string as text: UTF-8 without NUL."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return _NOT_TEXT.search(text) is None

@@ -45,8 +45,6 @@ class Subscription:
         self.channel: Channel | None = None
         """The current channel, None without a connection."""
         self._queue = settings.queue
-        self._in_flight = IN_FLIGHT.labels(settings.queue)
-        self._octets_in_flight = OCTETS_IN_FLIGHT.labels(settings.queue)
         self._window = Window()
         self._is_one_by_one = False
         self._held = 0
@@ -57,6 +55,9 @@ class Subscription:
         parts = list(topology)
         self._connection = BrokerConnection(settings, name, parts, self)
         self._guard = QueueGuard(settings, parts, self._connection)
+        # read when Prometheus asks, not set with each message
+        IN_FLIGHT.labels(settings.queue).set_function(lambda: len(self._sizes))
+        OCTETS_IN_FLIGHT.labels(settings.queue).set_function(lambda: self._octets)
 
     def start(self) -> None:
         """Connect, in a new thread."""
@@ -154,7 +155,6 @@ class Subscription:
         self._octets = self._wanted = 0  # in hand, and of the last message that did not fit
         self._tag: str | None = None
         self._is_begun = self._is_ending = self._returns = False
-        self._count()
 
     def _begin(self, channel: Channel) -> None:
         if channel is self.channel:
@@ -220,7 +220,6 @@ class Subscription:
         self._wanted = 0
         self._sizes[method.delivery_tag] = len(body)
         self._octets += len(body)
-        self._count()
         self.arrived.put(
             Delivery(channel, method.delivery_tag, body, properties, method.redelivered)
         )
@@ -245,12 +244,7 @@ class Subscription:
             channel.basic_ack(tag, multiple=multiple)
         for tag in self._up_to(tags[0]) if multiple else tags:
             self._octets -= self._sizes.pop(tag, 0)
-        self._count()
         self._consume_if_possible(channel)
 
     def _up_to(self, last: int) -> list[int]:
         return list(takewhile(lambda tag: tag <= last, self._sizes))
-
-    def _count(self) -> None:
-        self._in_flight.set(len(self._sizes))
-        self._octets_in_flight.set(self._octets)

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from chassis.errors import BrokerUnavailableError, ConnectionLostError
@@ -76,8 +77,7 @@ class InFlight:
         chains = [_Chain(deque(linked)) for linked in _linked(rows)]
         with self._changed:
             self._active.update(chains)
-        for chain in chains:
-            self._publish(chain, chain.rows[0])
+        self._publish(chains)
 
     def wait(self, seconds: float, left: int = 0) -> None:
         """Wait until all chains have ended, or all but `left`, for `seconds` at most."""
@@ -106,35 +106,31 @@ class InFlight:
             for chain in self._active:
                 chain.rows = deque([chain.rows[0]])
 
-    def _publish(self, chain: _Chain, row: Waiting) -> None:
-        try:
-            future = self._publisher.submit(row.message)
-        except BrokerUnavailableError as error:
-            self._answered(chain, error)
-        else:
-            future.add_done_callback(lambda done: self._answered(chain, done.exception()))
+    def _publish(self, chains: Iterable[_Chain]) -> None:
+        """Publish the first message of each chain."""
+        first = [(chain.rows[0].message, partial(self._answered, chain)) for chain in chains]
+        self._publisher.send(first)
 
-    def _answered(self, chain: _Chain, error: BaseException | None) -> None:
+    def _answered(self, chain: _Chain, error: BrokerUnavailableError | None) -> None:
         failure, lost = (
             None if error is None else str(error),
             isinstance(error, ConnectionLostError),
         )
         with self._changed:
-            is_active = chain in self._active
-            following = self._settle(chain, failure, lost) if is_active else None
-        if following is not None:
-            self._publish(chain, following)
+            has_next = chain in self._active and self._settle(chain, failure, lost)
+        if has_next:
+            self._publish([chain])
 
-    def _settle(self, chain: _Chain, failure: str | None, lost: bool = False) -> Waiting | None:
-        """Record an answer, and return the next row of the chain."""
+    def _settle(self, chain: _Chain, failure: str | None, lost: bool = False) -> bool:
+        """Record an answer, and return whether the next row of the chain is to be published."""
         self._outcomes.append(Outcome(chain.rows.popleft(), failure, lost))
         if failure is None and chain.rows:
             chain.since = time.monotonic()
-            return chain.rows[0]
+            return True
         self._active.discard(chain)
         if len(self._active) <= self._left:
             self._changed.notify_all()
-        return None
+        return False
 
     def _give_up_overdue(self) -> None:
         """Count overdue messages as failed; later answers to them are ignored."""

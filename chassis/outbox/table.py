@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
 from sqlalchemy.types import TypeEngine
 
+from chassis.json import encode
 from chassis.messaging.message import Message
 from chassis.settings import RetentionSettings
 from chassis.storage.retention import Expiry
@@ -101,9 +102,18 @@ _ADDED = (
     *("message_id", "exchange", "routing_key", "content_type", "mandatory", "urgent"),
     *("headers", "body", "aggregate"),
 )
+
+
+def _given(name: str) -> ColumnElement[Any]:
+    """Return the parameter with all messages' values of a column; headers are encoded already."""
+    if name == "headers":
+        return cast(bindparam(name, type_=ARRAY(Text)), ARRAY(JSONB))
+    return bindparam(name, type_=ARRAY(outbox.c[name].type))
+
+
 # with a row of VALUES for each message, each number of messages would be another statement
 _added = (
-    func.unnest(*(bindparam(name, type_=ARRAY(outbox.c[name].type)) for name in _ADDED))
+    func.unnest(*(_given(name) for name in _ADDED))
     .table_valued(*_ADDED, with_ordinality="position")
     .render_derived(name="added")
 )
@@ -141,7 +151,9 @@ def add_all(
     of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
     rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]
     if rows:
-        connection.execute(_ADD_ALL, {name: [row[name] for row in rows] for name in _ADDED})
+        columns = {name: [row[name] for row in rows] for name in _ADDED}
+        columns["headers"] = [encode(headers).decode() for headers in columns["headers"]]
+        connection.execute(_ADD_ALL, columns)
 
 
 def _row(message: Message, aggregate: str | None) -> dict[str, Any]:

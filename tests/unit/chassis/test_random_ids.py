@@ -1,0 +1,29 @@
+"""Random ids are distinct, also in other threads and in a forked process."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from chassis.random_ids import random_bytes, random_uuid
+
+MANY = 2000
+
+
+def test_ids_are_distinct_in_all_threads() -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _number: random_uuid(), range(MANY)))
+    assert len(set(found)) == MANY
+    assert {uuid.version for uuid in found} == {4}
+
+
+def test_a_forked_process_has_other_bytes() -> None:
+    random_bytes()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, random_bytes())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 16)
+    os.close(reader)
+    os.close(writer)
+    assert theirs not in {random_bytes() for _ in range(MANY)}
