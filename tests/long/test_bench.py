@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tools.bench.environment import CACHE, overrides
 from tools.bench.nginx import PROGRAM
 from tools.bench.scenarios import hanging, reads
 from tools.stack.layout import CHECKOUT, INSTALLED
 
+CACHED = {reads.CACHED} if CACHE in overrides() else set()
 RIVALS = {
-    "reads": {reads.GATEWAY, reads.DIRECT, reads.NGINX, reads.NAIVE, reads.CHAIN, reads.PLAIN},
+    "reads": CACHED
+    | {reads.GATEWAY, reads.DIRECT, reads.NGINX, reads.NAIVE, reads.CHAIN, reads.PLAIN},
     "hanging": {hanging.ALONE, hanging.WELL, hanging.HANGING},
 }
 missing = not (shutil.which("wrk") and Path(PROGRAM).exists())

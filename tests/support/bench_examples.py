@@ -1,6 +1,7 @@
 """Figures of the benchmark, for tests of its reports."""
 
-from tools.bench.figures import Figure, Result, Sample, at_least, ratio
+from tools.bench.document import Run
+from tools.bench.figures import Figure, Plot, Result, Sample, Series, at_least, ratio
 from tools.bench.usage import Usage
 
 USAGE = Usage({"gateway": 4.0, "mail-worker": 0.001}, {"gateway": 140_000_000}, 0.25)
@@ -14,3 +15,7 @@ ROW = Result(
     {"start": "9.5 s"},
     load=0.5,
 )
+LINES = Plot(
+    "curve", "Latency", "requests a second", "ms", [Series("gateway, p99", [(50, 9), (100, 20)])]
+)
+RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores", "commit": "abc"}, 0.4, [ROW])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from tools.bench import machine, report, usage
+from tools.bench import machine, page, report, usage
 from tools.bench.document import Run, write
 from tools.bench.environment import Environment, overrides
 from tools.bench.figures import Result
@@ -75,14 +75,16 @@ def _measured(environment: Environment, name: str) -> Result:
 
 @click.command(cls=Documented, example="./stack bench reads billing --quick --markdown figures.md")
 @click.argument("rows", nargs=-1, metavar="[ROW]...", type=Known("row", lambda: SCENARIOS))
-@click.option("--quick", is_flag=True, help="Smaller numbers, about two minutes.")
+@click.option("--quick", is_flag=True, help="Smaller numbers, about four minutes.")
 @click.option("--json", "samples", type=FILE, metavar="FILE", help="Write all samples, as JSON.")
-@click.option("--markdown", type=FILE, metavar="FILE", help="Write the tables, as Markdown.")
+@click.option(
+    "--markdown", type=FILE, metavar="FILE", help="Write tables and plots, as Markdown and SVG."
+)
 def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Path | None) -> None:
     """Measure how fast it is, beside baselines, on a separate stack.
 
-    A ROW is one of reads, hanging, billing, drain, writes, import, pages, purge and memory;
-    without one all are measured, which takes about a quarter of an hour.
+    A ROW is one of reads, hanging, billing, drain, writes, import, mix, curve, pages, purge and
+    memory; without one all are measured, which takes about twenty minutes.
     """
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # so that everything that was started is stopped
@@ -91,7 +93,7 @@ def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Pa
     kept = RESULTS / f"{done.time.replace(':', '')}.json"
     write(done, kept, *([samples] if samples else []))
     if markdown:
-        report.put(markdown, report.document(done))
+        page.put(markdown, done)
     say(f"\nAll samples: {kept}")
 
 

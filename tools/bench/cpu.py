@@ -12,7 +12,7 @@ Cells = list[tuple[str, ...]]
 
 def tables(result: Result) -> Iterator[Cells]:
     """The tables of a result: in milliseconds, and in bare requests where one was measured."""
-    figures = [figure for figure in result.figures if figure.count]
+    figures = [figure for figure in result.figures if figure.units and figure.usage.cpu]
     if not result.unit or not figures:
         return
     yield _table(f"CPU ms a {result.unit}", figures, 1.0)

@@ -38,6 +38,7 @@ def _result(result: Result) -> dict[str, Any]:
         "cpu_ms_of_a_bare_request": result.bare,
         "figures": [_figure(figure) for figure in result.figures],
         "ratios": [found._asdict() for found in result.ratios],
+        "plots": [plot._asdict() for plot in result.plots],
         "facts": dict(result.facts),
     }
 
@@ -50,7 +51,7 @@ def _figure(figure: Figure) -> dict[str, Any]:
         "medians": {field: figure.median(field) for field in fields},
         "failed": figure.failed,
         "samples": [sample._asdict() for sample in figure.samples],
-        "count": figure.count,
+        "units": figure.units,
         "cpu_seconds": dict(figure.usage.cpu),
         "memory_bytes": dict(figure.usage.memory),
         "cores_of_other_programs": figure.usage.others,

@@ -57,7 +57,7 @@ class Figure:
         return sum(sample.failed for sample in self.samples)
 
     @property
-    def count(self) -> int:
+    def units(self) -> int:
         """How many units the CPU time was spent on, in all turns together."""
         return sum(sample.units for sample in self.samples)
 
@@ -67,18 +67,19 @@ class Figure:
         None if no units were counted, or if there is no such process.
         """
         used = {n: s for n, s in self.usage.cpu.items() if n != GENERATOR}
-        if not self.count or (process is not None and process not in used):
+        if not self.units or (process is not None and process not in used):
             return None
-        return 1000 * (sum(used.values()) if process is None else used[process]) / self.count
+        return 1000 * (sum(used.values()) if process is None else used[process]) / self.units
 
 
 class Ratio(NamedTuple):
-    """A ratio of two medians, and its aim, if any."""
+    """A ratio of two medians, and its aim, if any: "≥ 4" has the `bound` 4."""
 
     text: str
     value: float
     aim: str = ""
     met: bool | None = None
+    bound: float | None = None
 
 
 def ratio(text: str, over: float | None, under: float | None) -> Ratio:
@@ -89,17 +90,41 @@ def ratio(text: str, over: float | None, under: float | None) -> Ratio:
 def at_least(bound: float, text: str, over: float | None, under: float | None) -> Ratio:
     """A ratio that should be `bound` or more."""
     value = _divided(over, under)
-    return Ratio(text, value, f"≥ {bound:g}", value >= bound)
+    return Ratio(text, value, f"≥ {bound:g}", value >= bound, bound)
 
 
 def at_most(bound: float, text: str, over: float | None, under: float | None) -> Ratio:
     """A ratio that should be `bound` or less; one that was not measured does not meet it."""
     value = _divided(over, under)
-    return Ratio(text, value, f"≤ {bound:g}", 0 < value <= bound)
+    return Ratio(text, value, f"≤ {bound:g}", 0 < value <= bound, bound)
 
 
 def _divided(over: float | None, under: float | None) -> float:
     return (over or 0.0) / under if under else 0.0
+
+
+class Series(NamedTuple):
+    """The points of one candidate in a plot."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+
+
+class Plot(NamedTuple):
+    """A plot of lines over two logarithmic axes.
+
+    Attributes:
+        name: the file's, without suffix.
+        title: what is shown.
+        x, y: what the axes show, with the unit.
+        series: a line each.
+    """
+
+    name: str
+    title: str
+    x: str
+    y: str
+    series: Sequence[Series]
 
 
 @dataclass(frozen=True)
@@ -112,6 +137,8 @@ class Result:
         figures: of each candidate; the others are compared with the first.
         unit: what the figures count; CPU time is then shown for one of them, by process.
         bare: the CPU milliseconds of a request that does nothing, from the same run.
+        held: whether the rates were set from outside, so that comparing them says nothing.
+        plots: lines over what grows; bars of the ratios follow from these.
         ratios: of these figures.
         facts: other measurements by name, in words.
         load: the machine's load average over a minute when the scenario started.
@@ -125,3 +152,5 @@ class Result:
     load: float = 0.0
     unit: str = ""
     bare: float | None = None
+    held: bool = False
+    plots: Sequence[Plot] = ()

@@ -19,6 +19,9 @@ class Sizes:
         purged: how many old messages the outbox holds.
         relayed: how many unsent messages it holds.
         imported: how many orders a file holds.
+        mix_rate: how many requests a second the mix has.
+        mix_seconds: how long a turn of the mix takes.
+        rates: the requests a second of the curve of latency, in rising order.
     """
 
     rounds: int
@@ -32,6 +35,9 @@ class Sizes:
     purged: int
     relayed: int
     imported: int
+    mix_rate: float
+    mix_seconds: float
+    rates: tuple[int, ...]
 
 
 FULL = Sizes(
@@ -46,6 +52,9 @@ FULL = Sizes(
     purged=10_000_000,
     relayed=20_000,
     imported=100_000,
+    mix_rate=100,
+    mix_seconds=20,
+    rates=(50, 100, 200, 300, 400, 500, 600, 800, 1000, 1300, 1600, 2000, 2500, 3000),
 )
 QUICK = Sizes(
     rounds=2,
@@ -59,4 +68,7 @@ QUICK = Sizes(
     purged=300_000,
     relayed=5_000,
     imported=10_000,
+    mix_rate=100,
+    mix_seconds=5,
+    rates=(100, 200, 400, 800, 1600),
 )

@@ -6,10 +6,12 @@ from tools.bench.environment import Environment
 from tools.bench.figures import Result
 from tools.bench.scenarios import (
     billing,
+    curve,
     drain,
     hanging,
     imports,
     memory,
+    mix,
     pages,
     purge,
     reads,
@@ -24,6 +26,8 @@ SCENARIOS: Mapping[str, Callable[[Environment], Result]] = {
     "drain": drain.measure,
     "writes": writes.measure,
     "import": imports.measure,
+    "mix": mix.measure,
+    "curve": curve.measure,
     "pages": pages.measure,
     "purge": purge.measure,
     "memory": memory.measure,

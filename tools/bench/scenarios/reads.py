@@ -60,11 +60,11 @@ def measure(environment: Environment) -> Result:
 
 def _cached(environment: Environment) -> Candidate:
     run = partial(_turn, environment, environment.stack.url)
-    return Candidate(CACHED, _what(CACHED), run, partial(_cache, environment))
+    return Candidate(CACHED, _what(CACHED), run, partial(cache, environment))
 
 
 @contextmanager
-def _cache(environment: Environment) -> Iterator[None]:
+def cache(environment: Environment) -> Iterator[None]:
     """Turn the gateway's cache on for a turn, with all that will be read in it."""
     url = environment.stack.url
     with environment.gateway_with(**CACHE_ON):

@@ -88,9 +88,14 @@ def _customer() -> str:
     return json.dumps({"name": "Benjamin", "email": "b{u}@kawa.fr", "company": "Kawa Corp"})
 
 
-def _orders(environment: Environment) -> Callable[[], Sample]:
+def order(environment: Environment) -> str:
+    """Make products and return the body of an order of them."""
     items = [{"product_id": _product(environment, n), "quantity": 1} for n in range(LINES)]
-    body = json.dumps({"customer_id": 1, "items": items})
+    return json.dumps({"customer_id": 1, "items": items})
+
+
+def _orders(environment: Environment) -> Callable[[], Sample]:
+    body = order(environment)
     request = wrk.Request("/api/orders", body=body, token=environment.stack.variables["API_TOKEN"])
 
     def run() -> Sample:

@@ -44,7 +44,7 @@ def test_a_ratio_to_nothing_meets_no_aim(under: float | None) -> None:
 
 
 def test_a_ratio_without_an_aim_is_neither_met_nor_not() -> None:
-    assert ratio("gateway : nginx", 10, 40) == ("gateway : nginx", 0.25, "", None)
+    assert ratio("gateway : nginx", 10, 40) == ("gateway : nginx", 0.25, "", None, None)
 
 
 def test_cpu_time_is_that_of_all_turns_a_unit_without_the_load_generator() -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bench_examples import FAST, ROW, SLOW, USAGE
+from tests.support.bench_examples import FAST, ROW, RUN, SLOW, USAGE
 from tools.bench import document, machine, report
-from tools.bench.document import Run
 from tools.bench.figures import Figure, Result, Sample
-from tools.stack.layout import CHECKOUT
+from tools.bench.usage import Usage
 
 COUNTED = Result(
     "reads",
@@ -19,17 +18,16 @@ COUNTED = Result(
     unit="read",
     bare=0.25,
 )
-RUN = Run("2026-11-22T11:20:00Z", {"processor": "one, 2 cores"}, 0.4, [ROW])
 
 
 def test_a_table_has_a_line_for_each_rival_and_compares_it_with_the_first() -> None:
-    lines = report.cells([FAST, SLOW])
+    lines = report.cells(ROW)
     assert [line[0] for line in lines] == ["rival", "gateway", "naive gateway"]
     assert [line[-1] for line in lines] == ["of the first", "1.00", "0.08"]
 
 
 def test_columns_without_figures_are_omitted() -> None:
-    head = report.cells([FAST])[0]
+    head = report.cells(replace(ROW, figures=[FAST]))[0]
     assert "done per s" not in head
     assert "failed" not in head
     assert "p99 ms" in head
@@ -69,10 +67,15 @@ def test_without_a_bare_request_there_are_milliseconds_alone() -> None:
     assert "CPU ms a read" in said and "bare" not in said
 
 
-def test_a_report_names_the_machine_and_its_load() -> None:
-    said = report.document(RUN)
-    for part in ("2026-11-22T11:20:00Z", "one, 2 cores", "| load average before | 0.40 |"):
-        assert part in said
+def test_rates_that_are_held_are_not_compared_and_a_program_is_described_once() -> None:
+    said = report.markdown(replace(ROW, figures=[FAST, FAST, SLOW], held=True))
+    assert "of the first" not in said
+    assert said.count("- **gateway**") == 1
+    assert said.count("| gateway |") == 2
+
+
+def test_a_figure_without_a_usage_of_its_own_is_part_of_the_whole() -> None:
+    assert report.used(Figure("reads", "", [Sample(1)], Usage({}, {}, 0.0))) == "part of the whole"
 
 
 def test_json_has_every_sample_and_the_medians(tmp_path: Path) -> None:
@@ -92,23 +95,3 @@ def test_json_has_every_sample_and_the_medians(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("load", "warns"), [(0.3, False), (1.0, False), (1.01, True)])
 def test_the_benchmark_warns_of_a_busy_machine(load: float, warns: bool) -> None:
     assert bool(machine.warning(load)) is warns
-
-
-def test_figures_replace_those_between_the_marks_of_a_document(tmp_path: Path) -> None:
-    file = tmp_path / "performance.md"
-    file.write_text(f"How.\n\n{report.BEGIN}\nold\n\n{report.END}\nWhy.\n")
-    for figures in ("new\n", "newest\n"):
-        report.put(file, figures)
-        assert file.read_text() == f"How.\n\n{report.BEGIN}\n{figures}\n{report.END}\nWhy.\n"
-
-
-def test_a_file_without_marks_holds_the_figures_alone(tmp_path: Path) -> None:
-    file = tmp_path / "figures.md"
-    for figures in ("old\n", "new\n"):
-        report.put(file, figures)
-        assert file.read_text() == figures
-
-
-def test_the_document_has_marks_for_its_figures() -> None:
-    text = (CHECKOUT / "docs" / "performance.md").read_text()
-    assert text.index(report.BEGIN) < text.index(report.END)

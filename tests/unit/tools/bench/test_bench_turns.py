@@ -1,5 +1,6 @@
 """Candidates take turns, and each scenario compares what it should."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +17,12 @@ from tools.bench.measure import Candidate, interleaved
 from tools.bench.scenarios import (
     SCENARIOS,
     billing,
+    curve,
     drain,
     hanging,
     imports,
     memory,
+    mix,
     pages,
     purge,
     reads,
@@ -116,6 +119,33 @@ def test_an_import_is_judged_by_the_seconds_of_its_aim(rate: float, met: bool) -
     assert (found.value, found.met) == (100_000 / rate, met)
     [quick] = imports.ratios(figures, 10_000)
     assert (quick.value, quick.met) == (10_000 / rate, None)
+
+
+def test_the_mix_has_each_kind_by_its_share_and_is_the_same_in_every_turn() -> None:
+    make = mix.Requests("token", "{}")
+    kinds = Counter(make(number).kind for number in range(10_000))
+    for kind, share in mix.SHARES.items():
+        assert kinds[kind] == pytest.approx(share * 100, rel=0.2)
+    assert [make(n) for n in range(100)] == [make(n) for n in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("sample", "ends"),
+    [
+        (Sample(100, p99=50.0, units=400), False),
+        (Sample(100, p99=1500.0, units=400), True),
+        (Sample(90, p99=50.0, failed=40, units=360), True),
+        (Sample(0, failed=400), True),
+    ],
+)
+def test_a_curve_ends_where_a_gateway_is_saturated(sample: Sample, ends: bool) -> None:
+    assert curve.saturated(Figure("", "", [sample], Usage({}, {}, 0.0))) is ends
+
+
+def test_a_curve_has_a_line_for_the_median_and_one_for_the_99th_percentile() -> None:
+    lines = {"gateway": {50: figure("", 50, 4), 100: figure("", 100, 6)}}
+    found = {series.name: series.points for series in curve.plot(lines).series}
+    assert found == {key: [(50, 4), (100, 6)] for key in ("gateway, median", "gateway, p99")}
 
 
 def test_an_imported_file_has_a_head_and_an_order_a_line() -> None:
