@@ -3,16 +3,19 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Request, Response
+from flask.globals import app_ctx, request_ctx
 from flask.json.provider import JSONProvider
 from prometheus_client import Histogram
 
 from chassis import metrics, trace
 from chassis.errors import shortened
 from chassis.http import health, problems, security_headers
+from chassis.http.application import Application
 from chassis.http.converters import AnyPath, Other
 from chassis.http.keyed_posts import KeyedPosts, post_endpoints
 from chassis.http.unread_bodies import UnreadBodies
@@ -68,7 +71,7 @@ def create_app(
     Raises:
         ValueError: there is such a route, and `keys` is None.
     """
-    app = Flask(process, static_folder=None)
+    app = Application(process)
     app.json = Json(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -91,24 +94,32 @@ def create_app(
 
 
 def _begin() -> None:
-    g.started = time.perf_counter()
-    trace.enter(trace.continued(request.headers))
+    app_ctx.g.started = time.perf_counter()
+    trace.enter(trace.continued(request_ctx.request.headers))
 
 
 def _end(response: Response) -> Response:
+    # the objects themselves: each access through Flask's proxies costs a microsecond
+    request, g = request_ctx.request, app_ctx.g
     seconds = time.perf_counter() - g.started
     current = trace.current()
     if current is not None:
         response.headers["X-Request-ID"] = current.request_id
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
-    REQUESTS.labels(method, route, response.status_code).observe(seconds)
+    _requests(method, route, response.status_code).observe(seconds)
     if not g.get("quiet"):
-        _log(response.status_code, seconds)
+        _log(request, response.status_code, seconds)
     return response
 
 
-def _log(status: int, seconds: float) -> None:
+# methods, routes and statuses are few
+@cache
+def _requests(method: str, route: str, status: int) -> Histogram:
+    return REQUESTS.labels(method, route, status)
+
+
+def _log(request: Request, status: int, seconds: float) -> None:
     extra = {
         "method": request.method,
         "path": shortened(request.path, _LONGEST_LOGGED_PATH),

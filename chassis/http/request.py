@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from chassis.errors import FieldError, InvalidError, MalformedJsonError
 from chassis.http import caller
 from chassis.http.problems import too_long
+from chassis.http.unread_bodies import has_body
 from chassis.schema.decoding import decode, decode_members
 from chassis.schema.fields import BigInt
 from chassis.schema.validation import field_errors, path, validated
@@ -91,10 +92,13 @@ def whole_body() -> bytes:
         BadRequest: it ended before its Content-Length.
         MalformedJsonError: it is chunked, declared as JSON, and not JSON.
     """
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    environ = request.environ
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise UnsupportedCodingError(
             "Send the body as it is, without a Content-Encoding such as gzip."
         )
+    if not has_body(environ):
+        return b""
     data = request.get_data()
     if len(data) < (request.content_length or 0):
         raise BadRequest("The body is shorter than its Content-Length.")

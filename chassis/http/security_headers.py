@@ -22,8 +22,9 @@ PAGE_POLICY = "; ".join(
 
 def harden(response: Response) -> Response:
     """Add the headers; a page with its own Content-Security-Policy keeps it."""
-    response.headers["Server"] = SERVER
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype == "text/html":
-        response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+    headers = response.headers
+    headers["Server"] = SERVER
+    headers["X-Content-Type-Options"] = "nosniff"
+    if headers.get("Content-Type", "").lower().startswith("text/html"):
+        headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     return response

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, g, request
+from flask.globals import app_ctx, request_ctx
 from werkzeug.exceptions import HTTPException
 
 from chassis.errors import first_line
@@ -24,6 +25,7 @@ REALM = "crud-master"
 PLATFORM = "platform"
 """The class of the platform's own state and metrics."""
 logger = logging.getLogger(__name__)
+_REFUSED = (401, 403)
 _CREDENTIALS = re.compile(r"bearer +([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
 
 
@@ -124,7 +126,7 @@ def _presented() -> str | None:
 
 def caller() -> str:
     """Return the name of the token that let the request in; `anonymous` where none is needed."""
-    holder: Holder | None = g.get("holder")
+    holder: Holder | None = app_ctx.g.get("holder")
     return holder.name if holder else ANONYMOUS
 
 
@@ -138,7 +140,8 @@ def keep_private(response: Response) -> Response:
 
     Source: RFC 9111, sections 3.5 and 5.2.2.5.
     """
-    refused = response.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-    if refused or "Authorization" in request.headers or g.get("depends_on_token"):
+    refused = response.status_code in _REFUSED
+    is_authorized = "HTTP_AUTHORIZATION" in request_ctx.request.environ
+    if refused or is_authorized or app_ctx.g.get("depends_on_token"):
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -48,8 +48,9 @@ class ForwardedHeaders:
             if self._trusts(peer):
                 hops = self._hops(fields.get(_FOR, ""), peer)
                 _set_origin(environ, fields)
-            environ["REMOTE_ADDR"] = str(hops[0])
-            environ[_FOR] = ", ".join(map(str, hops))
+            texts = [_text(hop) for hop in hops]
+            environ["REMOTE_ADDR"] = texts[0]
+            environ[_FOR] = ", ".join(texts)
         return self._app(environ, start_response)
 
     def _hops(self, forwarded_for: str, peer: Address) -> list[Address]:
@@ -82,6 +83,11 @@ def _address(text: str) -> Address | None:
     if isinstance(address, IPv4Address):
         return address
     return None if address.scope_id else address.ipv4_mapped or address
+
+
+@lru_cache(maxsize=1024)
+def _text(address: Address) -> str:
+    return str(address)
 
 
 @lru_cache(maxsize=1024)

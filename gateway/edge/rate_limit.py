@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
+from flask.globals import app_ctx, request_ctx
 from limits import RateLimitItem
-from limits.strategies import FixedWindowRateLimiter
 
 from chassis.errors import TooManyRequestsError
 from gateway.edge import shared_counters
-from gateway.edge.shared_counters import SharedCounters
+from gateway.edge.shared_counters import SharedCounters, window_end
 
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 RETRY_SECONDS = 1.0
@@ -62,21 +62,23 @@ class Limiter:
         Raises:
             TooManyRequestsError: the client has sent too many.
         """
+        request = request_ctx.request
         action = "reads" if request.method in _READ_METHODS else "writes"
         limit = self._limits[action]
-        if limit is None or (counter := self._counters.get()) is None:
+        if limit is None or (counters := self._counters.get()) is None:
             return
-        period, client = limit.get_expiry(), _client()
+        amount, period = limit.amount, limit.get_expiry()
         name = f"{resource_class}-{action}"
-        admitted = counter.hit(limit, client, name)
-        end, left = counter.get_window_stats(limit, client, name)
+        client = _client(request.remote_addr or "unknown")
+        end = window_end(period)
+        count = counters.incr(f"{client}/{name}/{amount}/{period}", period)
         wait = max(1, round(end - time.time()))
-        g.rate_limit = {
-            "RateLimit-Policy": f'"{name}";q={limit.amount};w={period}',
-            "RateLimit": f'"{name}";r={left};t={wait}',
-        }
-        if not admitted:
-            detail = f"More than {limit.amount} {action} of {resource_class} in {period} s."
+        app_ctx.g.rate_limit = (
+            ("RateLimit-Policy", f'"{name}";q={amount};w={period}'),
+            ("RateLimit", f'"{name}";r={max(0, amount - count)};t={wait}'),
+        )
+        if count > amount:
+            detail = f"More than {amount} {action} of {resource_class} in {period} s."
             raise TooManyRequestsError(detail, retry_after=wait)
 
 
@@ -90,23 +92,23 @@ class RetriedCounters:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._counter: FixedWindowRateLimiter | None = None
+        self._opened: SharedCounters | None = None
         self._failed = False
         self._try_at = 0.0
         self._try()
 
-    def get(self) -> FixedWindowRateLimiter | None:
-        """Return the counter; None while there is none."""
-        if self._counter is None and time.monotonic() >= self._try_at:
+    def get(self) -> SharedCounters | None:
+        """Return the counters; None while there are none."""
+        if self._opened is None and time.monotonic() >= self._try_at:
             with self._lock:
                 self._try()
-        return self._counter
+        return self._opened
 
     def _try(self) -> None:
-        if self._counter is not None or time.monotonic() < self._try_at:
+        if self._opened is not None or time.monotonic() < self._try_at:
             return
         try:
-            self._counter = FixedWindowRateLimiter(SharedCounters(self._path))
+            self._opened = SharedCounters(self._path)
         except OSError as error:
             self._try_at = time.monotonic() + RETRY_SECONDS
             if not self._failed:
@@ -122,13 +124,13 @@ def _log_unlimited(error: OSError) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    response.headers.update(g.get("rate_limit", {}))
+    for name, value in app_ctx.g.get("rate_limit", ()):
+        response.headers[name] = value
     return response
 
 
-def _client() -> str:
+def _client(address: str) -> str:
     """Return the client to count for: an IPv4 address, or the network of an IPv6 address."""
-    address = request.remote_addr or "unknown"
     if ":" not in address:
         return address
     network = ip_network((IPv6Address(address), _NETWORK_BITS), strict=False)

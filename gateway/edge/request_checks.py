@@ -7,6 +7,8 @@ RFC 9110, sections 5.3 (repeated fields) and 9.1 (methods).
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from flask import request
 from werkzeug.exceptions import BadRequest
@@ -18,7 +20,9 @@ _OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second is granian's spelling; the
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|\Z)")
 # the server joins the lines of a repeated header by a comma without a space
 _REPEATED = re.compile(r",(?! )")
-_ONCE = ("Authorization", "Idempotency-Key")
+_ONCE = {"HTTP_AUTHORIZATION": "Authorization", "HTTP_IDEMPOTENCY_KEY": "Idempotency-Key"}
+# paths that pass all checks
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+/?", re.ASCII)
 
 
 def check() -> None:
@@ -28,14 +32,17 @@ def check() -> None:
         BadRequest: its method, target, Host or Transfer-Encoding is ambiguous, or a header that
             must be sent once is repeated.
     """
-    _check_method(request.environ["REQUEST_METHOD"])
-    _check_path(request.environ.get("PATH_INFO", ""))
-    _check_host(request.environ.get("HTTP_HOST", ""))
-    coding = request.headers.get("Transfer-Encoding", "chunked")
+    environ = request.environ
+    _check_method(environ["REQUEST_METHOD"])
+    path = environ.get("PATH_INFO", "")
+    if not _PLAIN_PATH.fullmatch(path):
+        _check_path(path)
+    _check_host(environ)
+    coding = environ.get("HTTP_TRANSFER_ENCODING", "chunked")
     if coding.strip().lower() != "chunked":
         raise BadRequest("The body may be chunked; no other Transfer-Encoding is taken.")
-    for name in _ONCE:
-        if _REPEATED.search(request.headers.get(name, "")):
+    for variable, name in _ONCE.items():
+        if variable in environ and _REPEATED.search(environ[variable]):
             raise BadRequest(f"{name} must be sent once, and its value must hold no comma.")
 
 
@@ -60,7 +67,8 @@ def _check_path(path: str) -> None:
         raise BadRequest("The path is not encoded in UTF-8.") from None
 
 
-def _check_host(host: str) -> None:
-    missing = not host and request.environ.get("SERVER_PROTOCOL") in _OLD_PROTOCOLS
+def _check_host(environ: Mapping[str, Any]) -> None:
+    host = environ.get("HTTP_HOST", "")
+    missing = not host and environ.get("SERVER_PROTOCOL") in _OLD_PROTOCOLS
     if not missing and not HOST.fullmatch(host):
         raise BadRequest("There must be one Host, a name or an address with or without a port.")
