@@ -16,7 +16,9 @@ from chassis.errors import (
 )
 from chassis.http import caller as identity
 from chassis.http import links
-from chassis.http.upstream import Answer, Call, UpstreamClient
+from chassis.http.answer import Answer
+from chassis.http.call import Call
+from chassis.http.upstream import UpstreamClient
 from chassis.schema.decoding import decode
 
 PART_SECONDS, WHOLE_SECONDS = 1.0, 1.4

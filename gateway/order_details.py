@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from chassis.errors import UpstreamError
 from chassis.http import caller as identity
-from chassis.http.upstream import IN_FLIGHT, Answer, UpstreamClient
+from chassis.http.answer import Answer
+from chassis.http.upstream import IN_FLIGHT, UpstreamClient
 from chassis.schema.fields import MAX_BIGINT
 from gateway.fan_out import FanOut, as_list, decoded
 

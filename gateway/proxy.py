@@ -4,20 +4,27 @@ Own code: werkzeug's ProxyMiddleware is for development: it makes a connection f
 Source for the fields that are not forwarded: RFC 9110, section 7.6.1 (hop-by-hop fields).
 """
 
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response, request
-from urllib3 import HTTPHeaderDict
-from urllib3.util import SKIP_HEADER
-from werkzeug.datastructures import Headers
 
 from chassis import trace
 from chassis.http import caller
+from chassis.http.answer import Answer, Fields
+from chassis.http.call import Call
 from chassis.http.request import whole_body
-from chassis.http.upstream import Answer, Call, UpstreamClient
+from chassis.http.upstream import UpstreamClient
 from gateway.auth import guard as auth
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 VISIBLE_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_PLAIN_PATH = re.compile(r"[/\w:@!$&'()*+,;=~.-]*", re.ASCII)
+_PLAIN_QUERY = re.compile(rb"[!-~]*")
 HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -64,43 +71,64 @@ class Proxy:
             UpstreamError: its answer is broken (502).
         """
         body = whole_body()
-        call = Call(request.method, _target(), _request_headers(body), body)
+        call = Call(request.method, _target(), _request_headers(request.environ), body)
         return upstream_response(self._upstream.call(call))
 
 
 def _target() -> str:
-    path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
-    query = quote(request.query_string, safe=VISIBLE_ASCII)
-    return f"{path}?{query}" if query else path
+    path, query = request.path, request.query_string
+    # quoting is dear, and changes few
+    if not _PLAIN_PATH.fullmatch(path):
+        path = quote(path, safe="/:@!$&'()*+,;=~-._")
+    if not query:
+        return path
+    plain = query.decode() if _PLAIN_QUERY.fullmatch(query) else quote(query, safe=VISIBLE_ASCII)
+    return f"{path}?{plain}"
 
 
-def _request_headers(body: bytes) -> dict[str, str]:
-    headers = dict(_forwarded_fields(request.headers, NOT_ASKED))
+def _request_headers(environ: "WSGIEnvironment") -> dict[str, str]:
+    headers = {}
+    for key, value in environ.items():
+        name = _forwarded_name(key)
+        if name is not None:
+            headers[name] = value
+    for named in environ.get("HTTP_CONNECTION", "").split(","):
+        headers.pop(_spelled(named.strip()), None)
     if request.host:
         headers["Host"] = headers["X-Forwarded-Host"] = request.host
     # gateway.edge.forwarded has removed everything untrusted
-    forwarded_for = request.headers.get("X-Forwarded-For")
-    headers["X-Forwarded-For"] = forwarded_for or request.remote_addr or "unknown"
-    headers["X-Forwarded-Proto"] = request.scheme
+    forwarded_for = environ.get("HTTP_X_FORWARDED_FOR")
+    headers["X-Forwarded-For"] = forwarded_for or environ.get("REMOTE_ADDR") or "unknown"
+    headers["X-Forwarded-Proto"] = environ["wsgi.url_scheme"]
     headers[caller.HEADER] = auth.caller()
-    if body or "Content-Length" in request.headers:
-        headers["Content-Length"] = str(len(body))
-    for added in ("User-Agent", "Accept-Encoding"):
-        if added not in headers:
-            headers[added] = SKIP_HEADER  # or urllib3 would send its own
     current = trace.current()
     headers.update(current.headers if current else {})
     return headers
 
 
-def _forwarded_fields(
-    headers: Headers | HTTPHeaderDict, left_out: frozenset[str]
-) -> list[tuple[str, str]]:
-    """Return the fields to forward: neither those left out, nor those that Connection names."""
-    named = headers.get("Connection")
+@lru_cache(1024)
+def _forwarded_name(key: str) -> str | None:
+    """Return the field that a key of the environment stands for; None if it is not forwarded.
+
+    Source: PEP 3333, "environ Variables".
+    """
+    if key == "CONTENT_TYPE":
+        return "Content-Type"
+    is_field = key.startswith("HTTP_") and key != "HTTP_CONTENT_TYPE"
+    name = _spelled(key.removeprefix("HTTP_").replace("_", "-"))
+    return name if is_field and name.lower() not in NOT_ASKED else None
+
+
+def _spelled(name: str) -> str:
+    return name.title()
+
+
+def _answered_fields(fields: Fields) -> list[tuple[str, str]]:
+    """Return the fields to forward: neither those of one hop, nor those that Connection names."""
+    left_out, named = HOP_BY_HOP, fields.get("Connection")
     if named is not None:
         left_out |= {name.strip().lower() for name in named.split(",")}
-    return [(name, value) for name, value in headers.items() if name.lower() not in left_out]
+    return [(name, value) for name, value in fields.items() if name.lower() not in left_out]
 
 
 class UpstreamResponse(Response):
@@ -112,9 +140,7 @@ class UpstreamResponse(Response):
 
 def upstream_response(answer: Answer) -> Response:
     """Return an upstream's answer as the response to the current request, unchanged."""
-    response = UpstreamResponse(
-        answer.data, answer.status, _forwarded_fields(answer.headers, HOP_BY_HOP)
-    )
+    response = UpstreamResponse(answer.data, answer.status, _answered_fields(answer.headers))
     may_have_length = request.method != "HEAD" and answer.status not in (204, 304)
     if may_have_length and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(answer.data))

@@ -10,7 +10,7 @@ from werkzeug.routing import Rule
 from chassis import trace
 from chassis.http import idempotency
 from chassis.http import request as parsing
-from chassis.http.upstream import Answer
+from chassis.http.answer import Answer
 from chassis.messaging.message import Message
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard

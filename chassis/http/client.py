@@ -18,7 +18,9 @@ from chassis.errors import (
     UpstreamError,
 )
 from chassis.http import links
-from chassis.http.upstream import Answer, Call, UpstreamClient
+from chassis.http.answer import Answer
+from chassis.http.call import Call
+from chassis.http.upstream import UpstreamClient
 from chassis.schema.decoding import decode
 from chassis.settings import Upstream
 

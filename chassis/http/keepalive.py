@@ -2,59 +2,103 @@
 
 A peer that was cut off, or has lost the connection's state, sends nothing. A request on such a
 connection gets no answer, and only a GET may be sent again.
+
+Own code: `http.client`, on which `requests` and urllib3 are built, parses an answer in Python, and
+limits each single read instead of the exchange. Both cost more than the gateway's whole own work.
 """
 
-import socket
 import time
-from typing import Any
+import weakref
 
-import urllib3
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ProtocolError
+from chassis.http.answer import Answer
+from chassis.http.call import Call
+from chassis.http.connection import ClosedError, Connection
 
 IDLE_SECONDS = 5.0
-# for a connection in use, the kernel notices within ten seconds
-SOCKET_OPTIONS = [
-    *HTTPConnection.default_socket_options,
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 3),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
 
 
-class Pool(urllib3.HTTPConnectionPool):
-    """A pool that closes a connection rather than use it after a pause of `IDLE_SECONDS`."""
+class Pool:
+    """Connections to one server; all threads of a process share it."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **{"socket_options": SOCKET_OPTIONS, **named})
+    def __init__(self, host: str, port: int) -> None:
+        """Prepare a pool; it connects with the first call.
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection = super()._get_conn(timeout)
-        given_back = getattr(connection, "given_back", None)
-        if given_back is not None and time.monotonic() - given_back > IDLE_SECONDS:
-            connection.close()
-        return connection
+        Args:
+            host: a name, or an IPv4 or IPv6 address.
+            port: where the server listens.
+        """
+        self._host, self._port = host.strip("[]"), port
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        self._authority = f"{name}:{port}"
+        # a list's append and pop are atomic; the last one used is the first one used again
+        self._idle: list[Connection] = []
+        self._is_closed = False
+        weakref.finalize(self, _close_all, self._idle)
 
-    def _put_conn(self, conn: Any) -> None:
-        if conn is not None:
-            conn.given_back = time.monotonic()
-        super()._put_conn(conn)
+    def call(self, call: Call, until: float, connect_seconds: float) -> Answer:
+        """Return the answer to a request.
+
+        GET and HEAD are sent once more if the connection is closed without an answer.
+
+        Args:
+            call: the request.
+            until: the end of the whole exchange, by `time.monotonic`.
+            connect_seconds: the longest time for a connection.
+
+        Raises:
+            ConnectError: the server can't be reached.
+            TimeoutError: it has not answered in time.
+            ClosedError: it closed the connection before any answer.
+            BrokenAnswerError: its answer is broken.
+            ValueError: the request can't be sent as it is.
+        """
+        request = call.encoded(self._authority)
+        try:
+            return self._attempt(call, request, until, connect_seconds)
+        except ClosedError:
+            if not call.is_repeatable:
+                raise
+            return self._attempt(call, request, until, connect_seconds)
+
+    def close(self) -> None:
+        """Close the idle connections, and the others after their exchanges."""
+        self._is_closed = True
+        _close_all(self._idle)
+
+    def _attempt(self, call: Call, request: bytes, until: float, connect_seconds: float) -> Answer:
+        connection, is_kept = self._connection(until, connect_seconds), False
+        try:
+            answer, is_kept = connection.exchange(call.method, request, until)
+        finally:
+            if not is_kept or self._is_closed:
+                connection.close()
+            else:
+                self._idle.append(connection)
+        return answer
+
+    def _connection(self, until: float, connect_seconds: float) -> Connection:
+        now = time.monotonic()
+        left = until - now
+        if left <= 0:
+            raise TimeoutError
+        while (connection := _popped(self._idle)) is not None:
+            if now - connection.idle_since > IDLE_SECONDS:
+                connection.close()
+                _close_all(self._idle)  # they have been idle for longer
+            elif connection.is_usable():
+                return connection
+            else:
+                connection.close()
+        return Connection(self._host, self._port, min(connect_seconds, left))
 
 
-def was_closed(error: ProtocolError) -> bool:
-    """Return whether the peer closed the connection, which may be one from an earlier request.
+def _popped(connections: list[Connection]) -> Connection | None:
+    try:
+        return connections.pop()
+    except IndexError:
+        return None
 
-    A GET or HEAD, which may be sent twice, is then worth a retry.
-    """
-    return isinstance(error.args[-1], ConnectionError)
 
-
-def cause(error: Exception) -> str:
-    """Return whether nobody listens on the port, or the machine does not answer.
-
-    Args:
-        error: urllib3's error of a connection that failed.
-    """
-    refused = isinstance(error.__cause__, ConnectionRefusedError)
-    return "connection_refused" if refused else "unreachable"
+def _close_all(connections: list[Connection]) -> None:
+    while (connection := _popped(connections)) is not None:
+        connection.close()

@@ -7,27 +7,19 @@ time, nor anything that a client may have caused.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import urllib3
 from prometheus_client import Histogram
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    ReadTimeoutError,
-)
 
 from chassis import metrics
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
-from chassis.http import deadline
+from chassis.http.answer import Answer, BrokenAnswerError
 from chassis.http.bulkhead import Bulkhead
+from chassis.http.call import Call
 from chassis.http.circuit_breaker import CircuitBreaker
-from chassis.http.keepalive import Pool, cause, was_closed
+from chassis.http.connection import ClosedError, ConnectError
+from chassis.http.keepalive import Pool
 from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
@@ -38,24 +30,6 @@ UPSTREAM = Histogram(
 )
 CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
 IN_FLIGHT = 32
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request to an upstream; `target` is a path with its query, both encoded."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-
-class Answer(NamedTuple):
-    """The answer of an upstream."""
-
-    status: int
-    headers: urllib3.HTTPHeaderDict
-    data: bytes
 
 
 class UpstreamClient:
@@ -81,8 +55,8 @@ class UpstreamClient:
         self._patience = patience
         self.breaker = CircuitBreaker(upstream.name)
         self._bulkhead = Bulkhead(upstream.name, in_flight, patience)
-        self._pool = Pool(upstream.host, upstream.port, maxsize=in_flight, retries=False)
-        self._pool.ConnectionCls = deadline.Connection
+        self._pool = Pool(upstream.host, upstream.port)
+        self._durations: dict[str, Histogram] = {}
 
     @property
     def seconds(self) -> float:
@@ -102,23 +76,25 @@ class UpstreamClient:
             UpstreamError: its answer is broken (502).
         """
         limit, outcome = self.seconds if seconds is None else seconds, "error"
+        until = time.monotonic() + limit
         asked: float | None = None
         try:
-            with (
-                deadline.within(call.target, limit),
-                self._bulkhead.permit(limit) as waited,
-                self._recorded(limit - waited),
-            ):
+            with self._bulkhead.permit(limit) as waited, self._recorded(limit - waited):
                 asked = time.perf_counter()
-                answer = self._answer(call)
+                answer = self._answer(call, until)
             outcome = f"{answer.status // 100}xx"
             return answer
         except (UnavailableError, UpstreamError) as error:
             outcome = error.cause
             raise
         finally:
-            took = 0.0 if asked is None else time.perf_counter() - asked
-            UPSTREAM.labels(self.name, outcome).observe(took)
+            self._observe(outcome, 0.0 if asked is None else time.perf_counter() - asked)
+
+    def _observe(self, outcome: str, seconds: float) -> None:
+        duration = self._durations.get(outcome)
+        if duration is None:
+            duration = self._durations[outcome] = UPSTREAM.labels(self.name, outcome)
+        duration.observe(seconds)
 
     @contextmanager
     def _recorded(self, given: float) -> Iterator[None]:
@@ -141,71 +117,23 @@ class UpstreamClient:
         finally:
             self.breaker.record(admitted, reached)
 
-    def _answer(self, call: Call) -> Answer:
+    def _answer(self, call: Call, until: float) -> Answer:
         try:
-            return self._attempt(call)
-        except ConnectionClosedError:
-            if call.method not in ("GET", "HEAD"):
-                raise
-            return self._attempt(call)
-
-    def _attempt(self, call: Call) -> Answer:
-        try:
-            return _whole(self._send(call))
-        except (NewConnectionError, ConnectTimeoutError) as error:
-            raise UnavailableError(f"{self.name} can't be reached.", cause=cause(error)) from error
-        except (ReadTimeoutError, TimeoutError) as error:
+            return self._pool.call(call, until, CONNECT_SECONDS)
+        except ConnectError as error:
+            raise UnavailableError(f"{self.name} can't be reached.", cause=error.cause) from error
+        except TimeoutError as error:
             raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
-        except (HTTPError, OSError, ValueError) as error:
-            raise UpstreamError(f"{self.name} has not given a whole answer.") from error
-
-    def _send(self, call: Call) -> urllib3.BaseHTTPResponse:
-        left = deadline.seconds_left()
-        try:
-            return self._pool.urlopen(
-                call.method,
-                "/",  # the connection sends the call's own target
-                body=call.body or None,
-                headers=call.headers,
-                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=left),
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-            )
-        except ProtocolError as error:
-            raise self._translated(error) from error
-
-    def _translated(self, error: ProtocolError) -> Exception:
-        """Return the real cause of an aborted connection."""
-        reason = error.args[-1]
-        if isinstance(reason, TimeoutError):
-            return reason
-        if was_closed(error):
+        except ClosedError as error:
             detail = f"{self.name} closed the connection before it answered."
-            return ConnectionClosedError(detail)
-        return error
+            raise ConnectionClosedError(detail) from error
+        except (BrokenAnswerError, OSError) as error:
+            raise UpstreamError(f"{self.name} has not given a whole answer.") from error
+        except ValueError as error:
+            raise UpstreamError(f"The request can't be sent to {self.name}: {error}.") from error
 
 
 class ConnectionClosedError(UpstreamError):
     """The connection, perhaps one from an earlier request, was closed before any answer."""
 
     cause = "connection_closed"
-
-
-def _whole(response: urllib3.BaseHTTPResponse) -> Answer:
-    """Read the body; return the connection to the pool, or close it if the body is incomplete."""
-    try:
-        if not _says_its_length(response):
-            raise ProtocolError("the answer has neither a length nor chunks")
-        data = response.read(decode_content=False)
-    except BaseException:
-        response.close()
-        raise
-    response.release_conn()
-    return Answer(response.status, response.headers, data)
-
-
-def _says_its_length(response: urllib3.BaseHTTPResponse) -> bool:
-    """Return whether a truncated body would be noticed (RFC 9112, section 6.3)."""
-    chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-    return chunked or response.length_remaining is not None

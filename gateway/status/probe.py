@@ -1,20 +1,15 @@
 """HTTP requests to one process of the platform, with a short time limit."""
 
+import time
 from http import HTTPStatus
 from typing import Any
 
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    TimeoutError,
-)
-
 from chassis.errors import InvalidError, MalformedJsonError
 from chassis.http import caller
-from chassis.http.keepalive import Pool, cause, was_closed
+from chassis.http.answer import Answer, BrokenAnswerError
+from chassis.http.call import Call
+from chassis.http.connection import ClosedError, ConnectError
+from chassis.http.keepalive import Pool
 from chassis.schema.decoding import decode
 
 SECONDS = 0.8
@@ -36,24 +31,26 @@ class Probe:
     """Asks one process; may be used by two threads at once."""
 
     def __init__(self, address: str, port: int) -> None:
-        self._pool = Pool(address, port, maxsize=2, retries=False)
+        self._pool = Pool(address, port)
 
-    def get(self, path: str) -> urllib3.BaseHTTPResponse:
+    def get(self, path: str) -> Answer:
         """Return the answer to GET `path`.
 
         Raises:
             ProbeError: there is no answer, or an incomplete one.
         """
+        call = Call("GET", path, {caller.HEADER: caller.WATCH})
         try:
-            return self._attempt(path)
-        except NewConnectionError as error:
-            refused = cause(error) == "connection_refused"
-            raise ProbeError(_reason(error), reached=refused) from error
-        except ConnectTimeoutError as error:
-            raise ProbeError(f"unreachable within {SECONDS:g} s", reached=False) from error
+            return self._pool.call(call, time.monotonic() + SECONDS, SECONDS)
+        except ConnectError as error:
+            refused = error.cause == "connection_refused"
+            detail = f"unreachable within {SECONDS:g} s" if error.is_timeout else str(error)
+            raise ProbeError(detail, reached=refused) from error
         except TimeoutError as error:
             raise ProbeError(f"no answer within {SECONDS:g} s") from error
-        except HTTPError as error:
+        except ClosedError as error:
+            raise ProbeError("closed the connection without an answer") from error
+        except (BrokenAnswerError, OSError) as error:
             raise ProbeError(f"incomplete answer: {error}") from error
 
     def json(self, path: str) -> Any:
@@ -73,26 +70,3 @@ class Probe:
     def close(self) -> None:
         """Close the kept connections."""
         self._pool.close()
-
-    def _attempt(self, path: str) -> urllib3.BaseHTTPResponse:
-        try:
-            return self._request(path)
-        except ProtocolError as error:
-            if not was_closed(error):
-                raise
-            return self._request(path)
-
-    def _request(self, path: str) -> urllib3.BaseHTTPResponse:
-        return self._pool.request(
-            "GET",
-            path,
-            headers={caller.HEADER: caller.WATCH},
-            timeout=urllib3.Timeout(total=SECONDS),
-            redirect=False,
-        )
-
-
-def _reason(error: NewConnectionError) -> str:
-    reason = error.__cause__
-    text = reason.strerror if isinstance(reason, OSError) else None
-    return text.lower() if text else str(error)

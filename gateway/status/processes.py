@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from urllib3 import BaseHTTPResponse
-
 from chassis.errors import InvalidError, MalformedJsonError
+from chassis.http.answer import Answer
 from chassis.schema.decoding import decode
 from gateway.status.probe import Probe, ProbeError
 
@@ -43,7 +42,7 @@ def health(name: str, probe: Probe) -> Health:
     return Health(STATUSES[answer.status], milliseconds=milliseconds, checks=checks)
 
 
-def _checks(name: str, answer: BaseHTTPResponse) -> Mapping[str, Any]:
+def _checks(name: str, answer: Answer) -> Mapping[str, Any]:
     """Read the checks.
 
     Raises:

@@ -399,7 +399,7 @@ def dripping(upstream: RawUpstream, start: bytes, drop: bytes) -> Act:
         (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
         (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        (b"HTTP/1.1 2", b"0"),
+        (b"HTTP/1.1 200 O", b"K"),
     ],
     ids=["body", "chunks", "a header", "headers", "interim answers", "the status"],
 )

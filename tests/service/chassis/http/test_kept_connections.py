@@ -1,12 +1,14 @@
 """Kept connections: used again soon, and not after a pause."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from chassis.http import keepalive
+from chassis.http.call import Call
 from chassis.http.keepalive import Pool
 
 
@@ -34,7 +36,7 @@ def pool() -> Iterator[Pool]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    pool = Pool("127.0.0.1", server.server_port, maxsize=1)
+    pool = Pool("127.0.0.1", server.server_port)
     yield pool
     pool.close()
     server.shutdown()
@@ -44,7 +46,7 @@ def pool() -> Iterator[Pool]:
 
 def port_of_a_request(pool: Pool) -> int:
     """Send a request; returns the port that its connection has here."""
-    return int(pool.request("GET", "/").data)
+    return int(pool.call(Call("GET", "/", {}), time.monotonic() + 10, 1).data)
 
 
 def test_a_connection_is_used_again_at_once(pool: Pool) -> None:

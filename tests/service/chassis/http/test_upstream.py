@@ -12,8 +12,9 @@ from prometheus_client import REGISTRY
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.http import upstream as upstreams
 from chassis.http.bulkhead import Bulkhead
+from chassis.http.call import Call
 from chassis.http.circuit_breaker import FAILURES, CircuitBreaker, State
-from chassis.http.upstream import Call, UpstreamClient
+from chassis.http.upstream import UpstreamClient
 from chassis.settings import Upstream
 from tests.support.raw_upstream import OK, RawUpstream, answering, closing, silent
 from tools.stack.ports import free_port

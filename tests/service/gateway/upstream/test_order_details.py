@@ -48,8 +48,9 @@ OTHER_JSON = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n7")
 
 def dripping(connection: Any) -> None:
     """Send an answer's head a byte at a time."""
+    connection.sendall(b"HTTP/1.1 200 O")
     while True:
-        connection.sendall(b"H")
+        connection.sendall(b"K")
         time.sleep(0.05)
 
 
