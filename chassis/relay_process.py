@@ -20,6 +20,7 @@ def run(
     queues: Sequence[str] = (),
     expiries: Sequence[Expiry] = (),
     tasks: Sequence[Task] = (),
+    is_durable: bool = False,
 ) -> None:
     """Run the relay process of a service until `stop` is set.
 
@@ -31,12 +32,13 @@ def run(
         queues: to which it publishes directly.
         expiries: which other rows of that database expire, besides those of the outbox.
         tasks: further work in that database once a minute.
+        is_durable: whether no mark of a sent message may be lost, see `Relay`.
     """
     broker = settings.broker
     topology = [part for queue in queues for part in of_queue(queue, broker)]
     publisher = Publisher(broker, process, [*topology, *of_exchange(exchange, broker)])
     publisher.start()
-    relay = Relay(settings.database, publisher, stop)
+    relay = Relay(settings.database, publisher, stop, is_durable=is_durable)
     every = [outbox.expiry(settings.retention), *expiries]
     retention = Retention(settings.database, every, stop, tasks)
     server, port = settings.server, settings.relay_port

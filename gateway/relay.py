@@ -12,4 +12,5 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Relay until `stop` is set, and delete expired rows."""
     expiries = [idempotency_keys.EXPIRY, client_events.expiry(settings.retention)]
     exchange, queues = client_events.EXCHANGE, ["billing_queue"]
-    relay_process.run("gateway-relay", settings, stop, exchange, queues, expiries)
+    # a mark also gives events their positions, which clients may have seen: none may be lost
+    relay_process.run("gateway-relay", settings, stop, exchange, queues, expiries, is_durable=True)

@@ -26,7 +26,7 @@ from chassis.storage.answer_limit import limited
 from chassis.storage.database import Probe, connect_args, is_outage
 
 _LOCK = 7308044650  # one active relay in a database
-_POLL_SECONDS = 5.0  # in case a NOTIFY is missed
+_POLL_SECONDS = 2.0  # in case a NOTIFY is missed, as after a crash between commit and NOTIFY
 _TICK_SECONDS = 0.5
 _STANDBY_SECONDS = 2.0
 _PAUSE_SECONDS = 0.5
@@ -60,6 +60,7 @@ class Relay:
         stop: threading.Event,
         confirm_seconds: float = _CONFIRM_SECONDS,
         batch: int = BATCH,
+        is_durable: bool = False,
     ) -> None:
         """Prepare a relay.
 
@@ -69,6 +70,8 @@ class Relay:
             stop: set to end the relay.
             confirm_seconds: how long to wait for a confirm before a message is published again.
             batch: how many messages of a lane may be in flight at once.
+            is_durable: whether the marks of sent messages survive a crash of the database. If not,
+                the last ones may be lost, and their messages are published again, in order.
         """
         self.name = settings.name
         self._publisher = publisher
@@ -76,13 +79,15 @@ class Relay:
         self._metrics = OutboxMetrics()
         self._confirm_seconds = confirm_seconds
         self._batch = batch
+        # what is lost in a crash are the last marks: of an aggregate's messages the later ones
+        session = {**_SESSION, "synchronous_commit": "on" if is_durable else "off"}
         # one connection, kept open: it holds the lock and listens
         self._engine = create_engine(
             settings.url,
             pool_size=1,
             max_overflow=0,
             isolation_level="AUTOCOMMIT",
-            connect_args=connect_args(settings.place, _SESSION) | limited(_ANSWER_SECONDS),
+            connect_args=connect_args(settings.place, session) | limited(_ANSWER_SECONDS),
         )
         self._probe = Probe(settings)
         self._connected = False

@@ -37,10 +37,11 @@ from sqlalchemy.types import TypeEngine
 from chassis.json import encode
 from chassis.messaging.message import Message
 from chassis.settings import RetentionSettings
+from chassis.storage import after_commit
 from chassis.storage.retention import Expiry
 
 CHANNEL = "outbox"
-"""The NOTIFY channel that each insert wakes the relay on (a trigger does)."""
+"""The NOTIFY channel that wakes the relay, behind the commit of each insert."""
 
 outbox = Table(
     "outbox",
@@ -135,6 +136,7 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
             urgent or none is. The caller must hold its lock, such as that of a row just written.
     """
     connection.execute(outbox.insert(), _row(message, aggregate))
+    after_commit.notify(connection, CHANNEL)
 
 
 def add_all(
@@ -154,6 +156,7 @@ def add_all(
         columns = {name: [row[name] for row in rows] for name in _ADDED}
         columns["headers"] = [encode(headers).decode() for headers in columns["headers"]]
         connection.execute(_ADD_ALL, columns)
+        after_commit.notify(connection, CHANNEL)
 
 
 def _row(message: Message, aggregate: str | None) -> dict[str, Any]:

@@ -1,22 +1,30 @@
-"""Log lines that say what a transaction has changed: they are written once it has committed."""
+"""What follows a commit, and never a rollback: log lines that say what has changed, and NOTIFY."""
 
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 _OPTION = "after_commit"
 Act = Callable[[], object]
 
 
-def collect(connection: Connection) -> list[Act]:
-    """Return a list that gets what is to be done after the transaction which begins."""
-    acts: list[Act] = []
-    connection.execution_options(**{_OPTION: acts})
-    return acts
+@dataclass(frozen=True)
+class Noted:
+    """What a transaction has noted: acts, and channels whose listeners are to be woken."""
+
+    acts: list[Act] = field(default_factory=list)
+    channels: set[str] = field(default_factory=set)
+
+
+def collect(connection: Connection) -> Noted:
+    """Return what collects that which is to be done after the transaction which begins."""
+    noted = Noted()
+    connection.execution_options(**{_OPTION: noted})
+    return noted
 
 
 def log(
@@ -38,8 +46,26 @@ def log(
         level: one of logging's.
     """
     write = partial(copy_context().run, partial(logger.log, level, message, extra=extra))
-    acts = connection.get_execution_options().get(_OPTION)
-    if acts is None:
+    noted = _noted(connection)
+    if noted is None:
         write()
     else:
-        cast(list[Act], acts).append(write)
+        noted.acts.append(write)
+
+
+def notify(connection: Connection, channel: str) -> None:
+    """Wake the listeners of a channel once the transaction has committed.
+
+    A transaction that itself notifies holds a lock of the whole server until its commit is on disk:
+    no two of them commit together. See chassis.storage.notifier.
+    """
+    noted = _noted(connection)
+    if noted is None:
+        connection.execute(text(f"NOTIFY {channel}"))
+    else:
+        noted.channels.add(channel)
+
+
+def _noted(connection: Connection) -> Noted | None:
+    noted = connection.get_execution_options().get(_OPTION)
+    return noted if isinstance(noted, Noted) else None

@@ -1,7 +1,7 @@
 """A service's own PostgreSQL: connections, transactions, health, and kinds of errors."""
 
 import select
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from chassis.settings import DatabaseSettings
 from chassis.storage import after_commit
 from chassis.storage.answer_limit import limited
+from chassis.storage.notifier import Notifier
 
 CONNECT_TIMEOUT = 2  # seconds
 STATEMENT_TIMEOUT = 10_000  # milliseconds
@@ -95,6 +96,7 @@ class Database:
         )
         event.listen(self._engine, "checkout", _check_open)
         self._probe = Probe(settings)
+        self._notifier = Notifier()
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
@@ -106,19 +108,26 @@ class Database:
     def transaction(self, lock_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in a transaction: committed at the end, rolled back on an exception.
 
-        What `after_commit.log` has noted is logged after the commit.
+        What `after_commit` has noted is done after the commit.
 
         Args:
             lock_seconds: how long a statement may wait for a lock, `LOCK_TIMEOUT` if not given.
         """
-        with self._engine.begin() as connection:
-            acts = after_commit.collect(connection)
-            if lock_seconds is not None:
-                milliseconds = round(1000 * lock_seconds)
-                connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
-            yield connection
-        for act in acts:
+        with self._engine.connect() as connection:
+            with connection.begin():
+                noted = after_commit.collect(connection)
+                if lock_seconds is not None:
+                    milliseconds = round(1000 * lock_seconds)
+                    connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
+                yield connection
+            if noted.channels:
+                self._notify(connection, noted.channels)
+        for act in noted.acts:
             act()
+
+    def _notify(self, connection: Connection, channels: Collection[str]) -> None:
+        with _autocommit(connection):
+            self._notifier.send(connection.connection.driver_connection, channels)
 
     def check(self) -> None:
         """Raise what is wrong if the database does not answer."""

@@ -24,6 +24,10 @@ def create_outbox() -> None:
         """
     )
     index_outbox()
+    _wake_the_relay()
+
+
+def _wake_the_relay() -> None:
     op.execute(
         """
         CREATE FUNCTION wake_relay() RETURNS trigger LANGUAGE plpgsql AS
@@ -64,6 +68,17 @@ def treat_all_messages_alike() -> None:
     """Undo `let_urgent_messages_pass`."""
     op.execute("ALTER TABLE outbox DROP COLUMN urgent")
     op.execute("CREATE INDEX outbox_unsent ON outbox ((attempts > 0), id) WHERE sent_at IS NULL")
+
+
+def notify_after_commits() -> None:
+    """Drop the trigger that wakes the relay: who inserts notifies after its commit."""
+    op.execute("DROP TRIGGER outbox_added ON outbox")
+    op.execute("DROP FUNCTION wake_relay")
+
+
+def notify_by_trigger() -> None:
+    """Undo `notify_after_commits`."""
+    _wake_the_relay()
 
 
 def create_inbox() -> None:

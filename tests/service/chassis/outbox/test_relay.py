@@ -695,3 +695,21 @@ def is_ready(relay: Relay) -> bool:
     except ConnectionError:
         return False
     return True
+
+
+def test_after_a_crash_that_lost_the_last_marks_first_arrivals_are_in_order(
+    gateway_db: Database, relay: Callable[..., object], channel: BlockingChannel
+) -> None:
+    names = [name for pair in zip(numbered("a", 6), numbered("b", 6), strict=True) for name in pair]
+    add(gateway_db, *names)
+    relay()
+    wait_until_all_is_sent(gateway_db)
+    add(gateway_db, "a/6", "b/6")
+    with gateway_db.transaction() as connection:
+        # the marks are not flushed; what a crash takes is the end of the log
+        lost = "UPDATE outbox SET sent_at = NULL, attempts = 0 WHERE message_id ~ '/[345]$'"
+        connection.execute(text(lost))
+    wait_until(lambda: not waiting(gateway_db), SECONDS, "all to be sent, some again")
+    arrived = taken(channel)
+    assert first_arrivals(arrived) == {"a": numbered("a", 7), "b": numbered("b", 7)}
+    assert {name for name in arrived if arrived.count(name) > 1} >= {"a/3", "b/5"}

@@ -1,0 +1,19 @@
+"""The relay is woken after a commit, not by it: commits that notify happen one after the other.
+
+Revision ID: gateway_0007
+"""
+
+from chassis.storage.migrations import tables
+
+revision = "gateway_0007"
+down_revision = "gateway_0006"
+
+
+def upgrade() -> None:
+    """Drop the trigger; a process of the old version leaves its messages to the relay's poll."""
+    tables.notify_after_commits()
+
+
+def downgrade() -> None:
+    """Create it again."""
+    tables.notify_by_trigger()
