@@ -1,5 +1,7 @@
 """orders-consumer: events of inventory and billing move orders; those of customers, the replica.
 
+Customers have a queue, a thread and a connection of their own, so that no order waits behind them.
+
 The sweeper runs beside it and sends again what orders wait for.
 """
 
@@ -25,14 +27,27 @@ def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
 
 
 def handler(database: Database) -> EventHandler:
-    """Return what applies the events of the queue."""
+    """Return what applies the events of orders_inbox.
+
+    Those of customers came into it in an earlier version, and still do from an old customers-relay.
+    """
     reactions: dict[str, AnyReaction] = {**saga.REACTIONS, **customer_events.REACTIONS}
     return EventHandler(database, PROCESS, reactions, _lock)
+
+
+def replica_handler(database: Database) -> EventHandler:
+    """Return what applies the events of customer_replica_inbox.
+
+    Its marks in the inbox are those of `handler`: an event that comes into both is applied once.
+    """
+    return EventHandler(database, PROCESS, customer_events.REACTIONS, customer_events.lock)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Consume until `stop` is set."""
     process = ConsumerProcess(PROCESS, settings, stop)
+    # a database for each: they work at the same time
     process.consume("orders_inbox", handler(process.database()))
+    process.consume("customer_replica_inbox", replica_handler(process.database()))
     sweeper = Sweeper(process.database(), settings.resend.resend_after_seconds, stop)
     process.run(settings.consumer_port, sweeper.run)

@@ -84,13 +84,17 @@ def of_queue(queue: str, broker: BrokerSettings) -> Topology:
     """
     known = read_topology().queue(queue)
     name = broker.name_of(known)
-    exchanges = dict.fromkeys(exchange for exchange, _key in (*known.bindings, *known.former))
-    return [
+    exchanges = dict.fromkeys(exchange for exchange, _key in known.bindings)
+    # before a binding is removed, the queue that gets its events now must be bound
+    former = dict.fromkeys(exchange for exchange, _key in known.former)
+    parts = [
         *_queues(known, broker),
         *(_exchange(exchange) for exchange in exchanges),
         *(Binding(name, exchange, key) for exchange, key in known.bindings),
+        *(part for exchange in former for part in of_exchange(exchange, broker)),
         *(FormerBinding(name, exchange, key) for exchange, key in known.former),
     ]
+    return list(dict.fromkeys(parts))
 
 
 def of_exchange(exchange: str, broker: BrokerSettings) -> Topology:
@@ -119,6 +123,8 @@ def _queues(queue: topology.Queue, broker: BrokerSettings) -> list[Queue]:
 def check_reactions(queue: topology.Queue, reactions: Mapping[str, str]) -> None:
     """Check that a binding of a queue brings each type of event that its handler reacts to.
 
+    A former binding does, too: events that it has brought may still wait.
+
     Args:
         queue: a queue of events.
         reactions: the exchange of each of these types; `DIRECT` for one that needs no binding.
@@ -130,7 +136,9 @@ def check_reactions(queue: topology.Queue, reactions: Mapping[str, str]) -> None
         f"no binding brings {type} from {exchange}"
         for type, exchange in reactions.items()
         if exchange != DIRECT
-        and not any(_brings(binding, exchange, type) for binding in queue.bindings)
+        and not any(
+            _brings(binding, exchange, type) for binding in (*queue.bindings, *queue.former)
+        )
     ]
     if faults:
         raise SettingsError(f"topology.yml: {queue.name}: {', '.join(faults)}")

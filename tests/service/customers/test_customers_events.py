@@ -41,6 +41,7 @@ from tools.stack.waiting import wait_until
 
 CUSTOMERS = "/api/customers"
 QUEUE = "debug-customer-events"
+REPLICA = "customer_replica_inbox"
 BEN: dict[str, Any] = {
     "name": "Benjamin",
     "email": "ben@kawa.fr",
@@ -291,14 +292,14 @@ def test_orders_gets_the_next_event_even_of_a_deleted_exchange(
 ) -> None:
     relay.start()
     with channel_of(broker_settings) as channel:
-        channel.queue_declare("orders_inbox", durable=True, arguments=declarations.QUORUM)
-        channel.queue_purge("orders_inbox")
+        channel.queue_declare(REPLICA, durable=True, arguments=declarations.QUORUM)
+        channel.queue_purge(REPLICA)
         create(customers, "Before")
-        wait_until(lambda: _depth(channel, "orders_inbox") == 1, SECONDS, "the first event")
+        wait_until(lambda: _depth(channel, REPLICA) == 1, SECONDS, "the first event")
         channel.exchange_delete(EXCHANGE)
         create(customers, "After")
-        wait_until(lambda: _depth(channel, "orders_inbox") >= 2, SECONDS, "the second event")
-        channel.queue_purge("orders_inbox")
+        wait_until(lambda: _depth(channel, REPLICA) >= 2, SECONDS, "the second event")
+        channel.queue_purge(REPLICA)
 
 
 def _depth(channel: BlockingChannel, queue: str) -> int:

@@ -39,6 +39,7 @@ from tools.stack.waiting import wait_until
 
 SECONDS = 120.0  # a process starts slowly on a busy machine
 QUEUE, DEAD = "orders_inbox", "orders_inbox.dlq"
+REPLICA = "customer_replica_inbox"
 BILLS, LISTENER = "order_bills", "debug-order-events"
 EXCHANGES = {
     "inventory_events": "topic",
@@ -63,12 +64,12 @@ def channel(orders_settings: Settings) -> Iterator[BlockingChannel]:
     with channel_of(orders_settings) as channel:
         for name, kind in EXCHANGES.items():
             channel.exchange_declare(name, kind, durable=True)
-        for name in (QUEUE, DEAD, BILLS, f"{BILLS}.dlq", LISTENER):
+        for name in (QUEUE, DEAD, REPLICA, BILLS, f"{BILLS}.dlq", LISTENER):
             channel.queue_declare(name, durable=True, arguments=declarations.QUORUM)
             channel.queue_purge(name)
         channel.queue_bind(QUEUE, "inventory_events", "stock.*")
         channel.queue_bind(QUEUE, "billing_events", "bill.recorded")
-        channel.queue_bind(QUEUE, "customer_events", "#")
+        channel.queue_bind(REPLICA, "customer_events", "#")
         channel.queue_bind(LISTENER, "order_events", "order.*")
         yield channel
         channel.queue_delete(LISTENER)
@@ -201,12 +202,13 @@ def test_an_order_goes_from_its_post_to_completed(
 def test_the_processes_are_ready_with_database_and_broker_and_end_when_told(
     channel: BlockingChannel, process: Make
 ) -> None:
-    for command in ("consume", "relay"):
+    queues = {QUEUE, REPLICA}
+    for command, expected in {"consume": queues, "relay": {"rabbitmq"}}.items():
         one = process(command)
         one.start()
         wait_until(one.is_ready, SECONDS, command)
         checks = requests.get(f"{one.url}/ready", timeout=5).json()["checks"]
-        assert set(checks) == {"orders_db", "rabbitmq"}
+        assert set(checks) == {"orders_db", *expected}
         assert one.end() == 0
 
 
@@ -303,3 +305,58 @@ def test_unreadable_messages_become_dead_letters_and_stop_nothing(
     assert "not JSON" in reasons[0]
     assert "uid" in reasons[1]
     assert "id: " in reasons[2]
+
+
+def customer_event(channel: BlockingChannel, id: int, queue: str | None = None) -> None:
+    """Announce a new customer, or send the event to one queue."""
+    event_id = str(uuid4())
+    data = {"id": id, "name": "Ada", "email": f"ada{id}@example.com", "company": None, "version": 1}
+    told = {"specversion": "1.0", "id": event_id, "type": "customer.created", "source": "another"}
+    body = encode({**told, "time": "2026-01-01T00:00:00Z", "data": data})
+    properties = pika.BasicProperties(message_id=event_id, delivery_mode=2)
+    exchange, routing_key = ("customer_events", "") if queue is None else ("", queue)
+    channel.basic_publish(exchange, routing_key, body, properties, True)
+
+
+def replicated(database: Database) -> set[int]:
+    """The ids of the replicated customers."""
+    with database.autocommit() as connection:
+        return set(connection.execute(text("SELECT id FROM customers")).scalars())
+
+
+def test_customers_that_wait_in_the_orders_queue_from_before_are_replicated_like_new_ones(
+    channel: BlockingChannel, orders_db: Database, worker: Callable[[str], Worker]
+) -> None:
+    # as the version before has left it: one queue for both
+    channel.queue_bind(QUEUE, "customer_events", "#")
+    channel.queue_delete(REPLICA)
+    for id in (1, 2, 3):
+        customer_event(channel, id)
+    assert channel.queue_declare(QUEUE, passive=True).method.message_count == 3
+    consumer = worker("consume")
+    consumer.start()
+    wait_until(lambda: replicated(orders_db) == {1, 2, 3}, SECONDS, "the replica")
+    # until the old binding is gone, events come into both queues, and are applied once
+    customer_event(channel, 4)
+    wait_until(lambda: replicated(orders_db) == {1, 2, 3, 4}, SECONDS, "the replica")
+    consumer.end()
+    customer_event(channel, 5)
+    depths = [channel.queue_declare(q, passive=True).method.message_count for q in (QUEUE, REPLICA)]
+    assert depths == [0, 1]
+
+
+def test_no_order_waits_behind_customers(
+    channel: BlockingChannel, orders_db: Database, worker: Callable[[str], Worker]
+) -> None:
+    uid = create_with_items(orders_db)["uid"]
+    consumer = worker("consume")
+    consumer.start()
+    with orders_db.transaction() as connection:
+        # no customer can be replicated, as if there were very many of them
+        connection.execute(text("LOCK TABLE customers IN EXCLUSIVE MODE"))
+        for id in range(1, 501):
+            customer_event(channel, id)
+        tell(channel, "stock.reserved", uid)
+        wait_until(lambda: states(orders_db)["processing"] == 1, SECONDS, "processing")
+        assert replicated(orders_db) == set()
+    wait_until(lambda: len(replicated(orders_db)) == 500, SECONDS, "the replica")

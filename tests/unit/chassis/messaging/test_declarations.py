@@ -56,6 +56,13 @@ def test_who_consumes_a_queue_removes_its_former_bindings_and_who_publishes_does
     ]
 
 
+def test_the_queue_that_takes_over_is_bound_before_a_former_binding_is_removed() -> None:
+    parts = list(of_queue("orders_inbox", BROKER))
+    now = Binding("customer_replica_inbox", "customer_events", "#")
+    former = FormerBinding("orders_inbox", "customer_events", "#")
+    assert parts.index(Queue("customer_replica_inbox")) < parts.index(now) < parts.index(former)
+
+
 def test_an_exchange_comes_with_every_queue_that_is_bound_to_it() -> None:
     parts = list(of_exchange("order_events", BROKER))
     inboxes = ("inventory_inbox", "billing_inbox", "mail_inbox")
@@ -71,6 +78,7 @@ HANDLERS = {
     "inventory_inbox": inventory.create_handler(DATABASE),
     "billing_inbox": EventHandler(DATABASE, "billing-consumer", BILLING),
     "orders_inbox": orders.handler(DATABASE),
+    "customer_replica_inbox": orders.replica_handler(DATABASE),
     "mail_inbox": MailHandler(DATABASE),
 }
 BINDINGS = [

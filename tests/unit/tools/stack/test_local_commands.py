@@ -105,9 +105,9 @@ def test_an_invalid_load_is_refused(words: list[str]) -> None:
 
 def test_queues_of_a_broker_that_is_down_are_unknown(stack: Stack) -> None:
     rows = status._queue_rows(stack.rabbitmq)
-    inboxes = ("inventory_inbox", "orders_inbox", "billing_inbox", "mail_inbox")
+    inboxes = ("inventory_inbox", "orders_inbox", "customer_replica_inbox", "billing_inbox")
     assert [name for name, _ in rows] == [
-        *("billing_queue", "order_bills", *inboxes, "events_queue")
+        *("billing_queue", "order_bills", *inboxes, "mail_inbox", "events_queue")
     ]
     assert {depth for _, depth in rows} == {"unknown: RabbitMQ is down"}
 
