@@ -3,6 +3,7 @@
 from chassis import cli, logs, service_commands
 from chassis.http import server
 from gateway.auth.commands import token
+from gateway.cache import preparation as cache
 from gateway.edge import rate_limit
 from gateway.settings import load
 
@@ -12,6 +13,7 @@ def serve() -> None:
     settings = load()
     logs.configure("gateway")
     rate_limit.prepare(settings.counters, settings.server.workers)
+    cache.prepare(settings.cache, settings.versions)
     server.run("gateway", "gateway.wsgi:app", settings.server, settings.port)
 
 

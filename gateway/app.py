@@ -13,6 +13,7 @@ from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
 from gateway.auth.tokens import Tokens
 from gateway.bills import BillIntake
+from gateway.cache import setup as caching
 from gateway.edge import cors, hosts, request_checks
 from gateway.edge.forwarded import ForwardedHeaders
 from gateway.edge.rate_limit import Limiter
@@ -47,12 +48,14 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     orders = UpstreamClient(settings.orders, in_flight)
     details = OrderDetails(orders, inventory, customers, billing)
     bills = BillIntake(publisher, database)
+    cache = caching.create(settings.cache, settings.versions)
+    cached = caching.proxied(Proxy(inventory), cache)
     platform, broker = settings.platform, settings.broker
     watch = Watcher(Sources(platform, broker, settings.orders, settings.billing, [database]))
     routes = [
-        guard.protect("movies", proxy_routes("movies", Proxy(inventory))),
-        guard.protect("products", proxy_routes("products", Proxy(inventory))),
-        guard.protect("products", proxy_routes("produits", Proxy(inventory))),
+        guard.protect("movies", proxy_routes("movies", cached)),
+        guard.protect("products", proxy_routes("products", cached)),
+        guard.protect("products", proxy_routes("produits", cached)),
         guard.protect("customers", proxy_routes("customers", Proxy(customers))),
         guard.protect("customers", proxy_routes("clients", Proxy(customers))),
         guard.protect("orders", detail_routes("orders", details, guard, Proxy(orders))),

@@ -15,6 +15,7 @@ from chassis.messaging.message import Message
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
 from gateway.bills import BillIntake
+from gateway.cache.cached_proxy import Forwarder
 from gateway.order_details import PARTS, OrderDetails
 from gateway.proxy import Proxy, upstream_response
 from gateway.schemas import NewBill
@@ -23,7 +24,7 @@ from gateway.schemas import NewBill
 _NOT_ORDER_IDS = ("customer", "order", "stats", "status")
 
 
-def proxy_routes(name: str, proxy: Proxy) -> Blueprint:
+def proxy_routes(name: str, proxy: Forwarder) -> Blueprint:
     """Return routes that forward every request at and below `/api/<name>`."""
     routes = Blueprint(name, __name__, url_prefix=f"/api/{name}")
     _any_method(routes, "", "collection", proxy.forward)

@@ -7,7 +7,7 @@ from chassis.http import request as parsing
 from chassis.http.resource_routes import Requests, resource_routes
 from chassis.schema.fields import Schema
 from chassis.storage.database import Database
-from inventory import movies
+from inventory import caching, movies
 from inventory.schemas import MovieChange, MovieQuery, NewMovie
 
 
@@ -22,4 +22,4 @@ def movie_routes(database: Database) -> Blueprint:
         etag.refuse_conditions()
         return jsonify(deleted=movies.clear(database))
 
-    return routes
+    return caching.allow(routes, caching.MOVIES_SECONDS)

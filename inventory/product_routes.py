@@ -11,7 +11,7 @@ from chassis.http.etag import tagged
 from chassis.http.request import BIGINT
 from chassis.http.resource_routes import Requests, resource_routes
 from chassis.storage.database import Database
-from inventory import products
+from inventory import caching, products
 from inventory.schemas import NewProduct, ProductChange, ProductQuery, StockChange
 
 _STOCK_NEEDS_TAG = (
@@ -36,7 +36,7 @@ def product_routes(name: str, database: Database) -> Blueprint:
             idempotency.store_answer(connection, response)
         return response
 
-    return routes
+    return caching.allow(routes, caching.PRODUCTS_SECONDS)
 
 
 def _required(change: Mapping[str, Any]) -> str | None:

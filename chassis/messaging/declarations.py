@@ -89,7 +89,7 @@ def of_queue(queue: str, broker: BrokerSettings) -> Topology:
     former = dict.fromkeys(exchange for exchange, _key in known.former)
     parts = [
         *_queues(known, broker),
-        *(_exchange(exchange) for exchange in exchanges),
+        *(exchange_alone(exchange) for exchange in exchanges),
         *(Binding(name, exchange, key) for exchange, key in known.bindings),
         *(part for exchange in former for part in of_exchange(exchange, broker)),
         *(FormerBinding(name, exchange, key) for exchange, key in known.former),
@@ -102,7 +102,7 @@ def of_exchange(exchange: str, broker: BrokerSettings) -> Topology:
 
     While a queue is missing, an event is lost to it, although another queue accepts it.
     """
-    parts: list[Queue | Exchange | Binding] = [_exchange(exchange)]
+    parts: list[Queue | Exchange | Binding] = [exchange_alone(exchange)]
     for queue in read_topology().queues:
         if keys := [key for bound, key in queue.bindings if bound == exchange]:
             name = broker.name_of(queue)
@@ -110,7 +110,8 @@ def of_exchange(exchange: str, broker: BrokerSettings) -> Topology:
     return parts
 
 
-def _exchange(name: str) -> Exchange:
+def exchange_alone(name: str) -> Exchange:
+    """Return an exchange of topology.yml, without what is bound to it."""
     return Exchange(name, read_topology().exchanges[name])
 
 
