@@ -20,9 +20,8 @@ from redis.connection import UnixDomainSocketConnection
 from chassis.errors import first_line
 
 SECONDS = 0.005
-PATIENCE = (
-    3  # failures in a row before Redis counts as unavailable: a busy machine may be late once
-)
+# failing for so long, Redis counts as unavailable: on a busy machine it may be late now and then
+PATIENCE_SECONDS = 0.2
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds
 KEPT = 32  # connections
 _Connection: Any = UnixDomainSocketConnection  # its class has no complete types
@@ -36,11 +35,14 @@ class StoreUnavailableError(Exception):
 class Store:
     """Values that expire, for all threads of a process."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, seconds: float = SECONDS) -> None:
+        """Prepare a store; it connects with the first command, which takes `seconds` at most."""
         self._socket = str(socket)
+        self._seconds = seconds
         self._idle: deque[Any] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
-        self._failures = 0
+        self._failing_since: float | None = None
+        self._is_available = True
         self._pause = SHORTEST_PAUSE
         self._try_at = 0.0
 
@@ -66,7 +68,7 @@ class Store:
 
     def is_available(self) -> bool:
         """Return whether Redis answers, as far as this process knows."""
-        return self._failures < PATIENCE
+        return self._is_available
 
     def ping(self) -> None:
         """Ask Redis whether it is there, even during a pause.
@@ -98,14 +100,19 @@ class Store:
         except IndexError:
             pass
         connection = _Connection(
-            path=self._socket, socket_timeout=SECONDS, socket_connect_timeout=SECONDS
+            path=self._socket,
+            socket_timeout=self._seconds,
+            socket_connect_timeout=self._seconds,
+            # without a handshake, which would take three round trips
+            protocol=2,
+            driver_info=None,
         )
         connection.connect()
         return connection
 
     def _wait_for_turn(self) -> None:
         """Let one thread try while Redis is unavailable, once in a pause; refuse all others."""
-        if self._failures < PATIENCE:
+        if self._is_available:
             return
         now = time.monotonic()
         with self._lock:
@@ -121,23 +128,26 @@ class Store:
         except (RedisError, OSError) as error:
             self._note_failure(error)
             raise StoreUnavailableError(first_line(error)) from error
-        if self._failures:
+        if self._failing_since is not None:
             self._note_success()
 
     def _note_failure(self, error: Exception) -> None:
         # connections of a Redis that has ended
         self._idle.clear()
+        now = time.monotonic()
         with self._lock:
-            self._failures += 1
-            if self._failures != PATIENCE:
+            if self._failing_since is None:
+                self._failing_since = now
+            if not self._is_available or now - self._failing_since < PATIENCE_SECONDS:
                 return
+            self._is_available = False
             self._pause = SHORTEST_PAUSE
-            self._try_at = time.monotonic() + self._pause
+            self._try_at = now + self._pause
         logger.warning("the cache is unavailable", extra={"reason": first_line(error)})
 
     def _note_success(self) -> None:
         with self._lock:
-            was_unavailable = self._failures >= PATIENCE
-            self._failures = 0
+            was_unavailable = not self._is_available
+            self._is_available, self._failing_since = True, None
         if was_unavailable:
             logger.info("the cache is available again")

@@ -54,10 +54,17 @@ class FakeInventory:
 
 
 def worker(
-    inventory: FakeInventory, redis: Path, directory: Path, stale_seconds: int = 60
+    inventory: FakeInventory,
+    redis: Path,
+    directory: Path,
+    stale_seconds: int = 60,
+    redis_seconds: float = 10,
 ) -> FlaskClient:
-    """A client of a worker of its own; workers with one `directory` share their versions."""
-    cache = Cache(Versions(directory), Store(redis), stale_seconds)
+    """A client of a worker of its own; workers with one `directory` share their versions.
+
+    `redis_seconds` is long, as a test's Redis may be late on a busy machine.
+    """
+    cache = Cache(Versions(directory), Store(redis, redis_seconds), stale_seconds)
     proxy = CachedProxy(inventory, cache)
     routes = [proxy_routes(name, proxy) for name in ("movies", "products", "produits")]
     app = web.create_app("gateway", ready=[], routes=routes)

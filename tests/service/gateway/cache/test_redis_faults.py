@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from gateway.cache.store import Store, StoreUnavailableError
+from gateway.cache.store import PATIENCE_SECONDS, SECONDS, Store, StoreUnavailableError
 from gateway.cache.versions import Versions
 from tests.support.caching import MOVIE, FakeInventory, worker
 from tests.support.servers import Logged
@@ -20,7 +20,8 @@ def workers(
     inventory: FakeInventory, own_redis: Redis, directory: Path, versions: Versions
 ) -> tuple[FlaskClient, FlaskClient]:
     """Two workers of a gateway."""
-    one, other = (worker(inventory, own_redis.socket, directory) for _ in range(2))
+    given = inventory, own_redis.socket, directory
+    one, other = (worker(*given, redis_seconds=SECONDS) for _ in range(2))
     return one, other
 
 
@@ -35,9 +36,13 @@ def test_without_redis_all_is_answered_and_its_return_is_noticed(
     one, _other = workers
     wait_until(lambda: hits(one), 10, "a hit")
     own_redis.kill()
-    for _ in range(20):
+
+    def is_reported() -> bool:
         answer = one.get(MOVIE)
         assert (answer.status_code, answer.headers["Cache-Status"]) == (200, UNAVAILABLE)
+        return any(line["message"] == "the cache is unavailable" for line in logged())
+
+    wait_until(is_reported, 10, "the outage to be reported")
     own_redis.start()
     wait_until(lambda: hits(one), 10, "a hit")
     messages = [line["message"] for line in logged() if "cache" in line["message"]]
@@ -80,9 +85,9 @@ def test_a_worker_that_cannot_reach_redis_invalidates_what_others_show(
 
 
 def test_a_flushed_redis_is_filled_again(
-    workers: tuple[FlaskClient, FlaskClient], own_redis: Redis
+    inventory: FakeInventory, own_redis: Redis, directory: Path, versions: Versions
 ) -> None:
-    one, _other = workers
+    one = worker(inventory, own_redis.socket, directory)
     wait_until(lambda: hits(one), 10, "a hit")
     own_redis.flush()
     assert one.get(MOVIE).headers["Cache-Status"] == "crud-master; fwd=uri-miss; stored"
@@ -98,7 +103,8 @@ def test_a_frozen_redis_is_asked_once_a_pause(own_redis: Redis) -> None:
         with pytest.raises(StoreUnavailableError):
             store.get(b"one")
         failures += 1
-        assert failures <= 3
+        # each has waited
+        assert failures <= PATIENCE_SECONDS / SECONDS
     with pytest.raises(StoreUnavailableError):
         store.ping()
     own_redis.thaw()
