@@ -10,7 +10,7 @@ from pydantic import StringConstraints
 from sqlalchemy import Connection
 
 from chassis.consumer_process import ConsumerProcess
-from chassis.messaging.event_handler import EventData, EventHandler, Reaction, ReceivedEvent
+from chassis.messaging.event_handler import BatchReaction, EventData, EventHandler, ReceivedEvent
 from chassis.schema.fields import NO_NUL, BigInt, Count
 from chassis.storage.database import Database
 from inventory import stock
@@ -49,35 +49,37 @@ class Order(EventData):
         return asked
 
 
-def _reserve(connection: Connection, order: Order, _event_id: str) -> None:
-    if order.lines:
-        stock.reserve(connection, order.uid, order.order_id, order.asked)
+KINDS: Mapping[str, stock.Kind] = {
+    "order.created": "reserve",
+    "order.cancelled": "release",
+    "order.completed": "complete",
+}
+"""What an order needs of the stock, by the type of its event."""
 
 
-def _release(connection: Connection, order: Order, _event_id: str) -> None:
-    if order.lines:
-        stock.release(connection, order.uid, order.order_id)
-
-
-def _complete(connection: Connection, order: Order, _event_id: str) -> None:
-    if order.lines:
-        stock.complete(connection, order.uid, order.order_id)
+def _requests(events: Sequence[ReceivedEvent]) -> list[stock.Request]:
+    return [
+        stock.Request(
+            KINDS[event.type], event.data.uid, event.data.order_id, event.data.asked, event.trace
+        )
+        for event in events
+        if isinstance(event.data, Order) and event.data.lines
+    ]
 
 
 def _lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
-    orders = [event.data for event in events if isinstance(event.data, Order) and event.data.lines]
-    products = {product_id for order in orders for product_id in order.asked}
-    stock.lock(connection, {order.uid for order in orders}, products)
+    stock.lock(connection, _requests(events))
+
+
+def _apply(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
+    if requests := _requests(events):
+        stock.apply(connection, requests)
 
 
 def create_handler(database: Database) -> EventHandler:
     """Return the handler that applies the events of orders to `movies_db`."""
-    reactions = {
-        "order.created": Reaction(ORDERS, Order, _reserve),
-        "order.cancelled": Reaction(ORDERS, Order, _release),
-        "order.completed": Reaction(ORDERS, Order, _complete),
-    }
-    return EventHandler(database, PROCESS, reactions, _lock)
+    reaction = BatchReaction(ORDERS, Order, _apply)
+    return EventHandler(database, PROCESS, dict.fromkeys(KINDS, reaction), _lock)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:

@@ -34,10 +34,25 @@ def announce(
         source: the process that announces it.
         logged: further members of the log line.
     """
+    outbox.add(connection, noted(connection, type, data, aggregate, source, **logged), aggregate)
+
+
+def noted(
+    connection: Connection,
+    type: str,
+    data: Mapping[str, Any],
+    aggregate: str,
+    source: str,
+    **logged: object,
+) -> Message:
+    """Return the event of a change, which the caller puts into the outbox, and log it.
+
+    The arguments are those of `announce`.
+    """
     of_order = type.startswith("stock.")
     message = event(EXCHANGE, type, source, dict(data), mandatory=of_order, urgent=of_order)
-    outbox.add(connection, message, aggregate)
     _log(connection, message, type, aggregate, **logged)
+    return message
 
 
 def announce_all(
