@@ -61,9 +61,8 @@ it was an answer. `noted_at` is when the row was written, by the clock of orders
 the column `forgotten`.
 """
 
-_EMAILS = select(customers.c.id, customers.c.email).where(
-    customers.c.id == any_(bindparam("ids", type_=ARRAY(BIGINT))), customers.c.email.is_not(None)
-)
+_COLUMNS = (customers.c.id, customers.c.name, customers.c.email, customers.c.deleted)
+_ALL = select(*_COLUMNS).where(customers.c.id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
 
 
 class Entry(NamedTuple):
@@ -83,27 +82,27 @@ def key(customer_id: str) -> int | None:
 
 def find(connection: Connection, customer_id: str) -> Entry | None:
     """Return what the copy knows of a customer; None if it has no row of them."""
-    number = key(customer_id)
-    if number is None:
-        return None
-    columns = (customers.c.id, customers.c.name, customers.c.email, customers.c.deleted)
-    row = connection.execute(select(*columns).where(customers.c.id == number)).one_or_none()
-    return Entry(*row) if row else None
+    return find_all(connection, [customer_id]).get(customer_id)
+
+
+def find_all(connection: Connection, customer_ids: Iterable[str]) -> dict[str, Entry]:
+    """Return what the copy knows of customers, by customer id; those without a row are absent."""
+    numbers = {number: id for id in set(customer_ids) if (number := key(id)) is not None}
+    if not numbers:
+        return {}
+    rows = connection.execute(_ALL, {"ids": list(numbers)})
+    return {numbers[row.id]: Entry(*row) for row in rows}
 
 
 def email_of(connection: Connection, customer_id: str) -> str | None:
     """Return a customer's address; None if the copy has none (no other service is asked)."""
-    entry = find(connection, customer_id)
-    return entry.email if entry else None
+    return emails_of(connection, [customer_id]).get(customer_id)
 
 
 def emails_of(connection: Connection, customer_ids: Iterable[str]) -> dict[str, str]:
     """Return the addresses of those customers of whom the copy has one, by customer id."""
-    numbers = {number: id for id in set(customer_ids) if (number := key(id)) is not None}
-    if not numbers:
-        return {}
-    rows = connection.execute(_EMAILS, {"ids": list(numbers)})
-    return {numbers[row.id]: row.email for row in rows}
+    found = find_all(connection, customer_ids)
+    return {id: entry.email for id, entry in found.items() if entry.email is not None}
 
 
 def insert_if_absent(connection: Connection, customer: CustomerData) -> None:

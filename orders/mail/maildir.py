@@ -5,8 +5,11 @@ the first one in `new` or, with flags after the name, in `cur`, where mail reade
 """
 
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 from orders.mail.transport import DeferredError, OutgoingMail
 
@@ -15,7 +18,7 @@ class Maildir:
     """Delivers into a directory."""
 
     name = "maildir"
-    is_local = True
+    is_local: Literal[True] = True
     # the row's lock excludes others; the claim only spares them the attempt
     lease = timedelta(seconds=5)
 
@@ -28,16 +31,16 @@ class Maildir:
         if not os.access(self._directory / "tmp", os.W_OK):
             raise PermissionError(f"{self._directory} can't be written")
 
-    def deliver(self, mail: OutgoingMail) -> None:
-        """Write a mail into `tmp`, and move it to `new`; both are synced against a power cut.
+    def deliver_all(self, mails: Sequence[OutgoingMail]) -> None:
+        """Write mails into `tmp`, and move them to `new`; both are synced against a power cut.
 
         Raises:
-            DeferredError: the file system fails.
+            DeferredError: the file system fails; some of the mails may be delivered.
         """
         try:
             self._make()
-            if not self._exists(mail):
-                self._write(mail)
+            there = self._names(mails)
+            self._write([mail for mail in mails if mail.name not in there])
         except OSError as error:
             raise DeferredError(f"the Maildir can't be written: {error}") from error
 
@@ -45,25 +48,37 @@ class Maildir:
         for name in ("tmp", "new", "cur"):
             (self._directory / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def _exists(self, mail: OutgoingMail) -> bool:
-        if (self._directory / "new" / mail.name).exists():
-            return True
-        if not mail.is_repeated:
-            return False
-        with os.scandir(self._directory / "cur") as entries:
-            return any(entry.name.partition(":")[0] == mail.name for entry in entries)
+    def _names(self, mails: Sequence[OutgoingMail]) -> set[str]:
+        """Return the names of those mails that are delivered already."""
+        names = {mail.name for mail in mails if (self._directory / "new" / mail.name).exists()}
+        if any(mail.is_repeated for mail in mails):
+            with os.scandir(self._directory / "cur") as entries:
+                names |= {entry.name.partition(":")[0] for entry in entries}
+        return names
 
-    def _write(self, mail: OutgoingMail) -> None:
-        # always the same name: what an interrupted attempt has left is overwritten
-        temporary = self._directory / "tmp" / mail.name
-        policy = mail.message.policy.clone(linesep="\n")
-        with open(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(mail.message.as_bytes(policy=policy))
-            file.flush()
-            os.fsync(file.fileno())
-        new = self._directory / "new"
-        temporary.rename(new / mail.name)
+    def _write(self, mails: Sequence[OutgoingMail]) -> None:
+        temporary, new = self._directory / "tmp", self._directory / "new"
+        with ExitStack() as stack:
+            # all are written before the first is synced: the file system syncs them together
+            files = [stack.enter_context(_written(temporary / m.name, m.content)) for m in mails]
+            for file in files:
+                os.fsync(file.fileno())
+        for mail in mails:
+            (temporary / mail.name).rename(new / mail.name)
+        # also if nothing was written: an earlier attempt may have failed here
         _sync_directory(new)
+
+
+def _written(path: Path, content: bytes) -> BinaryIO:
+    # always the same name: what an interrupted attempt has left is overwritten
+    file = open(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")  # noqa: SIM115
+    try:
+        file.write(content.replace(b"\r\n", b"\n"))
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _sync_directory(path: Path) -> None:

@@ -44,12 +44,13 @@ class RecipientLookup:
         No transaction is open while the customers API is asked.
         """
         with self._database.transaction() as connection:
-            mail = claims.claim(connection, LEASE, "unaddressed")
-            known = None if mail is None else replica.find(connection, mail.customer_id)
-        if mail is None:
+            claimed = claims.claim(connection, LEASE, "unaddressed")
+            known = [replica.find(connection, mail.customer_id) for mail in claimed]
+        if not claimed:
             return False
+        [mail], [entry] = claimed, known
         with trace.within(trace.continued(mail.headers)):
-            self._settle(mail, is_known=known is not None)
+            self._settle(mail, is_known=entry is not None)
         self._wake.set()
         return True
 
@@ -71,7 +72,7 @@ class RecipientLookup:
         # the customer before the order, as the deletion of a customer does, or both may deadlock
         if answer is not None:
             replica.insert_if_absent(connection, answer)
-        if not claims.lock(connection, mail):
+        if not claims.lock(connection, [mail]):
             logger.info("another worker has taken the mail", extra=_extra(mail))
             return
         recipient = replica.email_of(connection, mail.customer_id)

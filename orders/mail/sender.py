@@ -1,51 +1,55 @@
-"""Sends the due mails: claim, deliver, mark as sent; defer on failure, or dead-letter for good."""
+"""Sends the due mails: claim, deliver, mark as sent; defer on failure, or dead-letter for good.
+
+Mails for a local directory are claimed, delivered and marked many at a time. Those for a mail
+server go one by one, each marked as soon as it is accepted: an interruption repeats at most one.
+"""
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import product
-from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from typing import NamedTuple
+from uuid import UUID
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from chassis import trace
-from chassis.errors import first_line
-from chassis.messaging import dead_letters
-from chassis.messaging.cloudevents import event
-from chassis.messaging.message import Message
-from chassis.outbox import table as outbox
-from chassis.schema.decoding import decode
 from chassis.storage import database
 from chassis.storage.database import Database
-from orders.allowed_transitions import STEPS, event_of
+from orders.allowed_transitions import STEPS
 from orders.mail import claims
 from orders.mail import table as mails
 from orders.mail.claims import Mail
-from orders.mail.message import compose, mail_name
-from orders.mail.transport import DeferredError, OutgoingMail, RefusedError, Transport
-from orders.mail.worker_loop import retry_wait
+from orders.mail.message import mail_name, render
+from orders.mail.outcomes import MAILS, OUTCOMES, Outcomes, extra_of
+from orders.mail.transport import (
+    DeferredError,
+    LocalTransport,
+    OutgoingMail,
+    RefusedError,
+    RemoteTransport,
+    Transport,
+)
 
-MAILS = Counter("mails_total", "Attempts to send a mail, by step and outcome", ["step", "outcome"])
-OUTCOMES = ("sent", "deferred", "refused")
 OPEN = Gauge("mails_open", "Mails that are not sent yet, by state", ["state"])
-GIVE_UP = timedelta(days=5)
-"""RFC 5321, section 4.5.4.1."""
-_STOP_SECONDS = 5.0  # from the order to stop: to record the outcome of a mail
-_RETRY_SECONDS = 0.5
-_Result = TypeVar("_Result")
+BATCH = 50
+"""How many mails are delivered together at most."""
 logger = logging.getLogger(__name__)
 
 
+class Letter(NamedTuple):
+    """A claimed mail, and what is delivered."""
+
+    mail: Mail
+    outgoing: OutgoingMail
+
+
 class Sender:
-    """Sends mails, one at a time in each thread that calls `work`."""
+    """Sends mails in each thread that calls `work`: over the network one at a time."""
 
     def __init__(
         self,
@@ -67,8 +71,7 @@ class Sender:
         self._database = database
         self._transport = transport
         self._sender = sender
-        self._dead_letter_queue = dead_letter_queue
-        self._stop = stop
+        self._outcomes = Outcomes(database, transport.name, dead_letter_queue, stop)
         # a local delivery happens under the row's lock: no holder of a lost claim delivers
         self._grace = None if transport.is_local else claims.GRACE
         # when each was last known to be valid, by the monotonic clock
@@ -79,13 +82,14 @@ class Sender:
             MAILS.labels(step, outcome)
 
     def work(self) -> bool:
-        """Claim a mail and send it; False if none is due."""
+        """Claim mails and send them; False if none is due."""
+        lease, limit = self._transport.lease, BATCH if self._transport.is_local else 1
         with self._database.transaction() as connection:
-            mail = claims.claim(connection, self._transport.lease, grace=self._grace)
-        if mail is None:
+            claimed = claims.claim(connection, lease, grace=self._grace, limit=limit)
+        if not claimed:
             return False
-        with trace.within(trace.continued(mail.headers)), self._held(mail):
-            self._send(mail)
+        with self._held(claimed[0]):
+            self._send(claimed)
         return True
 
     def renew_claims(self) -> bool:
@@ -119,117 +123,102 @@ class Sender:
             age = time.monotonic() - self._claims.get(mail.claim, float("-inf"))
         return age < self._transport.lease.total_seconds() / 2
 
-    def _send(self, mail: Mail) -> None:
-        try:
-            outgoing = self._composed(mail)
-            if not self._transport.is_local:
-                self._transport.deliver(outgoing)
-            self._finish(mail, outgoing)
-        except DeferredError as error:
-            self._defer(mail, str(error))
-        except RefusedError as error:
-            self._refuse(mail, str(error))
+    def _send(self, claimed: Sequence[Mail]) -> None:
+        composed = []
+        for mail in claimed:
+            with _traced(mail):
+                try:
+                    composed.append(Letter(mail, self._composed(mail)))
+                except RefusedError as error:
+                    self._outcomes.refuse(mail, str(error))
+        if self._transport.is_local:
+            self._file(self._transport, composed)
+        else:
+            for letter in composed:
+                with _traced(letter.mail):
+                    self._hand_over(self._transport, letter)
 
     def _composed(self, mail: Mail) -> OutgoingMail:
         try:
-            message = compose(
+            recipient, content = render(
                 mail.order(), mail.step, self._sender, mail.recipient or "", mail.recorded_at
             )
-            recipient = message["To"].addresses[0].addr_spec
         except Exception as error:
             # any error is the mail's own: the same data fail the same way each time
             raise RefusedError(f"the mail can't be written: {_fault(error)}") from error
         name, is_held = mail_name(mail.uid, mail.step), partial(self._is_held, mail)
-        return OutgoingMail(name, recipient, message, mail.attempts > 1, is_held)
+        return OutgoingMail(name, recipient, content, mail.attempts > 1, is_held)
 
-    def _finish(self, mail: Mail, outgoing: OutgoingMail) -> None:
-        if not self._persist(lambda connection: self._mark_sent(connection, mail, outgoing)):
-            logger.info("another worker has taken the mail", extra=_extra(mail))
+    def _hand_over(self, transport: RemoteTransport, letter: Letter) -> None:
+        """Send a mail over the network, then mark it as sent."""
+        mail = letter.mail
+        try:
+            transport.deliver(letter.outgoing)
+        except DeferredError as error:
+            self._outcomes.defer(mail, str(error))
+        except RefusedError as error:
+            self._outcomes.refuse(mail, str(error))
+        else:
+            self._outcomes.persist(lambda connection: claims.mark_sent(connection, [mail]))
+            self._outcomes.note_sent(letter.mail, letter.outgoing.recipient)
+
+    def _file(self, transport: LocalTransport, letters: Sequence[Letter]) -> None:
+        """Deliver mails and mark them as sent, together; if that fails, one by one."""
+        if not letters:
             return
-        MAILS.labels(mail.step, "sent").inc()
-        extra = _extra(mail) | {"to": outgoing.recipient, "transport": self._transport.name}
-        logger.info("mail sent", extra=extra)
-
-    def _mark_sent(self, connection: Connection, mail: Mail, outgoing: OutgoingMail) -> bool:
-        """Mark a mail as sent, a local delivery included; False if its claim is lost."""
-        if self._transport.is_local:
-            if not claims.lock(connection, mail):
-                return False
-            self._transport.deliver(outgoing)
-        claims.mark_sent(connection, mail)
-        return True
-
-    def _defer(self, mail: Mail, reason: str) -> None:
-        if datetime.now(timezone.utc) - mail.recorded_at > GIVE_UP:
-            self._refuse(mail, f"given up after {GIVE_UP.days} days: {reason}")
+        try:
+            self._file_together(transport, letters)
             return
-        wait = retry_wait(mail.attempts, random.random())
-        self._persist(lambda connection: claims.defer(connection, mail, reason, wait))
-        MAILS.labels(mail.step, "deferred").inc()
-        extra = _extra(mail) | {"reason": reason, "seconds": round(wait.total_seconds(), 1)}
-        logger.warning("mail deferred", extra=extra)
+        except DeferredError as error:
+            if len(letters) == 1:
+                self._outcomes.defer(letters[0].mail, str(error))
+                return
+        except Exception as error:
+            # one of them may be at fault
+            if len(letters) == 1 or (database.is_outage(error) and not database.is_doubtful(error)):
+                raise
+        for letter in letters:
+            with _traced(letter.mail):
+                self._file_alone(transport, letter)
 
-    def _refuse(self, mail: Mail, reason: str) -> None:
-        self._persist(lambda connection: self._dead_letter(connection, mail, reason))
-        MAILS.labels(mail.step, "refused").inc()
-        logger.error("mail refused", extra=_extra(mail) | {"reason": reason})
+    def _file_alone(self, transport: LocalTransport, letter: Letter) -> None:
+        try:
+            self._file(transport, [letter])
+        except Exception as error:
+            if database.is_outage(error) and not database.is_doubtful(error):
+                raise
+            # its claim ends with the lease; the others go on
+            logger.exception("a mail can't be worked on", extra=extra_of(letter.mail))
 
-    def _dead_letter(self, connection: Connection, mail: Mail, reason: str) -> None:
-        message = self._dead_letter_message(mail, reason)
-        if claims.mark_refused(connection, mail, reason, message.id):
-            outbox.add(connection, message)
-
-    def _dead_letter_message(self, mail: Mail, reason: str) -> Message:
-        """Return the mail's event, with a new id: the inbox accepts it when it is sent back."""
-        message = event(
-            "",
-            event_of(mail.step),
-            "mail-worker",
-            _event_data(mail),
-            routing_key=self._dead_letter_queue,
-            id=uuid4(),
-            mandatory=True,
+    def _file_together(self, transport: LocalTransport, letters: Sequence[Letter]) -> None:
+        act: Callable[[Connection], list[Mail]] = lambda connection: _file(  # noqa: E731
+            connection, transport, letters
         )
-        return replace(message, headers={**message.headers, **dead_letters.why(reason)})
-
-    def _persist(self, act: Callable[[Connection], _Result]) -> _Result:
-        """Commit the outcome of a mail, however long the database is unavailable."""
-        end = None
-        while True:
-            try:
-                with self._database.transaction() as connection:
-                    return act(connection)
-            except Exception as error:
-                if not database.is_outage(error):
-                    raise
-                if end is None and self._stop.is_set():
-                    end = time.monotonic() + _STOP_SECONDS
-                if end is not None and time.monotonic() > end:
-                    raise
-                logger.warning("waiting for the database", extra=_reason(error))
-            threading.Event().wait(_RETRY_SECONDS)
+        filed = {mail.id for mail in self._outcomes.persist(act, unless=database.is_doubtful)}
+        for letter in letters:
+            with _traced(letter.mail):
+                if letter.mail.id in filed:
+                    self._outcomes.note_sent(letter.mail, letter.outgoing.recipient)
+                else:
+                    logger.info("another worker has taken the mail", extra=extra_of(letter.mail))
 
 
-def _event_data(mail: Mail) -> Any:
-    """Return the data of the mail's event; if they can't be read, those of the row."""
-    try:
-        return decode(mail.data)
-    except ValueError:
-        return {"uid": mail.uid, "order_id": mail.order_id, "customer_id": mail.customer_id}
+def _file(
+    connection: Connection, transport: LocalTransport, letters: Sequence[Letter]
+) -> list[Mail]:
+    """Deliver the mails that are still claimed, mark them as sent, and return them."""
+    held = claims.lock(connection, [letter.mail for letter in letters])
+    ids = {mail.id for mail in held}
+    mine = [letter for letter in letters if letter.mail.id in ids]
+    if mine:
+        transport.deliver_all([letter.outgoing for letter in mine])
+        claims.mark_sent(connection, held)
+    return held
 
 
-def _extra(mail: Mail) -> dict[str, object]:
-    return {
-        "order_id": mail.order_id,
-        "uid": str(mail.uid),
-        "step": mail.step,
-        "attempts": mail.attempts,
-    }
+def _traced(mail: Mail) -> AbstractContextManager[object]:
+    return trace.within(trace.continued(mail.headers))
 
 
 def _fault(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-
-
-def _reason(error: Exception) -> dict[str, str]:
-    return {"reason": first_line(error)}

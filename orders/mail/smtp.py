@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
-from typing import Any
+from typing import Any, Literal
 
 from orders.mail.settings import MailSettings
 from orders.mail.transport import DeferredError, OutgoingMail, RefusedError
@@ -26,7 +26,7 @@ class Smtp:
     """Delivers by a mail server, over a connection for each mail."""
 
     name = "smtp"
-    is_local = False
+    is_local: Literal[False] = False
     lease = timedelta(seconds=60)
 
     def __init__(
@@ -57,7 +57,7 @@ class Smtp:
                 # the greeting may have taken longer than the claim is valid
                 if not mail.is_held():
                     raise DeferredError("the database is unavailable, and the claim is stale")
-                server.send_message(mail.message, self._sender, [mail.recipient])
+                self._send(server, mail)
             finally:
                 # the replies so far decide, whatever the reply to QUIT
                 _quit(server)
@@ -70,6 +70,11 @@ class Smtp:
             if time.monotonic() - started >= limit:
                 raise DeferredError(f"the mail server took more than {limit:g} s") from error
             raise DeferredError(f"the mail server fails: {error}") from error
+
+    def _send(self, server: smtplib.SMTP, mail: OutgoingMail) -> None:
+        is_ascii = f"{self._sender}{mail.recipient}".isascii()
+        options = () if is_ascii else ("SMTPUTF8", "BODY=8BITMIME")
+        server.sendmail(self._sender, [mail.recipient], mail.content, options)
 
     def _connected(self) -> smtplib.SMTP:
         settings = self._settings

@@ -11,15 +11,14 @@ An address is deleted once its mail is sent, or its customer is deleted.
 """
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import (
     BIGINT,
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     DateTime,
     Identity,
@@ -36,15 +35,11 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 
-from chassis import trace
 from chassis.json import encode
 from chassis.schema.decoding import decode
 from chassis.storage.retention import Expiry
-from orders.allowed_transitions import Step
-from orders.customer_replica.table import find
-from orders.mail.message import OrderData
 from orders.settings import Retention
 
 mails = Table(
@@ -79,7 +74,15 @@ State = Literal["unaddressed", "waiting"]
 """The states of an open mail: it lacks its address, or waits for its transport."""
 OPEN: tuple[State, ...] = ("unaddressed", "waiting")
 DELETED = "the customer was deleted"
-_HOLD_BACK = timedelta(seconds=30)  # until the confirmation, which another consumer may record
+_GIVE_TURN = text(
+    """
+    UPDATE mails SET in_turn = true WHERE NOT in_turn AND id IN (
+        SELECT DISTINCT ON (order_uid) id FROM mails
+        WHERE order_uid = ANY(CAST(:uids AS uuid[])) AND state IN ('unaddressed', 'waiting')
+        ORDER BY order_uid, step <> 'created', id
+    )
+    """
+)
 _ORDERS = 7308  # the first key of the advisory locks of orders
 _DELETIONS = 7308044651  # the advisory lock between new mails and deletions of customers
 
@@ -114,77 +117,9 @@ def lock_orders(connection: Connection, uids: Iterable[UUID]) -> None:
         connection.execute(statement, {"names": names})
 
 
-def record(connection: Connection, step: Step, order: OrderData, event_id: str) -> None:
-    """Record that a mail is to be sent, once for each order and step, in the caller's transaction.
-
-    `lock_to_record` was called before. A refused mail is tried again if the event is its own dead
-    letter, sent back. The address of a deleted customer is ignored.
-    """
-    known = find(connection, order.customer_id)
-    if known is not None and known.deleted:
-        order = order.model_copy(update={"email": None})
-    recipient = order.email or (known.email if known else None)
-    current = trace.current()
-    state = "waiting" if recipient else "unaddressed"
-    in_turn, due = _turn(connection, step, order.uid)
-    statement = insert(mails).values(
-        order_uid=order.uid,
-        step=step,
-        order_id=order.order_id,
-        customer_id=order.customer_id,
-        data=encode(order.model_dump()),
-        headers=current.headers if current else {},
-        state=state,
-        recipient=recipient,
-        in_turn=in_turn,
-        next_attempt_at=due,
-    )
-    again: dict[str, Any] = {"state": state, "recipient": recipient, "attempts": 0}
-    again |= {"recorded_at": func.now(), "next_attempt_at": func.now(), "error": None}
-    again |= {
-        "dead_letter": None,
-        "in_turn": in_turn,
-        "data": statement.excluded.data,
-        "claim": None,
-    }
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[mails.c.order_uid, mails.c.step],
-            set_=again,
-            where=(mails.c.state == "refused") & (mails.c.dead_letter == event_id),
-        )
-    )
-
-
-def _turn(connection: Connection, step: Step, uid: UUID) -> tuple[bool, ColumnElement[datetime]]:
-    """Return whether a new mail is the next one of its order, and when it is due.
-
-    While the confirmation of an order is not recorded, the other mails are held back for a while.
-    """
-    others = mails.c.order_uid == uid, mails.c.step != step
-    if step == "created":
-        later = update(mails).where(*others, mails.c.state.in_(OPEN), mails.c.claim.is_(None))
-        connection.execute(later.values(in_turn=False, next_attempt_at=func.now()))
-        return True, func.now()
-    found = connection.execute(select(mails.c.step, mails.c.state).where(*others)).all()
-    if any(row.state in OPEN for row in found):
-        return False, func.now()
-    if any(row.step == "created" for row in found):
-        return True, func.now()
-    return True, func.now() + _HOLD_BACK
-
-
-def give_turn(connection: Connection, uid: UUID) -> None:
-    """Put the next open mail of an order, which is locked, in turn."""
-    first = (
-        select(mails.c.id)
-        .where(mails.c.order_uid == uid, mails.c.state.in_(OPEN))
-        .order_by(mails.c.step != "created", mails.c.id)
-        .limit(1)
-        .correlate(None)
-    )
-    behind = update(mails).where(mails.c.id == first.scalar_subquery(), ~mails.c.in_turn)
-    connection.execute(behind.values(in_turn=True))
+def give_turn(connection: Connection, uids: Collection[UUID]) -> None:
+    """Put the next open mail of each of the orders, which are locked, in turn."""
+    connection.execute(_GIVE_TURN, {"uids": [str(uid) for uid in uids]})
 
 
 def erase_customers(connection: Connection, customer_ids: Collection[int]) -> None:

@@ -10,7 +10,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from sqlalchemy import text
 
 from chassis.messaging import declarations
-from chassis.messaging.declarations import Queue
+from chassis.messaging.declarations import Binding, Queue
 from chassis.storage.database import Database
 from orders.mail import worker as mail_worker
 from orders.settings import Settings
@@ -29,7 +29,8 @@ def channel_beside(settings: Settings) -> Iterator[BlockingChannel]:
             if isinstance(part, Queue):
                 channel.queue_declare(part.name, durable=True, arguments=declarations.QUORUM)
                 channel.queue_purge(part.name)
-        channel.queue_bind(QUEUE, "order_events", "order.*")
+            elif type(part) is Binding:
+                channel.queue_bind(part.queue, part.exchange, part.routing_key)
         yield channel
 
 

@@ -16,7 +16,8 @@ from prometheus_client.metrics import MetricWrapperBase
 import gateway.settings
 from chassis.messaging.batch_processor import BatchProcessor
 from gateway.status.targets import render
-from orders.mail.sender import MAILS, Sender
+from orders.mail.outcomes import MAILS
+from orders.mail.sender import Sender
 from tools.stack import variables
 from tools.stack.layout import CHECKOUT, PROCESSES, SERVICES
 

@@ -18,9 +18,10 @@ from chassis.http.client import ServiceClient
 from chassis.settings import Upstream
 from chassis.storage.database import Database
 from orders.app import create_app
-from orders.mail import table as mails
+from orders.mail import recording
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
+from orders.mail.recording import Cause
 from orders.settings import Settings
 from orders.sweeping import resending
 from tests.support.answers import content
@@ -200,7 +201,7 @@ def test_the_mail_of_an_unknown_customer_ends_and_is_not_asked_for_again(
         order_data(uid=uid, order_id=order["order_id"], customer_id="CLIENT123", email=None)
     )
     with orders_db.transaction() as connection:
-        mails.record(connection, "created", data, "event-1")
+        recording.record(connection, [Cause("created", data, "event-1", None)])
         connection.execute(text("DELETE FROM outbox"))
     assert addressing.work()
     assert not addressing.work()

@@ -25,8 +25,9 @@ from chassis.schema.validation import validated
 from chassis.settings import Upstream
 from chassis.storage.database import Database
 from orders.mail import claims as mail_claims
-from orders.mail import table as mails
+from orders.mail import recording
 from orders.mail.message import OrderData, compose
+from orders.mail.recording import Cause
 from orders.settings import Settings
 from tests.support.databases import altered
 from tests.support.mailing import (
@@ -224,16 +225,14 @@ def test_a_worker_that_lost_its_claim_gives_no_address(orders_db: Database) -> N
     """As one that was frozen while it asked the API."""
     with orders_db.transaction() as connection:
         data = validated(OrderData, order_data(email=None, customer_id="CLIENT123"))
-        mails.record(connection, "created", data, "1")
-        slow = mail_claims.claim(connection, timedelta(), "unaddressed")
+        recording.record(connection, [Cause("created", data, "1", None)])
+        [slow] = mail_claims.claim(connection, timedelta(), "unaddressed")
     with orders_db.transaction() as connection:
-        other = mail_claims.claim(connection, timedelta(minutes=1), "unaddressed")
-    assert slow is not None
-    assert other is not None
+        [other] = mail_claims.claim(connection, timedelta(minutes=1), "unaddressed")
     with orders_db.transaction() as connection:
-        assert not mail_claims.lock(connection, slow)
+        assert not mail_claims.lock(connection, [slow])
         mail_claims.defer(connection, slow, "too late", timedelta())
-        assert mail_claims.lock(connection, other)
+        assert mail_claims.lock(connection, [other])
     [row] = rows(orders_db)
     assert (row.claim, row.error) == (other.claim, None)
 

@@ -30,7 +30,7 @@ from orders.mail import (
 from orders.mail import (
     smtp as mail_smtp,
 )
-from orders.mail.message import OrderData, compose
+from orders.mail.message import OrderData, render
 from orders.mail.settings import MailSettings
 from orders.mail.transport import DeferredError, OutgoingMail, RefusedError
 from orders.settings import Settings
@@ -85,8 +85,8 @@ def relay(orders_settings: Settings) -> Iterator[None]:
 
 def letter(recipient: str = "ben@kawa.fr") -> OutgoingMail:
     """A mail."""
-    message = compose(OrderData(**order_data()), "created", "shop@kawa.fr", recipient, EPOCH)
-    return OutgoingMail("name", message["To"].addresses[0].addr_spec, message, False)
+    rendered = render(OrderData(**order_data()), "created", "shop@kawa.fr", recipient, EPOCH)
+    return OutgoingMail("name", *rendered, False)
 
 
 def test_a_mail_goes_to_the_server_once_and_nowhere_else(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +27,7 @@ from orders.customer_replica.table import insert_if_absent
 from orders.mail import (
     claims as mail_claims,
 )
+from orders.mail import recording as mail_recording
 from orders.mail import (
     table as mails,
 )
@@ -36,6 +37,7 @@ from orders.mail import (
 from orders.mail.claims import Mail
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
+from orders.mail.recording import Cause
 from orders.mail.sender import Sender
 from orders.mail.transport import OutgoingMail
 from orders.mail.worker import MailHandler
@@ -57,8 +59,8 @@ def note(database: Database, *steps: tuple[str, UUID], **changed: Any) -> None:
 def claimed(database: Database, grace: timedelta | None = mail_claims.GRACE) -> Mail | None:
     """Claim the mail that is due."""
     with database.transaction() as connection:
-        mail = mail_claims.claim(connection, LEASE, grace=grace)
-    return mail
+        found = mail_claims.claim(connection, LEASE, grace=grace)
+    return found[0] if found else None
 
 
 def change(database: Database, statement: str) -> None:
@@ -70,7 +72,7 @@ def change(database: Database, statement: str) -> None:
 def sent(database: Database, mail: Mail) -> None:
     """Note that a mail is sent."""
     with database.transaction() as connection:
-        mail_claims.mark_sent(connection, mail)
+        mail_claims.mark_sent(connection, [mail])
 
 
 def steps_sent(database: Database) -> Sequence[str]:
@@ -133,6 +135,7 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
     change(orders_db, f"UPDATE mails SET next_attempt_at = now() WHERE id = {newest}")
     statement = mail_claims._claiming(uuid4(), LEASE, "waiting", mail_claims.GRACE)
     with orders_db.transaction() as connection:
+        mail_claims.never_sort(connection)
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
         compiled = statement.compile(connection, compile_kwargs={"render_postcompile": True})
         driver = connection.connection.cursor()
@@ -175,7 +178,8 @@ def test_a_claim_that_nobody_renews_is_taken_over_after_the_grace_period(
 class Taking:
     """A mail server that asks a second sender for work while it takes a mail."""
 
-    name, is_local, lease = "taking", False, LEASE
+    name, lease = "taking", LEASE
+    is_local: Literal[False] = False
 
     def __init__(self, database: Database) -> None:
         self.taken: list[str] = []
@@ -245,7 +249,7 @@ def test_every_kind_of_failure_counts_against_that_mail_alone(
         pass
     assert [row.state for row in rows(orders_db)] == ["refused", "refused", "sent", "sent"]
     assert "encoded word" in rows(orders_db)[0].error
-    monkeypatch.setattr("orders.mail.sender.compose", lambda *_given: [][1])
+    monkeypatch.setattr("orders.mail.sender.render", lambda *_given: [][1])
     note(orders_db, ("created", uuid4()))
     assert sender.work()
     assert rows(orders_db)[-1].state == "refused"
@@ -306,7 +310,7 @@ def recording(handler: MailHandler, connection: Connection) -> None:
     """Record a mail to customer 7 as a mail-worker does, and leave the transaction open."""
     event = received(handler, "order.created", order_data(customer_id="7"))
     mail_worker._lock(connection, [event])
-    mails.record(connection, "created", event.data, event.id)
+    mail_recording.record(connection, [Cause("created", event.data, event.id, None)])
 
 
 def deleting(handler: EventHandler, connection: Connection) -> None:
