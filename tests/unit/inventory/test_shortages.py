@@ -1,6 +1,7 @@
 """Whether an order's stock suffices, and how a rejection words what is short."""
 
-from inventory.stock import Available, rejection_reason, shortages
+from inventory.reservations import Available
+from inventory.stock import rejection_reason, shortages
 
 STOCK = {1: Available("DVD", 3), 2: Available("Blu-ray", 0)}
 
