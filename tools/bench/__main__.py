@@ -15,7 +15,7 @@ from tools.bench import machine, page, report, usage
 from tools.bench.document import Run, write
 from tools.bench.environment import Environment, overrides
 from tools.bench.figures import Result
-from tools.bench.scenarios import SCENARIOS
+from tools.bench.scenarios import DEFAULT, SCENARIOS
 from tools.bench.scenarios.memory import FIRST
 from tools.bench.sizes import FULL, QUICK, Sizes
 from tools.stack import lifecycle
@@ -51,17 +51,20 @@ def opened(sizes: Sizes) -> Iterator[Environment]:
 
 
 def run(sizes: Sizes, names: Sequence[str]) -> Run:
-    """Measure the scenarios of these names, or all without any."""
+    """Measure the scenarios of these names, or without any all that are not long."""
     before, started = machine.load(), machine.now()
     if warning := machine.warning(before):
         say(warning)
     with opened(sizes) as environment:
         facts = machine.facts(environment)
         say(table(list(facts.items())))
-        results = [
-            _measured(environment, name) for name in SCENARIOS if name in (names or SCENARIOS)
-        ]
+        results = [_measured(environment, name) for name in chosen(names)]
     return Run(started, facts, before, results)
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The names of the rows to measure, in their order."""
+    return [name for name in SCENARIOS if name in (names or DEFAULT)]
 
 
 def _measured(environment: Environment, name: str) -> Result:
@@ -75,7 +78,7 @@ def _measured(environment: Environment, name: str) -> Result:
 
 @click.command(cls=Documented, example="./stack bench reads billing --quick --markdown figures.md")
 @click.argument("rows", nargs=-1, metavar="[ROW]...", type=Known("row", lambda: SCENARIOS))
-@click.option("--quick", is_flag=True, help="Smaller numbers, about four minutes.")
+@click.option("--quick", is_flag=True, help="Smaller numbers, about five minutes.")
 @click.option("--json", "samples", type=FILE, metavar="FILE", help="Write all samples, as JSON.")
 @click.option(
     "--markdown", type=FILE, metavar="FILE", help="Write tables and plots, as Markdown and SVG."
@@ -83,8 +86,10 @@ def _measured(environment: Environment, name: str) -> Result:
 def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Path | None) -> None:
     """Measure how fast it is, beside baselines, on a separate stack.
 
-    A ROW is one of reads, hanging, billing, drain, writes, import, mix, curve, pages, purge and
-    memory; without one all are measured, which takes about twenty minutes.
+    A ROW is one of reads, hanging, billing, drain, writes, import, mix, curve, pages and
+    memory; without one all are measured, which takes about a quarter of an hour. Rows that take
+    many minutes run only when they are named: purge, growth-movies, growth-bills, growth-outbox
+    and growth-inbox.
     """
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # so that everything that was started is stopped

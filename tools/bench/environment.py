@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -20,7 +21,8 @@ from tools.stack.waiting import wait_until
 UNLIMITED = {"RATE_LIMIT_READS": "none", "RATE_LIMIT_WRITES": "none"}
 # every row but that of cached reads measures the work itself
 CACHE, UNCACHED, CACHED = "CACHE", {"CACHE": "off"}, {"CACHE": "on"}
-GATEWAY = next(process for process in PROCESSES if process.name == "gateway")
+# the relay keeps the cache up to date
+CACHING = [process for process in PROCESSES if process.name in ("gateway", "gateway-relay")]
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 300.0
 
@@ -69,8 +71,9 @@ class Environment:
 
     def _restart_gateway(self, own: dict[str, str]) -> None:
         self.stack.env_file.write_text(variables.render(self.stack.variables | own))
-        self.stack.process_manager.call("restart", GATEWAY.name)
-        wait_until(lambda: self.stack.is_ready(GATEWAY), READY_SECONDS, GATEWAY.name)
+        self.stack.process_manager.call("restart", *(process.name for process in CACHING))
+        for process in CACHING:
+            wait_until(partial(self.stack.is_ready, process), READY_SECONDS, process.name)
 
     def connect(self, service: str, database: str | None = None) -> Any:
         """Connect to a service's database, or to another one of its PostgreSQL."""
@@ -89,11 +92,22 @@ class Environment:
         host, port, name, user, password = (quote(field, safe="") for field in fields)
         return f"postgresql+psycopg2://{user}:{password}@{host}:{port}/{name}"
 
-    def query(self, service: str, statement: str, *values: object) -> list[Any]:
-        """Run a statement in a service's database; returns its rows."""
-        with closing(self.connect(service)) as connection, connection.cursor() as cursor:
+    def query(
+        self, service: str, statement: str, *values: object, database: str | None = None
+    ) -> list[Any]:
+        """Run a statement in a service's database, or in another one of its PostgreSQL.
+
+        Returns its rows.
+        """
+        with closing(self.connect(service, database)) as connection, connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
+
+    def make_database(self, service: str, name: str) -> None:
+        """Make another database of a service, by its migrations."""
+        _host, _port, _name, user, password = self.database(service)
+        self.stack.postgres[service].create_database(name, user, password)
+        self.run("-m", service, "migrate", **{f"{service.upper()}_DB_NAME": name})
 
     def settle(self) -> None:
         """Wait until no message waits in an outbox or queue."""

@@ -1,13 +1,10 @@
 """Databases of many movies, each served by a separate inventory-api."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from tools.bench import servers
 from tools.bench.environment import Environment
-from tools.bench.programs import Program
-from tools.stack import ports
-from tools.stack.layout import CHECKOUT, LOOPBACK
 
 RARE, COMMON = "zugzwang", "night"
 RARE_MOVIES = 10
@@ -37,12 +34,8 @@ def database(movies: int) -> str:
 
 def make(environment: Environment, movies: int) -> None:
     """Make a database with this many movies by the service's migrations."""
-    name, (_host, _port, _name, user, password) = (
-        database(movies),
-        environment.database("inventory"),
-    )
-    environment.stack.postgres["inventory"].create_database(name, user, password)
-    environment.run("-m", "inventory", "migrate", INVENTORY_DB_NAME=name)
+    name = database(movies)
+    environment.make_database("inventory", name)
     values = {"movies": movies, "rare": RARE_MOVIES, "word": RARE, "words": WORDS}
     with (
         closing(environment.connect("inventory", name)) as connection,
@@ -61,15 +54,7 @@ def make(environment: Environment, movies: int) -> None:
 @contextmanager
 def served(environment: Environment, movies: int) -> Iterator[str]:
     """Run an inventory-api on such a database; yields its address."""
-    port = ports.free_port()
-    variables = {
-        "INVENTORY_DB_NAME": database(movies),
-        "INVENTORY_API_PORT": str(port),
-        "INVENTORY_BIND": LOOPBACK,
-        "STATE_DIR": str(environment.stack.home / f"state-{movies}"),
-        "CODE_DIR": str(CHECKOUT),
-    }
-    command = [sys.executable, "-m", "inventory", "serve"]
-    program = Program(environment, f"inventory-api with {movies:,}")
-    with program.serving(command, port, **variables) as address:
+    variables = {"INVENTORY_DB_NAME": database(movies)}
+    name = f"inventory-api with {movies:,}"
+    with servers.of_service(environment, "inventory", name, variables) as address:
         yield address

@@ -6,9 +6,10 @@ from pathlib import Path
 from tools.bench import report
 from tools.bench.document import Run
 from tools.bench.pictures import pictures
-from tools.bench.scenarios import SCENARIOS
+from tools.bench.scenarios import DEFAULT, LONG
 
 BEGIN, END = "<!-- figures -->\n", "<!-- end of figures -->\n"
+_AIM = re.compile(r"^(\| .+ \| [\d.,]+ \| [≥≤] \S+ \| (?:not )?met \|)$", re.MULTILINE)
 _SECTION = re.compile(r"^### `(.+?)`", re.MULTILINE)
 
 
@@ -39,9 +40,26 @@ def document(run: Run, directory: str, kept: dict[str, str]) -> str:
         for result in run.results
     }
     shown = kept | measured
-    ordered = [shown[name] for name in SCENARIOS if name in shown]
+    ordered = {name: shown[name] for name in (*DEFAULT, *LONG) if name in shown}
     table_of_facts = report.markdown_table([("what", "value"), *facts.items()])
-    return "\n\n".join([table_of_facts, *ordered]) + "\n"
+    return "\n\n".join([table_of_facts, *aims(ordered), *ordered.values()]) + "\n"
+
+
+def aims(sections: dict[str, str]) -> list[str]:
+    """The section of all aims, by the ratios in those of the rows; none without aims."""
+    lines = [
+        f"| [`{name}`](#{anchor(text)}) {line}"
+        for name, text in sections.items()
+        for line in _AIM.findall(text)
+    ]
+    head = ["| row | ratio | measured | aim |  |", f"|{' --- |' * 5}"]
+    return ["### Aims", "\n".join([*head, *lines])] if lines else []
+
+
+def anchor(section: str) -> str:
+    """The anchor that GitHub gives a section's heading."""
+    heading = section.partition("\n")[0].lstrip("# ").lower()
+    return re.sub(r"[^\w\- ]", "", heading).replace(" ", "-")
 
 
 def sections(figures: str) -> dict[str, str]:

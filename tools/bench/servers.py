@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from tools.bench.environment import Environment
 from tools.bench.programs import Program
 from tools.stack import ports
-from tools.stack.layout import LOOPBACK
+from tools.stack.layout import CHECKOUT, LOOPBACK
 
 
 @contextmanager
@@ -38,6 +38,24 @@ def _development_server(
     command += ["run", "--host", LOOPBACK, "--port", str(port)]
     program = Program(environment, module.replace("_", " "))
     with program.serving(command, port, **variables) as address:
+        yield address
+
+
+@contextmanager
+def of_service(
+    environment: Environment, service: str, name: str, variables: Mapping[str, str]
+) -> Iterator[str]:
+    """Run a second API process of a service, with variables of its own; yields its address."""
+    port = ports.free_port()
+    program = Program(environment, name)
+    own = {
+        f"{service.upper()}_API_PORT": str(port),
+        f"{service.upper()}_BIND": LOOPBACK,
+        "STATE_DIR": str(program.home / "state"),
+        "CODE_DIR": str(CHECKOUT),
+    }
+    command = [sys.executable, "-m", service, "serve"]
+    with program.serving(command, port, **own, **variables) as address:
         yield address
 
 

@@ -21,6 +21,9 @@ class Sizes:
         imported: how many orders a file holds.
         mix_rate: how many requests a second the mix has.
         mix_seconds: how long a turn of the mix takes.
+        many_movies: how many movies to list and search in a row that is long.
+        many_bills: how many bills to read and add to.
+        many_messages: how many messages an outbox or inbox has handled before.
         rates: the requests a second of the curve of latency, in rising order.
     """
 
@@ -38,6 +41,9 @@ class Sizes:
     mix_rate: float
     mix_seconds: float
     rates: tuple[int, ...]
+    many_movies: tuple[int, ...]
+    many_bills: tuple[int, ...]
+    many_messages: int
 
 
 FULL = Sizes(
@@ -55,6 +61,9 @@ FULL = Sizes(
     mix_rate=100,
     mix_seconds=20,
     rates=(50, 100, 200, 300, 400, 500, 600, 800, 1000, 1300, 1600, 2000, 2500, 3000),
+    many_movies=(1_000, 100_000, 1_000_000, 10_000_000),
+    many_bills=(1_000, 1_000_000, 10_000_000),
+    many_messages=1_000_000,
 )
 QUICK = Sizes(
     rounds=2,
@@ -71,4 +80,7 @@ QUICK = Sizes(
     mix_rate=100,
     mix_seconds=5,
     rates=(100, 200, 400, 800, 1600),
+    many_movies=(1_000, 100_000),
+    many_bills=(1_000, 100_000),
+    many_messages=100_000,
 )

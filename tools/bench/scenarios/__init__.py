@@ -6,10 +6,12 @@ from tools.bench.environment import Environment
 from tools.bench.figures import Result
 from tools.bench.scenarios import (
     billing,
+    bills,
     curve,
     drain,
     hanging,
     imports,
+    inbox,
     memory,
     mix,
     pages,
@@ -18,8 +20,9 @@ from tools.bench.scenarios import (
     writes,
 )
 
+Scenario = Callable[[Environment], Result]
 # memory is last, since it shows the memory after the others
-SCENARIOS: Mapping[str, Callable[[Environment], Result]] = {
+DEFAULT: Mapping[str, Scenario] = {
     "reads": reads.measure,
     "hanging": hanging.measure,
     "billing": billing.measure,
@@ -29,6 +32,14 @@ SCENARIOS: Mapping[str, Callable[[Environment], Result]] = {
     "mix": mix.measure,
     "curve": curve.measure,
     "pages": pages.measure,
-    "purge": purge.measure,
     "memory": memory.measure,
 }
+LONG: Mapping[str, Scenario] = {
+    "purge": purge.measure,
+    "growth-movies": pages.measure_growth,
+    "growth-bills": bills.measure,
+    "growth-outbox": purge.measure_growth,
+    "growth-inbox": inbox.measure,
+}
+"""Rows that take many minutes, and run only when they are named."""
+SCENARIOS = {**LONG, **DEFAULT}

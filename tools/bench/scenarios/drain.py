@@ -34,9 +34,11 @@ class Drain:
     Attributes:
         environment: where.
         bills: how many bills wait.
-        table: where they are recorded, in billing_db.
+        table: where they are recorded.
         consumers: the programs that are started.
         command: what each of them runs.
+        database: of the table, if it is not billing_db.
+        before: the largest id of the bills that are recorded before.
     """
 
     environment: Environment
@@ -44,6 +46,8 @@ class Drain:
     table: str
     consumers: Sequence[Program]
     command: Sequence[str]
+    database: str | None = None
+    before: int = 0
 
     @contextmanager
     def around(self) -> Iterator[None]:
@@ -63,7 +67,7 @@ class Drain:
     def run(self) -> Sample:
         """Start the consumers and wait until all is recorded; their start does not count."""
         for consumer in self.consumers:
-            consumer.start(self.command, DATABASE_URL=self.environment.database_url("billing"))
+            consumer.start(self.command, **self._variables())
         wait_until(self._has_begun, 60, "the first bill to be recorded", poll=0.005)
         began, first = time.monotonic(), self._recorded()
         # seldom, since counting so many takes the database a while
@@ -72,6 +76,10 @@ class Drain:
         # a bill's CPU time includes that of its event
         self.environment.settle()
         return Sample(rate, units=self.bills)
+
+    def _variables(self) -> dict[str, str]:
+        own = {"DATABASE_URL": self.environment.database_url("billing")}
+        return own | ({"BILLING_DB_NAME": self.database} if self.database else {})
 
     def _has_begun(self) -> bool:
         for consumer in self.consumers:
@@ -82,11 +90,13 @@ class Drain:
         return self._recorded() >= self.bills
 
     def _recorded(self) -> int:
+        statement = f"SELECT count(*) FROM {self.table} WHERE id > %s"
         # the ORM consumer makes its table when it starts
         with suppress(UndefinedTable):
-            return int(
-                self.environment.query("billing", f"SELECT count(*) FROM {self.table}")[0][0]
+            [[count]] = self.environment.query(
+                "billing", statement, self.before, database=self.database
             )
+            return int(count)
         return 0
 
 

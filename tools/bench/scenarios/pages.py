@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import requests
 
-from tools.bench import movie_databases, wrk
+from tools.bench import growth, movie_databases, wrk
 from tools.bench.environment import Environment
-from tools.bench.figures import Figure, Ratio, Result, Sample, at_most
+from tools.bench.figures import Figure, Ratio, Result, Sample
 from tools.bench.measure import Candidate, interleaved
 from tools.bench.movie_databases import COMMON, RARE
 
@@ -28,41 +28,38 @@ def path(kind: str, movies: int) -> str:
 
 
 def measure(environment: Environment) -> Result:
-    """Measure each kind of page over each number of movies, one request after another."""
+    """Measure each kind of page over each number of movies."""
+    return measure_over(environment, "pages", environment.sizes.movies)
+
+
+def measure_growth(environment: Environment) -> Result:
+    """Measure the same with many more movies."""
+    return measure_over(environment, "growth-movies", environment.sizes.many_movies)
+
+
+def measure_over(environment: Environment, name: str, sizes: tuple[int, ...]) -> Result:
+    """Measure each kind of page over these numbers of movies, one request after another."""
     with ExitStack() as stack:
         candidates = []
-        for movies in environment.sizes.movies:
+        for movies in sizes:
             movie_databases.make(environment, movies)
             address = stack.enter_context(movie_databases.served(environment, movies))
             candidates += [_candidate(environment, address, kind, movies) for kind in KINDS]
         candidates.sort(key=lambda candidate: KINDS.index(candidate.name.split(", ")[0]))
         figures = interleaved(environment.stack, candidates, environment.sizes.rounds)
-    return Result("pages", TITLE, figures, ratios(figures, environment.sizes.movies))
+    lines = growth.plot(f"{name}-time", TITLE, "movies", KINDS, sizes, figures)
+    return Result(name, TITLE, figures, ratios(figures, sizes), plots=[lines])
 
 
 def ratios(figures: list[Figure], sizes: tuple[int, ...]) -> list[Ratio]:
     """The aim: the time of a page does not depend on the number of movies."""
-    time = {figure.candidate: figure.median("p50") for figure in figures}
-    few, many = min(sizes), max(sizes)
-    return [
-        at_most(
-            2,
-            f"{kind}, time at {many:,} : {few:,}",
-            time[_name(kind, many)],
-            time[_name(kind, few)],
-        )
-        for kind in KINDS
-    ]
-
-
-def _name(kind: str, movies: int) -> str:
-    return f"{kind}, {movies:,}"
+    return growth.times(KINDS, sizes, figures)
 
 
 def _candidate(environment: Environment, address: str, kind: str, movies: int) -> Candidate:
     asked = path(kind, movies)
     what = f"inventory-api, GET {asked}, {movies:,} movies; wrk -c1"
-    return Candidate(_name(kind, movies), what, _turn(environment, address, asked))
+    return Candidate(growth.name(kind, movies), what, _turn(environment, address, asked))
 
 
 def _turn(environment: Environment, address: str, asked: str) -> Callable[[], Sample]:

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tools.bench import growth
 from tools.bench.environment import Environment
 from tools.bench.figures import Figure, Ratio, Result, Sample, at_least
 from tools.bench.measure import Candidate, interleaved
 from tools.stack.waiting import wait_until
 
 TITLE = "Purging sent messages from an outbox"
+GROWTH_TITLE = "Relaying from an outbox with many sent messages"
+RELAY = "relaying"
 ALONE, BESIDE, PURGE = "relay alone", "relay beside the purge", "purge"
 PROCESS, DATABASE = "billing-relay", "billing"
 SECONDS = 3600.0
@@ -21,7 +24,7 @@ FILL = """
                         sent_at)
     SELECT md5(n::text), 'billing_events', 'bench.purge', 'text/plain', false, '{}',
            convert_to(repeat('x', 400), 'UTF8'), CASE WHEN %s THEN
-           now() - interval '3 days' + n * interval '1 microsecond' END
+           now() - %s * interval '1 hour' + n * interval '1 microsecond' END
     FROM generate_series(1, %s) n
 """
 
@@ -32,21 +35,23 @@ class Turn:
 
     Attributes:
         environment: where.
-        old: how many messages were sent three days ago.
+        old: how many messages were sent before.
         waiting: how many wait to be relayed.
+        hours: how long ago they were sent; after two days the relay deletes them.
     """
 
     environment: Environment
     old: int
     waiting: int
+    hours: int = 72
 
     @contextmanager
     def around(self) -> Iterator[None]:
         """Fill the outbox while nothing empties it; empty it in the end."""
         call = self.environment.stack.process_manager.call
         call("stop", PROCESS)
-        self.environment.query(DATABASE, FILL, True, self.old)
-        self.environment.query(DATABASE, FILL, False, self.waiting)
+        self.environment.query(DATABASE, FILL, True, self.hours, self.old)
+        self.environment.query(DATABASE, FILL, False, self.hours, self.waiting)
         self.environment.query(DATABASE, "VACUUM ANALYZE outbox")
         try:
             yield
@@ -57,7 +62,7 @@ class Turn:
 
     def relay(self) -> Sample:
         """Start the relay and wait until all is sent; its start-up time does not count."""
-        return self._emptied("sent_at IS NULL", self.waiting)
+        return self._emptied("sent_at IS NULL", self.waiting)._replace(units=self.waiting)
 
     def purge(self) -> Sample:
         """Start the relay's process and wait until nothing old is left."""
@@ -95,6 +100,27 @@ def measure(environment: Environment) -> Result:
     purge = Candidate(PURGE, f"{sizes.purged:,} old messages of 400 bytes", many.purge, many.around)
     figures += interleaved(environment.stack, [purge], 1)
     return Result("purge", TITLE, figures, ratios(figures))
+
+
+def measure_growth(environment: Environment) -> Result:
+    """Measure the relay while its outbox still has many messages that were sent."""
+    environment.settle()
+    sizes = environment.sizes
+    counts = (0, sizes.many_messages)
+    candidates = [
+        Candidate(
+            growth.name(RELAY, sent),
+            f"{sizes.relayed:,} messages that wait in billing's"
+            f" outbox, {sent:,} that were sent an hour ago",
+            turn.relay,
+            turn.around,
+        )
+        for sent in counts
+        for turn in [Turn(environment, sent, sizes.relayed, 1)]
+    ]
+    figures = interleaved(environment.stack, candidates, sizes.rounds)
+    found = [growth.rates(RELAY, counts, figures)]
+    return Result("growth-outbox", GROWTH_TITLE, figures, found, unit="message")
 
 
 def ratios(figures: list[Figure]) -> list[Ratio]:

@@ -21,6 +21,18 @@ def test_a_report_names_the_machine_its_load_and_the_commit_of_each_row() -> Non
     assert "Measured at 2026-11-22T11:20:00Z, commit abc. Load average before: 0.50." in said
 
 
+def test_the_aims_of_all_rows_are_one_table_also_of_those_that_are_kept() -> None:
+    kept = {
+        "purge": "### `purge`: Old\n\n| purge : alone | 4.07 | ≥ 1 | met |\n| a : b | 2 |  |  |"
+    }
+    said = page.document(RUN, "performance", kept)
+    table = said.partition("### Aims\n\n")[2].partition("\n\n")[0].splitlines()
+    assert table[2:] == [
+        "| [`reads`](#reads-get-apimoviesid) | gateway : naive gateway | 12.00 | ≥ 8 | met |",
+        "| [`purge`](#purge-old) | purge : alone | 4.07 | ≥ 1 | met |",
+    ]
+
+
 def test_figures_replace_those_between_the_marks_of_a_document(tmp_path: Path) -> None:
     file = tmp_path / "performance.md"
     file.write_text(f"How.\n\n{page.BEGIN}\nold\n\n{page.END}\nWhy.\n")
@@ -29,7 +41,7 @@ def test_figures_replace_those_between_the_marks_of_a_document(tmp_path: Path) -
         text = file.read_text()
         assert text.startswith(f"How.\n\n{page.BEGIN}") and text.endswith(f"{page.END}\nWhy.\n")
         assert "old" not in text
-        assert text.count("### `reads`") == 1
+        assert text.count("### `reads`") == text.count("### Aims") == 1
         assert f"| load average before | {load:.2f} |" in text
 
 
@@ -39,6 +51,7 @@ def test_rows_that_a_run_did_not_measure_stay_in_their_order(tmp_path: Path) -> 
     file.write_text(f"{page.BEGIN}\n| what | value |\n\n{kept}\n\n{page.END}")
     page.put(file, RUN)
     text = file.read_text()
+    # long rows come last
     assert text.index("### `reads`: GET") < text.index("### `purge`: old\n\ndeleted")
     assert "### `reads`: old" not in text
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 import pytest
 
-from tools.bench import nginx
-from tools.bench.__main__ import bench
+from tools.bench import growth, nginx
+from tools.bench.__main__ import bench, chosen
 from tools.bench.environment import UNCACHED as CACHE_OFF
 from tools.bench.environment import UNLIMITED, overrides
 from tools.bench.figures import Figure, Sample
 from tools.bench.measure import Candidate, interleaved
 from tools.bench.scenarios import (
+    DEFAULT,
+    LONG,
     SCENARIOS,
     billing,
     curve,
@@ -228,4 +230,26 @@ def test_rows_are_chosen_by_name() -> None:
     assert bench.make_context("bench", []).params["rows"] == ()
     with pytest.raises(click.UsageError, match=r"There is no row read\. Did you mean reads\?"):
         bench.make_context("bench", ["read"])
-    assert list(SCENARIOS)[-1] == "memory"
+    assert list(SCENARIOS)[-1] == list(DEFAULT)[-1] == "memory"
+
+
+def test_long_rows_run_only_when_they_are_named() -> None:
+    assert chosen([]) == list(DEFAULT)
+    assert sorted(chosen(["reads", "growth-bills", "purge"])) == ["growth-bills", "purge", "reads"]
+    assert not DEFAULT.keys() & LONG.keys()
+
+
+@pytest.mark.parametrize(("slow", "met"), [(2, True), (2.1, False)])
+def test_what_grows_may_take_twice_as_long_over_the_most_rows(slow: float, met: bool) -> None:
+    sizes = (1_000, 1_000_000, 10_000_000)
+    figures = [figure(growth.name("page", n), 1, slow if n == max(sizes) else 1) for n in sizes]
+    [found] = growth.times(["page"], sizes, figures)
+    assert (found.text, found.met) == ("page, time at 10,000,000 : 1,000", met)
+    [series] = growth.plot("file", "Pages", "movies", ["page"], sizes, figures).series
+    assert series.points == [(1_000, 1), (1_000_000, 1), (10_000_000, slow)]
+
+
+@pytest.mark.parametrize(("rate", "met"), [(50, True), (49, False)])
+def test_a_rate_may_fall_to_half_over_the_most_rows(rate: float, met: bool) -> None:
+    figures = [figure(growth.name("relaying", n), rate if n else 100, 0) for n in (0, 1_000_000)]
+    assert growth.rates("relaying", (0, 1_000_000), figures).met is met
