@@ -4,8 +4,8 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,16 +50,21 @@ def opened(sizes: Sizes) -> Iterator[Environment]:
                 lifecycle.down(stack)
 
 
-def run(sizes: Sizes, names: Sequence[str]) -> Run:
-    """Measure the scenarios of these names, or without any all that are not long."""
+def run(sizes: Sizes, names: Sequence[str]) -> Generator[Run]:
+    """Measure the scenarios of these names, or without any all that are not long.
+
+    Yields the run so far after each one, so that a failure loses no earlier result.
+    """
     before, started = machine.load(), machine.now()
     if warning := machine.warning(before):
         say(warning)
     with opened(sizes) as environment:
         facts = machine.facts(environment)
         say(table(list(facts.items())))
-        results = [_measured(environment, name) for name in chosen(names)]
-    return Run(started, facts, before, results)
+        results: list[Result] = []
+        for name in chosen(names):
+            results.append(_measured(environment, name))
+            yield Run(started, facts, before, list(results))
 
 
 def chosen(names: Sequence[str]) -> list[str]:
@@ -94,11 +99,12 @@ def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Pa
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # so that everything that was started is stopped
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    done = run(QUICK if quick else FULL, rows)
-    kept = RESULTS / f"{done.time.replace(':', '')}.json"
-    write(done, kept, *([samples] if samples else []))
-    if markdown:
-        page.put(markdown, done)
+    with closing(run(QUICK if quick else FULL, rows)) as runs:
+        for done in runs:
+            kept = RESULTS / f"{done.time.replace(':', '')}.json"
+            write(done, kept, *([samples] if samples else []))
+            if markdown:
+                page.put(markdown, done)
     say(f"\nAll samples: {kept}")
 
 
