@@ -17,7 +17,7 @@ from chassis.messaging.delivery import Delivery, RejectedError
 from chassis.messaging.message import Message
 from chassis.messaging.short_strings import is_text
 from chassis.outbox import table as outbox
-from chassis.random_ids import random_uuid
+from chassis.random_ids import random_id
 from chassis.schema.decoding import decode
 from chassis.schema.validation import validated
 from chassis.storage import database
@@ -38,7 +38,7 @@ class ReceivedBill:
     @property
     def row(self) -> dict[str, Any]:
         """The bill as a row of its table."""
-        return {"message_id": self.message_id, **self.bill.model_dump()}
+        return {"message_id": self.message_id, **vars(self.bill)}
 
 
 class BillHandler:
@@ -67,7 +67,7 @@ class BillHandler:
             raise RejectedError(f"The body {error}.") from None
         except InvalidError as error:
             raise RejectedError(str(error)) from None
-        message_id = delivery.message_id or str(random_uuid())
+        message_id = delivery.message_id or random_id()
         if not is_text(message_id):
             raise RejectedError("The message_id must be UTF-8 text without NUL.")
         return ReceivedBill(message_id, bill, trace.continued(delivery.headers))

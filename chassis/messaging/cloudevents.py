@@ -11,7 +11,7 @@ from uuid import UUID
 from chassis import trace
 from chassis.json import encode
 from chassis.messaging.message import Message
-from chassis.random_ids import random_uuid
+from chassis.random_ids import random_id
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -44,7 +44,7 @@ def event(
         urgent: whether an order waits for it.
         extensions: further attributes, their names in lower-case letters and digits.
     """
-    identity = str(id or random_uuid())
+    identity = random_id() if id is None else str(id)
     envelope: Mapping[str, Any] = {
         "specversion": "1.0",
         "id": identity,

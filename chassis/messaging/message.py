@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from chassis.random_ids import random_uuid
+from chassis.random_ids import random_id
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Message:
     body: bytes
     routing_key: str
     exchange: str = ""
-    id: str = field(default_factory=lambda: str(random_uuid()))
+    id: str = field(default_factory=random_id)
     headers: Mapping[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
     mandatory: bool = True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import (
     Boolean,
     Column,
@@ -17,7 +18,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Row,
     Select,
     Table,
     Text,
@@ -173,6 +173,13 @@ def _row(message: Message, aggregate: str | None) -> dict[str, Any]:
     }
 
 
+# headers come as text: SQLAlchemy would decode them by a slower decoder
+_READ = (
+    *("id", "aggregate", "attempts", "body", "routing_key", "exchange", "message_id"),
+    *("content_type", "mandatory", "urgent"),
+)
+
+
 class Waiting(NamedTuple):
     """A row that the broker has not confirmed yet."""
 
@@ -234,21 +241,34 @@ def _waiting(connection: Connection, query: Select[Any], page: Page) -> list[Wai
     size = func.octet_length(rows.c.body)
     before = func.sum(size).over(order_by=rows.c.id) - size
     sized = select(rows, before.label("before")).subquery()
-    few = select(sized).where(sized.c.before < page.octets).order_by(sized.c.id)
-    found = connection.execute(few)
-    return [Waiting(row.id, row.aggregate, row.attempts, _message(row)) for row in found]
+    columns = (*(sized.c[name] for name in _READ), cast(sized.c.headers, Text))
+    few = select(*columns).where(sized.c.before < page.octets).order_by(sized.c.id)
+    return [_read(*row) for row in connection.execute(few)]
 
 
-def _message(row: Row[Any]) -> Message:
-    return Message(
-        bytes(row.body),
-        row.routing_key,
-        row.exchange,
-        row.message_id,
-        row.headers,
-        row.content_type,
-        row.mandatory,
-        row.urgent,
+def _read(
+    id: int,
+    aggregate: str | None,
+    attempts: int,
+    body: memoryview,
+    routing_key: str,
+    exchange: str,
+    message_id: str,
+    content_type: str,
+    mandatory: bool,
+    urgent: bool,
+    headers: str,
+) -> Waiting:
+    decoded = orjson.loads(headers)
+    return Waiting(
+        id,
+        aggregate,
+        attempts,
+        Message(
+            *(bytes(body), routing_key, exchange, message_id, decoded, content_type),
+            mandatory,
+            urgent,
+        ),
     )
 
 

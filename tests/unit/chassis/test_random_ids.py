@@ -2,8 +2,9 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from uuid import RFC_4122, UUID
 
-from chassis.random_ids import random_bytes, random_uuid
+from chassis.random_ids import random_bytes, random_id, random_uuid
 
 MANY = 2000
 
@@ -13,6 +14,13 @@ def test_ids_are_distinct_in_all_threads() -> None:
         found = list(threads.map(lambda _number: random_uuid(), range(MANY)))
     assert len(set(found)) == MANY
     assert {uuid.version for uuid in found} == {4}
+
+
+def test_ids_as_text_are_uuids_of_version_4() -> None:
+    for _ in range(MANY):
+        text = random_id()
+        uuid = UUID(text)
+        assert (str(uuid), uuid.version, uuid.variant) == (text, 4, RFC_4122)
 
 
 def test_a_forked_process_has_other_bytes() -> None:
