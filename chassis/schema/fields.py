@@ -43,9 +43,11 @@ class Schema(BaseModel):
     @classmethod
     def _prune(cls, data: Any, info: ValidationInfo) -> Any:
         """Of very many unknown fields, keep a few for the error message, and count the others."""
-        if not isinstance(data, dict) or len(data) <= len(cls.model_fields) + MAX_ERRORS:
+        # not model_fields, a property that takes as long as reading a field
+        fields = cls.__pydantic_fields__
+        if not isinstance(data, dict) or len(data) <= len(fields) + MAX_ERRORS:
             return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        known = {field.alias or name for name, field in fields.items()}
         unknown = [name for name in data if name not in known]
         dropped = unknown[MAX_ERRORS:]
         if isinstance(info.context, Pruned):

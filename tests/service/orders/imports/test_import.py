@@ -298,7 +298,7 @@ def test_more_than_a_batch_is_loaded_as_a_whole_or_not_at_all(
     count = 2 * BATCH + 1
     content = "\n".join([HEADER, *(f"A{n},{n},1,pending" for n in range(count))])
     # the last of them is refused by the database alone
-    refuse = "ADD CONSTRAINT no_such CHECK (order_id <> 'A2000')"
+    refuse = f"ADD CONSTRAINT no_such CHECK (order_id <> 'A{count - 1}')"
     with altered(orders_db, "orders", refuse, "ALTER TABLE orders DROP CONSTRAINT no_such"):
         assert run(content).exit_code == 1
         assert rows(orders_db) == []
