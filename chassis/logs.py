@@ -106,7 +106,7 @@ def configure(process: str) -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # in a worker of granian: its lines keep their order among ours
     logging.getLogger("_granian").handlers = [handler]
-    for noisy in ("urllib3", "werkzeug", "alembic"):
+    for noisy in ("werkzeug", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pika logs each failed attempt with a traceback; messaging.connection logs one line
     logging.getLogger("pika").setLevel(logging.CRITICAL)

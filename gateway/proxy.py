@@ -87,18 +87,17 @@ def _target() -> str:
 
 
 def _request_headers(environ: "WSGIEnvironment") -> dict[str, str]:
-    headers = {}
-    for key, value in environ.items():
-        name = _forwarded_name(key)
-        if name is not None:
-            headers[name] = value
+    names = ((_forwarded_name(key), value) for key, value in environ.items())
+    headers = {name: value for name, value in names if name is not None}
+    if not headers.get("Content-Type", True):
+        del headers["Content-Type"]  # an empty one means that there is none
     for named in environ.get("HTTP_CONNECTION", "").split(","):
-        headers.pop(_spelled(named.strip()), None)
-    if request.host:
-        headers["Host"] = headers["X-Forwarded-Host"] = request.host
+        headers.pop(named.strip().title(), None)
+    if host := request.host:
+        headers["Host"] = headers["X-Forwarded-Host"] = host
     # gateway.edge.forwarded has removed everything untrusted
-    forwarded_for = environ.get("HTTP_X_FORWARDED_FOR")
-    headers["X-Forwarded-For"] = forwarded_for or environ.get("REMOTE_ADDR") or "unknown"
+    forwarded_for = environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR")
+    headers["X-Forwarded-For"] = forwarded_for or "unknown"
     headers["X-Forwarded-Proto"] = environ["wsgi.url_scheme"]
     headers[caller.HEADER] = auth.caller()
     current = trace.current()
@@ -115,12 +114,8 @@ def _forwarded_name(key: str) -> str | None:
     if key == "CONTENT_TYPE":
         return "Content-Type"
     is_field = key.startswith("HTTP_") and key != "HTTP_CONTENT_TYPE"
-    name = _spelled(key.removeprefix("HTTP_").replace("_", "-"))
+    name = key.removeprefix("HTTP_").replace("_", "-").title()
     return name if is_field and name.lower() not in NOT_ASKED else None
-
-
-def _spelled(name: str) -> str:
-    return name.title()
 
 
 def _answered_fields(fields: Fields) -> list[tuple[str, str]]:

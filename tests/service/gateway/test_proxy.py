@@ -279,6 +279,11 @@ def test_the_gateway_adds_no_headers_of_its_own_making(
     }
 
 
+def test_an_empty_content_type_is_none(gateway: FlaskClient, upstream: RawUpstream) -> None:
+    gateway.get(MOVIES, environ_overrides={"CONTENT_TYPE": "", "HTTP_CONTENT_TYPE": "text/x"})
+    assert upstream.values("Content-Type") == []
+
+
 @pytest.mark.parametrize("name", ["X-Caller", "x-caller", "X_Caller"])
 def test_only_the_gateway_names_the_caller(
     gateway: FlaskClient, upstream: RawUpstream, name: str
