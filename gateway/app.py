@@ -51,7 +51,7 @@ def create_app(settings: Settings, publisher: Publisher) -> Flask:
     cache = caching.create(settings.cache, settings.versions)
     cached = caching.proxied(Proxy(inventory), cache)
     platform, broker = settings.platform, settings.broker
-    watch = Watcher(Sources(platform, broker, settings.orders, settings.billing, [database]))
+    watch = Watcher(Sources(platform, broker, settings.orders, settings.billing, [database], cache))
     routes = [
         guard.protect("movies", proxy_routes("movies", cached)),
         guard.protect("products", proxy_routes("products", cached)),

@@ -23,6 +23,7 @@ SECONDS = 0.005
 # failing for so long, Redis counts as unavailable: on a busy machine it may be late now and then
 PATIENCE_SECONDS = 0.2
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds
+_PING = b"*1\r\n$4\r\nPING\r\n"
 KEPT = 32  # connections
 _Connection: Any = UnixDomainSocketConnection  # its class has no complete types
 logger = logging.getLogger(__name__)
@@ -70,15 +71,21 @@ class Store:
         """Return whether Redis answers, as far as this process knows."""
         return self._is_available
 
-    def ping(self) -> None:
-        """Ask Redis whether it is there, even during a pause.
+    def ping(self, seconds: float) -> None:
+        """Ask Redis whether it is there, on a connection of its own; requests notice by themselves.
 
         Raises:
-            StoreUnavailableError: Redis does not answer.
+            StoreUnavailableError: Redis does not answer within `seconds`.
         """
-        with self._lock:
-            self._try_at = 0.0
-        self._ask(b"*1\r\n$4\r\nPING\r\n")
+        try:
+            connection = self._connected(seconds)
+            try:
+                connection.send_packed_command([_PING], check_health=False)
+                connection.read_response()
+            finally:
+                connection.disconnect()
+        except (RedisError, OSError) as error:
+            raise StoreUnavailableError(first_line(error)) from error
 
     def _ask(self, packed: bytes) -> object:
         self._wait_for_turn()
@@ -98,11 +105,13 @@ class Store:
         try:
             return self._idle.pop()
         except IndexError:
-            pass
+            return self._connected(self._seconds)
+
+    def _connected(self, seconds: float) -> Any:
         connection = _Connection(
             path=self._socket,
-            socket_timeout=self._seconds,
-            socket_connect_timeout=self._seconds,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             # without a handshake, which would take three round trips
             protocol=2,
             driver_info=None,

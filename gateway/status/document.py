@@ -5,14 +5,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from chassis import VERSION
-from gateway.status import broker_and_outboxes, machines
+from gateway.status import broker_and_outboxes, cache, machines
 from gateway.status.platform import Platform
 from gateway.status.prober import Snapshot
 from gateway.status.traffic import Rate
 
 NAME = "crud-master"
 Document = dict[str, Any]
-_DETAILS = ("machines", "gateway", "rabbitmq", "queues", "outboxes", "orders", "bills")
+_DETAILS = ("machines", "gateway", "rabbitmq", "cache", "queues", "outboxes", "orders", "bills")
 
 
 def document(platform: Platform, snapshot: Snapshot) -> Document:
@@ -21,6 +21,7 @@ def document(platform: Platform, snapshot: Snapshot) -> Document:
         "machines": [machines.shown(machine, snapshot) for machine in platform.machines],
         "gateway": _gateway(snapshot),
         "rabbitmq": broker_and_outboxes.rabbitmq(platform, snapshot),
+        "cache": cache.shown(platform, snapshot.cache),
         "queues": list(broker_and_outboxes.queues(platform, snapshot)),
         "outboxes": list(broker_and_outboxes.outboxes(platform, snapshot)),
         "orders": snapshot.orders.value,
@@ -62,6 +63,7 @@ def _figures(part: Document, platform: Platform) -> Document:
 def _are_up(shown: Document) -> Iterator[bool]:
     """Yield for each part whether it is up."""
     yield shown["rabbitmq"]["status"] == "up"
+    yield shown["cache"] is None or shown["cache"]["status"] == "up"
     for machine in shown["machines"]:
         yield machine["database"] is None or machine["database"]["status"] == "up"
         for process in machine["processes"]:

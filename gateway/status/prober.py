@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from chassis.http.health import Check
 from chassis.messaging.declarations import dead_letter_queue
 from chassis.settings import BrokerSettings, Upstream
-from gateway.status import gauges, records, ssh
+from gateway.cache.cached_proxy import Cache
+from gateway.status import cache, gauges, records, ssh
 from gateway.status.gauges import InFlight
 from gateway.status.platform import Platform
 from gateway.status.probe import Probe
@@ -31,19 +32,21 @@ class Snapshot(NamedTuple):
     orders: ProbeResult = UNKNOWN
     bills: ProbeResult = UNKNOWN
     traffic: ProbeResult = UNKNOWN
+    cache: ProbeResult | None = None
 
 
 EMPTY = Snapshot({}, {}, {}, {})
 
 
 class Sources(NamedTuple):
-    """What to probe; `ready` are the parts that the gateway itself needs."""
+    """What to probe; `ready` are the parts that the gateway itself needs; without a cache, None."""
 
     platform: Platform
     broker: BrokerSettings
     orders: Upstream
     billing: Upstream
     ready: Sequence[Check]
+    cache: Cache | None = None
 
 
 class Prober:
@@ -59,6 +62,7 @@ class Prober:
         self._consumers = {c.key: InFlight(c) for c in platform.consumers()}
         self._machines = {m.name: m.address for m in platform.machines if not m.is_this}
         self._self_check = SelfCheck(sources.ready)
+        self._cache = sources.cache
         self._orders = Probe(sources.orders.host, sources.orders.port)
         self._billing = Probe(sources.billing.host, sources.billing.port)
         self._queues = QueueProbe(sources.broker, watched_queues(platform))
@@ -77,6 +81,7 @@ class Prober:
             {name: found[f"in flight {name}"] for name in self._consumers},
             {name: found[f"ssh {name}"] for name in self._machines},
             *(found[part] for part in ("queues", "orders", "bills", "traffic")),
+            cache=found.get("cache"),
         )
 
     def close(self) -> None:
@@ -106,6 +111,8 @@ class Prober:
         yield "orders", partial(records.orders, self._orders)
         yield "bills", partial(records.bills, self._billing)
         yield "traffic", Traffic().rate
+        if self._cache is not None:
+            yield "cache", partial(cache.read, self._cache)
 
     def _in_flight(self, consumer: InFlight) -> Any:
         return consumer.count(self._depths)

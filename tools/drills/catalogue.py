@@ -18,6 +18,8 @@ from tools.stack.errors import StackError
 NOTHING = Unaffected((), 0)
 # if all threads waited for the service that hangs, a fifth would be answered in time
 READS_OF_ORDERS = Unaffected((ORDER_READ,), 0.6)
+# nobody needs the cache
+CACHED = Unaffected((*PROMISED, READ), 0.9)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,24 @@ DRILLS = (
         "The database of each service is read-only for a while.",
         faults.databases_read_only,
         unaffected=Unaffected((READ,), 0.8),
+    ),
+    Drill(
+        "cache-killed",
+        "The gateway's Redis is killed with -9 and started.",
+        faults.cache_killed,
+        unaffected=CACHED,
+    ),
+    Drill(
+        "cache-frozen",
+        "The gateway's Redis is frozen (SIGSTOP) and resumed.",
+        faults.cache_frozen,
+        unaffected=CACHED,
+    ),
+    Drill(
+        "cache-flushed",
+        "All that the gateway's Redis holds is removed, repeatedly.",
+        faults.cache_flushed,
+        unaffected=CACHED,
     ),
     Drill(
         "outage-flapping",

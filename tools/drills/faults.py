@@ -57,6 +57,19 @@ def server_outage(context: FaultContext, action: str, servers: Sequence[str]) ->
         context.note(f"{name} is available again")
 
 
+def cache_frozen(context: FaultContext) -> None:
+    """Redis is frozen (SIGSTOP), so that it answers nothing, and resumed."""
+    act = context.platform.act_on_server
+    begin, undo = partial(act, "freeze", "redis"), partial(act, "thaw", "redis")
+    context.sustain(begin, "redis is frozen", undo)
+
+
+def cache_flushed(context: FaultContext) -> None:
+    """All that Redis holds is removed, repeatedly."""
+    flush = partial(context.platform.act_on_server, "flush", "redis")
+    context.repeat(flush, "redis is flushed", 0.5, 2)
+
+
 def databases_disconnected(context: FaultContext) -> None:
     """All connections to each database are terminated, repeatedly."""
     for service in itertools.cycle(context.shuffled(SERVICES)):
@@ -155,5 +168,6 @@ def all_restarted(context: FaultContext) -> None:
 DATABASES = tuple(f"postgresql-{service}" for service in SERVICES)
 broker_stopped: Fault = partial(server_outage, action="stop", servers=["rabbitmq"])
 broker_killed: Fault = partial(server_outage, action="kill", servers=["rabbitmq"])
+cache_killed: Fault = partial(server_outage, action="kill", servers=["redis"])
 databases_restarted: Fault = partial(server_outage, action="restart", servers=DATABASES)
 databases_killed: Fault = partial(server_outage, action="kill", servers=DATABASES)

@@ -11,6 +11,7 @@ const STACK = {
   process: (machine, process) => pair((verb) => `./stack pm2 ${verb} ${process.name}`),
   database: (machine) => pair((verb) => `./stack server ${verb} postgresql-${machine.role}`),
   rabbitmq: () => pair((verb) => `./stack server ${verb} rabbitmq`),
+  redis: () => pair((verb) => `./stack server ${verb} redis`),
   deadLetters: (_machine, verb) => `./stack run billing dlq ${verb}`,
 };
 
@@ -19,6 +20,7 @@ const MACHINES = {
   process: (machine, process) => pair((verb) => onMachine(machine.name, `pm2 ${verb} ${process.name}`)),
   database: (machine) => pair((verb) => onMachine(machine.name, `sudo systemctl ${verb} postgresql`)),
   rabbitmq: (machine) => pair((verb) => onMachine(machine.name, `sudo systemctl ${verb} rabbitmq-server`)),
+  redis: (machine) => pair((verb) => onMachine(machine.name, `sudo systemctl ${verb} redis-server`)),
   deadLetters: (machine, verb) => onMachine(machine, `crud-master billing dlq ${verb}`),
 };
 

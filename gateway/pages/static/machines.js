@@ -65,6 +65,9 @@ function runningOn(machine, status, drills) {
   if (status.rabbitmq && status.rabbitmq.machine === machine.name) {
     items.push({ ...status.rabbitmq, name: 'RabbitMQ', key: 'rabbitmq', drills: drills.rabbitmq(machine) });
   }
+  if (status.cache && status.cache.machine === machine.name) {
+    items.push({ ...status.cache, name: 'Redis', key: 'redis', kind: 'cache', drills: drills.redis(machine) });
+  }
   if (machine.database) {
     items.push({ ...machine.database, key: 'database', kind: 'PostgreSQL', drills: drills.database(machine) });
   }

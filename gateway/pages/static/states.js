@@ -17,6 +17,7 @@ export function parts(status) {
     if (machine.database) found.push([machine.database.name, machine.database.status]);
   }
   if (status.rabbitmq) found.push(['RabbitMQ', status.rabbitmq.status]);
+  if (status.cache) found.push(['Redis', status.cache.status]);
   return found;
 }
 

@@ -1,12 +1,14 @@
 """The shell commands that act on a machine."""
 
 import shlex
+from collections.abc import Sequence
 
 from tools.drills.targets.network import LOSS
 from tools.stack.servers.rabbitmq import STOP_QUEUES
 
 # each cluster's postmaster is a unit of its own, which restarting postgresql.service would not end
 POSTGRESQL, RABBITMQ = "postgresql@*.service", "rabbitmq-server.service"
+REDIS, REDIS_SOCKET = "redis-server.service", "/run/redis/crud-master.sock"
 PM2_PID = "/var/lib/crud-master/pm2/pm2.pid"
 TABLE = "crud_master_drill"
 
@@ -48,13 +50,27 @@ def thaw_pm2() -> str:
 
 
 def server(action: str, name: str) -> str:
-    """Stop, start, restart or kill (-9) a server; systemd starts a killed one again."""
+    """Stop, start, restart or kill (-9) a server; systemd starts a killed one again.
+
+    Redis can also be frozen, thawed and flushed.
+    """
+    if name == "redis":
+        return _redis(action)
     unit = RABBITMQ if name == "rabbitmq" else POSTGRESQL
     if action == "kill":
         return f"sudo systemctl kill -s KILL {shlex.quote(unit)}"
     # a pattern matches running units only, so it can start none
     started = unit if name == "rabbitmq" else "postgresql.service"
     return f"sudo systemctl {action} {started}"
+
+
+def _redis(action: str) -> str:
+    if action == "flush":
+        return f"sudo runuser -u app -- redis-cli -s {REDIS_SOCKET} flushall"
+    signals = {"kill": "KILL", "freeze": "STOP", "thaw": "CONT"}
+    if action in signals:
+        return f"sudo systemctl kill -s {signals[action]} {REDIS}"
+    return f"sudo systemctl {action} {REDIS}"
 
 
 def query(database: str) -> str:
@@ -114,9 +130,10 @@ def _interface(address: str) -> str:
     return f"$(ip -4 -o address show to {address}/32 | awk '{{print $2; exit}}')"
 
 
-def restarting(broker: bool) -> str:
-    """Restart every server and process of a machine."""
-    units = [*([RABBITMQ] if broker else []), "postgresql.service", "crud-master.service"]
+def restarting(servers: Sequence[str]) -> str:
+    """Restart every server and process of a machine, whose role has these `servers`."""
+    own = [unit for name, unit in (("rabbitmq", RABBITMQ), ("redis", REDIS)) if name in servers]
+    units = [*own, "postgresql.service", "crud-master.service"]
     return f"sudo systemctl restart {' '.join(units)}"
 
 

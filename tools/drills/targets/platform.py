@@ -61,7 +61,7 @@ class Source(Protocol):
 class Platform(Source, Protocol):
     """A platform that faults act on.
 
-    Processes have their PM2 names; servers are `rabbitmq` and `postgresql-SERVICE`.
+    Processes have their PM2 names; servers are `rabbitmq`, `redis` and `postgresql-SERVICE`.
     """
 
     url: str
@@ -95,7 +95,7 @@ class Platform(Source, Protocol):
         """SIGCONT PM2."""
 
     def act_on_server(self, action: str, name: str) -> None:
-        """Stop, start, restart or kill (-9) a server."""
+        """Stop, start, restart or kill (-9) a server; freeze, thaw or flush `redis`."""
 
     def disconnect_database(self, service: str) -> None:
         """Terminate all connections to a service's database."""

@@ -166,6 +166,7 @@ class StackPlatform(StackSource):
     def _undo(self) -> None:
         self._network.calm()
         processes.thaw(self._pm2.pids())
+        self.stack.redis.thaw()
         if self.stack.rabbitmq.running():
             self.alarm_broker(False)
         for service, server in self.stack.postgres.items():

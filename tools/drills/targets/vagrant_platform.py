@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from chassis.topology import RABBITMQ, Machine
+from chassis.topology import RABBITMQ, REDIS, Machine
 from tools.drills.messages import Message, publish
 from tools.drills.targets import machine_commands as commands
 from tools.drills.targets.machine_disk import machine_with_small_disk
@@ -132,7 +132,7 @@ class VagrantPlatform(VagrantSource):
 
     def restart_all(self) -> None:
         """Restart every server and every process at once."""
-        self._on_each(lambda machine: commands.restarting(RABBITMQ in machine.role.servers))
+        self._on_each(lambda machine: commands.restarting(machine.role.servers))
 
     def full_disk(self, server: str) -> AbstractContextManager[FullDisk]:
         """Return these machines with a server's data on a small file system. Raises Unsuitable."""
@@ -172,6 +172,8 @@ class VagrantPlatform(VagrantSource):
         steps += [commands.server("start", f"postgresql-{machine.role.name}")]
         if RABBITMQ in machine.role.servers:
             steps += [commands.server("start", "rabbitmq"), commands.disk_limit(LIMIT)]
+        if REDIS in machine.role.servers:
+            steps += [commands.server("thaw", "redis"), commands.server("start", "redis")]
         return "; ".join([*steps, *(commands.process("start", name) for name in names)])
 
     def _on(self, target: str, command: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from chassis.topology import RABBITMQ, Machine
+from chassis.topology import RABBITMQ, REDIS, Machine
 from tools.drills.targets import machine_commands as commands
 from tools.drills.targets.platform import Row, as_json
 from tools.drills.targets.vagrant import Vagrant
@@ -77,8 +77,8 @@ def machine(service: str) -> str:
 
 def service_of(target: str) -> str:
     """The service that a process or server belongs to."""
-    if target == RABBITMQ:
-        return TOPOLOGY.machines_with(RABBITMQ)[0].role.name
+    if target in (RABBITMQ, REDIS):
+        return TOPOLOGY.machines_with(target)[0].role.name
     if target.startswith("postgresql-"):
         return target.removeprefix("postgresql-")
     return TOPOLOGY.process(target).service

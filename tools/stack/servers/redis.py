@@ -49,7 +49,8 @@ class Redis:
         wait_until(self.is_ready, START_SECONDS, "Redis to answer")
 
     def stop(self) -> None:
-        """Stop the server, if it runs."""
+        """Stop the server, if it runs; a frozen one, too."""
+        self.thaw()
         self._daemon.end(signal.SIGTERM)
 
     def restart(self) -> None:
