@@ -81,8 +81,7 @@ class Prober:
             {name: found[f"in flight {name}"] for name in self._consumers},
             {name: found[f"ssh {name}"] for name in self._machines},
             *(found[part] for part in ("queues", "orders", "bills", "traffic")),
-            cache=found.get("cache"),
-        )
+        )._replace(cache=found.get("cache"))
 
     def close(self) -> None:
         """Close all connections."""
