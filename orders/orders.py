@@ -3,25 +3,50 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import Connection, delete, func, insert, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Connection, Uuid, delete, func, text, update
 from sqlalchemy.exc import DBAPIError
 
 from chassis.errors import ConflictError
+from chassis.outbox import table as outbox
 from chassis.preconditions import Check
 from chassis.storage import after_commit
 from chassis.storage.idempotency_keys import RETENTION
 from orders import allowed_transitions, deleted_orders, queries, transitions
-from orders.events import announce
-from orders.models import order_lines, orders
-from orders.queries import OrderView
-from orders.transitions import Cause, record_change
+from orders.customer_replica import table as customers
+from orders.events import aggregate, announce, order_event
+from orders.models import orders
+from orders.queries import Item, OrderView
+from orders.transitions import Cause
 
 _ATTEMPTS = 10  # to find a free order_id: even a second one is hardly ever needed
+_CENT = Decimal("0.01")
+_CREATE = text(
+    """
+    WITH new AS (
+        INSERT INTO orders
+            (order_id, customer_id, status, total_amount, request_key, sweep_at)
+        VALUES (:order_id, :customer_id, :status, :total_amount, CAST(:request_key AS uuid),
+            clock_timestamp())
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), lines AS (
+        INSERT INTO order_lines (order_pk, product_id, name, quantity, unit_price)
+        SELECT new.id, given.* FROM new, unnest(
+            CAST(:product_id AS bigint[]), CAST(:name AS text[]), CAST(:quantity AS integer[]),
+            CAST(:unit_price AS numeric[])
+        ) AS given
+    ), history AS (
+        INSERT INTO order_history (order_pk, to_status, at, cause, message_id)
+        SELECT id, status, clock_timestamp(), :cause, :message_id FROM new
+    )
+    SELECT new.*, (SELECT email FROM customers WHERE customers.id = :customer) AS email FROM new
+    """
+).columns(uid=Uuid)
 _CANCELLED_BY_HAND = "cancelled on request"
 logger = logging.getLogger(__name__)
 
@@ -55,13 +80,13 @@ def create(
     _release_if_expired(connection, request_key)
     given = values["order_id"]
     names = [given] if given is not None else [new_order_id() for _ in range(_ATTEMPTS)]
-    order_pk = _insert(connection, values, names, request_key)
-    if order_pk is None:
+    stored = _insert(connection, {**values, "request_key": request_key}, names, lines, cause)
+    if stored is None:
         return _repeated(connection, given, request_key)
-    _insert_lines(connection, order_pk, lines)
-    record_change(connection, order_pk, None, values["status"], cause)
-    order = queries.get(connection, order_pk)
-    _announce(connection, "order.created", order, cause)
+    order, email = stored
+    message = order_event("order.created", order, cause.source, email)
+    outbox.add(connection, message, aggregate(order))
+    _log(connection, "order.created", order)
     return order
 
 
@@ -69,17 +94,40 @@ def _insert(
     connection: Connection,
     values: Mapping[str, Any],
     names: Iterable[str],
-    request_key: UUID | None,
-) -> int | None:
-    """Insert an order and return its id; None if each of `names`, or `request_key`, is taken."""
+    lines: Sequence[Mapping[str, Any]],
+    cause: Cause,
+) -> tuple[OrderView, str | None] | None:
+    """Insert an order with its lines and its history, and return it with its customer's address.
+
+    None if each of `names`, or the request key, is taken.
+    """
+    items = sorted(map(_item, lines), key=lambda item: item["product_id"])
+    given = {
+        **values,
+        "product_id": [item["product_id"] for item in items],
+        "name": [item["name"] for item in items],
+        "quantity": [item["quantity"] for item in items],
+        "unit_price": [item["unit_price"] for item in items],
+        "cause": cause.name,
+        "message_id": cause.message_id,
+        "customer": customers.key(values["customer_id"]),
+    }
     for order_id in names:
-        row = {**values, "order_id": order_id, "request_key": request_key}
-        row["sweep_at"] = func.clock_timestamp()
-        statement = postgresql.insert(orders).values(**row).on_conflict_do_nothing()
-        order_pk: int | None = connection.execute(statement.returning(orders.c.id)).scalar()
-        if order_pk is not None:
-            return order_pk
+        row = connection.execute(_CREATE, {**given, "order_id": order_id}).mappings().first()
+        if row is not None:
+            stored = {**{name: row[name] for name in queries.ORDER_NAMES}, "items": items}
+            return cast(OrderView, stored), row["email"]
     return None
+
+
+def _item(line: Mapping[str, Any]) -> Item:
+    """Return a line as the database stores it."""
+    return {
+        "product_id": line["product_id"],
+        "name": line["name"],
+        "quantity": line["quantity"],
+        "unit_price": line["unit_price"].quantize(_CENT),
+    }
 
 
 def change(
@@ -167,14 +215,6 @@ def _repeated(connection: Connection, order_id: str | None, request_key: UUID | 
     raise ConflictError(f"Another order has the order_id {order_id!r} already.")
 
 
-def _insert_lines(
-    connection: Connection, order_pk: int, lines: Sequence[Mapping[str, Any]]
-) -> None:
-    if lines:
-        rows = [{"order_pk": order_pk, **line} for line in lines]
-        connection.execute(insert(order_lines), rows)
-
-
 def _check_change(order: OrderView, values: Mapping[str, Any]) -> None:
     if order["items"] or "items" in values:
         raise ConflictError(
@@ -200,5 +240,9 @@ def _unique_order_id() -> Iterator[None]:
 
 def _announce(connection: Connection, event_type: str, order: OrderView, cause: Cause) -> None:
     announce(connection, event_type, order, cause.source)
+    _log(connection, event_type, order)
+
+
+def _log(connection: Connection, event_type: str, order: OrderView) -> None:
     extra = {"order_id": order["order_id"], "uid": str(order["uid"])}
     after_commit.log(connection, logger, event_type.replace(".", " "), extra)

@@ -64,13 +64,13 @@ class StatusChange(TypedDict):
     message_id: str | None
 
 
-_ORDER_NAMES = (
+ORDER_NAMES = (
     *("id", "uid", "order_id", "customer_id", "status", "total_amount"),
     *("created_at", "updated_at", "reason"),
 )
 """In the order of the answer's members."""
-_ORDER = tuple(orders.c[_ORDER_NAMES])
-_SAGA_NAMES = (*_ORDER_NAMES, "stock_freed_at", "stock_sold_at", "bill_voided_at")
+_ORDER = tuple(orders.c[ORDER_NAMES])
+_SAGA_NAMES = (*ORDER_NAMES, "stock_freed_at", "stock_sold_at", "bill_voided_at")
 _Line = dict[str, Any]
 """A row of `_with_lines`: an order, and one of its lines."""
 _FETCH_SIZE = 200  # lines at a time, of up to 1 KiB
@@ -196,7 +196,7 @@ def _with_lines(chosen: Select[Any]) -> Select[Any]:
     )
 
 
-def _orders(rows: Iterable[_Line], names: Sequence[str] = _ORDER_NAMES) -> Iterator[OrderView]:
+def _orders(rows: Iterable[_Line], names: Sequence[str] = ORDER_NAMES) -> Iterator[OrderView]:
     """Assemble orders from the rows of `_with_lines`."""
     for _id, lines in groupby(rows, lambda row: row["id"]):
         group = list(lines)

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, text
+from sqlalchemy import Connection, text
 
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
@@ -21,7 +21,6 @@ from chassis.storage import after_commit
 from orders.allowed_transitions import event_of
 from orders.customer_replica import table as customers
 from orders.events import aggregate, order_event
-from orders.models import order_history
 from orders.queries import OrderView
 
 Confirmation = Literal["stock_freed_at", "stock_sold_at", "bill_voided_at"]
@@ -191,21 +190,6 @@ def move(
     changes.move(order, status, cause, reason)
     updated = changes.write()
     return {**order, "status": status, "reason": reason, "updated_at": updated[order["id"]]}
-
-
-def record_change(
-    connection: Connection, order_pk: int, from_status: str | None, to_status: str, cause: Cause
-) -> None:
-    """Add a change of state to the order's history."""
-    row = {
-        "order_pk": order_pk,
-        "from_status": from_status,
-        "to_status": to_status,
-        "at": func.clock_timestamp(),
-        "cause": cause.name,
-        "message_id": cause.message_id,
-    }
-    connection.execute(insert(order_history).values(**row))
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
