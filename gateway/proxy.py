@@ -16,6 +16,7 @@ from chassis.http import caller
 from chassis.http.answer import Answer, Fields
 from chassis.http.call import Call
 from chassis.http.request import whole_body
+from chassis.http.response import CompleteResponse
 from chassis.http.upstream import UpstreamClient
 from gateway.auth import guard as auth
 
@@ -126,7 +127,7 @@ def _answered_fields(fields: Fields) -> list[tuple[str, str]]:
     return [(name, value) for name, value in fields.items() if name.lower() not in left_out]
 
 
-class UpstreamResponse(Response):
+class UpstreamResponse(CompleteResponse):
     """An upstream's answer, to which Flask adds nothing."""
 
     default_mimetype = None

@@ -18,6 +18,7 @@ from chassis.http import health, problems, security_headers
 from chassis.http.application import Application
 from chassis.http.converters import AnyPath, Other
 from chassis.http.keyed_posts import KeyedPosts, post_endpoints
+from chassis.http.response import JSON, CompleteResponse
 from chassis.http.unread_bodies import UnreadBodies
 from chassis.json import encode
 
@@ -48,7 +49,7 @@ class Json(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """Answer with `args` or `kwargs` as the body."""
         obj = self._prepare_response_obj(args, kwargs)
-        return Response(encode(obj) + b"\n", mimetype="application/json")
+        return CompleteResponse(encode(obj) + b"\n", content_type=JSON)
 
 
 def create_app(

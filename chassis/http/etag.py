@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 from flask import Response, jsonify, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import BadRequest
 
 from chassis.errors import PreconditionFailedError, PreconditionRequiredError
@@ -33,15 +34,16 @@ def tagged(response: Response) -> Response:
         BadRequest: If-Match or If-None-Match are malformed.
         PreconditionFailedError: If-Match of GET or HEAD names another ETag.
     """
-    tag = _tag(response)
-    if request.method in ("GET", "HEAD"):
+    request, tag = request_ctx.request, _tag(response)
+    has_conditions = "HTTP_IF_MATCH" in request.environ or "HTTP_IF_NONE_MATCH" in request.environ
+    if has_conditions and request.method in ("GET", "HEAD"):
         conditions = _requested()
         conditions.check_match(tag)
         if conditions.if_none_match is not None and conditions.if_none_match.match_weakly(tag):
             response.status_code = 304
             response.set_data(b"")
             del response.headers["Content-Length"], response.headers["Content-Type"]
-    response.set_etag(tag)
+    response.headers["ETag"] = f'"{tag}"'
     return response
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from flask import Response, request
 
 from chassis.http import links
+from chassis.http.response import JSON, CompleteResponse
 from chassis.json import encode
 from chassis.storage.page_size import MAX_BYTES
 
@@ -23,7 +24,7 @@ def page(rows: Iterable[Row], limit: int, key: str = "id") -> Response:
         key: the field that `after` refers to.
     """
     shown, last = _first(rows, limit)
-    response = Response(b"[%b]\n" % b",".join(shown), mimetype="application/json")
+    response = CompleteResponse(b"[%b]\n" % b",".join(shown), content_type=JSON)
     if last is not None:
         parameters = {**request.args.to_dict(), "limit": limit, "after": last[key]}
         response.headers["Link"] = links.to_next(request.path, parameters)

@@ -41,14 +41,23 @@ class _Watch:
     @contextmanager
     def over(self, driver: Any) -> Iterator[None]:
         """Limit the time of a block in which a connection waits for an answer."""
-        number = next(self._numbers)
-        if not driver.closed:
-            self._waiting[number] = time.monotonic() + driver.answer_seconds, driver.fileno()
+        number = self.begin(driver)
         try:
             yield
         finally:
-            with self._lock:
-                self._waiting.pop(number, None)
+            self.end(number)
+
+    def begin(self, driver: Any) -> int:
+        """Limit the time from now until `end` of the returned number."""
+        number = next(self._numbers)
+        if not driver.closed:
+            self._waiting[number] = time.monotonic() + driver.answer_seconds, driver.fileno()
+        return number
+
+    def end(self, number: int) -> None:
+        """End a limit."""
+        with self._lock:
+            self._waiting.pop(number, None)
 
     def _run(self) -> None:
         while True:
@@ -75,6 +84,7 @@ class _Connection(connection):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.prepared: dict[object, str] = {}  # see chassis.storage.prepared
         _watch.start()
 
     def commit(self) -> None:
@@ -92,8 +102,12 @@ class _Connection(connection):
 
 class _Cursor(cursor):
     def execute(self, *arguments: Any) -> None:
-        with _watch.over(self.connection):
+        # without a context manager, which costs as much as all the rest here
+        number = _watch.begin(self.connection)
+        try:
             super().execute(*arguments)
+        finally:
+            _watch.end(number)
 
     def executemany(self, *arguments: Any) -> None:
         with _watch.over(self.connection):

@@ -1,19 +1,19 @@
 """A service's own PostgreSQL: connections, transactions, health, and kinds of errors."""
 
-import select
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg2.errors import LockNotAvailable, ProgramLimitExceeded, QueryCanceled
-from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import NullPool
 
 from chassis.settings import DatabaseSettings
 from chassis.storage import after_commit
 from chassis.storage.answer_limit import limited
+from chassis.storage.connections import KeptConnections
 from chassis.storage.notifier import Notifier
 
 CONNECT_TIMEOUT = 2  # seconds
@@ -91,17 +91,16 @@ class Database:
             settings.url,
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT,
             connect_args=connect_args(settings.place, _OPTIONS) | limited(ANSWER_SECONDS),
         )
-        event.listen(self._engine, "checkout", _check_open)
+        self._kept = KeptConnections(self._engine, connections, CONNECT_TIMEOUT)
         self._probe = Probe(settings)
         self._notifier = Notifier()
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
         """Lend a connection in autocommit mode: single statements, without a transaction's cost."""
-        with self._engine.connect() as connection, _autocommit(connection):
+        with self._kept.lend(autocommit=True) as connection:
             yield connection
 
     @contextmanager
@@ -113,7 +112,7 @@ class Database:
         Args:
             lock_seconds: how long a statement may wait for a lock, `LOCK_TIMEOUT` if not given.
         """
-        with self._engine.connect() as connection:
+        with self._kept.lend(autocommit=False) as connection:
             with connection.begin():
                 noted = after_commit.collect(connection)
                 if lock_seconds is not None:
@@ -135,6 +134,7 @@ class Database:
 
     def close(self) -> None:
         """Close the pool's connections."""
+        self._kept.close()
         self._engine.dispose()
 
 
@@ -149,25 +149,6 @@ def _autocommit(connection: Connection) -> Iterator[None]:
     finally:
         if not driver.closed:
             driver.autocommit = False
-
-
-def _check_open(driver: Any, *_pool: object) -> None:
-    """Have a connection replaced that its server has closed.
-
-    A connection that the server closed is readable (EOF). The kernel knows that without a round
-    trip to the server.
-
-    Raises:
-        DisconnectionError: the connection is closed.
-    """
-    if driver.closed or _is_readable(driver.fileno()):
-        raise DisconnectionError
-
-
-def _is_readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def is_statement_timeout(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from chassis.errors import found
 from chassis.preconditions import Check
 from chassis.storage.page_size import bounded
+from chassis.storage.prepared import PreparedQuery
 
 View = TypeVar("View", bound=Mapping[str, object])
 
@@ -58,6 +59,7 @@ class Resource(Generic[View]):
         self.columns = tuple(table.c[column] for column in view.__annotations__)
         self._list = select(*bounded(self.columns, table.c.id)).order_by(table.c.id)
         self._one = select(*self.columns).where(table.c.id == bindparam("id"))
+        self._get: PreparedQuery[View] = PreparedQuery(f"{name}_by_id", self._one)
 
     def page(self, after: int | None, limit: int) -> Select[Any]:
         """Return the query of up to `limit` rows after the id `after`, in the order of their ids.
@@ -73,11 +75,12 @@ class Resource(Generic[View]):
 
     def get(self, connection: Connection, id: int) -> View:
         """Return the row with this id. Raises NotFoundError."""
-        return self._single(connection, self._one, id)
+        return found(self._get.first(connection, id=id), self._name, id)
 
     def locked(self, connection: Connection, id: int, *, key_share: bool = False) -> View:
         """Return one row as `get` does, and lock it; with `key_share` others may refer to it."""
-        return self._single(connection, self._one.with_for_update(key_share=key_share), id)
+        query = self._one.with_for_update(key_share=key_share)
+        return found(first(connection, query, self._view, {"id": id}), self._name, id)
 
     def check(
         self, connection: Connection, id: int, check: Check | None, *, key_share: bool = False
@@ -94,6 +97,3 @@ class Resource(Generic[View]):
         """
         changed = first(connection, change.returning(*self.columns), self._view)
         return found(changed, self._name, id)
-
-    def _single(self, connection: Connection, query: Select[Any], id: int) -> View:
-        return found(first(connection, query, self._view, {"id": id}), self._name, id)

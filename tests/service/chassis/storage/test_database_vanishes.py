@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from chassis.messaging.declarations import of_exchange
 from chassis.settings import BrokerSettings
 from chassis.storage import database
+from chassis.storage.connections import is_readable as is_ended
 from chassis.storage.database import Database
-from chassis.storage.database import _is_readable as is_ended
 from inventory.app import create_app
 from inventory.events import EXCHANGE
 from inventory.settings import Settings

@@ -1,0 +1,84 @@
+"""Connections that are kept between uses: how many there are, and in which state they are lent."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from chassis.settings import DatabaseSettings
+from chassis.storage import database as storage
+from chassis.storage.database import Database
+
+PID = text("SELECT pg_backend_pid()")
+STATE = text("SELECT pg_backend_pid(), now() = statement_timestamp()")
+
+
+@pytest.fixture
+def database(database_settings: Callable[[str], DatabaseSettings]) -> Iterator[Database]:
+    """Two connections at most, to inventory's database."""
+    database = Database(database_settings("inventory"), connections=2)
+    yield database
+    database.close()
+
+
+def _backend(connection: Connection) -> int:
+    pid: int = connection.execute(PID).scalar_one()
+    return pid
+
+
+def test_the_connection_that_was_used_last_is_used_first(database: Database) -> None:
+    with database.autocommit(), database.transaction() as connection:
+        last = _backend(connection)
+    for lent in (database.autocommit, database.transaction, database.autocommit):
+        with lent() as connection:
+            # the inner one was given back before the outer one
+            assert _backend(connection) != last
+
+
+def test_no_more_connections_are_opened_than_allowed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database._kept, "_seconds", 0.1)
+    with ExitStack() as held:
+        for lent in (database.autocommit, database.transaction):
+            held.enter_context(lent())
+        for lent in (database.autocommit, database.transaction):
+            with pytest.raises(PoolTimeoutError, match=r"within 0\.1 s"), lent():
+                pass
+    with database.autocommit() as one, database.autocommit() as other:
+        assert _backend(one) != _backend(other)
+
+
+def test_the_wait_for_a_connection_is_as_long_as_that_for_connecting(database: Database) -> None:
+    assert database._kept._seconds == storage.CONNECT_TIMEOUT
+
+
+def test_a_mode_does_not_outlast_its_use(database: Database) -> None:
+    for _ in range(2):
+        with database.autocommit() as connection:
+            connection.execute(PID)
+            assert connection.execute(STATE).one()[1]
+        with database.transaction() as connection:
+            connection.execute(PID)
+            assert not connection.execute(STATE).one()[1]
+
+
+def test_a_change_in_a_transaction_that_its_user_began_is_rolled_back(database: Database) -> None:
+    with database._kept.lend(autocommit=False) as connection:
+        connection.execute(text("CREATE TABLE left_open ()"))
+    with database.autocommit() as connection:
+        assert connection.execute(text("SELECT to_regclass('left_open')")).scalar_one() is None
+
+
+def test_after_a_lost_connection_the_others_are_replaced_as_well(database: Database) -> None:
+    with database.autocommit() as one, database.autocommit() as other:
+        before = {_backend(one), _backend(other)}
+    with database.autocommit() as one:
+        own = text("SELECT pg_terminate_backend(pg_backend_pid())")
+        with pytest.raises(OperationalError):
+            one.execute(own)
+    with database.autocommit() as one, database.autocommit() as other:
+        assert not before & {_backend(one), _backend(other)}

@@ -1,0 +1,149 @@
+"""Queries that a connection prepares once: the same rows and errors as those of other queries."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import (
+    BIGINT,
+    Column,
+    DateTime,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Uuid,
+    bindparam,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.exc import DataError, NotSupportedError, OperationalError
+
+from chassis.storage.database import Database
+from chassis.storage.prepared import PreparedQuery
+from chassis.storage.rows import rows
+
+things = Table(
+    "things",
+    MetaData(),
+    Column("id", BIGINT, primary_key=True),
+    Column("name", String(20)),
+    Column("price", Numeric(12, 2)),
+    Column("uid", Uuid),
+    Column("parts", JSONB),
+    Column("tags", ARRAY(String)),
+    Column("at", DateTime(timezone=True), server_default=func.now()),
+)
+QUERY = select(things).where(things.c.id >= bindparam("least"), things.c.name != bindparam("name"))
+PREPARED = text("SELECT name FROM pg_prepared_statements ORDER BY 1")
+PID = text("SELECT pg_backend_pid()")
+
+
+class Thing(TypedDict):
+    """A row with a column of each type."""
+
+    id: int
+    name: str
+    price: Decimal
+    uid: UUID
+    parts: dict[str, Any]
+    tags: list[str]
+    at: datetime
+
+
+@pytest.fixture
+def filled(movies_db: Database) -> Iterator[Database]:
+    """A database with a table of two things."""
+    with movies_db.transaction() as connection:
+        things.create(connection)
+        for number in (1, 2):
+            parts, tags = {"a": [number, None]}, ["x", "%s"]
+            values = {"id": number, "name": "é%", "price": Decimal("1.50"), "uid": uuid4()}
+            connection.execute(things.insert().values(**values, parts=parts, tags=tags))
+    yield movies_db
+    with movies_db.transaction() as connection:
+        things.drop(connection)
+
+
+@pytest.fixture
+def query() -> PreparedQuery[Thing]:
+    """A query of things."""
+    return PreparedQuery("things_from", QUERY)
+
+
+def test_rows_are_those_of_the_query_without_preparation(
+    filled: Database, query: PreparedQuery[Thing]
+) -> None:
+    for lent in (filled.autocommit, filled.transaction):
+        with lent() as connection:
+            parameters = {"least": 1, "name": "'; --"}
+            found = query.rows(connection, **parameters)
+            assert len(found) == 2
+            assert found == rows(connection, QUERY, Thing, parameters)
+            assert query.first(connection, **parameters) == found[0]
+            assert query.first(connection, least=3, name="") is None
+
+
+def test_a_connection_prepares_a_query_once(filled: Database, query: PreparedQuery[Thing]) -> None:
+    with filled.autocommit() as connection:
+        before = connection.execute(PREPARED).scalars().all()
+        for _ in range(3):
+            query.rows(connection, least=1, name="")
+        [made] = set(connection.execute(PREPARED).scalars().all()) - set(before)
+        assert made.startswith("things_from_")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DISCARD ALL", "ALTER TABLE things ALTER name TYPE text"],
+    ids=["discarded", "altered"],
+)
+def test_a_query_is_prepared_again_if_it_is_stale(
+    filled: Database, query: PreparedQuery[Thing], change: str
+) -> None:
+    with filled.autocommit() as connection:
+        before = query.rows(connection, least=1, name="")
+        connection.execute(text(change))
+        assert query.rows(connection, least=1, name="") == before
+
+
+def test_a_stale_query_fails_one_transaction_alone(
+    filled: Database, query: PreparedQuery[Thing]
+) -> None:
+    with filled.autocommit() as connection:
+        before = query.rows(connection, least=1, name="")
+        connection.execute(text("ALTER TABLE things ALTER name TYPE text"))
+    with pytest.raises(NotSupportedError), filled.transaction() as connection:
+        query.rows(connection, least=1, name="")
+    with filled.transaction() as connection:
+        assert query.rows(connection, least=1, name="") == before
+
+
+def test_errors_are_those_of_other_statements(
+    filled: Database, query: PreparedQuery[Thing]
+) -> None:
+    with filled.autocommit() as connection:
+        with pytest.raises(DataError) as wrong:
+            query.rows(connection, least="no number", name="")
+        assert not wrong.value.connection_invalidated
+        assert len(query.rows(connection, least=1, name="")) == 2
+
+
+def test_a_lost_connection_is_an_outage_and_is_replaced(
+    filled: Database, query: PreparedQuery[Thing]
+) -> None:
+    with filled.autocommit() as connection:
+        query.rows(connection, least=1, name="")
+        pid = connection.execute(PID).scalar_one()
+        with filled.autocommit() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        with pytest.raises(OperationalError) as lost:
+            query.rows(connection, least=1, name="")
+        assert lost.value.connection_invalidated
+    with filled.autocommit() as connection:
+        assert len(query.rows(connection, least=1, name="")) == 2
