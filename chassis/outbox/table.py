@@ -5,6 +5,7 @@ Source: https://microservices.io/patterns/data/transactional-outbox.html
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -32,7 +33,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
-from sqlalchemy.types import TypeEngine
 
 from chassis.json import encode
 from chassis.messaging.message import Message
@@ -219,31 +219,58 @@ def new_messages(
     a failed message: the messages behind it wait. It is one statement and so one snapshot: whenever
     it contains a message, it contains the earlier ones of the same aggregate.
     """
-    rows = _NEW.where(outbox.c.urgent.is_(urgent))
-    if urgent:
-        rows = rows.where(_left_by_old_version.is_(None))
-    if ids:
-        rows = rows.where(outbox.c.id.not_in(select(func.unnest(_array(ids, BIGINT)))))
-    if aggregates:
-        listed = outbox.c.aggregate.in_(select(func.unnest(_array(aggregates, Text))))
-        rows = rows.where(listed.is_not(true()))
-    return _waiting(connection, rows, page)
+    query = _new_query(urgent, bool(ids), bool(aggregates))
+    left_out = {"ids": list(ids)} if ids else {}
+    blocked = {"aggregates": list(aggregates)} if aggregates else {}
+    return _waiting(connection, query, page, **left_out, **blocked)
 
 
 def retryable(connection: Connection, page: Page, urgent: bool, after: int) -> list[Waiting]:
     """Return the oldest failed messages behind row `after`; each aggregate has one at most."""
-    rows = _RETRYABLE.where(outbox.c.urgent.is_(urgent), outbox.c.id > after)
-    return _waiting(connection, rows, page)
+    return _waiting(connection, _retry_query(urgent), page, after=after)
 
 
-def _waiting(connection: Connection, query: Select[Any], page: Page) -> list[Waiting]:
-    rows = query.limit(page.rows).subquery()
+# Built once: building one takes longer than executing it, and a relay does so for each message of
+# a quiet hour.
+
+
+@cache
+def _new_query(urgent: bool, has_ids: bool, has_aggregates: bool) -> Select[Any]:
+    rows = _NEW.where(outbox.c.urgent.is_(urgent))
+    if urgent:
+        rows = rows.where(_left_by_old_version.is_(None))
+    if has_ids:
+        ids = bindparam("ids", type_=ARRAY(BIGINT))
+        rows = rows.where(outbox.c.id.not_in(select(func.unnest(cast(ids, ARRAY(BIGINT))))))
+    if has_aggregates:
+        aggregates = cast(bindparam("aggregates", type_=ARRAY(Text)), ARRAY(Text))
+        listed = outbox.c.aggregate.in_(select(func.unnest(aggregates)))
+        rows = rows.where(listed.is_not(true()))
+    return _first(rows)
+
+
+@cache
+def _retry_query(urgent: bool) -> Select[Any]:
+    after = bindparam("after", type_=BIGINT)
+    return _first(_RETRYABLE.where(outbox.c.urgent.is_(urgent), outbox.c.id > after))
+
+
+def _first(query: Select[Any]) -> Select[Any]:
+    """Return the query for the rows of a page, which it takes as `rows` and `octets`."""
+    rows = query.limit(bindparam("rows", type_=BIGINT)).subquery()
     size = func.octet_length(rows.c.body)
     before = func.sum(size).over(order_by=rows.c.id) - size
     sized = select(rows, before.label("before")).subquery()
     columns = (*(sized.c[name] for name in _READ), cast(sized.c.headers, Text))
-    few = select(*columns).where(sized.c.before < page.octets).order_by(sized.c.id)
-    return [_read(*row) for row in connection.execute(few)]
+    few = sized.c.before < bindparam("octets", type_=BIGINT)
+    return select(*columns).where(few).order_by(sized.c.id)
+
+
+def _waiting(
+    connection: Connection, query: Select[Any], page: Page, **given: object
+) -> list[Waiting]:
+    found = connection.execute(query, {"rows": page.rows, "octets": page.octets, **given})
+    return [_read(*row) for row in found]
 
 
 def _read(
@@ -272,23 +299,22 @@ def _read(
     )
 
 
+_MARK_FAILED = (
+    update(outbox)
+    .where(outbox.c.id == any_(cast(bindparam("ids", type_=ARRAY(BIGINT)), ARRAY(BIGINT))))
+    .values(attempts=outbox.c.attempts + 1)
+)
+_MARK_SENT = _MARK_FAILED.values(sent_at=func.coalesce(outbox.c.sent_at, func.now()))
+
+
 def mark_sent(connection: Connection, ids: Sequence[int]) -> None:
     """Note that the broker has confirmed these rows, and count the attempt."""
-    _mark(connection, ids, sent_at=func.coalesce(outbox.c.sent_at, func.now()))
+    connection.execute(_MARK_SENT, {"ids": list(ids)})
 
 
 def mark_failed(connection: Connection, ids: Sequence[int]) -> None:
     """Count an attempt that has failed."""
-    _mark(connection, ids)
-
-
-def _mark(connection: Connection, ids: Sequence[int], **values: Any) -> None:
-    rows = update(outbox).where(outbox.c.id == any_(_array(ids, BIGINT)))
-    connection.execute(rows.values(attempts=outbox.c.attempts + 1, **values))
-
-
-def _array(values: Collection[Any], kind: type[TypeEngine[Any]]) -> ColumnElement[Any]:
-    return cast(list(values), ARRAY(kind))
+    connection.execute(_MARK_FAILED, {"ids": list(ids)})
 
 
 def has_pending(connection: Connection, aggregate: str) -> bool:
