@@ -87,7 +87,9 @@ class KeptConnections:
         try:
             connection.rollback()
         except BaseException:
-            kept.invalidate()
+            # SQLAlchemy has invalidated it if the connection was lost
+            if kept.is_valid:
+                kept.invalidate()
             raise
         self._idle.append(kept)
 
