@@ -12,12 +12,14 @@ from tools.bench import growth
 from tools.bench.environment import Environment
 from tools.bench.figures import Result, Sample
 from tools.bench.measure import Candidate, interleaved
+from tools.stack.layout import TOPOLOGY
 from tools.stack.servers.amqp import connect
 from tools.stack.waiting import wait_until
 
 TITLE = "Applying events with many marks in the inbox"
 APPLY = "applying"
-DATABASE, PROCESS, QUEUE, EXCHANGE = "orders", "orders-consumer", "orders_inbox", "customer_events"
+DATABASE, PROCESS, EXCHANGE = "orders", "orders-consumer", "customer_events"
+QUEUE = next(queue.name for queue in TOPOLOGY.queues if EXCHANGE in dict(queue.bindings))
 SECONDS = 600.0
 # no customer of the benchmark has such an id
 FIRST_ID = 1_000_000_000
