@@ -92,7 +92,7 @@ def bench(rows: tuple[str, ...], quick: bool, samples: Path | None, markdown: Pa
     """Measure how fast it is, beside baselines, on a separate stack.
 
     A ROW is one of reads, hanging, billing, drain, writes, import, mix, curve, pages and
-    memory; without one all are measured, which takes about a quarter of an hour. Rows that take
+    memory; without one all are measured, which takes about twenty minutes. Rows that take
     many minutes run only when they are named: purge, growth-movies, growth-bills, growth-outbox
     and growth-inbox.
     """
