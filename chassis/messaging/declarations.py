@@ -124,7 +124,8 @@ def _queues(queue: topology.Queue, broker: BrokerSettings) -> list[Queue]:
 def check_reactions(queue: topology.Queue, reactions: Mapping[str, str]) -> None:
     """Check that a binding of a queue brings each type of event that its handler reacts to.
 
-    A former binding does, too: events that it has brought may still wait.
+    A former binding does, too, if the queue is no longer bound to its exchange: events that it has
+    brought may still wait.
 
     Args:
         queue: a queue of events.
@@ -133,13 +134,13 @@ def check_reactions(queue: topology.Queue, reactions: Mapping[str, str]) -> None
     Raises:
         SettingsError: names the bindings that topology.yml lacks.
     """
+    bound = {exchange for exchange, _key in queue.bindings}
+    left = [binding for binding in queue.former if binding[0] not in bound]
     faults = [
         f"no binding brings {type} from {exchange}"
         for type, exchange in reactions.items()
         if exchange != DIRECT
-        and not any(
-            _brings(binding, exchange, type) for binding in (*queue.bindings, *queue.former)
-        )
+        and not any(_brings(binding, exchange, type) for binding in (*queue.bindings, *left))
     ]
     if faults:
         raise SettingsError(f"topology.yml: {queue.name}: {', '.join(faults)}")
