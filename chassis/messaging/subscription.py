@@ -41,7 +41,8 @@ class Subscription:
 
     def __init__(self, settings: BrokerSettings, name: str, topology: Topology) -> None:
         """Prepare a subscription to `settings.queue`; nothing is connected before `start`."""
-        self.arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        # not a SimpleQueue: its `get` may wait for ever if a signal handler outlasts its time limit
+        self.arrived: queue.Queue[Delivery] = queue.Queue()
         self.channel: Channel | None = None
         """The current channel, None without a connection."""
         self._queue = settings.queue

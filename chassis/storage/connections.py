@@ -5,8 +5,8 @@ a connection take longer than a read by primary key. The last one used first, so
 opened than are in use at once.
 """
 
-import queue
 import select
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,9 +26,7 @@ class KeptConnections:
         """Keep connections of `engine`; callers wait `seconds` for one at most."""
         self._engine = engine
         self._seconds = seconds
-        self._permits: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(size):
-            self._permits.put(None)
+        self._permits = threading.Semaphore(size)
         self._idle: list[PoolProxiedConnection] = []
 
     @contextmanager
@@ -42,11 +40,8 @@ class KeptConnections:
             sqlalchemy.exc.TimeoutError: all are in use for too long.
             sqlalchemy.exc.DBAPIError: the database can't be connected to.
         """
-        try:
-            self._permits.get(timeout=self._seconds)
-        except queue.Empty:
-            detail = f"no connection has become free within {self._seconds} s"
-            raise PoolTimeoutError(detail) from None
+        if not self._permits.acquire(timeout=self._seconds):
+            raise PoolTimeoutError(f"no connection has become free within {self._seconds} s")
         try:
             kept = self._take()
             driver: Any = kept.dbapi_connection
@@ -58,19 +53,21 @@ class KeptConnections:
             finally:
                 self._give_back(connection, kept)
         finally:
-            self._permits.put(None)
+            self._permits.release()
 
     def close(self) -> None:
         """Close all that are not in use."""
-        while self._idle:
-            self._idle.pop().close()
+        while kept := self._pop():
+            kept.close()
+
+    def _pop(self) -> PoolProxiedConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _take(self) -> PoolProxiedConnection:
-        while self._idle:
-            try:
-                kept = self._idle.pop()
-            except IndexError:
-                break  # another thread has taken it
+        while kept := self._pop():
             driver: Any = kept.dbapi_connection
             if not driver.closed and not is_readable(driver.fileno()):
                 return kept
@@ -81,8 +78,8 @@ class KeptConnections:
 
     def _give_back(self, connection: Connection, kept: PoolProxiedConnection) -> None:
         if connection.invalidated or not kept.is_valid:
-            while self._idle:
-                self._idle.pop().invalidate()
+            while other := self._pop():
+                other.invalidate()
             return
         try:
             connection.rollback()

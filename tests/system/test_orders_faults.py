@@ -21,7 +21,7 @@ STEPS: dict[str, tuple[str, Evidence]] = {
     "orders-consumer": ("pending", lambda orders: orders.waiting("orders_inbox") == 1),
     "billing-consumer": ("processing", lambda orders: orders.waiting("order_bills") == 1),
     "billing-relay": ("processing", lambda orders: backlog.unsent(orders.stack, "billing") == 2),
-    "mail-worker": ("completed", lambda orders: orders.waiting("mail_inbox") == 3),
+    "mail-worker": ("completed", lambda orders: orders.waiting("mail_inbox") == 2),
 }
 CONSUMERS = ("inventory-consumer", "orders-consumer", "billing-consumer", "mail-worker")
 RELAYS = ("inventory-relay", "orders-relay", "billing-relay")

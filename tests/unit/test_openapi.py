@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV30SpecValidator
@@ -177,6 +178,21 @@ def test_no_optional_parameter_has_an_example_that_clients_would_send(
         if not parameter.get("required"):
             assert not {"example", "examples"} & parameter.keys(), parameter["name"]
             assert "example" not in parameter["schema"], parameter["name"]
+
+
+def test_no_name_stands_twice_in_a_mapping_of_the_document() -> None:
+    # PyYAML takes the last one; Postman refuses the document
+    def repeated(node: yaml.Node | None) -> Iterator[str]:
+        if isinstance(node, yaml.MappingNode):
+            names = [name.value for name, _value in node.value]
+            yield from (f"{name} at {node.start_mark}" for name in names if names.count(name) > 1)
+            children = [value for _name, value in node.value]
+        else:
+            children = node.value if isinstance(node, yaml.SequenceNode) else []
+        for child in children:
+            yield from repeated(child)
+
+    assert not list(repeated(yaml.compose(openapi.FILE.read_text())))
 
 
 def test_the_document_is_valid() -> None:

@@ -16,7 +16,7 @@ from tests.support.settings import NOWHERE
 from tests.support.token_gateway import REALM, Gateway, bearing, gateway, refused
 
 __all__ = ["gateway"]
-DETAILS = ["bills", "gateway", "machines", "orders", "outboxes", "queues", "rabbitmq"]
+DETAILS = ["bills", "cache", "gateway", "machines", "orders", "outboxes", "queues", "rabbitmq"]
 PROTECTING = pytest.mark.parametrize("protected", ["platform", "all"])
 
 
