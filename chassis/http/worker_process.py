@@ -39,7 +39,12 @@ def stop_event() -> threading.Event:
 
 
 def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
-    """Run `first` in this thread and each other loop in its own; when one ends, stop all.
+    """Run each loop in a thread of its own; when one ends, stop all.
+
+    This thread, which handles the signals, only waits for them. A signal that interrupts
+    `SimpleQueue.get` may use up the time that is left of its time limit, and then CPython waits
+    without a limit (Python 3.11: Modules/_queuemodule.c). An `Event` that is set by a handler while
+    its own thread begins to wait for it deadlocks.
 
     Args:
         stop: ends all of them; set when one ends by itself.
@@ -69,13 +74,13 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in others]
+    threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in (first, *others)]
     for thread in threads:
         thread.start()
-    run(first)
+    threads[0].join()
     watcher.join()
     end = _end(stopped[0], time.monotonic())
-    for thread in threads:
+    for thread in threads[1:]:
         thread.join(max(0, end - time.monotonic()))
     if failures:
         raise failures[0]

@@ -1,8 +1,14 @@
 """Loops of one process end together, and none keeps it longer than PM2 waits for it."""
 
+import os
+import queue
 import re
+import signal
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -73,3 +79,30 @@ def test_the_error_of_one_loop_ends_the_others(brief: None) -> None:
     with pytest.raises(ZeroDivisionError):
         worker_process.run_together(stop, stop.wait, failing)
     assert stop.is_set()
+
+
+def test_a_loop_that_waits_for_a_queue_ends_whenever_the_signal_comes(brief: None) -> None:
+    stop, arrived = threading.Event(), queue.SimpleQueue[str]()
+    taken: list[str] = []
+
+    def first() -> None:
+        while not stop.is_set():
+            with suppress(queue.Empty):
+                taken.append(arrived.get(timeout=0.2))
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        # for longer than the time that is left
+        time.sleep(0.3)
+        stop.set()
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    kill = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
+    message = threading.Timer(SECONDS / 4, arrived.put, ("a message ends the wait",))
+    kill.start()
+    message.start()
+    try:
+        worker_process.run_together(stop, first)
+    finally:
+        message.cancel()
+        signal.signal(signal.SIGUSR1, before)
+    assert not taken
