@@ -46,7 +46,8 @@ class Follower:
         self._connection = BrokerConnection(settings, NAME, [self._exchange], self)
 
     def start(self) -> None:
-        """Connect, in a thread."""
+        """Connect, in a thread; what changed since an earlier follower ended counts as missed."""
+        self._versions.unfollow()
         self._connection.start()
 
     def close(self) -> None:

@@ -86,6 +86,22 @@ def test_after_a_gap_everything_is_invalidated(
     assert of(versions, "/api/movies/1") not in (None, before)
 
 
+def test_a_follower_that_was_killed_and_started_again_at_once_leaves_a_gap(
+    tmp_path: Path, broker_settings: BrokerSettings
+) -> None:
+    settings = CacheSettings(redis_socket=tmp_path / "redis.sock")
+    preparation.prepare(settings, tmp_path)
+    shared = Versions(tmp_path)
+    # the killed one has noted that it follows for a few more seconds
+    shared.follow()
+    before = of(shared, "/api/movies/1")
+    assert before is not None
+    with following(broker_settings, settings, tmp_path):
+        wait_until(
+            lambda: of(shared, "/api/movies/1") not in (None, before), 30, "an invalidation"
+        )
+
+
 def test_without_a_broker_nothing_is_followed(
     tmp_path: Path, broker_settings: BrokerSettings
 ) -> None:
