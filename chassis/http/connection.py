@@ -4,6 +4,7 @@ The time of an exchange is limited as a whole: an answer that drips ends with it
 each wait (`SO_RCVTIMEO`, socket(7)), so a usual exchange is one send and one receive.
 """
 
+import math
 import select
 import socket
 import struct
@@ -59,7 +60,7 @@ class Connection:
         self._socket = _connected(host, port, time.monotonic() + seconds)
         self._poller = select.poll()
         self._poller.register(self._socket, select.POLLIN)
-        self._limit = 0.0
+        self._limit = math.inf
         self.idle_since = 0.0
 
     def is_usable(self) -> bool:

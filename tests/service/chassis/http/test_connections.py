@@ -4,12 +4,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
 from chassis.http.answer import Answer, BrokenAnswerError
 from chassis.http.call import Call
-from chassis.http.connection import ClosedError, ConnectError
+from chassis.http.connection import ClosedError, Connection, ConnectError
 from chassis.http.keepalive import Pool
 from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing
 from tools.stack.ports import free_port
@@ -205,6 +206,21 @@ def test_a_wait_ends_with_its_time(pool: Pool, upstream: RawUpstream, seconds: f
     with pytest.raises(TimeoutError):
         answer_to(pool, seconds=seconds)
     assert time.monotonic() - began > seconds - 0.01
+
+
+def test_a_first_wait_of_a_few_milliseconds_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = Connection("127.0.0.1", silent.getsockname()[1], 20)
+
+        def exchange() -> None:
+            with suppress(TimeoutError):
+                connection.exchange("GET", b"GET / HTTP/1.1\r\n\r\n", time.monotonic() + 0.004)
+
+        thread = threading.Thread(target=exchange, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+        connection.close()
 
 
 def test_a_long_wait_after_a_short_one_has_its_own_time(pool: Pool, upstream: RawUpstream) -> None:
