@@ -10,6 +10,7 @@ from flask import Response, request
 from prometheus_client import Counter
 
 from chassis.errors import UnavailableError, UpstreamError
+from chassis.http.request import whole_body
 from gateway.cache import answers, entries, resources
 from gateway.cache.entries import Entry
 from gateway.cache.store import Store, StoreUnavailableError
@@ -74,6 +75,7 @@ class CachedProxy:
             UnavailableError: the upstream can't be reached, or is not called (503).
             UpstreamTimeoutError: it takes too long (504).
             UpstreamError: its answer is broken (502).
+            HTTPException, MalformedJsonError: the body is refused; see `whole_body`.
         """
         if request.method in ("GET", "HEAD"):
             response = self._read()
@@ -86,6 +88,8 @@ class CachedProxy:
 
     def _write(self) -> Response:
         """Forward a write; what it may change is closed until it is answered."""
+        # a body that is slow or refused must not keep anything closed: nothing is sent before it
+        whole_body()
         slots = resources.written(request.method, request.path)
         mark = self._versions.close(slots)
         try:

@@ -10,6 +10,7 @@ from flask import Response, request
 from flask.testing import FlaskClient
 
 from chassis.http import app as web
+from chassis.http.request import whole_body
 from gateway.cache import versions
 from gateway.cache.cached_proxy import Cache, CachedProxy
 from gateway.cache.store import Store
@@ -36,6 +37,7 @@ class FakeInventory:
 
     def forward(self) -> Response:
         """Answer the current request."""
+        whole_body()  # as the real proxy
         self.requests.append(f"{request.method} {request.path}")
         if self.failure is not None:
             raise self.failure

@@ -212,6 +212,13 @@ def test_a_write_that_was_not_sent_invalidates_nothing(
     assert status(gateway.get(MOVIE)).startswith("hit")
 
 
+def test_a_write_whose_body_is_refused_invalidates_nothing(gateway: FlaskClient) -> None:
+    fill(gateway)
+    refused = gateway.put(MOVIE, data=b"{}", headers={"Content-Encoding": "gzip"})
+    assert refused.status_code == 415
+    assert status(gateway.get(MOVIE)).startswith("hit")
+
+
 def test_after_a_write_of_unknown_outcome_nothing_is_shown_until_it_must_have_ended(
     gateway: FlaskClient, inventory: FakeInventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
