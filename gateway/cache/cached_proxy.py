@@ -101,7 +101,7 @@ class CachedProxy:
         except BaseException:
             # its outcome is unknown, so what it may change stays closed
             self._versions.change(slots)
-            self._versions.close(slots)
+            self._versions.keep_closed(slots)
             raise
         self._versions.change(slots)
         self._versions.reopen(slots, mark)

@@ -31,6 +31,7 @@ _EPOCH, _FOLLOWED, _FIRST = (
     1,
     2,
 )  # words of the file; then two words a slot: version, closed until
+_UNKNOWN = 1  # the lowest bit of a time: closed by a write of unknown outcome
 _WORD_BYTES = 8
 _WORDS = _FIRST + KINDS * SLOTS * 2
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -75,12 +76,25 @@ class Versions:
         return struct.pack(f"{len(found)}Q", *found)
 
     def close(self, slots: Iterable[int]) -> int:
-        """Close slots before a write; return the mark for `reopen`."""
-        until = time.monotonic_ns() + int(CLOSED_SECONDS * 1e9)
+        """Close slots before a write; return the mark for `reopen`.
+
+        What a write of unknown outcome keeps closed stays so, whatever becomes of this one.
+        """
+        now = time.monotonic_ns()
+        until = (now + int(CLOSED_SECONDS * 1e9)) & ~_UNKNOWN
+        if words := self._attach():
+            for slot in slots:
+                earlier = words[slot + 1]
+                if not (earlier & _UNKNOWN and earlier > now):
+                    words[slot + 1] = until
+        return until
+
+    def keep_closed(self, slots: Iterable[int]) -> None:
+        """Close slots behind a write whose outcome is unknown: no other write opens them."""
+        until = (time.monotonic_ns() + int(CLOSED_SECONDS * 1e9)) | _UNKNOWN
         if words := self._attach():
             for slot in slots:
                 words[slot + 1] = until
-        return until
 
     def reopen(self, slots: Iterable[int], mark: int) -> None:
         """Open slots after a write, except for those that a later write has closed."""

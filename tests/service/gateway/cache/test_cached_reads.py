@@ -232,6 +232,17 @@ def test_after_a_write_of_unknown_outcome_nothing_is_shown_until_it_must_have_en
     assert status(gateway.get(MOVIE)).startswith("hit")
 
 
+def test_a_later_write_opens_nothing_that_one_of_unknown_outcome_may_still_change(
+    gateway: FlaskClient, other: FlaskClient, inventory: FakeInventory
+) -> None:
+    fill(gateway)
+    inventory.failure = UpstreamTimeoutError("inventory-api has not answered in time.")
+    assert gateway.put(MOVIE).status_code == 504
+    inventory.failure = None
+    assert other.put(MOVIE).status_code == 200
+    assert status(gateway.get(MOVIE)) == "fwd=bypass; detail=changing"
+
+
 def test_unless_events_are_followed_nothing_is_shown_or_stored(
     gateway: FlaskClient, directory: Path, versions: Versions
 ) -> None:

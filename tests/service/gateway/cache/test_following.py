@@ -97,9 +97,7 @@ def test_a_follower_that_was_killed_and_started_again_at_once_leaves_a_gap(
     before = of(shared, "/api/movies/1")
     assert before is not None
     with following(broker_settings, settings, tmp_path):
-        wait_until(
-            lambda: of(shared, "/api/movies/1") not in (None, before), 30, "an invalidation"
-        )
+        wait_until(lambda: of(shared, "/api/movies/1") not in (None, before), 30, "an invalidation")
 
 
 def test_without_a_broker_nothing_is_followed(
