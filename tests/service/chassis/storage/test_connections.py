@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, PoolProxiedConnection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -82,3 +82,16 @@ def test_after_a_lost_connection_the_others_are_replaced_as_well(database: Datab
             one.execute(own)
     with database.autocommit() as one, database.autocommit() as other:
         assert not before & {_backend(one), _backend(other)}
+
+
+def test_an_outage_that_several_threads_notice_at_once_stays_one(database: Database) -> None:
+    class Raced(list[PoolProxiedConnection]):
+        """Idle connections of which another thread takes the last just before this one."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    with pytest.raises(OperationalError), database.autocommit() as one:
+        database._kept._idle = Raced()
+        one.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    database._kept._idle = []
