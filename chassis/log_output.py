@@ -191,7 +191,8 @@ class Output(io.TextIOBase):
             finally:
                 self._is_writing = False
             self._next_write_at = time.monotonic() + self._pause
-            if self._is_full:
+            # a signal handler's line may have come behind the last look
+            if self._is_full or self._waiting:
                 self._write_later()
             return self._is_full
 

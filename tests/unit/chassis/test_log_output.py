@@ -89,6 +89,33 @@ def test_lines_that_find_no_room_wait_and_come_in_order(ends: Ends) -> None:
     assert dropped.count == 0
 
 
+def test_a_line_that_comes_as_the_writing_of_others_ends_is_written(ends: Ends) -> None:
+    reader, writer = ends
+
+    class Interrupted(Output):
+        """One whose writing a signal's handler, which logs, interrupts at its end."""
+
+        def _write_all(self) -> bool:
+            is_all = super()._write_all()
+            if not interruptions:
+                interruptions.append(self.put(b"in between\n"))
+            return is_all
+
+    interruptions: list[None] = []
+    output = Interrupted(writer, "gateway")
+    output.put(b"a line\n", at_once=True)
+    os.set_blocking(reader, False)
+    said = bytearray()
+
+    def is_said() -> bool:
+        with suppress(BlockingIOError):
+            said.extend(os.read(reader, 100))
+        return said == b"a line\nin between\n"
+
+    wait_until(is_said, 5, "both lines")
+    output.close()
+
+
 def test_lines_beyond_the_limit_are_dropped_and_counted_in_their_place(
     ends: Ends,
 ) -> None:
