@@ -42,5 +42,5 @@ def decode(data: bytes) -> Entry:
     stored, fresh = _TIMES.unpack_from(data)
     head, _, body = data[_TIMES.size :].partition(_END)
     age = (time.monotonic_ns() - stored) // 1_000_000_000
-    lines = (line.partition(": ") for line in head.decode("latin-1").split("\n"))
+    lines = (line.partition(": ") for line in head.decode("latin-1").split("\n") if line)
     return Entry([(name, value) for name, _, value in lines], body, age, fresh - age)

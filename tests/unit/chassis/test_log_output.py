@@ -98,10 +98,11 @@ def test_a_line_that_comes_as_the_writing_of_others_ends_is_written(ends: Ends) 
         def _write_all(self) -> bool:
             is_all = super()._write_all()
             if not interruptions:
-                interruptions.append(self.put(b"in between\n"))
+                interruptions.append(line := b"in between\n")
+                self.put(line)
             return is_all
 
-    interruptions: list[None] = []
+    interruptions: list[bytes] = []
     output = Interrupted(writer, "gateway")
     output.put(b"a line\n", at_once=True)
     os.set_blocking(reader, False)

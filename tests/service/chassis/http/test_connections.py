@@ -10,7 +10,7 @@ import pytest
 
 from chassis.http.answer import Answer, BrokenAnswerError
 from chassis.http.call import Call
-from chassis.http.connection import ClosedError, Connection, ConnectError
+from chassis.http.connection import ClosedError, ConnectError, Connection
 from chassis.http.keepalive import Pool
 from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing
 from tools.stack.ports import free_port
