@@ -63,7 +63,10 @@ class Versions:
 
     def current(self, slots: Iterable[int]) -> bytes | None:
         """Return the versions of slots; None while nothing about them may be shown or stored."""
-        words, now = self._words or self._attach(), time.monotonic_ns()
+        words, now = self._words, time.monotonic_ns()
+        if words is None or words[_FOLLOWED] < now:
+            # those who follow may have another file now
+            words = self._attach()
         if words is None or words[_FOLLOWED] < now:
             return None
         found = [words[_EPOCH]]

@@ -75,6 +75,17 @@ def test_a_process_moves_to_the_file_that_replaces_its_own(one: Versions, direct
     assert current(other) not in (None, before)
 
 
+def test_a_process_that_only_reads_moves_as_well(one: Versions, directory: Path) -> None:
+    [file] = directory.glob("*.versions")
+    file.unlink()
+    one.unfollow()
+    versions.prepare(directory)
+    other = Versions(directory)
+    other.follow()
+    assert current(one) == current(other)
+    assert one.is_followed()
+
+
 def test_a_file_that_exists_is_kept(one: Versions, directory: Path) -> None:
     before = current(one)
     versions.prepare(directory)
