@@ -14,7 +14,7 @@ from orders.allowed_transitions import Step
 from orders.customer_replica import table as customers
 from orders.customer_replica.table import Entry
 from orders.mail.message import OrderData
-from orders.mail.table import OPEN, mails
+from orders.mail.table import IS_OPEN, OPEN, mails
 
 _HOLD_BACK = timedelta(seconds=30)  # until the confirmation, which another consumer may record
 
@@ -58,7 +58,7 @@ _PUT_BEHIND = (
     .where(
         mails.c.order_uid == any_(bindparam("uids", type_=ARRAY(Uuid))),
         mails.c.step != "created",
-        mails.c.state.in_(OPEN),
+        IS_OPEN,
         mails.c.claim.is_(None),
     )
     .values(in_turn=False, next_attempt_at=func.now())

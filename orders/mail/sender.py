@@ -7,10 +7,10 @@ server go one by one, each marked as soon as it is accepted: an interruption rep
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from itertools import product
+from itertools import chain, product, repeat
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,6 +46,10 @@ class Letter(NamedTuple):
 
     mail: Mail
     outgoing: OutgoingMail
+
+    def again(self) -> "Letter":
+        """Return the letter for another attempt, since this one may have succeeded unnoticed."""
+        return self._replace(outgoing=self.outgoing._replace(is_repeated=True))
 
 
 class Sender:
@@ -179,7 +183,7 @@ class Sender:
                 raise
         for letter in letters:
             with _traced(letter.mail):
-                self._file_alone(transport, letter)
+                self._file_alone(transport, letter.again())
 
     def _file_alone(self, transport: LocalTransport, letter: Letter) -> None:
         try:
@@ -191,9 +195,11 @@ class Sender:
             logger.exception("a mail can't be worked on", extra=extra_of(letter.mail))
 
     def _file_together(self, transport: LocalTransport, letters: Sequence[Letter]) -> None:
-        act: Callable[[Connection], list[Mail]] = lambda connection: _file(  # noqa: E731
-            connection, transport, letters
-        )
+        attempts = chain([letters], repeat([letter.again() for letter in letters]))
+
+        def act(connection: Connection) -> list[Mail]:
+            return _file(connection, transport, next(attempts))
+
         filed = {mail.id for mail in self._outcomes.persist(act, unless=database.is_doubtful)}
         for letter in letters:
             with _traced(letter.mail):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from chassis.http.client import ServiceClient
 from chassis.messaging.event_handler import EventHandler
@@ -35,11 +35,12 @@ from orders.mail import (
     worker as mail_worker,
 )
 from orders.mail.claims import Mail
+from orders.mail.maildir import Maildir
 from orders.mail.message import OrderData
 from orders.mail.recipients import RecipientLookup
 from orders.mail.recording import Cause
 from orders.mail.sender import Sender
-from orders.mail.transport import OutgoingMail
+from orders.mail.transport import DeferredError, OutgoingMail
 from orders.mail.worker import MailHandler
 from orders.settings import Settings
 from tests.support.mailing import order_data, received, run_command
@@ -146,6 +147,68 @@ def test_a_claim_costs_the_same_however_many_orders_wait_behind_an_outage(
     assert "mails_due" in shown and "Seq Scan" not in shown, shown
     blocks = plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
     assert blocks < 400, shown
+
+
+def test_a_batch_reads_its_own_mails_only_after_a_time_when_all_were_sent(
+    orders_db: Database,
+) -> None:
+    fill = (
+        "INSERT INTO mails (order_uid, step, order_id, customer_id, data, headers, state, "
+        "recipient) SELECT gen_random_uuid(), 'created', 'O', '1', '{}', '{}', :state, :to "
+        f"FROM generate_series(1, {ORDERS})"
+    )
+    # the statistics stay as they are
+    change(orders_db, "ALTER TABLE mails SET (autovacuum_enabled = off)")
+    with orders_db.autocommit() as connection:
+        connection.execute(text(fill), {"state": "sent", "to": None})
+        connection.execute(text("VACUUM ANALYZE mails"))
+        connection.execute(text(fill), {"state": "waiting", "to": "ben@kawa.fr"})
+    try:
+        with orders_db.transaction() as connection, explained(connection) as read:
+            found = mail_claims.claim(connection, LEASE, limit=50)
+            assert mail_claims.lock(connection, found) == found
+            mail_claims.defer(connection, found[0], "the server is unavailable", LEASE)
+            mail_claims.mark_refused(connection, found[1], "550", "letter")
+            mail_claims.mark_sent(connection, found[2:])
+            note_in(connection, *(("created", uuid4()) for _ in range(50)))
+            connection.rollback()
+    finally:
+        change(orders_db, "ALTER TABLE mails RESET (autovacuum_enabled)")
+    assert len(read) > 5
+    assert {statement: rows for statement, rows in read.items() if rows > 500} == {}
+
+
+@contextmanager
+def explained(connection: Connection) -> Iterator[dict[str, int]]:
+    """Note for each statement about mails how many rows it has read."""
+    read: dict[str, int] = {}
+
+    def explain(_connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "mails" in statement and "lock" not in statement:
+            beside = cursor.connection.cursor()
+            beside.execute("SAVEPOINT explained")
+            beside.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
+            [[[plan]]] = beside.fetchall()
+            beside.execute("ROLLBACK TO explained")
+            read[statement] = rows_read(plan["Plan"])
+
+    event.listen(connection, "before_cursor_execute", explain)
+    yield read
+
+
+def rows_read(plan: dict[str, Any]) -> int:
+    """Return how many rows the nodes of a plan have read, those that they left out included."""
+    own = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    return int(own * plan["Actual Loops"]) + sum(map(rows_read, plan.get("Plans", [])))
+
+
+def note_in(connection: Connection, *steps: tuple[Any, UUID]) -> None:
+    """Record mails in a transaction."""
+    causes = [
+        Cause(step, OrderData.model_validate(order_data(uid=uid)), "event", None)
+        for step, uid in steps
+    ]
+    mail_recording.record(connection, causes)
 
 
 def test_a_stale_claim_stays_with_a_holder_who_renews_it(orders_db: Database) -> None:
@@ -469,3 +532,42 @@ def wait_until_one_waits(database: Database, worker: threading.Thread) -> None:
         while worker.is_alive() and not connection.execute(waiting).scalar_one():
             assert time.monotonic() < end
             time.sleep(0.02)
+
+
+class Interrupted(Maildir):
+    """A Maildir whose first delivery fails when the files are there, and a mail reader has come."""
+
+    def __init__(self, directory: Path, fault: Callable[[], object]) -> None:
+        super().__init__(directory)
+        self._path, self._fault, self._is_first = directory, fault, True
+
+    def deliver_all(self, mails: Sequence[OutgoingMail]) -> None:
+        """Deliver; the first time, have the mails read, and fail."""
+        super().deliver_all(mails)
+        if self._is_first:
+            self._is_first = False
+            for mail in mails:
+                name = f"{mail.name}:2,S"
+                (self._path / "new" / mail.name).rename(self._path / "cur" / name)
+            self._fault()
+
+
+def unsynced() -> None:
+    """Fail as a directory that can't be synced."""
+    raise DeferredError("the Maildir can't be written: I/O error")
+
+
+@pytest.mark.parametrize("fault", ["file system", "database"])
+def test_mails_that_were_read_before_they_were_marked_are_not_filed_again(
+    orders_db: Database, tmp_path: Path, fault: str
+) -> None:
+    end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    act = unsynced if fault == "file system" else partial(change, orders_db, end)
+    delivery = Interrupted(tmp_path, act)
+    sender = Sender(orders_db, delivery, "shop@kawa.fr", "mail_inbox.dlq", threading.Event())
+    note(orders_db, *(("created", uuid4()) for _ in range(3)))
+    while sender.work():
+        pass
+    assert {row.state for row in rows(orders_db)} == {"sent"}
+    assert len(list((tmp_path / "cur").iterdir())) == 3
+    assert list((tmp_path / "new").iterdir()) == []
