@@ -161,7 +161,10 @@ def _mail(row: Any) -> Mail:
 
 def renew(connection: Connection, claims: Sequence[UUID], lease: timedelta) -> set[UUID]:
     """Extend claims to a `lease` from now; return those that are still valid."""
-    held = update(mails).where(mails.c.claim.in_(claims), mails.c.state == "waiting")
+    own = select(mails.c.id).where(mails.c.claim.in_(claims), mails.c.state == "waiting")
+    # locked by id, as `lock` does: an update alone takes them in the order in which it finds them
+    ids = func.array(own.order_by(mails.c.id).with_for_update().scalar_subquery())
+    held = update(mails).where(mails.c.id == any_(cast(ids, ARRAY(BIGINT))))
     renewed = held.values(next_attempt_at=func.now() + lease, doubted=None)
     return set(connection.execute(renewed.returning(mails.c.claim)).scalars())
 

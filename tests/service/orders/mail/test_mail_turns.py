@@ -43,7 +43,7 @@ from orders.mail.sender import Sender
 from orders.mail.transport import DeferredError, OutgoingMail
 from orders.mail.worker import MailHandler
 from orders.settings import Settings
-from tests.support.mailing import order_data, received, run_command
+from tests.support.mailing import eventually, order_data, received, run_command
 from tests.support.mails import rows
 
 LEASE = timedelta(seconds=60)
@@ -209,6 +209,66 @@ def note_in(connection: Connection, *steps: tuple[Any, UUID]) -> None:
         for step, uid in steps
     ]
     mail_recording.record(connection, causes)
+
+
+def test_renewing_claims_and_locking_the_mails_of_a_batch_never_deadlock(
+    orders_db: Database,
+) -> None:
+    note(orders_db, *(("created", uuid4()) for _ in range(2)))
+    with orders_db.transaction() as connection:
+        batch = mail_claims.claim(connection, LEASE, limit=2)
+    # the first one's row is behind the second one's now
+    change(orders_db, f"UPDATE mails SET error = 'x' WHERE id = {batch[0].id}")
+    claim = batch[0].claim
+    assert claim is not None
+
+    def locked() -> Sequence[Mail]:
+        with orders_db.transaction() as connection:
+            return mail_claims.lock(connection, batch)
+
+    def renewed() -> set[UUID]:
+        with orders_db.transaction() as connection:
+            return mail_claims.renew(connection, [claim], LEASE)
+
+    with ThreadPoolExecutor() as pool:
+        with orders_db.transaction() as connection:
+            row = f"SELECT FROM mails WHERE id = {batch[0].id} FOR UPDATE"
+            connection.execute(text(row))
+            waiting = pool.submit(locked)
+            eventually(lambda: waiting_for_locks(orders_db) == 1, "the batch to wait")
+            beside = pool.submit(renewed)
+            eventually(lambda: waiting_for_locks(orders_db) == 2, "both to wait")
+        assert waiting.result() == batch
+        assert beside.result() == {claim}
+
+
+def test_a_claim_is_not_renewed_on_a_mail_that_was_sent_while_the_renewal_waited(
+    orders_db: Database,
+) -> None:
+    note(orders_db, ("created", uuid4()))
+    with orders_db.transaction() as connection:
+        [mail] = mail_claims.claim(connection, LEASE)
+    claim = mail.claim
+    assert claim is not None
+
+    def renewed() -> set[UUID]:
+        with orders_db.transaction() as connection:
+            return mail_claims.renew(connection, [claim], 10 * LEASE)
+
+    with ThreadPoolExecutor() as pool:
+        with orders_db.transaction() as connection:
+            mail_claims.mark_sent(connection, [mail])
+            waiting = pool.submit(renewed)
+            eventually(lambda: waiting_for_locks(orders_db) == 1, "the renewal to wait")
+        assert waiting.result() == set()
+    assert [row.state for row in rows(orders_db)] == ["sent"]
+
+
+def waiting_for_locks(database: Database) -> int:
+    """Return how many transactions wait for a lock."""
+    with database.autocommit() as connection:
+        count = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+        return int(connection.execute(text(count)).scalar_one())
 
 
 def test_a_stale_claim_stays_with_a_holder_who_renews_it(orders_db: Database) -> None:
