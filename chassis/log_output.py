@@ -151,6 +151,7 @@ class Output(io.TextIOBase):
         self._append(line)
 
     def _append(self, line: bytes) -> None:
+        # measured first: a call amid the addition could let a signal handler add, too
         size = len(line)
         self._waiting.append(line)
         self._bytes_waiting += size

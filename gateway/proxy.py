@@ -91,7 +91,7 @@ def _request_headers(environ: "WSGIEnvironment") -> dict[str, str]:
     names = ((_forwarded_name(key), value) for key, value in environ.items())
     headers = {name: value for name, value in names if name is not None}
     if not headers.get("Content-Type", True):
-        del headers["Content-Type"]  # an empty one means that there is none
+        del headers["Content-Type"]  # empty or absent if the client sent none (PEP 3333)
     for named in environ.get("HTTP_CONNECTION", "").split(","):
         headers.pop(named.strip().title(), None)
     if host := request.host:

@@ -66,20 +66,15 @@ def run_together(stop: threading.Event, first: Run, *others: Run) -> None:
         finally:
             stop.set()
 
-    stopped: list[float] = []
-
-    def watch() -> None:
-        stop.wait()
-        stopped.append(time.monotonic())
-
-    watcher = threading.Thread(target=watch, daemon=True)
+    watcher = threading.Thread(target=stop.wait, daemon=True)
     watcher.start()
     threads = [threading.Thread(target=run, args=(loop,), daemon=True) for loop in (first, *others)]
     for thread in threads:
         thread.start()
-    threads[0].join()
     watcher.join()
-    end = _end(stopped[0], time.monotonic())
+    stopped = time.monotonic()
+    threads[0].join()
+    end = _end(stopped, time.monotonic())
     for thread in threads[1:]:
         thread.join(max(0, end - time.monotonic()))
     if failures:

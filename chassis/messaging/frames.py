@@ -17,23 +17,18 @@ import pika
 from pika import SelectConnection, frame, spec
 from pika.channel import Channel
 
+from chassis.messaging import message_properties
 from chassis.messaging.message import Message
-from chassis.messaging.short_strings import as_sent
 
 Answered = Callable[[int, bool, bool], None]
 """Is given a confirm: its delivery tag, if it means all up to it, and if it is an ack."""
 _RECEIVE_BYTES = 64 * 1024
 _START, _CONTENT = struct.Struct(">BHL"), struct.Struct(">HHQ")
-_CONFIRM, _DELIVERY = struct.Struct(">QB"), struct.Struct(">QB")
+_TAG = struct.Struct(">QB")  # a delivery tag and the bits behind it
 _PUBLISH = struct.pack(">HHH", 60, 40, 0)
-_LONG, _LENGTH = struct.Struct(">L"), struct.Struct(">H")
-_TIME = struct.Struct(">Q")
 _METHOD, _HEADER, _BODY, _END = spec.FRAME_METHOD, spec.FRAME_HEADER, spec.FRAME_BODY, b"\xce"
 _OVERHEAD = 8  # bytes of a frame around its payload
 _DELIVER, _ACK, _NACK = (struct.pack(">HH", 60, number) for number in (60, 80, 120))
-# content type, headers, delivery mode, message id, timestamp: the properties of our messages
-_OURS = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7 | 1 << 6
-_PERSISTENT = b"\x02"
 
 
 class FrameConnection(SelectConnection):
@@ -59,7 +54,7 @@ class FrameConnection(SelectConnection):
         if frames is not None and channel.is_open:
             self._output_marshaled_frames(frames)
             return
-        properties = _pika_properties(message, time)
+        properties = message_properties.for_pika(message, time)
         _check_size(properties, frame_max)
         channel.basic_publish(
             message.exchange, message.routing_key, message.body, properties, message.mandatory
@@ -115,7 +110,7 @@ class FrameConnection(SelectConnection):
             if method == _DELIVER and (taken := self._deliver(data, at, end, number)):
                 return taken
             if method in (_ACK, _NACK) and number in self._confirms:
-                tag, bits = _CONFIRM.unpack_from(data, at + 11)
+                tag, bits = _TAG.unpack_from(data, at + 11)
                 self.frames_received += 1
                 self._confirms[number](tag, bool(bits & 1), method == _ACK)
                 return end - at
@@ -145,7 +140,7 @@ class FrameConnection(SelectConnection):
         is_whole = kind == _BODY and of == number and size == octets and end <= len(data)
         if not is_whole or data[body - 1 : body] != _END or data[end - 1 : end] != _END:
             return 0
-        properties = _properties(data[head + 19 : body - 1])
+        properties = message_properties.read(data[head + 19 : body - 1])
         self.frames_received += 3
         channel._on_deliver(
             frame.Method(number, _method(data[start + 11 : head - 1])),
@@ -164,7 +159,7 @@ def _start(data: bytes, at: int) -> tuple[int, int, int]:
 def _method(encoded: bytes) -> spec.Basic.Deliver:
     """Read basic.deliver's arguments; what surrounds the tag is the same for many messages."""
     after = encoded[0] + 1
-    tag, bits = _DELIVERY.unpack_from(encoded, after)
+    tag, bits = _TAG.unpack_from(encoded, after)
     consumer_tag, exchange, routing_key = _names(encoded[:after], encoded[after + 9 :])
     return spec.Basic.Deliver(consumer_tag, tag, bool(bits & 1), exchange, routing_key)
 
@@ -174,55 +169,6 @@ def _names(consumer: bytes, others: bytes) -> tuple[Any, Any, Any]:
     consumer_tag, _end = pika.data.decode_short_string(consumer, 0)
     exchange, end = pika.data.decode_short_string(others, 0)
     return consumer_tag, exchange, pika.data.decode_short_string(others, end)[0]
-
-
-def _properties(encoded: bytes) -> pika.BasicProperties:
-    """Read the properties of a message; those of another client are pika's to read."""
-    if _LENGTH.unpack_from(encoded)[0] == _OURS:
-        try:
-            return _our_properties(encoded)
-        except (_OtherError, IndexError, struct.error, UnicodeDecodeError):
-            pass
-    properties = pika.BasicProperties()
-    properties.decode(encoded)
-    return properties
-
-
-class _OtherError(Exception):
-    """The properties have the same names as ours, but other kinds of values."""
-
-
-def _our_properties(encoded: bytes) -> pika.BasicProperties:
-    at = 3 + encoded[2]
-    content_type = encoded[3:at].decode()
-    end = at + 4 + _LONG.unpack_from(encoded, at)[0]
-    headers, mode = _texts(encoded, at + 4, end), encoded[end]
-    at = end + 2 + encoded[end + 1]
-    message_id = encoded[end + 2 : at].decode()
-    if at + 8 != len(encoded):
-        raise _OtherError
-    return pika.BasicProperties(
-        content_type=content_type,
-        headers=headers,
-        delivery_mode=mode,
-        message_id=message_id,
-        timestamp=_TIME.unpack_from(encoded, at)[0],
-    )
-
-
-def _texts(encoded: bytes, at: int, end: int) -> dict[str, str]:
-    """Return a table of texts."""
-    table = {}
-    while at < end:
-        value = at + 1 + encoded[at]
-        if encoded[value : value + 1] != b"S":
-            raise _OtherError
-        after = value + 5 + _LONG.unpack_from(encoded, value + 1)[0]
-        table[encoded[at + 1 : value].decode()] = encoded[value + 5 : after].decode()
-        at = after
-    if at != end:
-        raise _OtherError
-    return table
 
 
 def _encoded(number: int, message: Message, time: int, frame_max: int) -> list[bytes] | None:
@@ -235,25 +181,16 @@ def _encoded(number: int, message: Message, time: int, frame_max: int) -> list[b
         frame_max: the most bytes of a frame.
     """
     body = message.body
-    if message.properties or not 0 < len(body) <= frame_max - _OVERHEAD:
+    properties = message_properties.written(message, time)
+    if properties is None or not 0 < len(body) <= frame_max - _OVERHEAD:
         return None
-    id, kind = message.id.encode(errors="surrogateescape"), message.content_type.encode()
-    headers = _table(message.headers)
-    if headers is None or len(id) > 255 or len(kind) > 255:
-        return None
-    properties = b"".join(
-        (
-            *(_CONTENT.pack(60, 0, len(body)), _LENGTH.pack(_OURS), bytes((len(kind),)), kind),
-            *(_LONG.pack(len(headers)), headers, _PERSISTENT, bytes((len(id),)), id),
-            _TIME.pack(time),
-        )
-    )
+    header = _CONTENT.pack(60, 0, len(body)) + properties
     method = _publish(number, message.exchange, message.routing_key, message.mandatory)
-    if method is None or len(properties) > frame_max - _OVERHEAD:
+    if method is None or len(header) > frame_max - _OVERHEAD:
         return None
     return [
         method,
-        _START.pack(_HEADER, number, len(properties)) + properties + _END,
+        _START.pack(_HEADER, number, len(header)) + header + _END,
         _START.pack(_BODY, number, len(body)) + body + _END,
     ]
 
@@ -266,30 +203,6 @@ def _publish(number: int, exchange: str, routing_key: str, mandatory: bool) -> b
     listed = b"".join(bytes((len(name),)) + name for name in names)
     method = _PUBLISH + listed + bytes((mandatory,))
     return _START.pack(_METHOD, number, len(method)) + method + _END
-
-
-def _table(headers: Any) -> bytes | None:
-    """Return headers that are texts as a table; None if others are among them."""
-    parts: list[bytes] = []
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            return None
-        key, text = name.encode(), value.encode()
-        if len(key) > 255:
-            return None
-        parts += (bytes((len(key),)), key, b"S", _LONG.pack(len(text)), text)
-    return b"".join(parts)
-
-
-def _pika_properties(message: Message, time: int) -> pika.BasicProperties:
-    ours = {
-        "content_type": message.content_type,
-        "delivery_mode": pika.DeliveryMode.Persistent,
-        "message_id": as_sent(message.id),
-        "timestamp": time,
-        "headers": dict(message.headers),
-    }
-    return pika.BasicProperties(**{**ours, **message.properties})
 
 
 def _check_size(properties: pika.BasicProperties, frame_max: int) -> None:

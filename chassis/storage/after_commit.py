@@ -21,7 +21,7 @@ class Noted:
 
 
 def collect(connection: Connection) -> Noted:
-    """Return what collects that which is to be done after the transaction which begins."""
+    """Begin to collect what follows the commit of a transaction; return the collection."""
     noted = Noted()
     connection.execution_options(**{_OPTION: noted})
     return noted

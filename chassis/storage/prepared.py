@@ -57,7 +57,7 @@ class PreparedQuery(Generic[View]):
         return self._views(found, cursor.description, connection.dialect)
 
     def first(self, connection: Connection, **parameters: Any) -> View | None:
-        """Return the first row, or None if there is none."""
+        """Return the first row; None without one."""
         return next(iter(self.rows(connection, **parameters)), None)
 
     def _fetched(self, driver: Any, cursor: Any, values: list[Any]) -> list[Any]:

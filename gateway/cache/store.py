@@ -48,7 +48,7 @@ class Store:
         self._try_at = 0.0
 
     def get(self, key: bytes) -> bytes | None:
-        """Return a value; None if there is none, or no longer.
+        """Return a value; None if it was never stored, or has been removed.
 
         Raises:
             StoreUnavailableError: Redis does not answer.

@@ -160,7 +160,7 @@ class Versions:
 
 
 def prepare(directory: Path) -> None:
-    """Make the file if there is none, and remove those of earlier boots.
+    """Make the file unless it exists, and remove those of earlier boots.
 
     Raises:
         OSError: it can't be made, or the disk is full.
