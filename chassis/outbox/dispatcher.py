@@ -17,11 +17,11 @@ from chassis import trace
 from chassis.backoff import Backoff
 from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
-from chassis.outbox import table as outbox
+from chassis.outbox import waiting
 from chassis.outbox.in_flight import InFlight, Outcome
 from chassis.outbox.lanes import BATCH, Lane
 from chassis.outbox.retry_size import RetrySize
-from chassis.outbox.table import Waiting
+from chassis.outbox.waiting import Waiting
 
 OUTBOX_RELAYED = Counter("outbox_relayed_total", "Messages that the relay has delivered")
 _ROUND_SECONDS = 0.25  # until confirmed messages are marked, though others are still in flight
@@ -133,13 +133,13 @@ class Dispatcher:
             self._note_sent(sent)
         if failed:
             rows = [outcome.row for outcome in failed]
-            outbox.mark_failed(self._connection, [row.id for row in rows])
+            waiting.mark_failed(self._connection, [row.id for row in rows])
             for lane in self._lanes:
                 lane.count_attempts(rows)
             self._wait_before_next_try(failed[0])
 
     def _note_sent(self, rows: Sequence[Waiting]) -> None:
-        outbox.mark_sent(self._connection, [row.id for row in rows])
+        waiting.mark_sent(self._connection, [row.id for row in rows])
         OUTBOX_RELAYED.inc(len(rows))
         for row in rows:
             _log(row.message)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from chassis.errors import BrokerUnavailableError, ConnectionLostError
 from chassis.messaging.publisher import Publisher
-from chassis.outbox.table import Waiting
+from chassis.outbox.waiting import Waiting
 
 
 class Outcome(NamedTuple):

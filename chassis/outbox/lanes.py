@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from chassis.messaging.publisher import Publisher
-from chassis.outbox import table as outbox
+from chassis.outbox import waiting
 from chassis.outbox.in_flight import BlockedKeys, InFlight
 from chassis.outbox.scan_pause import ScanPause
-from chassis.outbox.table import Page, Waiting
+from chassis.outbox.waiting import Page, Waiting
 
 BATCH = 1000  # messages in flight at once
 _OCTETS = 8_000_000  # of bodies in flight at once
@@ -84,7 +84,7 @@ class Lane:
         if self._cursor is None:
             return []
         page = Page(rows, _OCTETS)
-        taken = outbox.retryable(self._connection, page, self._urgent, self._cursor)
+        taken = waiting.retryable(self._connection, page, self._urgent, self._cursor)
         self._cursor = taken[-1].id if taken else None
         return taken
 
@@ -104,7 +104,7 @@ class Lane:
             return []
         # half at most: many refused messages must not hold up all others
         page = Page(-(-room.rows // 2), room.octets // 2) if self._publisher.is_ready() else room
-        rows = outbox.retryable(self._connection, page, self._urgent, self._cursor)
+        rows = waiting.retryable(self._connection, page, self._urgent, self._cursor)
         self._cursor = rows[-1].id if rows else None
         return [row for row in rows if not blocked.has(row)]
 
@@ -113,7 +113,7 @@ class Lane:
         self._postponed = began < self._next_scan_at
         if room.is_full or self._postponed:
             return []
-        rows = outbox.new_messages(
+        rows = waiting.new_messages(
             self._connection, room, self._urgent, blocked.ids, blocked.aggregates
         )
         if len(rows) < room.rows:

@@ -18,7 +18,7 @@ from chassis.messaging.message import Message
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.relay import Relay
-from chassis.outbox.table import Page
+from chassis.outbox.waiting import Page, new_messages, retryable
 from chassis.settings import BrokerSettings, DatabaseSettings
 from chassis.storage.database import Database
 from tests.support.amqp import connect
@@ -525,9 +525,9 @@ def is_idle(database: Database) -> bool:
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:
     add(gateway_db, *(f"large-{number}" for number in range(10)), body=b"x" * 100_000)
     with gateway_db.autocommit() as connection:
-        assert len(outbox.new_messages(connection, Page(100, 250_000), False)) == 3
-        assert len(outbox.new_messages(connection, Page(2, 250_000), False)) == 2
-        assert len(outbox.new_messages(connection, Page(100, 1), False)) == 1
+        assert len(new_messages(connection, Page(100, 250_000), False)) == 3
+        assert len(new_messages(connection, Page(2, 250_000), False)) == 2
+        assert len(new_messages(connection, Page(100, 1), False)) == 1
 
 
 def test_an_urgent_message_overtakes_all_waiting_messages(
@@ -613,8 +613,8 @@ def test_messages_wait_in_the_order_of_an_index(urgent: bool, gateway_db: Databa
         for setting in ("seqscan", "bitmapscan", "sort"):
             connection.execute(text(f"SET LOCAL enable_{setting} = off"))
         with statements_of(connection) as looks:
-            outbox.new_messages(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
-            outbox.retryable(connection, Page(BATCH, 8_000_000), urgent, 7)
+            new_messages(connection, Page(BATCH, 8_000_000), urgent, [1], ["a"])
+            retryable(connection, Page(BATCH, 8_000_000), urgent, 7)
         for look in looks:
             plan = plan_of(connection, look)
             assert "Index Scan using outbox_unsent" in plan

@@ -15,8 +15,8 @@ import customers.models
 import gateway.models
 import inventory.models
 import orders.models
-from chassis.outbox import table as outbox_module
-from chassis.outbox.table import Page, outbox
+from chassis.outbox.table import outbox
+from chassis.outbox.waiting import Page, new_messages
 from chassis.settings import DatabaseSettings
 from chassis.storage import idempotency_keys, migrations
 from chassis.storage.database import Database
@@ -293,6 +293,6 @@ def test_messages_that_waited_before_are_not_urgent_and_are_still_sent(
     )
     upgraded(service, before, [insert], empty, opened)
     with opened.autocommit() as connection:
-        [waiting] = outbox_module.new_messages(connection, Page(10, 1000), False)
-        assert outbox_module.new_messages(connection, Page(10, 1000), True) == []
+        [waiting] = new_messages(connection, Page(10, 1000), False)
+        assert new_messages(connection, Page(10, 1000), True) == []
     assert (waiting.message.id, waiting.message.urgent) == ("m", False)
