@@ -33,6 +33,21 @@ def test_a_late_committed_event_is_listed_late(gateway: FlaskClient, gateway_db:
     assert uids(listed(gateway)) == [early, late]
 
 
+def test_positions_follow_the_ids_though_the_table_has_another_order(
+    gateway: FlaskClient, gateway_db: Database
+) -> None:
+    first = posted(gateway)
+    with gateway_db.transaction() as connection:
+        # for a table of one row, the planner joins by a nested loop over the table
+        connection.execute(text("ANALYZE events"))
+    in_order = [first, posted(gateway), posted(gateway)]
+    with gateway_db.transaction() as connection:
+        # writes the row anew, behind the others
+        move = "UPDATE events SET attempts = attempts WHERE uid = :uid"
+        connection.execute(text(move), {"uid": first})
+    assert uids(listed(gateway)) == in_order
+
+
 def test_a_follower_continues_after_a_deleted_event(
     gateway: FlaskClient, gateway_db: Database
 ) -> None:

@@ -18,11 +18,14 @@ from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
 
 NOBODY = "nobody that can be seen"
+APART = "10000-11999"
+"""Where these tests have ports, and those 1000 and 2000 higher: no other test has one there."""
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Path:
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout as it was cloned, whose ports are free; the loopback addresses are its own."""
+    monkeypatch.setenv(ports.FREE_PORTS, APART)
     for name in (
         "stack",
         "tools",
