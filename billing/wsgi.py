@@ -6,3 +6,4 @@ from chassis.http import server
 
 server.become_worker("billing-api")
 app = create_app(load())
+server.forget_settings()

@@ -7,8 +7,7 @@ Source: https://www.w3.org/TR/trace-context/ (version 00).
 import re
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chassis.random_ids import random_bytes
 
@@ -27,8 +26,7 @@ class Headers(Protocol):
         """Return the value of `key`."""
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """This process's part of a request.
 
     Attributes:
@@ -85,8 +83,12 @@ def within(trace: Trace) -> AbstractContextManager[None]:
 
 def continued(headers: Headers) -> Trace:
     """Continue the trace of `headers`; absent or malformed ids are replaced by new ones."""
-    trace_id, flags = _parent(str(headers.get("traceparent", "")))
-    request_id = str(headers.get("X-Request-ID", ""))
+    return of(str(headers.get("traceparent", "")), str(headers.get("X-Request-ID", "")))
+
+
+def of(traceparent: str, request_id: str) -> Trace:
+    """Continue the trace of two header values; absent or malformed ids are replaced by new ones."""
+    trace_id, flags = _parent(traceparent)
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = random_bytes().hex()
     return Trace(request_id, trace_id, random_bytes()[:8].hex(), flags)

@@ -8,3 +8,4 @@ server.become_worker(PROCESS)
 settings = load()
 strict = settings.events.events_strict
 app = create_app(settings, create_publisher(settings, PROCESS) if strict else None)
+server.forget_settings()

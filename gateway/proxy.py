@@ -9,14 +9,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from flask import Response, request
+from flask import Request, Response
+from werkzeug.datastructures import Headers
 
 from chassis import trace
-from chassis.http import caller
+from chassis.http import caller, context
 from chassis.http.answer import Answer, Fields
 from chassis.http.call import Call
 from chassis.http.request import whole_body
-from chassis.http.response import CompleteResponse
+from chassis.http.response import CheckedHeaders, CompleteResponse
 from chassis.http.upstream import UpstreamClient
 from gateway.auth import guard as auth
 
@@ -71,12 +72,12 @@ class Proxy:
             UpstreamTimeoutError: it takes too long (504).
             UpstreamError: its answer is broken (502).
         """
-        body = whole_body()
-        call = Call(request.method, _target(), _request_headers(request.environ), body)
+        request, body = context.request(), whole_body()
+        call = Call(request.method, _target(request), _request_headers(request.environ), body)
         return upstream_response(self._upstream.call(call))
 
 
-def _target() -> str:
+def _target(request: Request) -> str:
     path, query = request.path, request.query_string
     # quoting is dear, and changes few
     if not _PLAIN_PATH.fullmatch(path):
@@ -94,7 +95,7 @@ def _request_headers(environ: "WSGIEnvironment") -> dict[str, str]:
         del headers["Content-Type"]  # empty or absent if the client sent none (PEP 3333)
     for named in environ.get("HTTP_CONNECTION", "").split(","):
         headers.pop(named.strip().title(), None)
-    if host := request.host:
+    if host := environ.get("HTTP_HOST") or context.request().host:
         headers["Host"] = headers["X-Forwarded-Host"] = host
     # gateway.edge.forwarded has removed everything untrusted
     forwarded_for = environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR")
@@ -133,11 +134,16 @@ class UpstreamResponse(CompleteResponse):
     default_mimetype = None
     automatically_set_content_length = False
 
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """Return the headers; an answer with status 200 has its length, and stays as it is."""
+        return self.headers if self.status_code == 200 else super().get_wsgi_headers(environ)
+
 
 def upstream_response(answer: Answer) -> Response:
     """Return an upstream's answer as the response to the current request, unchanged."""
-    response = UpstreamResponse(answer.data, answer.status, _answered_fields(answer.headers))
-    may_have_length = request.method != "HEAD" and answer.status not in (204, 304)
+    fields = CheckedHeaders(_answered_fields(answer.headers))
+    response = UpstreamResponse(answer.data, answer.status, fields)
+    may_have_length = context.request().method != "HEAD" and answer.status not in (204, 304)
     if may_have_length and "Content-Length" not in response.headers:
         response.headers["Content-Length"] = str(len(answer.data))
     return response

@@ -7,3 +7,4 @@ from gateway.settings import load
 server.become_worker(PROCESS)
 settings = load()
 app = create_app(settings, create_publisher(settings, PROCESS))
+server.forget_settings()

@@ -6,3 +6,4 @@ from inventory.settings import load
 
 server.become_worker("inventory-api")
 app = create_app(load())
+server.forget_settings()

@@ -7,3 +7,4 @@ from orders.settings import load
 
 server.become_worker(PROCESS)
 app = create_app(load())
+server.forget_settings()

@@ -8,13 +8,12 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Flask, Request, Response
-from flask.globals import app_ctx, request_ctx
 from flask.json.provider import JSONProvider
 from prometheus_client import Histogram
 
 from chassis import metrics, trace
 from chassis.errors import shortened
-from chassis.http import health, problems, security_headers
+from chassis.http import context, health, problems, security_headers
 from chassis.http.application import Application
 from chassis.http.converters import AnyPath, Other
 from chassis.http.keyed_posts import KeyedPosts, post_endpoints
@@ -81,7 +80,6 @@ def create_app(
     problems.init_app(app)
     app.before_request(_begin)
     app.after_request(_end)
-    app.after_request(security_headers.harden)
     app.wsgi_app = UnreadBodies(app.wsgi_app)  # type: ignore[method-assign]
     if health_routes is None:
         health_routes = health.routes(process, ready)
@@ -95,17 +93,17 @@ def create_app(
 
 
 def _begin() -> None:
-    app_ctx.g.started = time.perf_counter()
-    trace.enter(trace.continued(request_ctx.request.headers))
+    context.g().started = time.perf_counter()
+    environ = context.request().environ
+    parent, request_id = environ.get("HTTP_TRACEPARENT", ""), environ.get("HTTP_X_REQUEST_ID", "")
+    trace.enter(trace.of(parent, request_id))
 
 
 def _end(response: Response) -> Response:
-    # the objects themselves: each access through Flask's proxies costs a microsecond
-    request, g = request_ctx.request, app_ctx.g
+    request, g = context.request(), context.g()
     seconds = time.perf_counter() - g.started
     current = trace.current()
-    if current is not None:
-        response.headers["X-Request-ID"] = current.request_id
+    security_headers.harden(response, current.request_id if current else None)
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
     _requests(method, route, response.status_code).observe(seconds)

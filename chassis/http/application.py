@@ -1,19 +1,22 @@
-"""Flask without what the services do not use: coroutines, sessions, names of servers, websockets.
+"""Flask without what the services do not use: coroutines, sessions, signals, names of servers.
 
 Flask would look at each of them with each request, some with each hook.
 """
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, Request
-from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
 from flask.typing import AfterRequestCallable, ResponseReturnValue
 from flask.wrappers import Response
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
+
+from chassis.http import context
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 # names and addresses that IDNA leaves as they are
@@ -34,7 +37,10 @@ class _Hooks(NamedTuple):
 
 
 class Application(Flask):
-    """Flask for views and hooks that are plain functions; all hooks precede the first request."""
+    """Flask for views and hooks that are plain functions; all hooks precede the first request.
+
+    It has no teardown functions, and sends no signals of a request.
+    """
 
     session_interface = _NoSessions()
 
@@ -48,9 +54,11 @@ class Application(Flask):
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what matches the request's path; an unusual request is left to werkzeug."""
-        environ = {} if request is None else request.environ
+        if request is None:
+            return None  # there is no SERVER_NAME
+        environ = request.environ
         host = environ.get("HTTP_HOST", "")
-        if not _PLAIN_HOST.fullmatch(host) or "HTTP_UPGRADE" in environ:
+        if not _is_plain(host) or "HTTP_UPGRADE" in environ:
             return super().create_url_adapter(request)
         return MapAdapter(
             self.url_map,
@@ -63,9 +71,54 @@ class Application(Flask):
             query_args=_decoded(environ["QUERY_STRING"]),
         )
 
+    def full_dispatch_request(self) -> Response:
+        """Answer the current request; errors become answers, too."""
+        self._got_first_request = True
+        try:
+            answer = self.preprocess_request()
+            if answer is None:
+                answer = self.dispatch_request()
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        return self.finalize_request(answer)
+
+    def finalize_request(
+        self, rv: ResponseReturnValue | HTTPException, from_error_handler: bool = False
+    ) -> Response:
+        """Make a response of a view's answer, and call the functions after the view.
+
+        Args:
+            rv: the answer.
+            from_error_handler: an error of these functions is logged, and nothing else.
+        """
+        response = self.make_response(rv)
+        try:
+            return self.process_response(response)
+        except Exception:
+            if not from_error_handler:
+                raise
+            self.logger.exception("an error was answered without all of its headers")
+            return response
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Do nothing: there are no such functions."""
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """Do nothing: there are no such functions."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Call the view of the current request."""
+        request = context.request()
+        rule = request.url_rule
+        if rule is None or request.method == "OPTIONS":
+            return super().dispatch_request()
+        view: Callable[..., Any] = self.view_functions[rule.endpoint]
+        answer: ResponseReturnValue = view(**(request.view_args or {}))
+        return answer
+
     def preprocess_request(self) -> ResponseReturnValue | None:
         """Call the functions before the view, until one answers."""
-        for act in self._hooks_of(request_ctx.request).before:
+        for act in self._hooks_of(context.request()).before:
             answer: ResponseReturnValue | None = act()
             if answer is not None:
                 return answer
@@ -73,8 +126,8 @@ class Application(Flask):
 
     def process_response(self, response: Response) -> Response:
         """Call the functions after the view."""
-        context = request_ctx
-        for act in chain(context._after_request_functions, self._hooks_of(context.request).after):
+        current = context.context()
+        for act in chain(current._after_request_functions, self._hooks_of(current.request).after):
             response = act(response)  # type: ignore[assignment]  # as in Flask
         return response
 
@@ -93,6 +146,11 @@ class Application(Flask):
             tuple(act for name in outside_in for act in before.get(name, ())),
             tuple(act for name in (*blueprints, None) for act in reversed(after.get(name, []))),
         )
+
+
+@lru_cache(1024)
+def _is_plain(host: str) -> bool:
+    return _PLAIN_HOST.fullmatch(host) is not None
 
 
 def _decoded(text: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from chassis.errors import FieldError, InvalidError, MalformedJsonError
-from chassis.http import caller
+from chassis.http import caller, context
 from chassis.http.problems import too_long
 from chassis.http.unread_bodies import has_body
 from chassis.schema.decoding import decode, decode_members
@@ -92,7 +92,7 @@ def whole_body() -> bytes:
         BadRequest: it ended before its Content-Length.
         MalformedJsonError: it is chunked, declared as JSON, and not JSON.
     """
-    environ = request.environ
+    environ = context.request().environ
     if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() != "identity":
         raise UnsupportedCodingError(
             "Send the body as it is, without a Content-Encoding such as gzip."

@@ -5,6 +5,8 @@ Source: https://www.w3.org/TR/CSP3/ and https://fetch.spec.whatwg.org/#x-content
 
 from flask import Response
 
+from chassis.http.response import put
+
 SERVER = "crud-master"  # without it the server would name itself
 PAGE_POLICY = "; ".join(
     (
@@ -20,11 +22,14 @@ PAGE_POLICY = "; ".join(
 )
 
 
-def harden(response: Response) -> Response:
-    """Add the headers; a page with its own Content-Security-Policy keeps it."""
+_ID = "X-Request-ID"
+_FIELDS = (("Server", SERVER), ("X-Content-Type-Options", "nosniff"))
+_NAMES = frozenset(name.lower() for name in (*dict(_FIELDS), _ID))
+
+
+def harden(response: Response, request_id: str | None) -> None:
+    """Add the headers, and X-Request-ID; a page with its own Content-Security-Policy keeps it."""
     headers = response.headers
-    headers["Server"] = SERVER
-    headers["X-Content-Type-Options"] = "nosniff"
+    put(headers, _NAMES, _FIELDS if request_id is None else (*_FIELDS, (_ID, request_id)))
     if headers.get("Content-Type", "").lower().startswith("text/html"):
         headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-    return response

@@ -4,6 +4,7 @@ import ctypes
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,12 +15,17 @@ from typing import NoReturn
 
 from chassis import logs, metrics
 from chassis.http import unread_answers
+from chassis.metric_files import DIRECTORY_VARIABLE
 from chassis.settings import PortSettings, ProcessSettings, ServerSettings, read
 
 GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is longer
 HEADER_SECONDS = 10  # longer than chassis.http.keepalive keeps an idle connection
 MASTER = Path(__file__).with_name("granian_master.py").absolute()
 _PR_SET_PDEATHSIG = 1
+# what libraries read while a worker runs
+_LASTING = re.compile(
+    rf"PATH|HOME|USER|TZ|TMPDIR|LANG|LC_\w+|PG\w+|SSL_\w+|PYTHON\w+|{DIRECTORY_VARIABLE}"
+)
 _LOOK_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
@@ -81,6 +87,16 @@ def become_worker(process: str) -> None:
     # a child of multiprocessing skips Python's exit handlers
     Finalize(None, logs.flush, exitpriority=0)
     unread_answers.close_unread()
+
+
+def forget_settings() -> None:
+    """Remove all settings from this worker's environment, once the application is made of them.
+
+    granian copies the environment into that of each request: that takes time, shows passwords to
+    whatever reads or prints a request, and makes a header of a variable such as `HTTP_PROXY`.
+    """
+    for name in [name for name in os.environ if not _LASTING.fullmatch(name)]:
+        del os.environ[name]
 
 
 def die_with_parent(grace_seconds: float = GRACE_SECONDS) -> None:

@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from flask.globals import app_ctx, request_ctx
 from werkzeug.exceptions import HTTPException
 
 from chassis.errors import first_line
 from chassis.http import caller as identity
+from chassis.http import context
 from chassis.http.caller import ANONYMOUS
 from chassis.storage.database import is_outage
 from gateway.auth import scopes
@@ -126,7 +126,7 @@ def _presented() -> str | None:
 
 def caller() -> str:
     """Return the name of the token that let the request in; `anonymous` where none is needed."""
-    holder: Holder | None = app_ctx.g.get("holder")
+    holder: Holder | None = context.g().get("holder")
     return holder.name if holder else ANONYMOUS
 
 
@@ -141,7 +141,7 @@ def keep_private(response: Response) -> Response:
     Source: RFC 9111, sections 3.5 and 5.2.2.5.
     """
     refused = response.status_code in _REFUSED
-    is_authorized = "HTTP_AUTHORIZATION" in request_ctx.request.environ
-    if refused or is_authorized or app_ctx.g.get("depends_on_token"):
+    is_authorized = "HTTP_AUTHORIZATION" in context.request().environ
+    if refused or is_authorized or context.g().get("depends_on_token"):
         response.headers["Cache-Control"] = "no-store"
     return response

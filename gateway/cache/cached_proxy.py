@@ -6,10 +6,11 @@ Source: RFC 9111 (caching), RFC 9211 (Cache-Status), RFC 5861 (stale-if-error).
 from dataclasses import dataclass
 from typing import Protocol
 
-from flask import Response, request
+from flask import Request, Response
 from prometheus_client import Counter
 
 from chassis.errors import UnavailableError, UpstreamError
+from chassis.http import context
 from chassis.http.request import whole_body
 from gateway.cache import answers, entries, resources
 from gateway.cache.entries import Entry
@@ -77,23 +78,24 @@ class CachedProxy:
             UpstreamError: its answer is broken (502).
             HTTPException, MalformedJsonError: the body is refused; see `whole_body`.
         """
+        request = context.request()
         if request.method in ("GET", "HEAD"):
-            response = self._read()
-        elif request.method == "OPTIONS":
-            response = self._proxy.forward()
-        else:
-            response = self._write()
+            return self._read(request)
+        return self._forward() if request.method == "OPTIONS" else self._write(request)
+
+    def _forward(self) -> Response:
+        response = self._proxy.forward()
         response.headers.pop(answers.LIFETIME, None)
         return response
 
-    def _write(self) -> Response:
+    def _write(self, request: Request) -> Response:
         """Forward a write; what it may change is closed until it is answered."""
         # a body that is slow or refused must not keep anything closed: nothing is sent before it
         whole_body()
         slots = resources.written(request.method, request.path)
         mark = self._versions.close(slots)
         try:
-            response = self._proxy.forward()
+            response = self._forward()
         except UnavailableError:
             # it was not sent
             self._versions.reopen(slots, mark)
@@ -107,18 +109,18 @@ class CachedProxy:
         self._versions.reopen(slots, mark)
         return response
 
-    def _read(self) -> Response:
+    def _read(self, request: Request) -> Response:
         slots = resources.read(request.path)
         if slots is None or not answers.is_plain():
-            return self._proxy.forward()
+            return self._forward()
         versions = self._versions.current(slots)
         if versions is None:
             _BYPASSED.inc()
             detail = "changing" if self._versions.is_followed() else "unfollowed"
-            return answers.marked(self._proxy.forward(), f"fwd=bypass; detail={detail}")
+            return answers.marked(self._forward(), f"fwd=bypass; detail={detail}")
         key = versions + answers.request_key()
         if len(key) > LONGEST_KEY:
-            return self._proxy.forward()
+            return self._forward()
         return self._look_up(key)
 
     def _look_up(self, key: bytes) -> Response:
@@ -127,7 +129,7 @@ class CachedProxy:
             data = self._store.get(key)
         except StoreUnavailableError:
             _ERROR.inc()
-            return answers.marked(self._proxy.forward(), "fwd=bypass; detail=unavailable")
+            return answers.marked(self._forward(), "fwd=bypass; detail=unavailable")
         if data is None:
             _MISS.inc()
             return self._fetch(key, "uri-miss")
@@ -138,13 +140,14 @@ class CachedProxy:
         if entry.ttl <= 0:
             return self._fetch_or_stale(key, entry)
         if (response := answers.shown(entry, f"hit; ttl={entry.ttl}")) is None:
-            return self._proxy.forward()
+            return self._forward()
         _HIT.inc()
         return response
 
     def _fetch(self, key: bytes, reason: str) -> Response:
         response = self._proxy.forward()
         stored = "; stored" if self._keep(key, response) else ""
+        response.headers.pop(answers.LIFETIME, None)
         return answers.marked(response, f"fwd={reason}{stored}")
 
     def _fetch_or_stale(self, key: bytes, entry: Entry) -> Response:

@@ -1,23 +1,18 @@
 """Stored answers in Redis, on kept connections.
 
-It uses redis-py's connections without its client, which costs four times as much CPU a command
-(61 against 15 microseconds). A Redis that does not answer in time is left alone for a moment, so
-that not every request waits for it.
+A Redis that does not answer in time is left alone for a moment, so that not every request waits for
+it.
 """
 
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from redis import RedisError
-from redis.connection import UnixDomainSocketConnection
 
 from chassis.errors import first_line
+from gateway.cache.redis_connection import BrokenReplyError, RedisConnection
 
 SECONDS = 0.005
 # failing for so long, Redis counts as unavailable: on a busy machine it may be late now and then
@@ -25,7 +20,7 @@ PATIENCE_SECONDS = 0.2
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds
 _PING = b"*1\r\n$4\r\nPING\r\n"
 KEPT = 32  # connections
-_Connection: Any = UnixDomainSocketConnection  # its class has no complete types
+_FAILURES = (OSError, BrokenReplyError)
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +35,9 @@ class Store:
         """Prepare a store; it connects with the first command, which takes `seconds` at most."""
         self._socket = str(socket)
         self._seconds = seconds
-        self._idle: deque[Any] = deque(maxlen=KEPT)
+        # append and pop are atomic; the last one used is the first one used again
+        self._idle: list[RedisConnection] = []
+        weakref.finalize(self, _close_all, self._idle)
         self._lock = threading.Lock()
         self._failing_since: float | None = None
         self._is_available = True
@@ -54,8 +51,7 @@ class Store:
             StoreUnavailableError: Redis does not answer.
         """
         packed = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key)
-        answer = self._ask(packed)
-        return answer if isinstance(answer, bytes) else None
+        return self._ask(packed)
 
     def set(self, key: bytes, value: bytes, milliseconds: int) -> None:
         """Keep a value for so long, unless memory is short.
@@ -78,51 +74,48 @@ class Store:
             StoreUnavailableError: Redis does not answer within `seconds`.
         """
         try:
-            connection = self._connected(seconds)
+            connection = RedisConnection(self._socket, seconds)
             try:
-                connection.send_packed_command([_PING], check_health=False)
-                connection.read_response()
+                connection.ask(_PING)
             finally:
-                connection.disconnect()
-        except (RedisError, OSError) as error:
+                connection.close()
+        except _FAILURES as error:
             raise StoreUnavailableError(first_line(error)) from error
 
-    def _ask(self, packed: bytes) -> object:
-        self._wait_for_turn()
-        with self._reported():
-            connection = self._connection()
-            try:
-                connection.send_packed_command([packed], check_health=False)
-                answer: object = connection.read_response(disable_decoding=True)
-            except BaseException:
-                # its answer may still come
-                connection.disconnect()
-                raise
-            self._idle.append(connection)
-            return answer
+    def _ask(self, packed: bytes) -> bytes | None:
+        if not self._is_available:
+            self._wait_for_turn()
+        try:
+            answer = self._answer(packed)
+        except _FAILURES as error:
+            self._note_failure(error)
+            raise StoreUnavailableError(first_line(error)) from error
+        if self._failing_since is not None:
+            self._note_success()
+        return answer
 
-    def _connection(self) -> Any:
+    def _answer(self, packed: bytes) -> bytes | None:
+        connection = self._connection()
+        try:
+            answer = connection.ask(packed)
+        except BaseException:
+            # its answer may still come
+            connection.close()
+            raise
+        if len(self._idle) < KEPT:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _connection(self) -> RedisConnection:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connected(self._seconds)
-
-    def _connected(self, seconds: float) -> Any:
-        connection = _Connection(
-            path=self._socket,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
-            # without a handshake, which would take three round trips
-            protocol=2,
-            driver_info=None,
-        )
-        connection.connect()
-        return connection
+            return RedisConnection(self._socket, self._seconds)
 
     def _wait_for_turn(self) -> None:
         """Let one thread try while Redis is unavailable, once in a pause; refuse all others."""
-        if self._is_available:
-            return
         now = time.monotonic()
         with self._lock:
             if now < self._try_at:
@@ -130,19 +123,9 @@ class Store:
             self._try_at = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
-    @contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except (RedisError, OSError) as error:
-            self._note_failure(error)
-            raise StoreUnavailableError(first_line(error)) from error
-        if self._failing_since is not None:
-            self._note_success()
-
     def _note_failure(self, error: Exception) -> None:
         # connections of a Redis that has ended
-        self._idle.clear()
+        _close_all(self._idle)
         now = time.monotonic()
         with self._lock:
             if self._failing_since is None:
@@ -160,3 +143,10 @@ class Store:
             self._is_available, self._failing_since = True, None
         if was_unavailable:
             logger.info("the cache is available again")
+
+
+def _close_all(connections: list[RedisConnection]) -> None:
+    while connections:
+        # another thread may take the last one meanwhile
+        with suppress(IndexError):
+            connections.pop().close()

@@ -42,15 +42,13 @@ class ForwardedHeaders:
     ) -> Iterable[bytes]:
         """Answer one request."""
         fields = {name: environ.pop(name) for name in _FORWARDED_FIELDS if name in environ}
-        peer = _peer(environ.get("REMOTE_ADDR", ""))
+        peer, text = _peer(environ.get("REMOTE_ADDR", ""))
         if peer is not None:
-            hops = [peer]
+            environ["REMOTE_ADDR"] = environ[_FOR] = text
             if self._trusts(peer):
-                hops = self._hops(fields.get(_FOR, ""), peer)
+                texts = [str(hop) for hop in self._hops(fields.get(_FOR, ""), peer)]
+                environ["REMOTE_ADDR"], environ[_FOR] = texts[0], ", ".join(texts)
                 _set_origin(environ, fields)
-            texts = [_text(hop) for hop in hops]
-            environ["REMOTE_ADDR"] = texts[0]
-            environ[_FOR] = ", ".join(texts)
         return self._app(environ, start_response)
 
     def _hops(self, forwarded_for: str, peer: Address) -> list[Address]:
@@ -86,13 +84,10 @@ def _address(text: str) -> Address | None:
 
 
 @lru_cache(maxsize=1024)
-def _text(address: Address) -> str:
-    return str(address)
-
-
-@lru_cache(maxsize=1024)
-def _peer(text: str) -> Address | None:
-    return _address(text)
+def _peer(text: str) -> tuple[Address | None, str]:
+    """Return the peer's address, and as text."""
+    address = _address(text)
+    return address, str(address)
 
 
 def _set_origin(environ: "WSGIEnvironment", fields: dict[str, str]) -> None:

@@ -11,10 +11,10 @@ from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 
 from flask import Blueprint, Response
-from flask.globals import app_ctx, request_ctx
 from limits import RateLimitItem
 
 from chassis.errors import TooManyRequestsError
+from chassis.http import context
 from gateway.edge import shared_counters
 from gateway.edge.shared_counters import SharedCounters, window_end
 
@@ -62,7 +62,7 @@ class Limiter:
         Raises:
             TooManyRequestsError: the client has sent too many.
         """
-        request = request_ctx.request
+        request = context.request()
         action = "reads" if request.method in _READ_METHODS else "writes"
         limit = self._limits[action]
         if limit is None or (counters := self._counters.get()) is None:
@@ -73,7 +73,7 @@ class Limiter:
         end = window_end(period)
         count = counters.incr(f"{client}/{name}/{amount}/{period}", period)
         wait = max(1, round(end - time.time()))
-        app_ctx.g.rate_limit = (
+        context.g().rate_limit = (
             ("RateLimit-Policy", f'"{name}";q={amount};w={period}'),
             ("RateLimit", f'"{name}";r={max(0, amount - count)};t={wait}'),
         )
@@ -124,7 +124,7 @@ def _log_unlimited(error: OSError) -> None:
 
 
 def _add_headers(response: Response) -> Response:
-    for name, value in app_ctx.g.get("rate_limit", ()):
+    for name, value in context.g().get("rate_limit", ()):
         response.headers[name] = value
     return response
 

@@ -8,11 +8,12 @@ RFC 9110, sections 5.3 (repeated fields) and 9.1 (methods).
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from flask import request
 from werkzeug.exceptions import BadRequest
 
+from chassis.http import context
 from gateway.edge.forwarded import HOST
 
 _OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second is granian's spelling; they need no Host
@@ -32,7 +33,7 @@ def check() -> None:
         BadRequest: its method, target, Host or Transfer-Encoding is ambiguous, or a header that
             must be sent once is repeated.
     """
-    environ = request.environ
+    environ = context.request().environ
     _check_method(environ["REQUEST_METHOD"])
     path = environ.get("PATH_INFO", "")
     if not _PLAIN_PATH.fullmatch(path):
@@ -70,5 +71,10 @@ def _check_path(path: str) -> None:
 def _check_host(environ: Mapping[str, Any]) -> None:
     host = environ.get("HTTP_HOST", "")
     missing = not host and environ.get("SERVER_PROTOCOL") in _OLD_PROTOCOLS
-    if not missing and not HOST.fullmatch(host):
+    if not missing and not _is_host(host):
         raise BadRequest("There must be one Host, a name or an address with or without a port.")
+
+
+@lru_cache(1024)
+def _is_host(text: str) -> bool:
+    return HOST.fullmatch(text) is not None

@@ -41,6 +41,24 @@ def _app(app: Flask) -> Flask:
         calls.clear()
         return jsonify(shown)
 
+    @inner.get("/fails")
+    def fail() -> Response:
+        raise ValueError("in a view")
+
+    @inner.get("/fails-after")
+    def fail_after() -> Response:
+        return Response("made", headers={"Fail": "1"})
+
+    @app.after_request
+    def refuse(response: Response) -> Response:
+        if "Fail" in response.headers:
+            raise ValueError("after a view")
+        return response
+
+    @app.errorhandler(ValueError)
+    def handle(error: ValueError) -> tuple[str, int]:
+        return str(error), 418
+
     app.register_blueprint(inner)
     return app
 
@@ -59,6 +77,9 @@ def _ask(app: Flask, changes: dict[str, str]) -> tuple[str, list[tuple[str, str]
         {"REQUEST_METHOD": "OPTIONS"},
         {"PATH_INFO": "/nowhere"},
         {"PATH_INFO": ""},
+        {"PATH_INFO": "/in/fails"},
+        {"PATH_INFO": "/in/fails", "REQUEST_METHOD": "HEAD"},
+        {"PATH_INFO": "/in/fails-after"},
         {"PATH_INFO": "//in/x"},
         {"PATH_INFO": "/in/a//b/../c"},
         {"PATH_INFO": "/in/\xc3\xa9\xff\n"},

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chassis.http import server
 from tools.stack import processes
 from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
@@ -49,3 +50,11 @@ def test_a_worker_ends_with_its_killed_master_whatever_it_does_with_sigterm(
     master, worker = pids
     os.kill(master, signal.SIGKILL)
     wait_until(lambda: not processes.alive(worker), 20, "the worker to end")
+
+
+def test_no_setting_stays_in_the_environment_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting = {"PATH": "/bin", "PGSSLMODE": "prefer", "PROMETHEUS_MULTIPROC_DIR": "/tmp/x"}
+    settings = {"ORDERS_DB_PASSWORD": "secret", "HTTP_PROXY": "http://proxy", "pm_id": "1"}
+    monkeypatch.setattr(os, "environ", {**lasting, **settings})
+    server.forget_settings()
+    assert os.environ == lasting
