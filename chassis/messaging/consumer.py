@@ -8,12 +8,14 @@ https://www.rabbitmq.com/docs/quorum-queues.
 
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Generic
 from urllib.parse import quote
 
 from pika.channel import Channel
 
+from chassis.gathering import pause_after
 from chassis.messaging.batch_processor import BatchProcessor, Refused
 from chassis.messaging.crash_suspects import Suspects
 from chassis.messaging.dead_letters import DeadLetters
@@ -101,6 +103,7 @@ class Consumer(Generic[ItemT]):
     def _take_and_process(self, wait: float) -> bool:
         """Process the waiting messages; False if some were left undone."""
         arrived = [delivery for delivery in self._waiting(wait) if delivery.is_ours]
+        began = time.monotonic()
         locked, decidable = self._batches.lock_waits.due(), self._undecided.decidable()
         undecided = [] if decidable else self._undecided.due(has_company=bool(arrived))
         others = [*undecided, *arrived]
@@ -126,6 +129,8 @@ class Consumer(Generic[ItemT]):
         if others:
             self._end_one_by_one(others)
         self._make_room()
+        # more arrive meanwhile
+        self._stop.wait(pause_after(len(arrived), time.monotonic() - began))
         return True
 
     def _settle(

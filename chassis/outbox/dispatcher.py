@@ -47,6 +47,8 @@ class Dispatcher:
         # messages that failed before this relay began are retried at once
         self._due: float | None = time.monotonic()
         self._began_without_broker = False
+        self.taken = 0
+        """How many messages the last step has taken; 0 while failed ones wait or are retried."""
         # urgent messages go first
         self._lanes = [
             Lane(connection, publisher, self._in_flight, urgent, batch) for urgent in (True, False)
@@ -62,6 +64,7 @@ class Dispatcher:
         # the last quarter may stay in flight while the others are marked and more are taken
         self._in_flight.wait(_ROUND_SECONDS, left=0 if is_reduced else len(rows) // 4)
         self._note(self._in_flight.outcomes())
+        self.taken = len(rows) if self._due is None and not self._is_trying() else 0
         return bool(rows) or bool(self._in_flight) or self._is_trying()
 
     def is_due(self) -> bool:

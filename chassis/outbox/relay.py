@@ -16,6 +16,7 @@ import psycopg2
 from sqlalchemy import Connection, create_engine, text
 
 from chassis.errors import first_line
+from chassis.gathering import pause_after
 from chassis.messaging.publisher import Publisher
 from chassis.outbox import table as outbox
 from chassis.outbox.dispatcher import Dispatcher
@@ -150,9 +151,11 @@ class Relay:
         while not self._stop.is_set():
             # before the scan of the table, so that no later notification is missed
             _driver(connection).notifies.clear()
+            began = time.monotonic()
             busy = dispatcher.step()
             self._last_step_at = time.monotonic()
             self._metrics.measure_if_due(connection)
+            self._stop.wait(pause_after(dispatcher.taken, self._last_step_at - began))
             if not busy:
                 self._rest(connection, dispatcher)
 

@@ -18,6 +18,7 @@ from prometheus_client import Gauge
 from sqlalchemy import Connection
 
 from chassis import trace
+from chassis.gathering import pause_after
 from chassis.storage import database
 from chassis.storage.database import Database
 from orders.allowed_transitions import STEPS
@@ -75,6 +76,7 @@ class Sender:
         self._database = database
         self._transport = transport
         self._sender = sender
+        self._stop = stop
         self._outcomes = Outcomes(database, transport.name, dead_letter_queue, stop)
         # a local delivery happens under the row's lock: no holder of a lost claim delivers
         self._grace = None if transport.is_local else claims.GRACE
@@ -87,6 +89,7 @@ class Sender:
 
     def work(self) -> bool:
         """Claim mails and send them; False if none is due."""
+        began = time.monotonic()
         lease, limit = self._transport.lease, BATCH if self._transport.is_local else 1
         with self._database.transaction() as connection:
             claimed = claims.claim(connection, lease, grace=self._grace, limit=limit)
@@ -94,6 +97,7 @@ class Sender:
             return False
         with self._held(claimed[0]):
             self._send(claimed)
+        self._stop.wait(pause_after(len(claimed), time.monotonic() - began))
         return True
 
     def renew_claims(self) -> bool:
