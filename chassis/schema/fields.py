@@ -99,6 +99,9 @@ def text(shortest: int, longest: int) -> AfterValidator:
     """
 
     def read(value: str) -> str:
+        # most text is ASCII, which is in NFC and can be encoded
+        if value.isascii() and shortest <= len(value) <= longest and "\x00" not in value:
+            return value
         # a longer text stays too long: NFC turns four characters into at least one
         normal = _normalized(value) if len(value) <= 4 * longest else value
         if len(normal) > longest:

@@ -3,7 +3,7 @@
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from chassis.errors import FieldError, InvalidError, MalformedJsonError
 from chassis.schema.decoding import decode
@@ -23,31 +23,36 @@ class ImportedOrder(NewBareOrder):
     created_at: Moment | None = None
 
 
-class Checked(NamedTuple):
-    """The valid orders of a file, and the faults of the others with their places."""
+class WrongOrdersError(Exception):
+    """Some orders of a file are wrong; `faults` names each with its place and reason."""
 
-    orders: Sequence[ImportedOrder]
-    faults: Sequence[str]
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(f"{len(faults)} of its orders are wrong; none is loaded")
+        self.faults = faults
 
 
-def check(path: Path) -> Checked:
-    """Read a file, of the kind that its suffix says, and check each order as the API would.
+def read(path: Path) -> Sequence[Record]:
+    """Read a file, of the kind that its suffix says.
 
     Raises:
         FileError: it is no list of orders.
     """
     readers = {".csv": csv_files.records, ".json": _json_records}
-    read = readers.get(path.suffix.lower())
-    if read is None:
+    records = readers.get(path.suffix.lower())
+    if records is None:
         raise FileError("the file's name must end with .csv or .json")
     try:
-        return _checked(read(path.read_bytes()))
+        return list(records(path.read_bytes()))
     except OSError as error:
         raise FileError(f"the file can't be read: {error.strerror}") from None
 
 
-def _checked(records: Iterable[Record]) -> Checked:
-    orders: list[ImportedOrder] = []
+def check(records: Iterable[Record]) -> Iterator[ImportedOrder]:
+    """Check each order as the API would, and yield the orders before the first wrong one.
+
+    Raises:
+        WrongOrdersError: some are wrong; all have been checked.
+    """
     faults: list[str] = []
     places: dict[str, str] = {}
     for record in records:
@@ -61,8 +66,10 @@ def _checked(records: Iterable[Record]) -> Checked:
         except InvalidError as error:
             faults.append(f"{record.place}: {_reasons(error, record.data)}")
         else:
-            orders.append(order)
-    return Checked(orders, faults)
+            if not faults:
+                yield order
+    if faults:
+        raise WrongOrdersError(faults)
 
 
 def _order(record: Record) -> ImportedOrder:

@@ -25,8 +25,8 @@ from chassis.topology_file import read_topology
 from inventory import consumer as inventory_consumer
 from orders import consumer, earlier_sales
 from orders.__main__ import commands
-from orders.imports.command import load
 from orders.imports.files import ImportedOrder
+from orders.imports.loading import load
 from orders.mail.worker import MailHandler
 from orders.orders import create as create_order
 from orders.orders import move, remove

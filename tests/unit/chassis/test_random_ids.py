@@ -1,10 +1,11 @@
 """Random ids are distinct, also in other threads and in a forked process."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import RFC_4122, UUID
 
-from chassis.random_ids import random_bytes, random_id, random_uuid
+from chassis.random_ids import ascending_ids, random_bytes, random_id, random_uuid
 
 MANY = 2000
 
@@ -21,6 +22,20 @@ def test_ids_as_text_are_uuids_of_version_4() -> None:
         text = random_id()
         uuid = UUID(text)
         assert (str(uuid), uuid.version, uuid.variant) == (text, 4, RFC_4122)
+
+
+def test_ascending_ids_are_distinct_uuids_of_version_7_of_this_moment() -> None:
+    count = 3 * 4096
+    before = time.time_ns() // 1_000_000
+    found = ascending_ids(count)
+    uuids = [UUID(text) for text in found]
+    assert {(uuid.version, uuid.variant) for uuid in uuids} == {(7, RFC_4122)}
+    assert found == sorted(set(found))
+    assert [text for text in found if len(text) != 32] == []
+    assert before <= uuids[0].int >> 80 <= time.time_ns() // 1_000_000
+    # the random part: 62 bits
+    assert len({uuid.int & (1 << 62) - 1 for uuid in uuids}) == count
+    assert ascending_ids(0) == []
 
 
 def test_a_forked_process_has_other_bytes() -> None:

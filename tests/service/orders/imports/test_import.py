@@ -1,7 +1,8 @@
 """`python -m orders import`, against a real database."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from chassis.storage import database as database_module
 from chassis.storage.database import Database
 from orders import settings as settings_module
-from orders.imports.command import BATCH, import_
+from orders.imports.command import import_
+from orders.imports.files import ImportedOrder
+from orders.imports.loading import BATCH, load
 from orders.settings import Settings
 from tests.support.databases import altered
 from tests.support.mailing import run_command
@@ -319,3 +323,79 @@ def test_the_sample_is_loaded_by_the_command_with_a_byte_order_mark_or_without(
     assert "status 0" in loaded
     again = run_command(orders_settings, tmp_path, "import", str(marked))
     assert f"orders loaded: 0; skipped, since they exist: {count}" in again
+
+
+def test_a_wrong_order_of_a_later_batch_undoes_the_batches_before_it(
+    run: Import, orders_db: Database
+) -> None:
+    lines = [HEADER, *(f"A{n},{n},1,pending" for n in range(2 * BATCH)), "B,1,1,lost", "C,1,1,lost"]
+    done = run("\n".join(lines))
+    assert done.exit_code == 1
+    assert [line.split(":")[0] for line in done.output.splitlines()[:2]] == [
+        f"line {2 * BATCH + 2}",
+        f"line {2 * BATCH + 3}",
+    ]
+    assert rows(orders_db) == []
+
+
+def test_text_is_loaded_as_it_is(run: Import, orders_db: Database) -> None:
+    texts = [
+        "a\\b",
+        'say "hi"',
+        "{1,2}",
+        "NULL",
+        "one\ntwo\r\n\\.\nthree",
+        "tab\tand, comma",
+        "\u0434",
+    ]
+    orders = [
+        {"order_id": text, "customer_id": text[::-1], "total_amount": 1, "status": "pending"}
+        for text in texts
+    ]
+    done = run(json.dumps(orders), "orders.json")
+    assert done.exit_code == 0, done.output
+    assert [(order.order_id, order.customer_id) for order in rows(orders_db)] == [
+        (text, text[::-1]) for text in texts
+    ]
+
+
+def test_orders_are_found_by_id_while_an_import_runs(orders_db: Database) -> None:
+    # autovacuum counts no order while another's import runs, and does not count again soon
+    with orders_db.transaction() as other:
+        other.execute(
+            text(
+                "INSERT INTO orders (order_id, customer_id, total_amount) "
+                "SELECT number, 1, 1 FROM generate_series(1, 5000) AS number"
+            )
+        )
+        with orders_db.autocommit() as autovacuum:
+            autovacuum.execute(text("ANALYZE orders"))
+        other.rollback()
+    with orders_db.transaction() as connection:
+        load(connection, imported("A", 2 * BATCH))
+        with orders_db.autocommit() as autovacuum:
+            autovacuum.execute(text("ANALYZE (SKIP_LOCKED) orders"))
+        check = text("EXPLAIN SELECT FROM ONLY orders WHERE id = 1 FOR KEY SHARE")
+        plan = "\n".join(connection.execute(check).scalars())
+        assert "orders_pkey" in plan
+        connection.rollback()
+
+
+def imported(prefix: str, count: int) -> Iterator[ImportedOrder]:
+    """So many orders of one customer."""
+    for number in range(count):
+        yield ImportedOrder(
+            order_id=f"{prefix}{number}", customer_id="1", total_amount=Decimal(1), status="pending"
+        )
+
+
+def test_an_import_beside_another_ends_with_one_sentence(
+    run: Import, orders_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(database_module._OPTIONS, "lock_timeout", 50)
+    with orders_db.transaction() as other:
+        other.execute(text("LOCK orders IN SHARE UPDATE EXCLUSIVE MODE"))
+        done = run(f"{HEADER}\nA1,1,1,pending\n")
+    assert done.exit_code == 1
+    assert "another import, or a VACUUM of orders, takes too long; none is loaded" in done.output
+    assert rows(orders_db) == []

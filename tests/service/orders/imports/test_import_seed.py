@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from orders.imports.files import check
+from orders.imports.files import check, read
 from tests.support.mailing import served
 from tests.support.process import ROOT
 from tests.support.raw_upstream import RawUpstream, answering
@@ -92,12 +92,11 @@ def test_the_orders_to_import_have_the_ids_that_the_customers_have_here(
     customers.post("/api/customers", json={"name": "Earlier", "email": "earlier@kawa.fr"})
     made = seed.seed(seed.Platform(url, ""))
     count = seed.write_orders(tmp_path / "orders.csv", made["customers"])
-    checked = check(tmp_path / "orders.csv")
-    assert checked.faults == []
+    orders = list(check(read(tmp_path / "orders.csv")))
     with open(SAMPLES / "orders.csv", newline="") as file:
         sample = list(csv.DictReader(file))
-    assert len(checked.orders) == count == len(sample)
-    for order, row in zip(checked.orders, sample, strict=True):
+    assert len(orders) == count == len(sample)
+    for order, row in zip(orders, sample, strict=True):
         assert int(order.customer_id) == made["customers"][int(row["customer_id"]) - 1].id
         assert order.customer_id != row["customer_id"]
 
