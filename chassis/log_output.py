@@ -1,8 +1,9 @@
 """Log output in batches that never blocks, even if nobody reads it.
 
-Each write wakes the reader, PM2. So a line that follows another within `BATCH_SECONDS` waits for
-the rest of that time, and a thread writes all that wait by then at once. The thread sleeps while no
-line waits.
+Each write wakes the reader, PM2. So time is divided into periods of `BATCH_SECONDS`. The first line
+of a period is written at once; later ones wait for its end, and a thread writes all of them
+together. The thread sleeps while no line waits. The periods are those of the machine's clock, so
+that all processes write at the same time, and the reader wakes once for all of them.
 
 A pipe that nobody reads takes about 200 kB and then blocks the writer. Here lines without room
 wait in memory, in order, and the thread writes them when there is room.
@@ -176,7 +177,9 @@ class Output(io.TextIOBase):
     def _write_batches(self) -> None:
         while True:
             self._due.get()
-            time.sleep(max(0.0, self._next_write_at - time.monotonic()))
+            # another thread may have written meanwhile, and begun the next period
+            while (left := self._next_write_at - time.monotonic()) > 0:
+                time.sleep(left)
             self._is_due = False
             while self._write_waiting():
                 self._wait_for_room(None)
@@ -191,7 +194,7 @@ class Output(io.TextIOBase):
                 self._is_full = not self._write_all()
             finally:
                 self._is_writing = False
-            self._next_write_at = time.monotonic() + self._pause
+            self._next_write_at = _end_of_period(time.monotonic(), self._pause)
             # a signal handler's line may have come behind the last look
             if self._is_full or self._waiting:
                 self._write_later()
@@ -260,6 +263,11 @@ def _dropped_line(process: str, dropped: int) -> bytes:
         "dropped": dropped,
     }
     return json.dumps(line).encode() + b"\n"
+
+
+def _end_of_period(now: float, seconds: float) -> float:
+    """Return when the present one of the machine's periods of `seconds` ends."""
+    return now - now % seconds + seconds if seconds else now
 
 
 _outputs: "weakref.WeakSet[Output]" = weakref.WeakSet()

@@ -3,6 +3,8 @@
 import logging
 import sys
 from datetime import datetime, timezone
+from functools import cache
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,6 +20,8 @@ from chassis.settings import own_name
 FIELDS = ("timestamp", "level", "process", "message", "request_id", "trace_id")
 _NO_FIELDS = frozenset((*RESERVED_ATTRS, "message"))
 DROPPED = Counter("log_lines_dropped_total", "Log lines that were dropped because nobody read them")
+_OWN_ATTRIBUTES = len(logging.makeLogRecord({}).__dict__)
+_lower = cache(str.lower)
 _EXIT_SECONDS = 2.0  # for waiting lines at exit
 _ENCODER = JsonEncoder(ensure_ascii=False)
 
@@ -31,6 +35,7 @@ class Formatter(logging.Formatter):
     def __init__(self, process: str = "") -> None:
         super().__init__()
         self.process = process
+        self._second = (-1, "")
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; the caller's `extra` comes last."""
@@ -50,10 +55,9 @@ class Formatter(logging.Formatter):
         return escaped(data.decode()).encode()
 
     def _line(self, record: logging.LogRecord) -> dict[str, Any]:
-        time = datetime.fromtimestamp(record.created, timezone.utc)
         line: dict[str, Any] = {
-            "timestamp": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
+            "timestamp": self._timestamp(record.created),
+            "level": _lower(record.levelname),
             "process": self.process,
             "message": record.getMessage(),
         }
@@ -63,10 +67,20 @@ class Formatter(logging.Formatter):
             line["trace_id"] = current.trace_id
         if record.exc_info:
             line["exc_info"] = self.formatException(record.exc_info)
-        for name, value in record.__dict__.items():
+        # those of `extra` come behind the record's own
+        for name, value in islice(record.__dict__.items(), _OWN_ATTRIBUTES, None):
             if name not in _NO_FIELDS:
                 line[name] = value
         return line
+
+    def _timestamp(self, seconds: float) -> str:
+        """Return a time in RFC 3339; lines of the same second share its first part."""
+        second = int(seconds)
+        last, text = self._second
+        if second != last:
+            text = datetime.fromtimestamp(second, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = second, text
+        return f"{text}.{int((seconds - second) * 1_000_000):06d}Z"
 
 
 class Handler(logging.Handler):
@@ -82,10 +96,10 @@ class Handler(logging.Handler):
 
         The handler's own lock is left out: it would have threads wait while another one formats.
         """
-        is_wanted = bool(self.filter(record))
-        if is_wanted:
-            self.emit(record)
-        return is_wanted
+        if self.filters and not self.filter(record):
+            return False
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line: with the next batch, or at once if it is a warning or an error."""

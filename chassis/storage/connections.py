@@ -7,8 +7,7 @@ opened than are in use at once.
 
 import select
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection
@@ -27,11 +26,10 @@ class KeptConnections:
         self._engine = engine
         self._seconds = seconds
         self._permits = threading.Semaphore(size)
-        self._idle: list[PoolProxiedConnection] = []
+        self._idle: list[_Kept] = []
 
-    @contextmanager
-    def lend(self, *, autocommit: bool) -> Iterator[Connection]:
-        """Lend a connection; a transaction that its user leaves open is rolled back.
+    def lend(self, *, autocommit: bool) -> "_Loan":
+        """Lend a connection for a block; a transaction that its user leaves open is rolled back.
 
         Args:
             autocommit: whether the driver commits each statement, without a round trip for it.
@@ -40,55 +38,113 @@ class KeptConnections:
             sqlalchemy.exc.TimeoutError: all are in use for too long.
             sqlalchemy.exc.DBAPIError: the database can't be connected to.
         """
-        if not self._permits.acquire(timeout=self._seconds):
-            raise PoolTimeoutError(f"no connection has become free within {self._seconds} s")
-        try:
-            kept = self._take()
-            driver: Any = kept.dbapi_connection
-            if driver.autocommit is not autocommit:
-                driver.autocommit = autocommit
-            connection = Connection(self._engine, kept)
-            try:
-                yield connection
-            finally:
-                self._give_back(connection, kept)
-        finally:
-            self._permits.release()
+        return _Loan(self, autocommit)
 
     def close(self) -> None:
         """Close all that are not in use."""
         while kept := self._pop():
-            kept.close()
+            kept.proxy.close()
 
-    def _pop(self) -> PoolProxiedConnection | None:
+    def take(self) -> "_Kept":
+        """Take a connection; it must be given back."""
+        if not self._permits.acquire(timeout=self._seconds):
+            raise PoolTimeoutError(f"no connection has become free within {self._seconds} s")
+        try:
+            return self._usable() or _Kept(self._engine)
+        except BaseException:
+            self._permits.release()
+            raise
+
+    def give_back(self, kept: "_Kept", connection: Connection | None) -> None:
+        """Take back what was lent, as the connection that its user had, if he had one."""
+        try:
+            if connection is not None:
+                self._keep(kept, connection)
+        finally:
+            self._permits.release()
+
+    def _pop(self) -> "_Kept | None":
         try:
             return self._idle.pop()
         except IndexError:
             return None
 
-    def _take(self) -> PoolProxiedConnection:
+    def _usable(self) -> "_Kept | None":
         while kept := self._pop():
-            driver: Any = kept.dbapi_connection
-            if not driver.closed and not is_readable(driver.fileno()):
+            if kept.is_usable():
                 return kept
-            kept.invalidate()
-        # opens one, with SQLAlchemy's errors
-        connection = self._engine.connect()
-        return connection.connection
+            kept.proxy.invalidate()
+        return None
 
-    def _give_back(self, connection: Connection, kept: PoolProxiedConnection) -> None:
-        if connection.invalidated or not kept.is_valid:
+    def _keep(self, kept: "_Kept", connection: Connection) -> None:
+        if connection.invalidated or not kept.proxy.is_valid:
             while other := self._pop():
-                other.invalidate()
+                other.proxy.invalidate()
             return
         try:
             connection.rollback()
         except BaseException:
             # SQLAlchemy has invalidated it if the connection was lost
-            if kept.is_valid:
-                kept.invalidate()
+            if kept.proxy.is_valid:
+                kept.proxy.invalidate()
             raise
         self._idle.append(kept)
+
+
+class _Kept:
+    """One connection: what SQLAlchemy and the kernel know of it is made once."""
+
+    __slots__ = ("_driver", "_engine", "_poll", "_reading", "proxy")
+
+    def __init__(self, engine: Engine) -> None:
+        """Open one. Raises sqlalchemy.exc.DBAPIError."""
+        self._engine = engine
+        # opens it with SQLAlchemy's errors
+        self.proxy: PoolProxiedConnection = engine.connect().connection
+        driver: Any = self.proxy.dbapi_connection
+        self._driver = driver
+        self._poll = _poll(driver.fileno())
+        self._reading = Connection(engine, self.proxy)
+
+    def is_usable(self) -> bool:
+        """Return whether it is open, as far as the kernel knows."""
+        return not self._driver.closed and not self._poll.poll(0)
+
+    def in_mode(self, autocommit: bool) -> Connection:
+        """Return it as one in autocommit mode, or as one for a transaction.
+
+        That for a transaction is new each time: what follows its commit is noted on it.
+        """
+        if self._driver.autocommit is not autocommit:
+            self._driver.autocommit = autocommit
+        return self._reading if autocommit else Connection(self._engine, self.proxy)
+
+
+class _Loan:
+    """A block with a connection; cheaper than a generator, and entered for each read."""
+
+    __slots__ = ("_autocommit", "_connection", "_kept", "_owner")
+
+    def __init__(self, owner: KeptConnections, autocommit: bool) -> None:
+        self._owner = owner
+        self._autocommit = autocommit
+
+    def __enter__(self) -> Connection:
+        self._kept = kept = self._owner.take()
+        try:
+            self._connection = kept.in_mode(self._autocommit)
+        except BaseException:
+            self._owner.give_back(kept, None)
+            raise
+        return self._connection
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._owner.give_back(self._kept, self._connection)
 
 
 def is_readable(descriptor: int) -> bool:
@@ -96,6 +152,10 @@ def is_readable(descriptor: int) -> bool:
 
     The kernel knows that without a round trip to the server.
     """
+    return bool(_poll(descriptor).poll(0))
+
+
+def _poll(descriptor: int) -> "select.poll":
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return poll

@@ -1,7 +1,7 @@
 """A service's own PostgreSQL: connections, transactions, health, and kinds of errors."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from psycopg2.errors import LockNotAvailable, ProgramLimitExceeded, QueryCanceled
@@ -97,11 +97,9 @@ class Database:
         self._probe = Probe(settings)
         self._notifier = Notifier()
 
-    @contextmanager
-    def autocommit(self) -> Iterator[Connection]:
+    def autocommit(self) -> AbstractContextManager[Connection]:
         """Lend a connection in autocommit mode: single statements, without a transaction's cost."""
-        with self._kept.lend(autocommit=True) as connection:
-            yield connection
+        return self._kept.lend(autocommit=True)
 
     @contextmanager
     def transaction(self, lock_seconds: float | None = None) -> Iterator[Connection]:

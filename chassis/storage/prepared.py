@@ -72,12 +72,12 @@ class PreparedQuery(Generic[View]):
         return found
 
     def _execute(self, driver: Any, cursor: Any, values: list[Any]) -> None:
-        name = driver.prepared.get(self)
-        if name is None:
+        statement = driver.prepared.get(self)
+        if statement is None:
             name = f"{self._name}_{next(_numbers)}"
             cursor.execute(f"PREPARE {name} AS {self._text}")
-            driver.prepared[self] = name
-        cursor.execute(f"EXECUTE {name}{self._places}", values)
+            statement = driver.prepared[self] = f"EXECUTE {name}{self._places}"
+        cursor.execute(statement, values)
 
     def _views(self, found: list[Any], description: Any, dialect: Dialect) -> list[View]:
         if self._converters is None:

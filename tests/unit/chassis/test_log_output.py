@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis import log_output
 from chassis.log_output import BATCH_SECONDS, LIMIT_BYTES, Output
 from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
@@ -175,6 +176,31 @@ def test_a_batch_is_written_when_it_is_full(packets: tuple[socket.socket, Output
     for _ in range(5):
         output.write("." * 10_000)
     assert [len(reader.recv(100_000)) for _ in range(2)] == [10_000, 30_000]
+
+
+def test_all_processes_write_at_the_same_times() -> None:
+    # periods of 50 ms: a line waits for the rest of the present one, never for a whole one more
+    for now, end in ((100.001, 100.05), (100.02, 100.05), (100.049, 100.05), (7.26, 7.3)):
+        assert log_output._end_of_period(now, 0.05) == pytest.approx(end)
+    # at the end of a process nothing waits
+    assert log_output._end_of_period(7.26, 0.0) == 7.26
+
+
+def test_lines_behind_a_batch_that_another_thread_wrote_wait_for_the_next(
+    packets: tuple[socket.socket, Output],
+) -> None:
+    reader, output = packets
+    output.write("0\n")
+    output._next_write_at = time.monotonic() + 4 * BATCH_SECONDS
+    output.write("1\n")  # for which the thread waits
+    output._pause = 1000.0
+    output.flush()
+    output.write("2\n")
+    output.write("3\n")
+    assert [reader.recv(100) for _ in range(2)] == [b"0\n", b"1\n"]
+    time.sleep(8 * BATCH_SECONDS)
+    output.flush()
+    assert reader.recv(100) == b"2\n3\n"
 
 
 def test_a_thread_writes_the_lines_that_wait_and_wakes_for_nothing_else(

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
-from sqlalchemy import Connection, PoolProxiedConnection, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from chassis.settings import DatabaseSettings
+from chassis.storage import after_commit
 from chassis.storage import database as storage
+from chassis.storage.connections import _Kept
 from chassis.storage.database import Database
 
 PID = text("SELECT pg_backend_pid()")
@@ -66,6 +69,29 @@ def test_a_mode_does_not_outlast_its_use(database: Database) -> None:
             assert not connection.execute(STATE).one()[1]
 
 
+def test_what_a_transaction_notes_does_not_outlast_it(database: Database) -> None:
+    done: list[str] = []
+    for number in range(2):
+        with database.transaction() as connection:
+            noted = after_commit._noted(connection)
+            assert noted is not None
+            assert not noted.acts
+            noted.acts.append(partial(done.append, f"after {number}"))
+        with database.autocommit() as connection:
+            assert after_commit._noted(connection) is None
+    assert done == ["after 0", "after 1"]
+
+
+def test_a_read_on_a_closed_connection_gets_another(database: Database) -> None:
+    with database.autocommit() as one, database.autocommit() as other:
+        pid = _backend(one)
+        stop = text("SELECT pg_terminate_backend(:pid, 5000)")
+        assert other.execute(stop, {"pid": pid}).scalar_one()
+    for _ in range(3):
+        with database.autocommit() as one, database.autocommit() as other:
+            assert pid not in (_backend(one), _backend(other))
+
+
 def test_a_change_in_a_transaction_that_its_user_began_is_rolled_back(database: Database) -> None:
     with database._kept.lend(autocommit=False) as connection:
         connection.execute(text("CREATE TABLE left_open ()"))
@@ -85,7 +111,7 @@ def test_after_a_lost_connection_the_others_are_replaced_as_well(database: Datab
 
 
 def test_an_outage_that_several_threads_notice_at_once_stays_one(database: Database) -> None:
-    class Raced(list[PoolProxiedConnection]):
+    class Raced(list[_Kept]):
         """Idle connections of which another thread takes the last just before this one."""
 
         def __bool__(self) -> bool:
