@@ -122,10 +122,13 @@ def _forwarded_name(key: str) -> str | None:
 
 def _answered_fields(fields: Fields) -> list[tuple[str, str]]:
     """Return the fields to forward: neither those of one hop, nor those that Connection names."""
-    left_out, named = HOP_BY_HOP, fields.get("Connection")
-    if named is not None:
-        left_out |= {name.strip().lower() for name in named.split(",")}
-    return [(name, value) for name, value in fields.items() if name.lower() not in left_out]
+    given = fields.items()
+    kept = [field for field in given if field[0].lower() not in HOP_BY_HOP]
+    named = fields.get("Connection") if len(kept) < len(given) else None
+    if named is None:
+        return kept
+    also = {name.strip().lower() for name in named.split(",")}
+    return [field for field in kept if field[0].lower() not in also]
 
 
 class UpstreamResponse(CompleteResponse):

@@ -70,7 +70,7 @@ class AnswerReader:
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._in_body = self._has_length = self._is_chunked = False
-        self._field_bytes = self._unframed = 0
+        self._unframed = 0
         self._parser = HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -113,17 +113,12 @@ class AnswerReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field; those behind the body are left out (RFC 9110, section 6.5.1)."""
-        if self._in_body:
-            return
-        self._fields.append((name, value))
-        self._field_bytes += len(name) + len(value)
-        if len(self._fields) > MAX_FIELDS or self._field_bytes > MAX_HEAD:
-            raise BrokenAnswerError("its head has too many fields or bytes")
-        if len(name) in (14, 17):
-            self._note_framing(name.lower(), value)
+        if not self._in_body:
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Decide whether the head announces a body, and where that ends."""
+        self._check_fields()
         self._status = self._parser.get_status_code()
         if self._status < 200:
             self._check_interim()
@@ -152,6 +147,16 @@ class AnswerReader:
         elif not self.is_complete:
             self._end()
 
+    def _check_fields(self) -> None:
+        fields = self._fields
+        # only then can they be too long
+        is_long = self._unframed > MAX_HEAD
+        if len(fields) > MAX_FIELDS or (is_long and sum(map(_size, fields)) > MAX_HEAD):
+            raise BrokenAnswerError("its head has too many fields or bytes")
+        for name, value in fields:
+            if len(name) in (14, 17):
+                self._note_framing(name.lower(), value)
+
     def _check_interim(self) -> None:
         if self._status < 100 or self._status == 101:
             raise BrokenAnswerError(f"its status is {self._status}")
@@ -170,3 +175,8 @@ class AnswerReader:
     def _end(self, usable: bool = True) -> None:
         self.is_complete = True
         self.leaves_usable = usable and self._parser.should_keep_alive()
+
+
+def _size(field: tuple[bytes, bytes]) -> int:
+    name, value = field
+    return len(name) + len(value)

@@ -4,24 +4,31 @@ Flask would look at each of them with each request, some with each hook.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask import Flask, Request
+from flask.ctx import RequestContext
 from flask.sessions import NullSession, SessionInterface
 from flask.typing import AfterRequestCallable, ResponseReturnValue
 from flask.wrappers import Response
 from werkzeug.exceptions import HTTPException
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 from chassis.http import context
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 # names and addresses that IDNA leaves as they are
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*(?::[0-9]+)?", re.ASCII)
 _NO_SESSION = NullSession()
+_KNOWN = 4096
+"""How many methods and paths are known with their rules, the latest ones."""
+_LONGEST_KNOWN = 200
 
 
 class _NoSessions(SessionInterface):
@@ -36,6 +43,24 @@ class _Hooks(NamedTuple):
     after: tuple[AfterRequestCallable[Response], ...]
 
 
+class _Context(RequestContext):
+    """A request's context; rules that were found stay known, since many requests have few paths."""
+
+    app: "Application"
+
+    def match_request(self) -> None:
+        """Find the rule of the request; werkzeug describes what goes wrong."""
+        adapter, request = self.url_adapter, self.request
+        assert adapter is not None
+        if "HTTP_UPGRADE" in request.environ or len(adapter.path_info) > _LONGEST_KNOWN:
+            return super().match_request()
+        try:
+            rule, arguments = self.app.known_rule(adapter.default_method, adapter.path_info)
+        except HTTPException:
+            return super().match_request()
+        request.url_rule, request.view_args = rule, dict(arguments)
+
+
 class Application(Flask):
     """Flask for views and hooks that are plain functions; all hooks precede the first request.
 
@@ -46,11 +71,16 @@ class Application(Flask):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, static_folder=None)
+        self.known_rule = lru_cache(_KNOWN)(self._match)
         self._hooks: dict[str | None, _Hooks] = {}
 
     def ensure_sync(self, func: _Function) -> _Function:
         """Return `func`: there are no coroutines."""
         return func
+
+    def request_context(self, environ: "WSGIEnvironment") -> RequestContext:
+        """Return the context of a request."""
+        return _Context(self, environ)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return what matches the request's path; an unusual request is left to werkzeug."""
@@ -130,6 +160,9 @@ class Application(Flask):
         for act in chain(current._after_request_functions, self._hooks_of(current.request).after):
             response = act(response)  # type: ignore[assignment]  # as in Flask
         return response
+
+    def _match(self, method: str, path: str) -> tuple[Rule, Mapping[str, Any]]:
+        return self.url_map.bind("localhost").match(path, method, return_rule=True)
 
     def _hooks_of(self, request: Request) -> _Hooks:
         rule = request.url_rule

@@ -11,8 +11,8 @@ Source: M. Nygard, Release It!, "Bulkheads".
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from chassis.errors import UnavailableError
 
@@ -42,28 +42,23 @@ class Bulkhead:
         self._last_progress_at = -math.inf  # last answer, or last free permit taken
         self._changed = threading.Condition()
 
-    @contextmanager
-    def permit(self, seconds: float = math.inf) -> Iterator[float]:
-        """Hold a permit for a block; the block must raise if the upstream has not answered.
+    def permit(self, seconds: float = math.inf) -> AbstractContextManager[float]:
+        """Hold a permit for a block, which must raise if the upstream has not answered.
+
+        The block gets how many seconds the permit was waited for; exactly 0 if one was free.
+        Entering it raises UnavailableError if no permit has become free in time.
 
         Args:
             seconds: the longest wait for a permit, whatever the patience.
+        """
+        return _Permit(self, seconds)
 
-        Yields:
-            How many seconds it has waited; exactly 0 if a permit was free.
+    def take(self, seconds: float) -> float:
+        """Take a permit; return how many seconds that took, exactly 0 if one was free.
 
         Raises:
             UnavailableError: no permit has become free in time.
         """
-        waited = self._take(seconds)
-        is_answered = False
-        try:
-            yield waited
-            is_answered = True
-        finally:
-            self._give_back(is_answered)
-
-    def _take(self, seconds: float) -> float:
         began = end = self._now()
         with self._changed:
             while not self._free:
@@ -77,7 +72,8 @@ class Bulkhead:
                 self._last_progress_at = self._now()
         return end - began
 
-    def _give_back(self, is_answered: bool) -> None:
+    def give_back(self, is_answered: bool) -> None:
+        """Give a permit back, and say whether the upstream has answered."""
         with self._changed:
             self._free += 1
             if is_answered:
@@ -87,3 +83,19 @@ class Bulkhead:
     def _refusal(self) -> UnavailableError:
         detail = f"{self._upstream} has too many requests to answer."
         return UnavailableError(detail, cause="upstream_busy")
+
+
+class _Permit:
+    """A permit, held for a block; a class, since a generator costs twice as much."""
+
+    __slots__ = ("_bulkhead", "_seconds")
+
+    def __init__(self, bulkhead: Bulkhead, seconds: float) -> None:
+        self._bulkhead = bulkhead
+        self._seconds = seconds
+
+    def __enter__(self) -> float:
+        return self._bulkhead.take(self._seconds)
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        self._bulkhead.give_back(kind is None)

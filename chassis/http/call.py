@@ -45,11 +45,10 @@ class Call:
         Raises:
             ValueError: a part has characters that it can't have, or the headers name a length.
         """
-        lines = [f"{_token(self.method)} {_target(self.target)} HTTP/1.1"]
-        names = set()
-        for name, value in self.headers.items():
-            names.add(_token(name).lower())
-            lines.append(f"{name}: {value}")
+        _lower_token(self.method)
+        lines = [f"{self.method} {_target(self.target)} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        names = set(map(_lower_token, self.headers))
         if not names.isdisjoint(_FRAMING):
             raise ValueError("the length of the body is counted, not given")
         if "host" not in names:
@@ -60,10 +59,10 @@ class Call:
 
 
 @lru_cache(1024)
-def _token(text: str) -> str:
+def _lower_token(text: str) -> str:
     if not _TOKEN.fullmatch(text):
         raise ValueError("a method or a field's name is no token")
-    return text
+    return text.lower()
 
 
 def _target(text: str) -> str:

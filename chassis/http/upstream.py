@@ -7,8 +7,6 @@ time, nor anything that a client may have caused.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from prometheus_client import Histogram
 
@@ -79,9 +77,10 @@ class UpstreamClient:
         until = time.monotonic() + limit
         asked: float | None = None
         try:
-            with self._bulkhead.permit(limit) as waited, self._recorded(limit - waited):
+            with self._bulkhead.permit(limit) as waited:
+                admitted = self.breaker.admit()
                 asked = time.perf_counter()
-                answer = self._answer(call, until)
+                answer = self._recorded(call, until, limit - waited, admitted)
             outcome = f"{answer.status // 100}xx"
             return answer
         except (UnavailableError, UpstreamError) as error:
@@ -96,17 +95,20 @@ class UpstreamClient:
             duration = self._durations[outcome] = UPSTREAM.labels(self.name, outcome)
         duration.observe(seconds)
 
-    @contextmanager
-    def _recorded(self, given: float) -> Iterator[None]:
-        """Ask the breaker to admit a call, and record how it ends.
+    def _recorded(self, call: Call, until: float, given: float, admitted: int) -> Answer:
+        """Return the answer to a call that the breaker has admitted, and record how it ends.
 
         Args:
+            call: the request.
+            until: the end of the whole exchange, by `time.monotonic`.
             given: the upstream's time, without the wait for a permit.
+            admitted: the breaker's token.
         """
-        admitted, reached = self.breaker.admit(), None
+        reached: bool | None = None
         try:
-            yield
+            answer = self._answer(call, until)
             reached = True
+            return answer
         except UnavailableError:
             reached = False
             raise

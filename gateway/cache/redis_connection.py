@@ -1,7 +1,7 @@
 """A connection to Redis for one command after another, on a unix socket.
 
-Own code: redis-py's client takes 61 microseconds of CPU a command, and its bare connection 15; this
-takes 4. It knows the three kinds of replies that GET, SET and PING have.
+Own code: redis-py's client takes 46 microseconds of CPU a command, and its bare connection 12; this
+takes 7. It knows the three kinds of replies that GET, SET and PING have.
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
 """
 

@@ -69,34 +69,40 @@ def _ask(app: Flask, changes: dict[str, str]) -> tuple[str, list[tuple[str, str]
     return status, headers.to_wsgi_list(), b"".join(answer)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"REQUEST_METHOD": "POST"},
-        {"REQUEST_METHOD": "OPTIONS"},
-        {"PATH_INFO": "/nowhere"},
-        {"PATH_INFO": ""},
-        {"PATH_INFO": "/in/fails"},
-        {"PATH_INFO": "/in/fails", "REQUEST_METHOD": "HEAD"},
-        {"PATH_INFO": "/in/fails-after"},
-        {"PATH_INFO": "//in/x"},
-        {"PATH_INFO": "/in/a//b/../c"},
-        {"PATH_INFO": "/in/\xc3\xa9\xff\n"},
-        {"QUERY_STRING": "stop=\xff"},
-        {"SCRIPT_NAME": "/mounted"},
-        {"HTTP_HOST": "example.org:8080"},
-        {"HTTP_HOST": "EXAMPLE.org"},
-        {"HTTP_HOST": "a..b"},
-        {"HTTP_HOST": "a" * 64},
-        {"HTTP_HOST": "[::1]:80"},
-        {"HTTP_HOST": "a b"},
-        {"HTTP_HOST": "r\xe9sum\xe9"},
-        {"HTTP_CONNECTION": "upgrade", "HTTP_UPGRADE": "websocket"},
-        {"HTTP_CONNECTION": "upgrade", "HTTP_UPGRADE": "h2c"},
-    ],
-)
+CHANGES: list[dict[str, str]] = [
+    {},
+    {"REQUEST_METHOD": "POST"},
+    {"REQUEST_METHOD": "OPTIONS"},
+    {"PATH_INFO": "/nowhere"},
+    {"PATH_INFO": ""},
+    {"PATH_INFO": "/in/fails"},
+    {"PATH_INFO": "/in/fails", "REQUEST_METHOD": "HEAD"},
+    {"PATH_INFO": "/in/fails-after"},
+    {"PATH_INFO": "//in/x"},
+    {"PATH_INFO": "/in/a//b/../c"},
+    {"PATH_INFO": "/in/\xc3\xa9\xff\n"},
+    {"QUERY_STRING": "stop=\xff"},
+    {"SCRIPT_NAME": "/mounted"},
+    {"HTTP_HOST": "example.org:8080"},
+    {"HTTP_HOST": "EXAMPLE.org"},
+    {"HTTP_HOST": "a..b"},
+    {"HTTP_HOST": "a" * 64},
+    {"HTTP_HOST": "[::1]:80"},
+    {"HTTP_HOST": "a b"},
+    {"HTTP_HOST": "r\xe9sum\xe9"},
+    {"HTTP_CONNECTION": "upgrade", "HTTP_UPGRADE": "websocket"},
+    {"HTTP_CONNECTION": "upgrade", "HTTP_UPGRADE": "h2c"},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES)
 def test_requests_are_answered_as_by_flask_itself(changes: dict[str, str]) -> None:
     ours, plain = _app(Application("test")), _app(Flask("test", static_folder=None))
     for _ in range(2):
+        assert _ask(ours, changes) == _ask(plain, changes)
+
+
+def test_what_is_known_of_earlier_requests_changes_no_answer() -> None:
+    ours, plain = _app(Application("test")), _app(Flask("test", static_folder=None))
+    for changes in (*CHANGES, *reversed(CHANGES)):
         assert _ask(ours, changes) == _ask(plain, changes)
