@@ -5,25 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
-from sqlalchemy import (
-    BIGINT,
-    ColumnElement,
-    Connection,
-    Integer,
-    Uuid,
-    any_,
-    bindparam,
-    func,
-    insert,
-    select,
-    text,
-)
-from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection
 
-from inventory.models import Shortage, products, reservation_lines, reservations
-
-_ORDERS = 1262572883  # the class of orders' advisory locks; the second key is a part of the uid
+from chassis.json import encode
+from chassis.storage.prepared import PreparedStatement
+from inventory.models import Shortage
 
 
 class Available(NamedTuple):
@@ -84,23 +70,53 @@ def lines_of(quantities: Mapping[int, int]) -> list[Line]:
     return [Line(product_id=id, quantity=quantity) for id, quantity in quantities.items()]
 
 
-def _any(name: str, type_: Any) -> ColumnElement[Any]:
-    return any_(bindparam(name, type_=ARRAY(type_)))
-
-
-_RESERVATIONS = select(*reservations.c["uid", "order_id", "state", "short", "cancelled"]).where(
-    reservations.c.uid == _any("uids", Uuid)
+# the class of orders' advisory locks; the second key is a part of the uid
+_LOCK = PreparedStatement(
+    "lock_orders",
+    "SELECT pg_advisory_xact_lock(1262572883, key) FROM unnest(CAST(:keys AS integer[])) AS key",
 )
-_LINES = select(*reservation_lines.c["uid", "product_id", "quantity"]).where(
-    reservation_lines.c.uid == _any("uids", Uuid)
+_RESERVATIONS = PreparedStatement(
+    "reservations",
+    """
+    SELECT uid, order_id, state, short, cancelled FROM reservations
+    WHERE uid = ANY (CAST(:uids AS uuid[]))
+    """,
 )
-_PRODUCTS = (
-    select(products.c.id, products.c.name, products.c.stock)
-    .where(products.c.id == _any("ids", BIGINT))
-    .order_by(products.c.id)
-    .with_for_update()
+_LINES = PreparedStatement(
+    "reservation_lines",
+    """
+    SELECT uid, product_id, quantity FROM reservation_lines
+    WHERE uid = ANY (CAST(:uids AS uuid[]))
+    """,
 )
-_CHANGE = text(
+_PRODUCTS = PreparedStatement(
+    "lock_products",
+    """
+    SELECT id, name, stock FROM products WHERE id = ANY (CAST(:ids AS bigint[]))
+    ORDER BY id FOR UPDATE
+    """,
+)
+_INSERT = PreparedStatement(
+    "reserve",
+    """
+    INSERT INTO reservations (uid, order_id, state, short, cancelled)
+    SELECT * FROM unnest(
+        CAST(:uid AS uuid[]), CAST(:order_id AS text[]), CAST(:state AS text[]),
+        CAST(:short AS jsonb[]), CAST(:cancelled AS boolean[])
+    )
+    """,
+)
+_INSERT_LINES = PreparedStatement(
+    "reserve_lines",
+    """
+    INSERT INTO reservation_lines (uid, product_id, quantity)
+    SELECT * FROM unnest(
+        CAST(:uid AS uuid[]), CAST(:product_id AS bigint[]), CAST(:quantity AS integer[])
+    )
+    """,
+)
+_CHANGE = PreparedStatement(
+    "change_reservations",
     """
     UPDATE reservations SET
         state = new.state,
@@ -111,14 +127,15 @@ _CHANGE = text(
         CAST(:ended AS boolean[])
     ) AS new (uid, state, cancelled, ended)
     WHERE reservations.uid = new.uid
-    """
+    """,
 )
-_SET_STOCK = text(
+_SET_STOCK = PreparedStatement(
+    "set_stock",
     """
     UPDATE products SET stock = new.stock
     FROM unnest(CAST(:id AS bigint[]), CAST(:stock AS integer[])) AS new (id, stock)
     WHERE products.id = new.id
-    """
+    """,
 )
 
 
@@ -143,23 +160,22 @@ def lock(
         return
     # a part of the uid: two orders may share it, and then wait needlessly
     keys = sorted({uid.int % 2**31 for uid in uids})
-    key = func.unnest(sql_cast(keys, ARRAY(Integer))).column_valued("key")
-    connection.execute(select(func.pg_advisory_xact_lock(_ORDERS, key)))
+    _LOCK.execute(connection, {"keys": keys})
     ids = set(product_ids)
     if released:
-        ids |= {row.product_id for row in connection.execute(_LINES, {"uids": list(released)})}
+        lines = _LINES.execute(connection, {"uids": list(released)})
+        ids |= {product_id for _uid, product_id, _quantity in lines}
     if ids:
-        connection.execute(_PRODUCTS, {"ids": list(ids)})
+        _PRODUCTS.execute(connection, {"ids": list(ids)})
 
 
 def read(connection: Connection, uids: Iterable[UUID]) -> dict[UUID, Reservation]:
     """Return those reservations of orders, which are locked, that exist."""
-    rows = connection.execute(_RESERVATIONS, {"uids": list(set(uids))})
-    found = {row.uid: Reservation(*row) for row in rows}
+    rows = _RESERVATIONS.execute(connection, {"uids": list(set(uids))})
+    found = {row[0]: Reservation(*row) for row in rows}
     if found:
-        for row in connection.execute(_LINES, {"uids": list(found)}):
-            one = found[row.uid]
-            one.lines = {**one.lines, row.product_id: row.quantity}
+        for uid, product_id, quantity in _LINES.execute(connection, {"uids": list(found)}):
+            found[uid].lines = {**found[uid].lines, product_id: quantity}
     return found
 
 
@@ -167,8 +183,8 @@ def read_stock(connection: Connection, product_ids: Collection[int]) -> dict[int
     """Return those of the products that exist, by id; they stay locked."""
     if not product_ids:
         return {}
-    rows = connection.execute(_PRODUCTS, {"ids": list(product_ids)})
-    return {row.id: Available(row.name, row.stock) for row in rows}
+    rows = _PRODUCTS.execute(connection, {"ids": list(product_ids)})
+    return {id: Available(name, stock) for id, name, stock in rows}
 
 
 def write(connection: Connection, changed: Iterable[Reservation], stock: Mapping[int, int]) -> None:
@@ -176,31 +192,24 @@ def write(connection: Connection, changed: Iterable[Reservation], stock: Mapping
     some = list(changed)
     new = [one for one in some if one.is_new]
     if new:
-        connection.execute(insert(reservations), [_row(one) for one in new])
-    lines = [{"uid": one.uid, **line} for one in new for line in lines_of(one.lines)]
+        _INSERT.execute(connection, _columns(new))
+    lines = [(one.uid, id, quantity) for one in new for id, quantity in one.lines.items()]
     if lines:
-        connection.execute(insert(reservation_lines), lines)
+        uids, ids, quantities = map(list, zip(*lines, strict=True))
+        _INSERT_LINES.execute(connection, {"uid": uids, "product_id": ids, "quantity": quantities})
     old = [one for one in some if not one.is_new]
     if old:
-        connection.execute(_CHANGE, _columns(old))
+        _CHANGE.execute(connection, _columns(old))
     if stock:
-        connection.execute(_SET_STOCK, {"id": list(stock), "stock": list(stock.values())})
-
-
-def _row(one: Reservation) -> dict[str, Any]:
-    return {
-        "uid": one.uid,
-        "order_id": one.order_id,
-        "state": one.state,
-        "short": one.short,
-        "cancelled": one.cancelled,
-    }
+        _SET_STOCK.execute(connection, {"id": list(stock), "stock": list(stock.values())})
 
 
 def _columns(some: Sequence[Reservation]) -> dict[str, list[Any]]:
     return {
-        "uid": [str(one.uid) for one in some],
+        "uid": [one.uid for one in some],
+        "order_id": [one.order_id for one in some],
         "state": [one.state for one in some],
+        "short": [None if one.short is None else encode(one.short).decode() for one in some],
         "cancelled": [one.cancelled for one in some],
         "ended": [one.is_ended for one in some],
     }

@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import Connection, Uuid, delete, func, text, update
+from sqlalchemy import Connection, delete, func, update
 from sqlalchemy.exc import DBAPIError
 
 from chassis.errors import ConflictError
@@ -16,6 +16,7 @@ from chassis.outbox import table as outbox
 from chassis.preconditions import Check
 from chassis.storage import after_commit
 from chassis.storage.idempotency_keys import RETENTION
+from chassis.storage.prepared import PreparedStatement
 from orders import allowed_transitions, deleted_orders, queries, transitions
 from orders.customer_replica import table as customers
 from orders.events import aggregate, announce, order_event
@@ -25,13 +26,16 @@ from orders.transitions import Cause
 
 _ATTEMPTS = 10  # to find a free order_id: even a second one is hardly ever needed
 _CENT = Decimal("0.01")
-_CREATE = text(
-    """
+_CREATE = PreparedStatement(
+    "create_order",
+    f"""
     WITH new AS (
         INSERT INTO orders
             (order_id, customer_id, status, total_amount, request_key, sweep_at)
-        VALUES (:order_id, :customer_id, :status, :total_amount, CAST(:request_key AS uuid),
-            clock_timestamp())
+        VALUES (
+            CAST(:order_id AS text), CAST(:customer_id AS text), CAST(:status AS text),
+            CAST(:total_amount AS numeric), CAST(:request_key AS uuid), clock_timestamp()
+        )
         ON CONFLICT DO NOTHING
         RETURNING *
     ), lines AS (
@@ -42,11 +46,14 @@ _CREATE = text(
         ) AS given
     ), history AS (
         INSERT INTO order_history (order_pk, to_status, at, cause, message_id)
-        SELECT id, status, clock_timestamp(), :cause, :message_id FROM new
+        SELECT id, status, clock_timestamp(), CAST(:cause AS text), CAST(:message_id AS text)
+        FROM new
     )
-    SELECT new.*, (SELECT email FROM customers WHERE customers.id = :customer) AS email FROM new
-    """
-).columns(uid=Uuid)
+    SELECT {", ".join(f"new.{name}" for name in queries.ORDER_NAMES)},
+        (SELECT email FROM customers WHERE customers.id = CAST(:customer AS bigint))
+    FROM new
+    """,
+)
 _CANCELLED_BY_HAND = "cancelled on request"
 logger = logging.getLogger(__name__)
 
@@ -113,10 +120,9 @@ def _insert(
         "customer": customers.key(values["customer_id"]),
     }
     for order_id in names:
-        row = connection.execute(_CREATE, {**given, "order_id": order_id}).mappings().first()
-        if row is not None:
-            stored = {**{name: row[name] for name in queries.ORDER_NAMES}, "items": items}
-            return cast(OrderView, stored), row["email"]
+        for *columns, email in _CREATE.execute(connection, {**given, "order_id": order_id}):
+            stored = dict(zip(queries.ORDER_NAMES, columns, strict=True))
+            return cast(OrderView, {**stored, "items": items}), email
     return None
 
 

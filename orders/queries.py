@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.errors import found
 from chassis.storage.idempotency_keys import RETENTION
+from chassis.storage.prepared import PreparedQuery
 from chassis.storage.rows import rows, streamed
 from orders.models import order_history, order_lines, orders
 
@@ -155,14 +156,14 @@ def locked(connection: Connection, order_pk: int) -> OrderView:
     return get(connection, order_pk)
 
 
-def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> None:
-    """Lock the orders that exist, by ascending id."""
-    connection.execute(_LOCK, {"uids": list(set(uids))})
+def lock_by_uid(connection: Connection, uids: Iterable[UUID]) -> set[UUID]:
+    """Lock the orders that exist, by ascending id, and return which they are."""
+    return {row["uid"] for row in _LOCK.rows(connection, uids=list(set(uids)))}
 
 
 def by_uid(connection: Connection, uids: Iterable[UUID]) -> list[SagaOrder]:
     """Return those of the orders that exist."""
-    found = _orders(rows(connection, _BY_UID, _Line, {"uids": list(set(uids))}), _SAGA_NAMES)
+    found = _orders(_BY_UID.rows(connection, uids=list(set(uids))), _SAGA_NAMES)
     return [cast(SagaOrder, order) for order in found]
 
 
@@ -213,5 +214,9 @@ def _items(rows: Iterable[_Line]) -> list[Item]:
 
 
 _NAMED = orders.c.uid == any_(bindparam("uids", type_=ARRAY(Uuid)))
-_LOCK = select(orders.c.id).where(_NAMED).order_by(orders.c.id).with_for_update()
-_BY_UID = _with_lines(select(*orders.c[_SAGA_NAMES]).where(_NAMED))
+_LOCK: PreparedQuery[_Line] = PreparedQuery(
+    "lock_orders", select(orders.c.uid).where(_NAMED).order_by(orders.c.id).with_for_update()
+)
+_BY_UID: PreparedQuery[_Line] = PreparedQuery(
+    "orders_by_uid", _with_lines(select(*orders.c[_SAGA_NAMES]).where(_NAMED))
+)

@@ -178,8 +178,9 @@ def lock(connection: Connection, events: Sequence[ReceivedEvent]) -> None:
     uids = _uids(events)
     if not uids:
         return
-    queries.lock_by_uid(connection, uids)
-    deleted_orders.lock(connection, uids)
+    missing = set(uids) - queries.lock_by_uid(connection, uids)
+    if missing:
+        deleted_orders.lock(connection, missing)
 
 
 def bill(order: OrderFacts) -> Message:

@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from chassis.messaging.message import Message
 from chassis.outbox import table as outbox
 from chassis.storage import after_commit
+from chassis.storage.prepared import PreparedStatement
 from orders.allowed_transitions import event_of
 from orders.customer_replica import table as customers
 from orders.events import aggregate, order_event
@@ -25,7 +26,8 @@ from orders.queries import OrderView
 
 Confirmation = Literal["stock_freed_at", "stock_sold_at", "bill_voided_at"]
 """The column of orders that says when a confirmation came."""
-_WRITE = text(
+_WRITE = PreparedStatement(
+    "write_orders",
     """
     UPDATE orders SET
         status = new.status,
@@ -46,10 +48,11 @@ _WRITE = text(
     ) AS new (id, status, reason, moved, freed, sold, voided)
     WHERE orders.id = new.id
     RETURNING orders.id, orders.updated_at
-    """
+    """,
 )
 # not now(): the transaction may have begun before the last change
-_RECORD = text(
+_RECORD = PreparedStatement(
+    "record_history",
     """
     INSERT INTO order_history (order_pk, from_status, to_status, at, cause, message_id)
     SELECT order_pk, from_status, to_status, clock_timestamp(), cause, message_id
@@ -58,7 +61,7 @@ _RECORD = text(
         CAST(:cause AS text[]), CAST(:message_id AS text[])
     ) WITH ORDINALITY AS new (order_pk, from_status, to_status, cause, message_id, position)
     ORDER BY position
-    """
+    """,
 )
 logger = logging.getLogger(__name__)
 
@@ -162,13 +165,13 @@ class OrderChanges:
     def write(self) -> Mapping[int, datetime]:
         """Write all changes, and return when each changed order was last updated, by its id."""
         changed = _columns([row.values() for row in self._rows.values()])
-        updated = self._connection.execute(_WRITE, changed).all() if changed else []
+        updated = _WRITE.execute(self._connection, changed) if changed else []
         if self._steps:
             steps = _columns([step._asdict() for step in self._steps])
-            self._connection.execute(_RECORD, steps)
+            _RECORD.execute(self._connection, steps)
         messages = [message for message, _aggregate in self._messages]
         outbox.add_all(self._connection, messages, [name for _message, name in self._messages])
-        return {row.id: row.updated_at for row in updated}
+        return dict(updated)
 
     def _change(self, order: OrderView) -> _Row:
         self._orders[order["uid"]] = order

@@ -84,7 +84,7 @@ class _Connection(connection):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.prepared: dict[object, str] = {}  # see chassis.storage.prepared
+        self.prepared: dict[object, object] = {}  # see chassis.storage.prepared
         _watch.start()
 
     def commit(self) -> None:

@@ -32,6 +32,8 @@ _OPTIONS = {
     "lock_timeout": LOCK_TIMEOUT,
     # PostgreSQL plans for the first tenth of a cursor's rows; ours are mostly read to the end
     "cursor_tuple_fraction": 1,
+    # what is prepared is planned once, whatever its parameters (see chassis.storage.prepared)
+    "plan_cache_mode": "force_generic_plan",
 }
 
 

@@ -13,13 +13,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    bindparam,
     func,
-    select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from chassis.settings import RetentionSettings
+from chassis.storage.prepared import PreparedStatement
 from chassis.storage.retention import Expiry
 
 inbox = Table(
@@ -30,15 +28,14 @@ inbox = Table(
     Column("applied_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
-# with a row of VALUES for each message, each number of messages would be another statement
-_MARK = (
-    insert(inbox)
-    .from_select(
-        ["consumer", "message_id"],
-        select(bindparam("consumer", type_=Text), func.unnest(bindparam("ids", type_=ARRAY(Text)))),
-    )
-    .on_conflict_do_nothing()
-    .returning(inbox.c.message_id)
+_MARK = PreparedStatement(
+    "mark_applied",
+    """
+    INSERT INTO inbox (consumer, message_id)
+    SELECT CAST(:consumer AS text), unnest(CAST(:ids AS text[]))
+    ON CONFLICT DO NOTHING
+    RETURNING message_id
+    """,
 )
 
 
@@ -57,7 +54,8 @@ def mark_applied(connection: Connection, consumer: str, message_ids: Iterable[st
     ids = sorted(set(message_ids))
     if not ids:
         return set()
-    return set(connection.execute(_MARK, {"consumer": consumer, "ids": ids}).scalars())
+    marked = _MARK.execute(connection, {"consumer": consumer, "ids": ids})
+    return {message_id for (message_id,) in marked}
 
 
 def expiry(settings: RetentionSettings) -> Expiry:

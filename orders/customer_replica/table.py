@@ -29,15 +29,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    any_,
-    bindparam,
     false,
     func,
-    select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from chassis.schema.fields import MAX_BIGINT
+from chassis.storage.prepared import PreparedStatement
 from orders.customer_replica.schemas import CustomerData
 
 _CUSTOMER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -61,9 +59,6 @@ it was an answer. `noted_at` is when the row was written, by the clock of orders
 the column `forgotten`.
 """
 
-_COLUMNS = (customers.c.id, customers.c.name, customers.c.email, customers.c.deleted)
-_ALL = select(*_COLUMNS).where(customers.c.id == any_(bindparam("ids", type_=ARRAY(BIGINT))))
-
 
 class Entry(NamedTuple):
     """A customer as the copy knows them; a deleted one has neither name nor address."""
@@ -72,6 +67,12 @@ class Entry(NamedTuple):
     name: str | None
     email: str | None
     deleted: bool
+
+
+_ALL = PreparedStatement(
+    "customers",
+    "SELECT id, name, email, forgotten FROM customers WHERE id = ANY (CAST(:ids AS bigint[]))",
+)
 
 
 def key(customer_id: str) -> int | None:
@@ -90,8 +91,8 @@ def find_all(connection: Connection, customer_ids: Iterable[str]) -> dict[str, E
     numbers = {number: id for id in set(customer_ids) if (number := key(id)) is not None}
     if not numbers:
         return {}
-    rows = connection.execute(_ALL, {"ids": list(numbers)})
-    return {numbers[row.id]: Entry(*row) for row in rows}
+    entries = map(Entry._make, _ALL.execute(connection, {"ids": list(numbers)}))
+    return {numbers[entry.id]: entry for entry in entries}
 
 
 def email_of(connection: Connection, customer_id: str) -> str | None:

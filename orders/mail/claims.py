@@ -16,13 +16,10 @@ from sqlalchemy import (
     BIGINT,
     ColumnElement,
     Connection,
-    LargeBinary,
     Select,
     any_,
-    bindparam,
     case,
     cast,
-    column,
     func,
     null,
     select,
@@ -33,6 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.schema.decoding import decode
 from chassis.schema.validation import validated
+from chassis.storage.prepared import PreparedStatement
 from orders.allowed_transitions import Step
 from orders.mail.message import OrderData
 from orders.mail.table import IS_OPEN, State, give_turn, lock_orders, mails, without_address
@@ -199,7 +197,7 @@ def mark_sent(connection: Connection, sent: Sequence[Mail]) -> None:
     uids = [mail.uid for mail in sent]
     lock_orders(connection, uids)
     data = [without_address(mail.data) for mail in sent]
-    connection.execute(_SENT, {"ids": [mail.id for mail in sent], "data": data})
+    _SENT.execute(connection, {"ids": [mail.id for mail in sent], "data": data})
     give_turn(connection, uids)
 
 
@@ -228,20 +226,13 @@ def _is_one_of(some: Sequence[Mail]) -> ColumnElement[bool]:
     return mails.c.id == any_(cast([mail.id for mail in some], ARRAY(BIGINT)))
 
 
-_new = (
-    func.unnest(bindparam("ids", type_=ARRAY(BIGINT)), bindparam("data", type_=ARRAY(LargeBinary)))
-    .table_valued(column("id", BIGINT), column("data", LargeBinary))
-    .render_derived(name="new")
-)
-_SENT = (
-    update(mails)
-    .where(mails.c.id == _new.c.id, IS_OPEN)
-    .values(
-        state="sent",
-        sent_at=func.now(),
-        recipient=null(),
-        data=_new.c.data,
-        error=null(),
-        claim=null(),
-    )
+# IS_OPEN says why the expression of the state is not the column alone
+_SENT = PreparedStatement(
+    "mark_mails_sent",
+    """
+    UPDATE mails SET state = 'sent', sent_at = now(), recipient = NULL, data = new.data,
+        error = NULL, claim = NULL
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:data AS bytea[])) AS new (id, data)
+    WHERE mails.id = new.id AND mails.state || '' IN ('unaddressed', 'waiting')
+    """,
 )

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, any_, bindparam, func, select, text, update
+from sqlalchemy import Connection, Uuid, any_, bindparam, func, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chassis.json import encode
+from chassis.storage.prepared import PreparedStatement
 from chassis.trace import Trace
 from orders.allowed_transitions import Step
 from orders.customer_replica import table as customers
@@ -50,8 +51,12 @@ class _New(NamedTuple):
     wait: timedelta
 
 
-_KNOWN = select(mails.c.order_uid, mails.c.step, mails.c.state, mails.c.dead_letter).where(
-    mails.c.order_uid == any_(bindparam("uids", type_=ARRAY(Uuid)))
+_KNOWN = PreparedStatement(
+    "mails_of_orders",
+    """
+    SELECT order_uid, step, state, dead_letter FROM mails
+    WHERE order_uid = ANY (CAST(:uids AS uuid[]))
+    """,
 )
 _PUT_BEHIND = (
     update(mails)
@@ -63,7 +68,8 @@ _PUT_BEHIND = (
     )
     .values(in_turn=False, next_attempt_at=func.now())
 )
-_INSERT = text(
+_INSERT = PreparedStatement(
+    "record_mails",
     """
     INSERT INTO mails (order_uid, step, order_id, customer_id, data, headers, state, recipient,
         in_turn, next_attempt_at)
@@ -77,7 +83,7 @@ _INSERT = text(
     ) WITH ORDINALITY AS new (order_uid, step, order_id, customer_id, data, headers, state,
         recipient, in_turn, wait, position)
     ORDER BY position
-    """
+    """,
 )
 
 _AGAIN = text(
@@ -118,7 +124,7 @@ def record(connection: Connection, causes: Sequence[Cause]) -> bool:
 
 def _known_mails(connection: Connection, uids: set[UUID]) -> dict[UUID, dict[str, _Recorded]]:
     found: dict[UUID, dict[str, _Recorded]] = {}
-    for uid, step, *facts in connection.execute(_KNOWN, {"uids": list(uids)}):
+    for uid, step, *facts in _KNOWN.execute(connection, {"uids": list(uids)}):
         found.setdefault(uid, {})[step] = _Recorded(*facts)
     return found
 
@@ -144,7 +150,7 @@ class _Batch:
         if earlier is not None and not _is_sent_back(earlier, cause.event_id):
             return
         row = self._row(cause, own)
-        if step == "created":
+        if step == "created" and _has_another_open(step, own):
             self._behind.append(uid)
         self.lacks_address |= row.state == "unaddressed"
         own[step] = _Recorded(row.state)
@@ -153,7 +159,7 @@ class _Batch:
     def write(self, connection: Connection) -> None:
         """Write the rows."""
         if self._rows:
-            connection.execute(_INSERT, _columns(self._rows))
+            _INSERT.execute(connection, _columns(self._rows))
         if self._again:
             connection.execute(_AGAIN, _columns(self._again))
         if self._behind:
@@ -185,6 +191,10 @@ def _is_sent_back(mail: _Recorded, event_id: str) -> bool:
     return mail.state == "refused" and mail.dead_letter == event_id
 
 
+def _has_another_open(step: Step, own: Mapping[str, _Recorded]) -> bool:
+    return any(name != step and mail.state in OPEN for name, mail in own.items())
+
+
 def _turn(step: Step, own: Mapping[str, _Recorded]) -> tuple[bool, timedelta]:
     """Return whether a mail is the next one of its order, and how long it is held back.
 
@@ -196,7 +206,7 @@ def _turn(step: Step, own: Mapping[str, _Recorded]) -> tuple[bool, timedelta]:
     """
     if step == "created":
         return True, timedelta()
-    if any(name != step and mail.state in OPEN for name, mail in own.items()):
+    if _has_another_open(step, own):
         return False, timedelta()
     return True, timedelta() if "created" in own else _HOLD_BACK
 

@@ -39,6 +39,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from chassis.json import encode
 from chassis.schema.decoding import decode
+from chassis.storage.prepared import PreparedStatement
 from chassis.storage.retention import Expiry
 from orders.settings import Retention
 
@@ -80,17 +81,27 @@ No partial index has this expression. With `state` itself, and statistics of a t
 were sent, the planner reads all open mails by such an index: it expects none.
 """
 DELETED = "the customer was deleted"
-_GIVE_TURN = text(
+_GIVE_TURN = PreparedStatement(
+    "give_turn",
     """
     UPDATE mails SET in_turn = true WHERE NOT in_turn AND id IN (
         SELECT DISTINCT ON (order_uid) id FROM mails
         WHERE order_uid = ANY(CAST(:uids AS uuid[])) AND state || '' IN ('unaddressed', 'waiting')
         ORDER BY order_uid, step <> 'created', id
     )
-    """
+    """,
 )
 _ORDERS = 7308  # the first key of the advisory locks of orders
 _DELETIONS = 7308044651  # the advisory lock between new mails and deletions of customers
+_LOCK_ORDERS = PreparedStatement(
+    "lock_mails_of_orders",
+    f"""
+    SELECT pg_advisory_xact_lock({_ORDERS}, key) FROM (
+        SELECT DISTINCT hashtext(name) AS key FROM unnest(CAST(:names AS text[])) AS name
+        ORDER BY key
+    ) AS keys
+    """,
+)
 
 
 def lock_to_record(connection: Connection, uids: Iterable[UUID]) -> None:
@@ -118,14 +129,12 @@ def lock_orders(connection: Connection, uids: Iterable[UUID]) -> None:
     """Lock orders, always in the same sequence, until the commit: to change which mail is next."""
     names = [str(uid) for uid in uids]
     if names:
-        keys = "SELECT DISTINCT hashtext(name) AS key FROM unnest(:names) AS name ORDER BY key"
-        statement = text(f"SELECT pg_advisory_xact_lock({_ORDERS}, key) FROM ({keys}) AS keys")
-        connection.execute(statement, {"names": names})
+        _LOCK_ORDERS.execute(connection, {"names": names})
 
 
 def give_turn(connection: Connection, uids: Collection[UUID]) -> None:
     """Put the next open mail of each of the orders, which are locked, in turn."""
-    connection.execute(_GIVE_TURN, {"uids": [str(uid) for uid in uids]})
+    _GIVE_TURN.execute(connection, {"uids": list(uids)})
 
 
 def erase_customers(connection: Connection, customer_ids: Collection[int]) -> None:

@@ -24,8 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DataError, NotSupportedError, OperationalError
 
+from chassis.storage import prepared
 from chassis.storage.database import Database
-from chassis.storage.prepared import PreparedQuery
+from chassis.storage.prepared import PreparedQuery, PreparedStatement
 from chassis.storage.rows import rows
 
 things = Table(
@@ -147,3 +148,69 @@ def test_a_lost_connection_is_an_outage_and_is_replaced(
         assert lost.value.connection_invalidated
     with filled.autocommit() as connection:
         assert len(query.rows(connection, least=1, name="")) == 2
+
+
+CHANGE = PreparedStatement(
+    "change_things",
+    """
+    UPDATE things SET name = new.name
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:names AS text[])) AS new (id, name)
+    WHERE things.id = new.id AND things.price < CAST(:price AS numeric)
+    RETURNING things.id, things.name, things.uid, things.price
+    """,
+)
+
+
+def changed(database: Database, names: list[str | None]) -> list[Any]:
+    """Change the names of the first things, and return their ids and names."""
+    values = {"ids": list(range(1, len(names) + 1)), "names": names, "price": Decimal(2)}
+    with database.transaction() as connection:
+        return sorted(row[:2] for row in CHANGE.execute(connection, values))
+
+
+def test_a_change_takes_arrays_and_returns_its_rows(filled: Database) -> None:
+    assert changed(filled, ["'; --", "%s é"]) == [(1, "'; --"), (2, "%s é")]
+    assert changed(filled, [None]) == [(1, None)]
+    assert changed(filled, []) == []
+    with filled.transaction() as connection:
+        values = {"ids": [1], "names": ["x"], "price": 2}
+        [row] = CHANGE.execute(connection, values)
+        assert isinstance(row[2], UUID) and row[3] == Decimal("1.50")
+
+
+def test_a_change_without_rows_returns_none(filled: Database) -> None:
+    statement = PreparedStatement("drop_thing", "DELETE FROM things WHERE id = CAST(:id AS bigint)")
+    with filled.transaction() as connection:
+        assert statement.execute(connection, {"id": 1}) == []
+    assert changed(filled, ["a", "b"]) == [(2, "b")]
+
+
+def test_a_plan_is_made_again_from_time_to_time(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled.autocommit() as connection:
+        values = {"ids": [1], "names": ["x"], "price": 2}
+        CHANGE.execute(connection, values)
+        CHANGE.execute(connection, values)
+        first = connection.execute(PREPARED).scalars().all()
+        monkeypatch.setattr(prepared, "_PLAN_SECONDS", 0.0)
+        CHANGE.execute(connection, values)
+        second = connection.execute(PREPARED).scalars().all()
+    ours = [
+        [name for name in names if name.startswith("change_things")] for names in (first, second)
+    ]
+    assert len(ours[0]) == len(ours[1]) == 1 and ours[0] != ours[1]
+
+
+def test_an_error_of_a_change_is_that_of_other_statements(filled: Database) -> None:
+    with pytest.raises(DataError), filled.transaction() as connection:
+        CHANGE.execute(connection, {"ids": [1], "names": ["x" * 21], "price": 2})
+    assert changed(filled, ["y"]) == [(1, "y")]
+
+
+def test_a_change_is_prepared_again_after_it_was_discarded(filled: Database) -> None:
+    with filled.autocommit() as connection:
+        CHANGE.execute(connection, {"ids": [1], "names": ["x"], "price": 2})
+        connection.execute(text("DEALLOCATE ALL"))
+        [row] = CHANGE.execute(connection, {"ids": [1], "names": ["z"], "price": 2})
+    assert row[1] == "z"
