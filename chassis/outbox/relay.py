@@ -46,6 +46,7 @@ _SESSION = {
     "enable_bitmapscan": "off",
     "enable_sort": "off",
     "max_parallel_workers_per_gather": 0,
+    "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
 logger = logging.getLogger(__name__)

@@ -31,6 +31,7 @@ from chassis.json import encode
 from chassis.messaging.message import Message
 from chassis.settings import RetentionSettings
 from chassis.storage import after_commit
+from chassis.storage.prepared import PreparedStatement
 from chassis.storage.retention import Expiry
 
 CHANNEL = "outbox"
@@ -77,6 +78,17 @@ _ADD_ALL = outbox.insert().from_select(
     _ADDED, select(*(_added.c[name] for name in _ADDED)).order_by(_added.c.position)
 )
 
+_ADD = PreparedStatement(
+    "add_message",
+    """
+    INSERT INTO outbox (message_id, exchange, routing_key, content_type, mandatory, urgent,
+        headers, body, aggregate)
+    VALUES (CAST(:message_id AS text), CAST(:exchange AS text), CAST(:routing_key AS text),
+        CAST(:content_type AS text), CAST(:mandatory AS boolean), CAST(:urgent AS boolean),
+        CAST(:headers AS jsonb), CAST(:body AS bytea), CAST(:aggregate AS text))
+    """,
+)
+
 PublishEvent = Callable[[Connection, Message, str | None], None]
 """Publishes the event of a change in its transaction: `add`, or `SynchronousPublisher.publish`."""
 
@@ -90,7 +102,8 @@ def add(connection: Connection, message: Message, aggregate: str | None = None) 
         aggregate: what changed, such as `customer/42`. Its messages keep their order if all are
             urgent or none is. The caller must hold its lock, such as that of a row just written.
     """
-    connection.execute(outbox.insert(), _row(message, aggregate))
+    row = _row(message, aggregate)
+    _ADD.execute(connection, row | {"headers": encode(row["headers"]).decode()})
     after_commit.notify(connection, CHANNEL)
 
 

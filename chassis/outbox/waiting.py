@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     Text,
@@ -22,11 +23,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT
 
 from chassis.messaging.message import Message
 from chassis.outbox.table import outbox
+from chassis.storage.prepared import PreparedQuery
 
 # Conditions and order must match the partial indexes literally, or the planner takes another index
 # and sorts. Its statistics of a table that fills and empties are often wrong, and a wrong index
 # costs minutes. See chassis.storage.migrations.tables, and the relay's session, which never sorts.
 _HAS_FAILED = outbox.c.attempts > literal_column("0")
+_ONE: ColumnElement[int] = literal_column("1")
 _UNSENT = (
     select(outbox)
     .where(outbox.c.sent_at.is_(None))
@@ -38,11 +41,11 @@ _held_by = (
     select(_failed.c.id)
     .where(
         _failed.c.sent_at.is_(None),
-        _failed.c.attempts > 0,
+        _failed.c.attempts > literal_column("0"),
         _failed.c.aggregate == outbox.c.aggregate,
     )
     .order_by(_failed.c.attempts)
-    .limit(1)
+    .limit(_ONE)
     .scalar_subquery()
 )
 _NEW = _UNSENT.where(_HAS_FAILED.is_(False), _held_by.is_(None))
@@ -57,7 +60,7 @@ _left_by_old_version = (
         _earlier.c.id < outbox.c.id,
     )
     .order_by(_earlier.c.attempts)
-    .limit(1)
+    .limit(_ONE)
     .scalar_subquery()
 )
 
@@ -118,12 +121,13 @@ def retryable(connection: Connection, page: Page, urgent: bool, after: int) -> l
     return _waiting(connection, _retry_query(urgent), page, after=after)
 
 
-# Built once: building one takes longer than executing it, and a relay does so for each message of
-# a quiet hour.
+# Built and planned once: both take longer than executing one, and a relay does so for each message
+# of a quiet hour.
+_Query = PreparedQuery[dict[str, Any]]
 
 
 @cache
-def _new_query(urgent: bool, has_ids: bool, has_aggregates: bool) -> Select[Any]:
+def _new_query(urgent: bool, has_ids: bool, has_aggregates: bool) -> _Query:
     rows = _NEW.where(outbox.c.urgent.is_(urgent))
     if urgent:
         rows = rows.where(_left_by_old_version.is_(None))
@@ -138,12 +142,12 @@ def _new_query(urgent: bool, has_ids: bool, has_aggregates: bool) -> Select[Any]
 
 
 @cache
-def _retry_query(urgent: bool) -> Select[Any]:
+def _retry_query(urgent: bool) -> _Query:
     after = bindparam("after", type_=BIGINT)
     return _first(_RETRYABLE.where(outbox.c.urgent.is_(urgent), outbox.c.id > after))
 
 
-def _first(query: Select[Any]) -> Select[Any]:
+def _first(query: Select[Any]) -> _Query:
     """Return the query for the rows of a page, which it takes as `rows` and `octets`."""
     rows = query.limit(bindparam("rows", type_=BIGINT)).subquery()
     size = func.octet_length(rows.c.body)
@@ -151,14 +155,12 @@ def _first(query: Select[Any]) -> Select[Any]:
     sized = select(rows, before.label("before")).subquery()
     columns = (*(sized.c[name] for name in _READ), cast(sized.c.headers, Text))
     few = sized.c.before < bindparam("octets", type_=BIGINT)
-    return select(*columns).where(few).order_by(sized.c.id)
+    return PreparedQuery("waiting", select(*columns).where(few).order_by(sized.c.id))
 
 
-def _waiting(
-    connection: Connection, query: Select[Any], page: Page, **given: object
-) -> list[Waiting]:
-    found = connection.execute(query, {"rows": page.rows, "octets": page.octets, **given})
-    return [_read(*row) for row in found]
+def _waiting(connection: Connection, query: _Query, page: Page, **given: object) -> list[Waiting]:
+    found = query.rows(connection, rows=page.rows, octets=page.octets, **given)
+    return [_read(*row.values()) for row in found]
 
 
 def _read(

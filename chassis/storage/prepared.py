@@ -116,8 +116,14 @@ class PreparedQuery(Generic[View]):
     """A query of few rows, as dicts of the type `View`, a TypedDict of its columns."""
 
     def __init__(self, name: str, query: Select[Any]) -> None:
-        """Take a query and a name for it, of letters and underscores, for PostgreSQL's views."""
+        """Take a query and a name for it, of letters and underscores, for PostgreSQL's views.
+
+        Raises:
+            ValueError: a value in it is no literal: it would be a parameter that nobody gives.
+        """
         compiled = query.compile(dialect=postgresql(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
+        if any(value is not None for value in compiled.params.values()):
+            raise ValueError(f"a value in the query {name} is no literal: {compiled.params}")
         self._parameters: list[str] = compiled.positiontup or []
         places = _listed(["%s"] * len(self._parameters))
         self._prepared = _Prepared(name, str(compiled), "", places)

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import Engine
+
+from chassis.storage import prepared
 
 Sent = tuple[str, Any]
 
@@ -24,9 +27,17 @@ def statements_of(source: Connection | type[Engine]) -> Iterator[list[Sent]]:
     ) -> None:
         sent.append((statement, parameters))
 
+    def note_prepared(self: Any, driver: Any, cursor: Any, values: Any) -> None:
+        execute(self, driver, cursor, values)
+        if not isinstance(source, Connection) or source.connection.dbapi_connection is driver:
+            sent.append((driver.prepared[self].execute, values))
+
+    execute = prepared._Prepared._execute
     event.listen(source, "before_cursor_execute", note)
     try:
-        yield sent
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared._Prepared, "_execute", note_prepared)
+            yield sent
     finally:
         event.remove(source, "before_cursor_execute", note)
 

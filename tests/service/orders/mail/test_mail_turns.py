@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event, text
 from chassis.http.client import ServiceClient
 from chassis.messaging.event_handler import EventHandler
 from chassis.schema.decoding import decode
+from chassis.storage import prepared
 from chassis.storage.database import Database
 from orders import consumer
 from orders.customer_replica import api as customers_api
@@ -183,17 +184,28 @@ def explained(connection: Connection) -> Iterator[dict[str, int]]:
     """Note for each statement about mails how many rows it has read."""
     read: dict[str, int] = {}
 
-    def explain(_connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        if "mails" in statement and "lock" not in statement:
-            beside = cursor.connection.cursor()
+    def explain(driver: Any, name: str, statement: str, values: Any) -> None:
+        if "mails" in name and "lock" not in name:
+            beside = driver.cursor()
             beside.execute("SAVEPOINT explained")
             beside.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
             [[[plan]]] = beside.fetchall()
             beside.execute("ROLLBACK TO explained")
-            read[statement] = rows_read(plan["Plan"])
+            read[name] = rows_read(plan["Plan"])
 
-    event.listen(connection, "before_cursor_execute", explain)
-    yield read
+    def each(_connection: Any, cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        explain(cursor.connection, statement, statement, values)
+
+    def each_prepared(self: Any, driver: Any, cursor: Any, values: Any) -> None:
+        plan = driver.prepared.get(self) or self._prepare(driver, cursor, None)
+        explain(driver, self._text, plan.execute, values)
+        execute(self, driver, cursor, values)
+
+    event.listen(connection, "before_cursor_execute", each)
+    execute = prepared._Prepared._execute
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared._Prepared, "_execute", each_prepared)
+        yield read
 
 
 def rows_read(plan: dict[str, Any]) -> int:
