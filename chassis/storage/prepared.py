@@ -138,7 +138,7 @@ class PreparedQuery(Generic[View]):
         Raises:
             sqlalchemy.exc.DBAPIError: the database refuses or fails, as with any statement.
         """
-        values = [parameters[name] for name in self._parameters]
+        values = tuple(parameters[name] for name in self._parameters)
         cursor = self._prepared.execute(connection, values)
         found = cursor.fetchall()
         cursor.close()
