@@ -36,7 +36,8 @@ class Bill(TypedDict):
 _SHOWN = (bills.c.message_id.label("id"), *bills.c[tuple(Bill.__annotations__)[1:]])
 _LISTED = bounded(_SHOWN, bills.c.id.desc())
 _GIVEN = ("message_id", "user_id", "number_of_items", "total_amount", "order_id")
-_LOCK_SHARED = select(func.pg_advisory_xact_lock_shared(_LOCK))
+# with the time of the transaction, which its new bills have as `created_at`
+_LOCK_SHARED = select(func.now(), func.pg_advisory_xact_lock_shared(_LOCK))
 # a row of VALUES for each bill would cost more to write and to plan than to insert. Returned is
 # only what the caller does not know.
 _RECORD = text(
@@ -52,7 +53,7 @@ _RECORD = text(
     LEFT JOIN voided_bills USING (message_id)
     ORDER BY place
     ON CONFLICT (message_id) DO NOTHING
-    RETURNING message_id, created_at, voided_at
+    RETURNING message_id, voided_at
     """
 )
 
@@ -63,20 +64,20 @@ def record(connection: Connection, new: Sequence[Mapping[str, Any]]) -> list[Bil
     A bill that was voided before it arrived is recorded as void since then.
     """
     # a statement of its own, so that the next one sees everything committed before the lock
-    connection.execute(_LOCK_SHARED)
+    now, _locked = connection.execute(_LOCK_SHARED).one()
     given = {bill["message_id"]: bill for bill in reversed(new)}
     columns = {name: [bill.get(name) for bill in new] for name in _GIVEN}
     return [
         Bill(
-            id=row.message_id,
-            user_id=given[row.message_id]["user_id"],
-            number_of_items=given[row.message_id]["number_of_items"],
-            total_amount=given[row.message_id]["total_amount"],
-            order_id=given[row.message_id].get("order_id"),
-            created_at=row.created_at,
-            voided_at=row.voided_at,
+            id=message_id,
+            user_id=given[message_id]["user_id"],
+            number_of_items=given[message_id]["number_of_items"],
+            total_amount=given[message_id]["total_amount"],
+            order_id=given[message_id].get("order_id"),
+            created_at=now,
+            voided_at=voided_at,
         )
-        for row in connection.execute(_RECORD, columns)
+        for message_id, voided_at in connection.execute(_RECORD, columns)
     ]
 
 

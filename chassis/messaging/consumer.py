@@ -6,7 +6,6 @@ message stops no other. See https://www.rabbitmq.com/docs/confirms and
 https://www.rabbitmq.com/docs/quorum-queues.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from chassis.messaging.delivery import Delivery, Handler, ItemT
 from chassis.messaging.pending_dead_letters import PendingDeadLetters, is_at_limit
 from chassis.messaging.subscription import Subscription
 from chassis.messaging.undecided import Undecided
-from chassis.messaging.window import PREFETCH
+from chassis.messaging.window import BATCH, PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read
 
 ALONE_ABOVE = 20  # earlier deliveries of a message: it is handled alone
@@ -189,10 +188,9 @@ class Consumer(Generic[ItemT]):
     def _waiting(self, wait: float) -> Iterator[Delivery]:
         """Take the waiting messages, as many as a batch may hold."""
         octets = 0
-        for number in range(PREFETCH):
-            try:
-                delivery = self._subscription.arrived.get(number == 0 and wait > 0, wait or None)
-            except queue.Empty:
+        for number in range(BATCH):
+            delivery = self._subscription.arrived.take(0 if number else wait)
+            if delivery is None:
                 return
             yield delivery
             octets += len(delivery.body)

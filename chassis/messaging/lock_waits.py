@@ -8,7 +8,7 @@ import time
 from collections.abc import Hashable
 
 from chassis.messaging.delivery import Delivery
-from chassis.messaging.window import PREFETCH
+from chassis.messaging.window import BATCH
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0  # seconds between attempts
 _SHARE = 4  # a pause is so many times as long as the attempt before it
@@ -43,7 +43,7 @@ class LockWaits:
         self._drop_lost()
         self._began_at = time.monotonic()
         taken: list[Delivery] = []
-        while self._lines and len(taken) < PREFETCH and self._began_at >= self._next_at:
+        while self._lines and len(taken) < BATCH and self._began_at >= self._next_at:
             taken += self._lines.pop(next(iter(self._lines)))
         return taken
 

@@ -7,7 +7,6 @@ message is refused, see `chassis.messaging.consumer`.
 """
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Sequence
 from itertools import takewhile
@@ -19,6 +18,7 @@ from prometheus_client import Gauge
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import window
+from chassis.messaging.arrivals import Arrivals
 from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.declarations import Topology
 from chassis.messaging.delivery import Delivery
@@ -41,8 +41,7 @@ class Subscription:
 
     def __init__(self, settings: BrokerSettings, name: str, topology: Topology) -> None:
         """Prepare a subscription to `settings.queue`; nothing is connected before `start`."""
-        # not a SimpleQueue: its `get` may wait for ever if a signal handler outlasts its time limit
-        self.arrived: queue.Queue[Delivery] = queue.Queue()
+        self.arrived = Arrivals()
         self.channel: Channel | None = None
         """The current channel, None without a connection."""
         self._queue = settings.queue

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from chassis.messaging.delivery import Delivery
-from chassis.messaging.window import PREFETCH
+from chassis.messaging.window import BATCH
 
 _PAUSE_SECONDS = 2.0  # between attempts, where no other message comes
 _SAMPLE = 50  # that are tried with what comes
@@ -46,7 +46,7 @@ class Undecided:
             self._waiting = [*self._decidable, *self._waiting]
             self._decidable = []
         self._decidable, self._waiting = _ours(self._decidable), _ours(self._waiting)
-        taken, self._decidable = self._decidable[:PREFETCH], self._decidable[PREFETCH:]
+        taken, self._decidable = self._decidable[:BATCH], self._decidable[BATCH:]
         return taken
 
     def due(self, has_company: bool) -> list[Delivery]:

@@ -7,7 +7,10 @@ large, and grows again when they are small.
 
 from collections import deque
 
-PREFETCH = 200
+BATCH = 200
+"""The most messages of a batch."""
+PREFETCH = 2 * BATCH
+"""The next batch arrives while the database works on one."""
 MOST_OCTETS = 64_000_000
 """Of all messages in hand; a single larger message may be in hand alone."""
 

@@ -5,6 +5,7 @@ Source: https://microservices.io/patterns/data/transactional-outbox.html
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Identity,
+    Insert,
     Integer,
     LargeBinary,
     MetaData,
@@ -55,10 +57,9 @@ outbox = Table(
     Column("sent_at", DateTime(timezone=True)),
 )
 
-_ADDED = (
-    *("message_id", "exchange", "routing_key", "content_type", "mandatory", "urgent"),
-    *("headers", "body", "aggregate"),
-)
+_OFTEN_EQUAL = ("exchange", "routing_key", "content_type", "mandatory", "urgent", "aggregate")
+"""The columns that many messages have in common."""
+_ADDED = ("message_id", "headers", "body", *_OFTEN_EQUAL)
 
 
 def _given(name: str) -> ColumnElement[Any]:
@@ -68,15 +69,27 @@ def _given(name: str) -> ColumnElement[Any]:
     return bindparam(name, type_=ARRAY(outbox.c[name].type))
 
 
-# with a row of VALUES for each message, each number of messages would be another statement
-_added = (
-    func.unnest(*(_given(name) for name in _ADDED))
-    .table_valued(*_ADDED, with_ordinality="position")
-    .render_derived(name="added")
-)
-_ADD_ALL = outbox.insert().from_select(
-    _ADDED, select(*(_added.c[name] for name in _ADDED)).order_by(_added.c.position)
-)
+@cache
+def _insert_all(equal: frozenset[str]) -> Insert:
+    """Return the statement that inserts messages from arrays, and from values that all share.
+
+    With a row of VALUES for each message, each number of messages would be another statement.
+
+    Args:
+        equal: the columns whose value all messages share: an array would cost both sides more.
+    """
+    listed = [name for name in _ADDED if name not in equal]
+    added = (
+        func.unnest(*(_given(name) for name in listed))
+        .table_valued(*listed, with_ordinality="position")
+        .render_derived(name="added")
+    )
+    values = [
+        cast(bindparam(name), outbox.c[name].type) if name in equal else added.c[name]
+        for name in _ADDED
+    ]
+    return outbox.insert().from_select(_ADDED, select(*values).order_by(added.c.position))
+
 
 _ADD = PreparedStatement(
     "add_message",
@@ -120,11 +133,18 @@ def add_all(
     """
     of_each: Sequence[str | None] = [None] * len(messages) if aggregates is None else aggregates
     rows = [_row(*pair) for pair in zip(messages, of_each, strict=True)]
-    if rows:
-        columns = {name: [row[name] for row in rows] for name in _ADDED}
-        columns["headers"] = [encode(headers).decode() for headers in columns["headers"]]
-        connection.execute(_ADD_ALL, columns)
-        after_commit.notify(connection, CHANNEL)
+    if not rows:
+        return
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in _ADDED}
+    columns["headers"] = [encode(headers).decode() for headers in columns["headers"]]
+    equal = frozenset(name for name in _OFTEN_EQUAL if _are_equal(columns[name]))
+    columns |= {name: columns[name][0] for name in equal}
+    connection.execute(_insert_all(equal), columns)
+    after_commit.notify(connection, CHANNEL)
+
+
+def _are_equal(values: Sequence[object]) -> bool:
+    return values.count(values[0]) == len(values)
 
 
 def _row(message: Message, aggregate: str | None) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from multiprocessing.process import BaseProcess
 
 import pytest
@@ -520,6 +522,28 @@ def is_idle(database: Database) -> bool:
     with database.autocommit() as connection:
         pids = lock_holders(database)
         return bool(connection.execute(text(statement), {"pids": pids}).scalar_one())
+
+
+def test_messages_of_one_statement_keep_their_own_values_and_their_order(
+    gateway_db: Database,
+) -> None:
+    alike = Message(b"{}", "key", EXCHANGE, "id-1", {"n": 1}, mandatory=False)
+    unlike = [
+        [alike, replace(alike, id="id-2", body=b"\x00\xff", headers={})],
+        [alike, replace(alike, mandatory=True, content_type="text/plain")],
+        [replace(alike, id=str(n), exchange="", routing_key=f"key-{n}") for n in range(12)],
+        [replace(alike, id=str(n), exchange="'{}\\\"") for n in range(12)],
+    ]
+    expected: list[tuple[Message, str | None]] = []
+    for messages, names in product([[alike], *unlike], (None, ["a", "b"], ["c"])):
+        own = None if names is None else [names[n % len(names)] for n in range(len(messages))]
+        with gateway_db.transaction() as connection:
+            outbox.add_all(connection, messages, own)
+        of_each: Sequence[str | None] = own or [None] * len(messages)
+        expected += zip(messages, of_each, strict=True)
+    with gateway_db.autocommit() as connection:
+        found = new_messages(connection, Page(1000, 1_000_000), False)
+    assert [(row.message, row.aggregate) for row in found] == expected
 
 
 def test_a_page_of_large_messages_is_short(gateway_db: Database) -> None:

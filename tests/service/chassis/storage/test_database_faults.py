@@ -106,7 +106,7 @@ def test_a_trigger_that_refuses_all_messages_is_waited_for(
 def test_more_refused_messages_than_fit_in_the_window_delay_no_other(
     channel: BlockingChannel, billing_db: Database, consume: Consume
 ) -> None:
-    many = 2 * PREFETCH + 50
+    many = PREFETCH + 50
     with refusing(billing_db, "bad"):
         for number in range(many):
             post(channel, {**GOOD, "user_id": "bad"}, f"bad{number}")

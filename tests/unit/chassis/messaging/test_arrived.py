@@ -1,30 +1,21 @@
 """Waiting for messages in the main thread, which also runs the handlers of signals."""
 
-import queue
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from chassis.messaging.subscription import Subscription
-from chassis.settings import BrokerSettings
+from chassis.messaging.arrivals import Arrivals
 
 LONG = 20.0  # seconds; the wait is endless if it lasts so long
 
 
 @pytest.fixture
-def arrived() -> Iterator[queue.Queue[object]]:
-    """What arrives from a broker that is never connected to, with a signal that comes once."""
-    settings = BrokerSettings(
-        host="127.0.0.1",
-        port=1,
-        user="user",
-        password=SecretStr("secret"),
-        vhost="vhost",
-        queue="queue",
-    )
+def arrived() -> Iterator[Arrivals]:
+    """Nothing has arrived; a signal comes once."""
     signals = iter((False, True))
 
     def outlast(_number: int, _frame: object) -> None:
@@ -34,11 +25,25 @@ def arrived() -> Iterator[queue.Queue[object]]:
 
     former = signal.signal(signal.SIGALRM, outlast)
     signal.setitimer(signal.ITIMER_REAL, 0.02, LONG)
-    yield Subscription(settings, "test", []).arrived  # type: ignore[misc]
+    yield Arrivals()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, former)
 
 
-def test_a_wait_ends_though_a_signal_handler_takes_longer(arrived: queue.Queue[object]) -> None:
-    with pytest.raises(queue.Empty):
-        arrived.get(True, 0.06)
+def test_a_wait_ends_though_a_signal_handler_takes_longer(arrived: Arrivals) -> None:
+    assert arrived.take(0.06) is None
+
+
+def test_messages_are_taken_in_their_order_and_none_is_missed() -> None:
+    arrived, number = Arrivals(), 20_000
+    messages: list[Any] = [object() for _ in range(number)]
+
+    def put() -> None:
+        for message in messages:
+            arrived.put(message)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    assert [arrived.take(LONG) for _ in messages] == messages
+    thread.join()
+    assert arrived.take(0) is None
