@@ -3,6 +3,7 @@
 Source: https://www.rabbitmq.com/docs/confirms. Used on the connection's thread only.
 """
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -49,6 +50,36 @@ class Pending:
             self.is_done = True
             _FAILED.inc()
             self._answered(error)
+
+
+class Answer:
+    """The answer to a message, for a thread that waits for it.
+
+    Own code: a Future makes and takes three locks for what one can do.
+    """
+
+    __slots__ = ("_error", "_waits")
+
+    def __init__(self) -> None:
+        self._error: BrokerUnavailableError | None = None
+        self._waits = threading.Lock()
+        self._waits.acquire()
+
+    def give(self, error: BrokerUnavailableError | None) -> None:
+        """Note that the broker has confirmed the message (None), or the error; called once."""
+        self._error = error
+        self._waits.release()
+
+    def failure(self, seconds: float) -> BrokerUnavailableError | None:
+        """Return the error, None if the broker has confirmed the message.
+
+        Raises:
+            TimeoutError: there is no answer within `seconds`.
+        """
+        if not self._waits.acquire(timeout=seconds):
+            raise TimeoutError
+        self._waits.release()
+        return self._error
 
 
 class _Unanswered(NamedTuple):

@@ -1,15 +1,16 @@
 """AMQP's frames: whole messages in one pass, both ways; pika handles each frame by itself.
 
 pika reads 4 KiB at a time, and passes each of a message's three frames through a search for
-callbacks; it sends each frame by a system call. Per message that costs three times as much as this.
-What is not an ordinary message, such as one with a body of several frames, is left to pika.
+callbacks; it sends each frame by a system call, and first waits until the socket has room. Per
+message that costs three times as much as this. What is not an ordinary message, such as one with a
+body of several frames, is left to pika.
 
 Source: AMQP 0-9-1, sections 2.3.5 and 4.2.
 """
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -80,8 +81,26 @@ class FrameConnection(SelectConnection):
         self.frames_sent += len(marshaled_frames)
         self._adapter_emit_data(data)
 
+    def _adapter_emit_data(self, data: bytes) -> None:
+        """Send at once what the socket takes; pika waits for room for the rest.
+
+        By itself pika would have the loop wait for room each time: three system calls more, behind
+        each of which this thread waits for the interpreter's lock.
+        """
+        transport: Any = self._transport
+        sent = 0
+        # a connection that has ended has no socket; pika then drops what comes
+        if transport._sock is not None and not transport.get_write_buffer_size():
+            # a full socket, or a lost connection, which pika notices when it sends
+            with suppress(OSError):
+                sent = transport._sock.send(data)
+        if sent < len(data):
+            super()._adapter_emit_data(data[sent:])
+
     def _proto_connection_made(self, transport: Any) -> None:
         transport._MAX_RECV_BYTES = _RECEIVE_BYTES
+        # one read, then back to the loop: a second one would mostly find nothing
+        transport._MAX_CONSUME_BYTES = 1
         super()._proto_connection_made(transport)
 
     def _on_data_available(self, data_in: bytes) -> None:

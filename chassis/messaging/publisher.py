@@ -1,7 +1,7 @@
 """The grouped publisher: one confirmed channel for all threads of a process.
 
-Threads hand over messages and wait. The connection's thread publishes all of them, and resolves
-their futures as confirms arrive.
+Threads hand over messages and wait. The connection's thread publishes all of them, and passes
+the confirms on as they arrive.
 
 Own code: pika's BlockingChannel waits for each confirm: with 16 threads, a seventh of this rate.
 Source: https://www.rabbitmq.com/docs/confirms
@@ -12,8 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from enum import Enum
 from typing import cast
 
@@ -22,7 +20,7 @@ from pika.channel import Channel
 
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging import broker, declarations
-from chassis.messaging.confirms import PUBLISHED, Answered, Confirms, Pending, fail
+from chassis.messaging.confirms import PUBLISHED, Answer, Answered, Confirms, Pending, fail
 from chassis.messaging.connection import BrokerConnection
 from chassis.messaging.declarations import Exchange, Topology
 from chassis.messaging.frames import FrameConnection
@@ -119,17 +117,18 @@ class Publisher:
         Raises:
             BrokerUnavailableError: not confirmed in time; the broker may still have it.
         """
-        future = self.submit(message)
         try:
-            future.result(self._timeout)
-        except FutureTimeoutError:
+            failure = self.submit(message).failure(self._timeout)
+        except TimeoutError:
             self._suspect()
             PUBLISHED.labels("timeout").inc()
             detail = f"RabbitMQ has not confirmed within {self._timeout} s"
             raise BrokerUnavailableError(detail, "broker_timeout") from None
+        if failure is not None:
+            raise failure
 
-    def submit(self, message: Message) -> "Future[None]":
-        """Hand a message over; the future resolves when it is confirmed or failed.
+    def submit(self, message: Message) -> Answer:
+        """Hand a message over; the answer comes when it is confirmed or failed.
 
         Raises:
             BrokerUnavailableError: the broker is known to be unavailable, blocked or slow, or not
@@ -137,9 +136,9 @@ class Publisher:
         """
         self._check_state()
         self._unknown_exchanges.check(message.exchange)
-        future: Future[None] = Future()
-        self._hand_over([(message, Pending(lambda error: _resolve(future, error)))])
-        return future
+        answer = Answer()
+        self._hand_over([(message, Pending(answer.give))])
+        return answer
 
     def send(self, messages: Iterable[tuple[Message, Answered]]) -> None:
         """Hand messages over; each one's function is called, on any thread, with its outcome."""
@@ -306,13 +305,6 @@ class Publisher:
 def _connection(channel: Channel) -> FrameConnection:
     """Return the connection of a channel of `BrokerConnection`."""
     return cast(FrameConnection, channel.connection)
-
-
-def _resolve(future: "Future[None]", error: BrokerUnavailableError | None) -> None:
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
 
 
 def _ignore(_frame: object) -> None:

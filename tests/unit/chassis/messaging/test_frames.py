@@ -188,3 +188,46 @@ def test_a_frame_without_its_end_is_refused() -> None:
     broken = delivery(MESSAGE, 1)[:-1] + b"\x00"
     with pytest.raises(pika.exceptions.InvalidFrameError):
         Offline()._on_data_available(broken)
+
+
+class FakeTransport:
+    """Pika's transport: a socket that takes some bytes, and what waits for room."""
+
+    def __init__(self, takes: int | OSError) -> None:
+        self._takes = takes
+        self._sock = self
+        self.sent = self.waiting = b""
+
+    def send(self, data: bytes) -> int:
+        """Take the first bytes, or fail."""
+        if isinstance(self._takes, OSError):
+            raise self._takes
+        self.sent += data[: self._takes]
+        return min(self._takes, len(data))
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes wait."""
+        return len(self.waiting)
+
+    def write(self, data: bytes) -> None:
+        """Have bytes wait."""
+        self.waiting += data
+
+
+@pytest.mark.parametrize(
+    ("takes", "sent", "waiting"),
+    [
+        (100, b"first second", b""),
+        (3, b"fir", b"st second"),
+        (BlockingIOError(), b"", b"first second"),
+        (ConnectionResetError(), b"", b"first second"),
+    ],
+)
+def test_what_the_socket_does_not_take_waits_in_order(
+    takes: int | OSError, sent: bytes, waiting: bytes
+) -> None:
+    connection = FrameConnection.__new__(FrameConnection)
+    transport = connection._transport = FakeTransport(takes)  # type: ignore[assignment]
+    for data in (b"first ", b"second"):
+        connection._adapter_emit_data(data)
+    assert (transport.sent, transport.waiting) == (sent, waiting)
