@@ -12,6 +12,8 @@ from chassis.http import idempotency
 from chassis.http import request as parsing
 from chassis.http.answer import Answer
 from chassis.messaging.message import Message
+from chassis.schema.decoding import decode
+from chassis.schema.validation import validated
 from gateway.auth import guard as auth
 from gateway.auth.guard import Guard
 from gateway.bills import BillIntake
@@ -65,8 +67,9 @@ def bill_routes(intake: BillIntake, queue: str, proxy: Proxy) -> Blueprint:
 
     @routes.post("")
     def post_bill() -> Response:
-        parsing.body(NewBill)
-        message = _message(queue)
+        body = parsing.raw_body()
+        validated(NewBill, decode(body))
+        message = _message(body, queue)
         stored_in = intake.accept(message)
         response = jsonify(message="Message posted", id=message.id, stored_in=stored_in)
         response.status_code = 202
@@ -81,9 +84,9 @@ def bill_routes(intake: BillIntake, queue: str, proxy: Proxy) -> Blueprint:
     return routes
 
 
-def _message(queue: str) -> Message:
+def _message(body: bytes, queue: str) -> Message:
     """Build the message: the JSON object as posted, with id and trace in its properties."""
-    body, current, id = parsing.raw_body(), trace.current(), idempotency.message_id()
+    current, id = trace.current(), idempotency.message_id()
     headers = current.headers if current else {}
     if id is None:
         return Message(body, queue, headers=headers)

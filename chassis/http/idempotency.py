@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import Response, g, request
+from flask.globals import request_ctx
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -88,8 +89,13 @@ def _held() -> _Held | None:
     return held if isinstance(held, _Held) else None
 
 
-def requested(caller: str, route: str) -> RequestKey | None:
-    """Return the request's key, None if it has none.
+def is_requested() -> bool:
+    """Return whether the request has a key; most have none, and need no owner and no route."""
+    return "HTTP_IDEMPOTENCY_KEY" in request_ctx.request.environ
+
+
+def requested(caller: str, route: str) -> RequestKey:
+    """Return the key of a request that has one.
 
     Args:
         caller: whose key it is.
@@ -98,9 +104,7 @@ def requested(caller: str, route: str) -> RequestKey | None:
     Raises:
         InvalidError: the header is not 1 to 255 visible ASCII characters without a comma.
     """
-    key = request.headers.get(HEADER)
-    if key is None:
-        return None
+    key = request.headers[HEADER]
     if not _KEY.fullmatch(key):
         detail = "must be 1 to 255 visible ASCII characters, no comma"
         raise InvalidError([FieldError(HEADER, detail)])
@@ -121,7 +125,7 @@ def _written(number: str) -> list[str]:
     return ["number", number]
 
 
-def answer(database: Database, key: RequestKey | None, act: Callable[[], Response]) -> Response:
+def answer(database: Database, key: RequestKey, act: Callable[[], Response]) -> Response:
     """Answer with `act`, or with its stored answer for this key.
 
     A claim whose holder died is taken over after a minute. `act` then runs again, unless it has
@@ -132,8 +136,6 @@ def answer(database: Database, key: RequestKey | None, act: Callable[[], Respons
         ConflictError: a request with this key is still in progress.
         InvalidError: the key came with another body before.
     """
-    if key is None:
-        return act()
     claim = uuid4()
     earlier = _claim(database, key, claim)
     if earlier is not None:

@@ -41,8 +41,10 @@ class KeyedPosts:
     def _keyed(self, view: Callable[..., Any]) -> Callable[..., Response]:
         @wraps(view)
         def keyed(**path: str) -> Response:
+            act: Callable[[], Response] = lambda: current_app.make_response(view(**path))  # noqa: E731
+            if not idempotency.is_requested():
+                return act()
             key = idempotency.requested(self.scope(), self._route(path))
-            act = lambda: current_app.make_response(view(**path))  # noqa: E731
             return idempotency.answer(self.database, key, act)
 
         return keyed

@@ -58,6 +58,8 @@ class Service:
         @routes.post("/things", endpoint="things")
         @routes.post("/others", endpoint="others")
         def post() -> Response:
+            if not idempotency.is_requested():
+                return self.act(None)
             key = idempotency.requested("a caller", request.path)
             return idempotency.answer(self.database, key, lambda: self.act(key))
 
