@@ -2,16 +2,21 @@
 
 Own code in front of SQLAlchemy's pool, which opens the connections: its own return and check-out of
 a connection take longer than a read by primary key. The last one used first, so that no more are
-opened than are in use at once.
+opened than are in use at once. Those that only a peak needed are closed after it: each costs its
+server some megabytes.
 """
 
 import select
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+IDLE_SECONDS = 30.0
+"""How long a connection stays open unused; longer than the pauses of steady traffic."""
 
 
 class KeptConnections:
@@ -26,7 +31,10 @@ class KeptConnections:
         self._engine = engine
         self._seconds = seconds
         self._permits = threading.Semaphore(size)
+        # the one that was used last at the end
         self._idle: list[_Kept] = []
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def lend(self, *, autocommit: bool) -> "_Loan":
         """Lend a connection for a block; a transaction that its user leaves open is rolled back.
@@ -44,6 +52,10 @@ class KeptConnections:
         """Close all that are not in use."""
         while kept := self._pop():
             kept.proxy.close()
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def take(self) -> "_Kept":
         """Take a connection; it must be given back."""
@@ -88,13 +100,42 @@ class KeptConnections:
             if kept.proxy.is_valid:
                 kept.proxy.invalidate()
             raise
+        kept.given_back = time.monotonic()
         self._idle.append(kept)
+        if self._timer is None and len(self._idle) > 1:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Close what is idle after a while, if it is more than one connection."""
+        with self._lock:
+            if self._timer is None and len(self._idle) > 1:
+                self._timer = threading.Timer(IDLE_SECONDS, self._close_idle)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _close_idle(self) -> None:
+        while kept := self._pop_idle():
+            kept.proxy.invalidate()
+        self._timer = None
+        self._watch()
+
+    def _pop_idle(self) -> "_Kept | None":
+        """Take the one that has been idle for longest, if that is long, and not the only one."""
+        try:
+            given_back = self._idle[0].given_back
+            # one stays: connecting takes longer than most requests
+            if len(self._idle) < 2 or given_back > time.monotonic() - IDLE_SECONDS:
+                return None
+            # if others have just taken that one, the next: it is closed too early, and replaced
+            return self._idle.pop(0)
+        except IndexError:
+            return None
 
 
 class _Kept:
     """One connection: what SQLAlchemy and the kernel know of it is made once."""
 
-    __slots__ = ("_driver", "_engine", "_poll", "_reading", "proxy")
+    __slots__ = ("_driver", "_engine", "_poll", "_reading", "given_back", "proxy")
 
     def __init__(self, engine: Engine) -> None:
         """Open one. Raises sqlalchemy.exc.DBAPIError."""
@@ -105,6 +146,7 @@ class _Kept:
         self._driver = driver
         self._poll = _poll(driver.fileno())
         self._reading = Connection(engine, self.proxy)
+        self.given_back = 0.0
 
     def is_usable(self) -> bool:
         """Return whether it is open, as far as the kernel knows."""

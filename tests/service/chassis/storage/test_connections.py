@@ -10,10 +10,11 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from chassis.settings import DatabaseSettings
-from chassis.storage import after_commit
+from chassis.storage import after_commit, connections
 from chassis.storage import database as storage
 from chassis.storage.connections import _Kept
 from chassis.storage.database import Database
+from tools.stack.waiting import wait_until
 
 PID = text("SELECT pg_backend_pid()")
 STATE = text("SELECT pg_backend_pid(), now() = statement_timestamp()")
@@ -97,6 +98,26 @@ def test_a_change_in_a_transaction_that_its_user_began_is_rolled_back(database: 
         connection.execute(text("CREATE TABLE left_open ()"))
     with database.autocommit() as connection:
         assert connection.execute(text("SELECT to_regclass('left_open')")).scalar_one() is None
+
+
+def test_what_only_a_peak_needed_is_closed_after_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
+    with database.autocommit() as one, database.autocommit() as other:
+        kept, closed = _backend(one), _backend(other)
+    alive = text("SELECT array_agg(pid) FROM pg_stat_activity WHERE pid = ANY(:pids)")
+
+    def is_closed() -> bool:
+        with database.autocommit() as connection:
+            found = connection.execute(alive, {"pids": [kept, closed]}).scalar_one()
+            return bool(found == [_backend(connection)] == [kept])
+
+    wait_until(is_closed, 20, "the connection that nobody uses to be closed")
+    # its place is free again
+    with database.autocommit() as one, database.autocommit() as other:
+        assert _backend(one) == kept
+        assert _backend(other) not in (kept, closed)
 
 
 def test_after_a_lost_connection_the_others_are_replaced_as_well(database: Database) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from chassis.http import server
+from tests.support.servers import DATABASES
 from tools.stack import processes
 from tools.stack.layout import CHECKOUT
 from tools.stack.waiting import wait_until
@@ -58,3 +59,17 @@ def test_no_setting_stays_in_the_environment_of_requests(monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "environ", {**lasting, **settings})
     server.forget_settings()
     assert os.environ == lasting
+
+
+def test_the_master_imports_libraries_alone_so_that_workers_load_the_current_code() -> None:
+    code = f"""
+import gc, runpy, sys
+runpy.run_path({str(server.MASTER)!r})["import_libraries"]()
+print(*{{name.partition(".")[0] for name in sys.modules}}, gc.get_freeze_count() > 0)
+"""
+    command = [sys.executable, "-I", "-c", code]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert {"flask", "sqlalchemy", "True"} <= imported
+    # the files of prometheus_client belong to the process that imports it
+    assert not imported & {"prometheus_client", "chassis", *DATABASES}
