@@ -89,8 +89,9 @@ def _target(request: Request) -> str:
 
 
 def _request_headers(environ: "WSGIEnvironment") -> dict[str, str]:
-    names = ((_forwarded_name(key), value) for key, value in environ.items())
-    headers = {name: value for name, value in names if name is not None}
+    headers = {
+        name: value for key, value in environ.items() if (name := _forwarded_name(key)) is not None
+    }
     if not headers.get("Content-Type", True):
         del headers["Content-Type"]  # empty or absent if the client sent none (PEP 3333)
     for named in environ.get("HTTP_CONNECTION", "").split(","):
