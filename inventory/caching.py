@@ -4,7 +4,8 @@ The field is for that cache alone: clients and their caches would not learn of c
 9213.
 """
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
+from flask.globals import request_ctx
 
 LIFETIME = "CDN-Cache-Control"
 MOVIES_SECONDS = 60
@@ -13,11 +14,12 @@ PRODUCTS_SECONDS = 10  # their stock also changes by orders, which the gateway l
 
 def allow(routes: Blueprint, seconds: int) -> Blueprint:
     """Return `routes`, whose reads may be kept for so many seconds."""
+    lifetime = f"max-age={seconds}"
 
     @routes.after_request
     def say(response: Response) -> Response:
-        if request.method in ("GET", "HEAD") and response.status_code == 200:
-            response.headers[LIFETIME] = f"max-age={seconds}"
+        if response.status_code == 200 and request_ctx.request.method in ("GET", "HEAD"):
+            response.headers[LIFETIME] = lifetime
         return response
 
     return routes

@@ -6,11 +6,12 @@ opened than are in use at once. Those that only a peak needed are closed after i
 server some megabytes.
 """
 
+import ctypes
 import select
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Engine, PoolProxiedConnection
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -135,7 +136,7 @@ class KeptConnections:
 class _Kept:
     """One connection: what SQLAlchemy and the kernel know of it is made once."""
 
-    __slots__ = ("_driver", "_engine", "_poll", "_reading", "given_back", "proxy")
+    __slots__ = ("_driver", "_engine", "_readable", "_reading", "given_back", "proxy")
 
     def __init__(self, engine: Engine) -> None:
         """Open one. Raises sqlalchemy.exc.DBAPIError."""
@@ -144,13 +145,13 @@ class _Kept:
         self.proxy: PoolProxiedConnection = engine.connect().connection
         driver: Any = self.proxy.dbapi_connection
         self._driver = driver
-        self._poll = _poll(driver.fileno())
+        self._readable = Readable(driver.fileno())
         self._reading = Connection(engine, self.proxy)
         self.given_back = 0.0
 
     def is_usable(self) -> bool:
         """Return whether it is open, as far as the kernel knows."""
-        return not self._driver.closed and not self._poll.poll(0)
+        return not self._driver.closed and not self._readable
 
     def in_mode(self, autocommit: bool) -> Connection:
         """Return it as one in autocommit mode, or as one for a transaction.
@@ -189,15 +190,36 @@ class _Loan:
         self._owner.give_back(self._kept, self._connection)
 
 
-def is_readable(descriptor: int) -> bool:
-    """Return whether the server has closed an idle connection, which is then readable (EOF).
+class _PollFd(ctypes.Structure):
+    """What poll(2) takes for each descriptor."""
 
-    The kernel knows that without a round trip to the server.
+    _fields_: ClassVar = [
+        ("fd", ctypes.c_int),
+        ("events", ctypes.c_short),
+        ("revents", ctypes.c_short),
+    ]
+
+
+class Readable:
+    """Whether the server has closed an idle connection, which is then readable (EOF).
+
+    The kernel knows that without a round trip to the server. Python's own poll would let go of the
+    interpreter's lock for a call that never waits, and a busy process would switch to another
+    thread each time: a loan then costs a further context switch.
     """
-    return bool(_poll(descriptor).poll(0))
+
+    __slots__ = ("_address", "_entry")
+
+    def __init__(self, descriptor: int) -> None:
+        """Take the descriptor of a connection that is open."""
+        self._entry = _PollFd(descriptor, select.POLLIN)
+        self._address = ctypes.addressof(self._entry)
+
+    def __bool__(self) -> bool:
+        # an error of the call counts: the connection is then replaced
+        return bool(_POLL(self._address, 1, 0))
 
 
-def _poll(descriptor: int) -> "select.poll":
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return poll
+# a PyDLL keeps the interpreter's lock
+_POLL = ctypes.PyDLL(None).poll
+_POLL.argtypes = (ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from chassis.messaging.declarations import of_exchange
 from chassis.settings import BrokerSettings
 from chassis.storage import database
-from chassis.storage.connections import is_readable as is_ended
+from chassis.storage.connections import Readable
 from chassis.storage.database import Database
 from inventory.app import create_app
 from inventory.events import EXCHANGE
@@ -93,7 +93,7 @@ def test_a_machine_that_vanishes_is_noticed_in_time_and_all_goes_on_when_it_is_b
                     assert database.is_outage(noticed.value)
                     assert asked.result(BOUND).status_code == 503
                     eventually(
-                        lambda: is_ended(driver.fileno()), "the idle connection to end", BOUND
+                        lambda: bool(Readable(driver.fileno())), "the idle connection to end", BOUND
                     )
                 assert api.get("/ready").status_code == 200
                 assert api.get("/api/movies").status_code == 200
