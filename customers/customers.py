@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from psycopg2.errors import DeadlockDetected, UniqueViolation
-from sqlalchemy import Connection, delete, func, insert, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from chassis.errors import ConflictError
@@ -66,12 +66,12 @@ class Customers:
             after: the last id of the previous page.
             limit: the largest number of customers.
         """
-        query = _customers.page(after, limit)
+        criteria: list[ColumnElement[bool]] = []
         if email is not None:
-            query = query.where(func.lower(customers.c.email) == func.lower(email))
+            criteria.append(func.lower(customers.c.email) == func.lower(email))
         if name:
-            query = query.where(customers.c.name.icontains(name, autoescape=True))
-        return _customers.find(connection, query)
+            criteria.append(customers.c.name.icontains(name, autoescape=True))
+        return _customers.find(connection, after, limit, criteria)
 
     def create(
         self,

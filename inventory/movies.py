@@ -46,10 +46,8 @@ def find(
         after: the last id of the previous page.
         limit: the most movies to return.
     """
-    query = _movies.page(after, limit)
-    if title:
-        query = query.where(movies.c.title.icontains(title, autoescape=True))
-    return _movies.find(connection, query)
+    criteria = [movies.c.title.icontains(title, autoescape=True)] if title else []
+    return _movies.find(connection, after, limit, criteria)
 
 
 def create(

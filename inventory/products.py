@@ -72,16 +72,16 @@ def find(
         after: the last id of the previous page.
         limit: the most products to return.
     """
-    query = _products.page(after, limit)
+    criteria: list[ColumnElement[bool]] = []
     if name:
-        query = query.where(products.c.name.icontains(name, autoescape=True))
+        criteria.append(products.c.name.icontains(name, autoescape=True))
     if movie_id is not None:
-        query = query.where(products.c.movie_id == movie_id)
+        criteria.append(products.c.movie_id == movie_id)
     if in_stock is not None:
-        query = query.where(products.c.stock > 0 if in_stock else products.c.stock == 0)
+        criteria.append(products.c.stock > 0 if in_stock else products.c.stock == 0)
     if ids is not None:
-        query = query.where(products.c.id.in_(ids))
-    return _products.find(connection, query)
+        criteria.append(products.c.id.in_(ids))
+    return _products.find(connection, after, limit, criteria)
 
 
 def create(

@@ -3,10 +3,23 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, func, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    FrameClause,
+    FrameClauseType,
+    Integer,
+    String,
+    case,
+    func,
+    literal_column,
+)
 
 MAX_BYTES = 1024 * 1024
 """Of a page as sent; a page of a single row may be longer."""
+# rows up to the last but one before a row
+_EARLIER = FrameClause(None, 2, FrameClauseType.UNBOUNDED, FrameClauseType.PRECEDING)
+# as a literal: each use of a prepared query would have to give a parameter
+_EARLIER.upper_bind = literal_column("2", Integer)  # type: ignore[assignment]
 
 
 def bounded(columns: Iterable[Any], order_by: Any) -> tuple[Any, ...]:
@@ -25,7 +38,7 @@ def bounded(columns: Iterable[Any], order_by: Any) -> tuple[Any, ...]:
     nothing: ColumnElement[int] = literal_column("0")
     sizes = (func.coalesce(func.octet_length(column), nothing) for column in texts)
     size: ColumnElement[Any] = sum(sizes, start=nothing)
-    before = func.sum(size).over(order_by=order_by, rows=(None, -2))
+    before = func.sum(size).over(order_by=order_by, rows=_EARLIER)
     fits = func.coalesce(before, nothing) < literal_column(str(MAX_BYTES))
     return tuple(
         case((fits, column)).label(column.key) if column in texts else column for column in listed

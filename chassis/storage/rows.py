@@ -1,10 +1,18 @@
 """Rows of queries as dicts of declared types: answers and events take them as they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, CursorResult, Select, Table, bindparam, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Integer,
+    Table,
+    bindparam,
+    select,
+)
 from sqlalchemy.sql.dml import UpdateBase
 
 from chassis.errors import found
@@ -58,20 +66,34 @@ class Resource(Generic[View]):
         self._name, self._table, self._view = name, table, view
         self.columns = tuple(table.c[column] for column in view.__annotations__)
         self._list = select(*bounded(self.columns, table.c.id)).order_by(table.c.id)
+        limit, after = bindparam("limit", type_=Integer), bindparam("after", type_=table.c.id.type)
+        first = self._list.limit(limit)
+        self._first: PreparedQuery[View] = PreparedQuery(f"{name}_list", first)
+        self._next: PreparedQuery[View] = PreparedQuery(
+            f"{name}_list_after", first.where(table.c.id > after)
+        )
         self._one = select(*self.columns).where(table.c.id == bindparam("id"))
         self._get: PreparedQuery[View] = PreparedQuery(f"{name}_by_id", self._one)
 
-    def page(self, after: int | None, limit: int) -> Select[Any]:
-        """Return the query of up to `limit` rows after the id `after`, in the order of their ids.
+    def find(
+        self,
+        connection: Connection,
+        after: int | None,
+        limit: int,
+        criteria: Sequence[ColumnElement[bool]] = (),
+    ) -> list[View]:
+        """Return up to `limit` rows after the id `after`, in the order of their ids.
 
-        Rows that no longer fit into a page have no texts (see `bounded`).
+        Rows that no longer fit into a page have no texts (see `bounded`). A list that `criteria`
+        narrow is planned each time: the best plan depends on their values.
         """
-        query = self._list.limit(limit)
-        return query if after is None else query.where(self._table.c.id > after)
-
-    def find(self, connection: Connection, page: Select[Any]) -> list[View]:
-        """Return the rows of a page, which the caller may have narrowed."""
-        return rows(connection, page, self._view)
+        if criteria:
+            query = self._list.where(*criteria).limit(limit)
+            query = query if after is None else query.where(self._table.c.id > after)
+            return rows(connection, query, self._view)
+        if after is None:
+            return self._first.rows(connection, limit=limit)
+        return self._next.rows(connection, after=after, limit=limit)
 
     def get(self, connection: Connection, id: int) -> View:
         """Return the row with this id. Raises NotFoundError."""

@@ -10,6 +10,8 @@ from sqlalchemy.engine import Engine
 
 from chassis.storage import prepared
 
+_CUSTOM_PLANS = 5
+"""Then PostgreSQL may use a plan for any values. Source: its manual, PREPARE, "Notes"."""
 Sent = tuple[str, Any]
 
 
@@ -43,7 +45,10 @@ def statements_of(source: Connection | type[Engine]) -> Iterator[list[Sent]]:
 
 
 def plan_of(connection: Connection, sent: Sent) -> str:
-    """How PostgreSQL executes a statement, line by line."""
+    """How PostgreSQL executes a statement, line by line; a prepared one in the long run."""
     statement, parameters = sent
+    if statement.startswith("EXECUTE "):
+        for _ in range(_CUSTOM_PLANS):
+            connection.exec_driver_sql(statement, parameters)
     rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
     return "\n".join(rows)
