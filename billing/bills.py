@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypedDict
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.models import bills, voided_bills
 from billing.settings import Retention
 from chassis.errors import FieldError, InvalidError, NotFoundError
 from chassis.storage.page_size import bounded
+from chassis.storage.prepared import PreparedStatement
 from chassis.storage.retention import Expiry
 from chassis.storage.rows import first, rows
 
@@ -40,7 +41,8 @@ _GIVEN = ("message_id", "user_id", "number_of_items", "total_amount", "order_id"
 _LOCK_SHARED = select(func.now(), func.pg_advisory_xact_lock_shared(_LOCK))
 # a row of VALUES for each bill would cost more to write and to plan than to insert. Returned is
 # only what the caller does not know.
-_RECORD = text(
+_RECORD = PreparedStatement(
+    "record_bills",
     """
     INSERT INTO orders
         (message_id, user_id, number_of_items, total_amount, order_id, voided_at)
@@ -54,7 +56,7 @@ _RECORD = text(
     ORDER BY place
     ON CONFLICT (message_id) DO NOTHING
     RETURNING message_id, voided_at
-    """
+    """,
 )
 
 
@@ -77,7 +79,7 @@ def record(connection: Connection, new: Sequence[Mapping[str, Any]]) -> list[Bil
             created_at=now,
             voided_at=voided_at,
         )
-        for message_id, voided_at in connection.execute(_RECORD, columns)
+        for message_id, voided_at in _RECORD.execute(connection, columns)
     ]
 
 

@@ -11,23 +11,19 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
-    ColumnElement,
     Connection,
     DateTime,
     Identity,
-    Insert,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
-    bindparam,
-    cast,
     false,
     func,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, JSONB
+from sqlalchemy.dialects.postgresql import BIGINT, JSONB
 
 from chassis.json import encode
 from chassis.messaging.message import Message
@@ -59,18 +55,15 @@ outbox = Table(
 
 _OFTEN_EQUAL = ("exchange", "routing_key", "content_type", "mandatory", "urgent", "aggregate")
 """The columns that many messages have in common."""
+_TYPES = {
+    **dict.fromkeys(("message_id", "exchange", "routing_key", "content_type", "aggregate"), "text"),
+    **{"mandatory": "boolean", "urgent": "boolean", "headers": "jsonb", "body": "bytea"},
+}
 _ADDED = ("message_id", "headers", "body", *_OFTEN_EQUAL)
 
 
-def _given(name: str) -> ColumnElement[Any]:
-    """Return the parameter with all messages' values of a column; headers are encoded already."""
-    if name == "headers":
-        return cast(bindparam(name, type_=ARRAY(Text)), ARRAY(JSONB))
-    return bindparam(name, type_=ARRAY(outbox.c[name].type))
-
-
 @cache
-def _insert_all(equal: frozenset[str]) -> Insert:
+def _insert_all(equal: frozenset[str]) -> PreparedStatement:
     """Return the statement that inserts messages from arrays, and from values that all share.
 
     With a row of VALUES for each message, each number of messages would be another statement.
@@ -79,16 +72,22 @@ def _insert_all(equal: frozenset[str]) -> Insert:
         equal: the columns whose value all messages share: an array would cost both sides more.
     """
     listed = [name for name in _ADDED if name not in equal]
-    added = (
-        func.unnest(*(_given(name) for name in listed))
-        .table_valued(*listed, with_ordinality="position")
-        .render_derived(name="added")
+    # headers are encoded already
+    arrays = (
+        f"CAST(:{name} AS {_TYPES[name]}[])"
+        if name != "headers"
+        else "CAST(CAST(:headers AS text[]) AS jsonb[])"
+        for name in listed
     )
-    values = [
-        cast(bindparam(name), outbox.c[name].type) if name in equal else added.c[name]
-        for name in _ADDED
-    ]
-    return outbox.insert().from_select(_ADDED, select(*values).order_by(added.c.position))
+    values = (
+        f"CAST(:{name} AS {_TYPES[name]})" if name in equal else f"added.{name}" for name in _ADDED
+    )
+    text = f"""
+        INSERT INTO outbox ({", ".join(_ADDED)}) SELECT {", ".join(values)}
+        FROM unnest({", ".join(arrays)}) WITH ORDINALITY AS added ({", ".join(listed)}, position)
+        ORDER BY added.position
+    """
+    return PreparedStatement("add_messages", text)
 
 
 _ADD = PreparedStatement(
@@ -139,7 +138,7 @@ def add_all(
     columns["headers"] = [encode(headers).decode() for headers in columns["headers"]]
     equal = frozenset(name for name in _OFTEN_EQUAL if _are_equal(columns[name]))
     columns |= {name: columns[name][0] for name in equal}
-    connection.execute(_insert_all(equal), columns)
+    _insert_all(equal).execute(connection, columns)
     after_commit.notify(connection, CHANNEL)
 
 
