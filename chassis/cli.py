@@ -59,7 +59,8 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a line for each command."""
-        rows = [(name, self.commands[name].get_short_help_str(200)) for name in self.commands]
+        shown = {name: command for name, command in self.commands.items() if not command.hidden}
+        rows = [(name, command.get_short_help_str(200)) for name, command in shown.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

@@ -17,12 +17,14 @@ from chassis.topology import SERVE, Role
 from chassis.topology_file import read_topology
 
 Action = click.Command | Callable[[], object]
+_RESTORED = "Prepare a restored database for its processes, which do not run (chassis.backup)."
 
 
 def declare(
     service: str,
     processes: Mapping[str, tuple[str, str] | Action],
     migrate: str,
+    restored: str | None = None,
     **own: Action,
 ) -> cli.Commands:
     """Return the commands of a service.
@@ -32,6 +34,8 @@ def declare(
         processes: by the command that a process of topology.yml `runs`, what it runs (`module:app`
             for a server, else `module:run`) and its help; or a function.
         migrate: the help of `migrate`.
+        restored: `module:function` that is called with a connection after a restore of the
+            database, in a transaction, and returns sentences for people.
         own: further commands.
     """
     role = _role(service)
@@ -40,6 +44,9 @@ def declare(
         for runs, process in processes.items()
     }
     made["migrate"] = cli.Command("migrate", callback=lambda: _migrate(service), help=migrate)
+    made["restored"] = cli.Command(
+        "restored", callback=lambda: _restored(service, restored), help=_RESTORED, hidden=True
+    )
     queues = dict.fromkeys(queue for process in role.processes for queue in process.consumes)
     if queues:
         made["dlq"] = _dlq(service, *queues)
@@ -97,6 +104,22 @@ def _migrate(service: str) -> None:
 
     logs.configure(f"{service}-migrate")
     migrations.upgrade(service, load(service).database)
+
+
+def _restored(service: str, target: str | None) -> None:
+    from chassis.storage import migrations, sequences
+    from chassis.storage.database import Database
+
+    settings = load(service).database
+    migrations.upgrade(service, settings)
+    database = Database(settings, connections=1)
+    with database.transaction() as connection:
+        sequences.skip(connection)
+        if target is not None:
+            module, _, function = target.partition(":")
+            for sentence in getattr(import_module(module), function)(connection):
+                cli.echo(sentence)
+    database.close()
 
 
 def _dlq(service: str, first: str, *others: str) -> click.Group:

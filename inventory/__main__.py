@@ -10,6 +10,7 @@ commands = service_commands.declare(
         "relay": ("inventory.relay:run", "Publish the messages of the outbox"),
     },
     migrate="Upgrade movies_db to the newest revision.",
+    restored="inventory.restored:sentences",
 )
 
 if __name__ == "__main__":

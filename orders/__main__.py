@@ -15,6 +15,7 @@ commands = service_commands.declare(
         "mail-worker": ("orders.mail.worker:run", "Send customers mails about their orders"),
     },
     migrate="Migrate orders_db to the newest revision.",
+    restored="orders.restored:sentences",
     **{"list": list_, "resend": resend, "import": import_, "mail": mail, "directory": directory},
 )
 

@@ -21,6 +21,7 @@ SECTIONS = {
     "Start and stop": ["up", "down", "status"],
     "Look": ["logs", "trace", "events", "memory", "psql"],
     "Fill": ["seed", "import"],
+    "Keep": ["backup", "restore"],
     "Break and mend": ["pm2", "server", "run", "drill"],
     "Develop": ["test", "bench", "postman", "configuration", "install", "completion"],
 }
@@ -54,7 +55,8 @@ def _service_words(context: click.Context, before: Sequence[str]) -> list[str]:
     group: click.Command | None = module.commands
     for word in before:
         group = group.commands.get(word) if isinstance(group, click.Group) else None
-    return list(group.commands) if isinstance(group, click.Group) else []
+    commands = group.commands if isinstance(group, click.Group) else {}
+    return [name for name, command in commands.items() if not command.hidden]
 
 
 service = click.argument("service", type=Known("service", lambda: SERVICES), metavar="SERVICE")
@@ -192,6 +194,42 @@ def import_(file: str, dry_run: bool) -> int:
     """
     words = ["import", file, *(["--dry-run"] if dry_run else [])]
     return commands.run(Stack.as_started(), "orders", words)
+
+
+@program.command(cls=Documented, example="./stack backup\n./stack backup /mnt/disk/monday")
+@click.argument("directory", required=False, metavar="[DIRECTORY]", type=click.Path())
+def backup(directory: str | None) -> int:
+    """Back up every database and RabbitMQ's definitions.
+
+    The platform goes on meanwhile. DIRECTORY must be new; without one it is backups/TIME. It
+    appears when it is complete. Messages that wait in queues are not part of it.
+    """
+    with _changing():
+        return commands.back_up(Stack.as_started(), directory)
+
+
+@program.command(
+    cls=Documented,
+    example="./stack restore backups/monday\n./stack restore monday --service billing --replace",
+)
+@click.argument("directory", metavar="DIRECTORY", type=click.Path())
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    type=Known("service", lambda: SERVICES),
+    metavar="SERVICE",
+    help="Restore only this one; repeatable.",
+)
+@click.option("--replace", is_flag=True, help="Replace the rows that are there.")
+def restore(directory: str, services: tuple[str, ...], replace: bool) -> int:
+    """Restore a backup into the databases of the running servers.
+
+    Everything is checked before anything is changed. The services are stopped meanwhile, and
+    started afterwards. Databases that have rows are refused, unless they are to be replaced.
+    """
+    with _changing():
+        return commands.restore(Stack.as_started(), directory, services, replace)
 
 
 @program.command(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.stack import lifecycle, memory, status, trace, variables
+from tools.stack import backup, lifecycle, memory, status, trace, variables
 from tools.stack.console import say, show
 from tools.stack.did_you_mean import unknown
 from tools.stack.errors import StackError
@@ -175,6 +175,18 @@ def _said(words: Sequence[str], environment: Mapping[str, str]) -> int:
         for line in process.stdout:
             say(line.rstrip("\n"))
     return process.returncode
+
+
+def back_up(stack: Stack, directory: str | None) -> int:
+    """Back up the databases and RabbitMQ's definitions."""
+    backup.back_up(stack, directory, say)
+    return 0
+
+
+def restore(stack: Stack, directory: str, services: Sequence[str], replace: bool) -> int:
+    """Restore a backup."""
+    backup.restore(stack, directory, services, replace, say)
+    return 0
 
 
 def server(stack: Stack, action: str, name: str) -> int:

@@ -72,18 +72,6 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-def duration(seconds: float) -> str:
-    """How long something has lasted, for reading: `12 s`, `25 min`, `3 h 5 min`, `2 d 4 h`."""
-    minutes, rest = divmod(max(0, int(seconds)), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    days, hours_left = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours_left} h"
-    if hours:
-        return f"{hours} h {minutes_left} min"
-    return f"{minutes} min" if minutes else f"{rest} s"
-
-
 class Outcome:
     """What a step did; `unchanged` by default."""
 

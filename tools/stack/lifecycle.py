@@ -6,6 +6,7 @@ A start does in parallel what it can, and leaves alone what already runs.
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -102,7 +103,7 @@ class Startup:
             cache.result()
             broker.result()
         with step("waiting until ready", self._report) as outcome:
-            list(map(self._wait_ready, PROCESSES))
+            wait_ready(self._stack, PROCESSES)
             outcome.text = "ready"
         self._stamp.write_text(self._release)
 
@@ -184,11 +185,17 @@ class Startup:
                 pm2.call("restart", *sorted(stopped & wanted))
                 outcome.text = "restarted " + ", ".join(sorted(stopped & wanted))
 
-    def _wait_ready(self, process: Process) -> None:
+
+def wait_ready(stack: Stack, some: Iterable[Process]) -> None:
+    """Wait until processes are ready.
+
+    Raises StackError with the last log line of one that is not.
+    """
+    for process in some:
         try:
-            wait_until(lambda: self._stack.is_ready(process), READY_SECONDS, process.name)
+            wait_until(partial(stack.is_ready, process), READY_SECONDS, process.name)
         except StackError as error:
-            last = logs.last_line(self._stack.process_manager.logs, process.name)
+            last = logs.last_line(stack.process_manager.logs, process.name)
             more = f"More: ./stack logs {process.name}"
             raise StackError(f"{error} Its log ends with: {last} {more}") from None
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pika import BlockingConnection
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
+from chassis.durations import duration
 from provisioning.rabbitmq.definitions import DEAD_LETTERS, consumed_queues, unconsumed
 from provisioning.rabbitmq.former_queues import former_queues, warnings
 from provisioning.rabbitmq.queues import listing_path
-from tools.stack.console import duration, megabytes, state, table
+from tools.stack.console import megabytes, state, table
 from tools.stack.layout import PROCESSES
 from tools.stack.pm2 import Entry
 from tools.stack.servers.amqp import connect

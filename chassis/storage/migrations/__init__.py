@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from chassis.settings import DatabaseSettings
@@ -23,10 +24,7 @@ def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") ->
     Raises:
         sqlalchemy.exc.OperationalError: the database does not answer.
     """
-    config = Config()
-    config.set_main_option("script_location", str(files("chassis.storage") / "migrations"))
-    config.set_main_option("version_locations", str(files(service) / "migrations"))
-    config.set_main_option("path_separator", "newline")
+    config = _config(service)
     engine = create_engine(settings.url, connect_args=connect_args(settings.place, {}))
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
@@ -36,3 +34,17 @@ def upgrade(service: str, settings: DatabaseSettings, revision: str = "head") ->
         command.upgrade(config, revision)
     engine.dispose()
     logger.info("database migrated", extra={"database": settings.name})
+
+
+def revisions(service: str) -> list[str]:
+    """Return the revisions of a service's database that this release knows, the newest first."""
+    known = ScriptDirectory.from_config(_config(service)).walk_revisions()
+    return [script.revision for script in known]
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("chassis.storage") / "migrations"))
+    config.set_main_option("version_locations", str(files(service) / "migrations"))
+    config.set_main_option("path_separator", "newline")
+    return config

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from pydantic import SecretStr
 
 from chassis import cli
+from chassis.durations import duration
 from chassis.messaging import dlq_commands, drain_command
 from chassis.settings import BrokerSettings
-from tools.stack.console import duration
 from tools.stack.layout import CHECKOUT, SERVICES
 from tools.stack.ports import free_port
 

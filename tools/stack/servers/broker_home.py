@@ -28,6 +28,7 @@ class BrokerHome:
 
     def __init__(self, path: Path, host: str, port: int, management_port: int) -> None:
         self.path = path
+        self.definitions = path / "definitions.json"
         self.node = f"rabbit-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}@localhost"
         self._configuration = CONFIGURATION.format(
             home=path, host=host, port=port, management_port=management_port
@@ -42,7 +43,7 @@ class BrokerHome:
 
     def exist(self) -> bool:
         """Whether the files were written before."""
-        return (self.path / "definitions.json").exists()
+        return self.definitions.exists()
 
     def holds(self, variables: dict[str, str], version: str) -> bool:
         """Whether the files say what `write` would write."""
@@ -74,7 +75,7 @@ class BrokerHome:
 
     def _files(self, variables: dict[str, str], version: str) -> dict[Path, str]:
         return {
-            self.path / "definitions.json": json.dumps(definitions(variables, version), indent=2),
+            self.definitions: json.dumps(definitions(variables, version), indent=2),
             self.path / "rabbitmq.conf": self._configuration,
             self.path / "advanced.config": "[].\n",
             self.path / "enabled_plugins": "[rabbitmq_management].\n",

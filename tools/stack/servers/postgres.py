@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from chassis.backup import programs
 from tools.stack import processes
 from tools.stack.errors import StackError
 from tools.stack.servers.daemon import Daemon
@@ -13,7 +14,6 @@ from tools.stack.servers.data_directories import make_private, postgres_account
 from tools.stack.servers.sql import database_script
 from tools.stack.waiting import wait_until
 
-INSTALLED = Path("/usr/lib/postgresql")
 START_SECONDS = 60.0
 SUPERUSER = "postgres"
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
@@ -33,10 +33,10 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"
 
 def binary(name: str) -> str:
     """The path of a program of the newest PostgreSQL installed. Raises StackError if none is."""
-    found = [p for p in INSTALLED.glob(f"*/bin/{name}") if p.parts[-3].isdigit()]
-    if not found:
+    found = programs.newest(name)
+    if found is None:
         raise StackError("PostgreSQL is not installed: run ./stack up, which installs it.")
-    return str(max(found, key=lambda path: int(path.parts[-3])))
+    return found
 
 
 class Postgres:

@@ -103,14 +103,24 @@ class RabbitMQ:
         """The broker, its helpers and its epmd."""
         return self._daemon.family() + self._epmd.pids()
 
-    def control(self, *arguments: str) -> str:
+    @property
+    def definitions(self) -> Path:
+        """The file with the definitions that it starts with."""
+        return self._files.definitions
+
+    def control(self, *arguments: str, text: str | None = None) -> str:
         """Run rabbitmqctl on the running broker and return its output.
 
-        Raises StackError with its message when it fails.
+        `text` is its standard input. Raises StackError with its message when it fails.
         """
         command = [str(INSTALLED / "bin" / "rabbitmqctl"), "-q", "-n", self._files.node, *arguments]
         done = subprocess.run(
-            command, env=self._environment(), cwd=self.home, capture_output=True, text=True
+            command,
+            env=self._environment(),
+            cwd=self.home,
+            input=text or "",
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise StackError(f"rabbitmqctl {arguments[0]} failed: {done.stderr.strip()}")

@@ -8,7 +8,7 @@ from tests.support import messages
 from tests.support.messages import EVENTS, EVENTS_OF_OTHERS, Event
 from tools.stack.layout import CHECKOUT, SERVICES
 
-TYPE = re.compile(r'"((?:customer|movie|product|stock|order|bill)\.[a-z]+)"')
+TYPE = re.compile(r'"((?:customer|inventory|movie|product|stock|order|bill)\.[a-z]+)"')
 LINKS = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
 
