@@ -28,6 +28,7 @@ from inventory.settings import Retention
 
 Kind = Literal["reserve", "release", "complete"]
 _NAMED = 5  # shortages that a reason names
+_CANCELLED = "the order was cancelled"
 logger = logging.getLogger(__name__)
 
 
@@ -141,7 +142,7 @@ class _Batch:
         """Reserve stock for an order, or reject it.
 
         A repeated request gets the same answer again: orders repeats it if the first answer was
-        lost. A cancelled order gets none.
+        lost.
         """
         known = self._found.get(request.uid)
         if known is not None:
@@ -158,12 +159,18 @@ class _Batch:
         self._announce(request, "stock.reserved", lines=lines_of(request.asked))
 
     def _answer_again(self, request: Request, known: Reservation) -> None:
-        if known.state == "reserved":
+        """Answer as before; an order that has ended here and waits there was restored (a backup).
+
+        A completed one goes through its states again, and a cancelled one is cancelled again. One
+        that is cancelled there as well takes the rejection as the confirmation that it holds no
+        stock.
+        """
+        if known.state in ("reserved", "completed"):
             self._announce(request, "stock.reserved", lines=known.sorted_lines())
         elif known.state == "rejected":
             self._announce_rejection(request, known.short or [])
         else:
-            self._log(request, "nothing left to reserve")
+            self._announce(request, "stock.rejected", reason=_CANCELLED, short=[])
 
     def _release(self, request: Request) -> None:
         """Release an order's stock, if it has any; an order that arrives later reserves none.

@@ -21,6 +21,8 @@ _SAGA = {
     "stock.reserved": ("pending", "processing"),
     "stock.rejected": ("pending", "cancelled"),
     "bill.recorded": ("processing", "completed"),
+    # of an order that was cancelled after the backup from which it was restored
+    "bill.voided": ("processing", "cancelled"),
 }
 """By the type of an event: the state in which an order waits for it, and the state that follows."""
 

@@ -123,27 +123,28 @@ class _Saga:
                 acts[event.type](event, event.data)
         self._changes.write()
 
-    def _move(self, event: ReceivedEvent, data: SagaData) -> bool:
-        """Move the order as the event says; False if it changes nothing."""
+    def _move(self, event: ReceivedEvent, data: SagaData) -> None:
+        """Move the order as the event says, if it waits for that."""
         order = self._changes.get(data.order_uid) if data.order_uid else None
-        status = after_event(event.type, order["status"], bool(order["items"])) if order else None
+        type = "bill.voided" if _is_void(data) else event.type
+        status = after_event(type, order["status"], bool(order["items"])) if order else None
         if order is None or status is None:
             known = order and order["status"]
             extra = {"uid": str(data.order_uid), "cause": event.type, "status": known}
             after_commit.log(self._connection, logger, "nothing to do", extra)
-            return False
+            return
         if status == "processing":
             self._changes.send(bill(order), order)
         reason = data.reason if isinstance(data, StockRejected) else None
         self._changes.move(order, status, Cause(SOURCE, event.type, event.id), reason)
-        return True
 
     def _reject(self, event: ReceivedEvent, data: StockRejected) -> None:
         self._move(event, data)
         self._confirm("stock_freed_at", event, data)
 
     def _record(self, event: ReceivedEvent, data: BillRecorded) -> None:
-        if not self._move(event, data) and data.voided_at is not None:
+        self._move(event, data)
+        if _is_void(data):
             self._confirm("bill_voided_at", event, data)
 
     def _confirm(self, confirmation: Confirmation, event: ReceivedEvent, data: SagaData) -> None:
@@ -166,6 +167,10 @@ class _Saga:
             return False
         self._changes.confirm(order, confirmation)
         return True
+
+
+def _is_void(data: SagaData) -> bool:
+    return isinstance(data, BillRecorded) and data.voided_at is not None
 
 
 def _uids(events: Sequence[ReceivedEvent]) -> list[UUID]:

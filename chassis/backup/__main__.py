@@ -18,7 +18,6 @@ from chassis.backup.errors import BackupError
 from chassis.backup.machine import MachinePlatform
 from chassis.cli import Command, Group, echo
 from chassis.errors import SettingsError
-from chassis.printable import escaped
 
 HOME = Path("/var/backups/crud-master")
 
@@ -72,7 +71,7 @@ def main() -> int:
         error.show()
         return error.exit_code
     except (BackupError, SettingsError) as error:
-        click.echo(f"Error: {escaped(str(error))}", err=True)
+        echo(f"Error: {error}", err=True)
         return 1
     return 0
 

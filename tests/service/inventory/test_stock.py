@@ -173,7 +173,8 @@ def test_an_order_that_is_cancelled_before_it_is_created_reserves_nothing(
     assert states(movies_db) == {uid: "cancelled"}
     applied(handler, order(CREATED, uid, [(1, 2)]))
     assert (stocks(movies_db), states(movies_db)) == ({1: 5}, {uid: "cancelled"})
-    assert told(movies_db) == []
+    assert told_types(movies_db) == ["stock.rejected"]
+    assert told(movies_db)[0]["data"]["reason"] == "the order was cancelled"
 
 
 def test_a_rejected_order_has_no_stock_to_release(
@@ -198,7 +199,23 @@ def test_a_redelivery_changes_nothing(
         applied(handler, first)
     applied(handler, order(CREATED, uid, [(1, 2)]))
     assert (stocks(movies_db), states(movies_db)) == ({1: 5}, {uid: "released"})
-    assert told_types(movies_db) == ["stock.reserved", "stock.released"]
+    assert told_types(movies_db) == ["stock.reserved", "stock.released", "stock.rejected"]
+
+
+def test_an_order_that_has_ended_and_was_restored_gets_an_answer(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    """orders_db was restored from a backup, in which the order still waits for its stock."""
+    create(inventory, stock=5)
+    sold, released = uuid4(), uuid4()
+    for uid, end in ((sold, COMPLETED), (released, CANCELLED)):
+        applied(handler, order(CREATED, uid, [(1, 2)]), order(end, uid, [(1, 2)]))
+    before = len(told(movies_db))
+    for uid in (sold, released):
+        applied(handler, order(CREATED, uid, [(1, 2)]))
+    assert stocks(movies_db) == {1: 3}
+    assert states(movies_db) == {sold: "completed", released: "released"}
+    assert told_types(movies_db)[before:] == ["stock.reserved", "stock.rejected"]
 
 
 def test_a_repeated_reservation_gets_the_first_answer(
@@ -434,6 +451,8 @@ def expected(steps: Sequence[Step]) -> tuple[dict[UUID, str], dict[int, int], li
                 stock[product_id] += asked
         elif type == CREATED and state[uid] in STAYS:
             types.append(f"stock.{state[uid]}")
+        elif type == CREATED:
+            types.append("stock.rejected")
         elif type == CANCELLED and uid in undone:
             types.append("stock.released")
         elif type == CANCELLED:

@@ -147,6 +147,18 @@ def test_rejected_stock_cancels_an_order_with_the_reason(world: World) -> None:
     world.is_consistent(uid)
 
 
+def test_a_void_bill_cancels_an_order_that_was_restored(world: World) -> None:
+    """It was cancelled after the backup, so its bill is void already."""
+    uid = create_with_items(world.database)["uid"]
+    world.tell("stock.reserved", uid)
+    recorded = json.loads(body_of("bill.recorded", uid))
+    recorded["data"]["voided_at"] = "2026-01-01T00:00:00Z"
+    world.handler.apply([world.read(json.dumps(recorded).encode())])
+    assert world.status(uid) == "cancelled"
+    assert world.order(uid).bill_voided_at is not None
+    world.is_consistent(uid)
+
+
 def test_a_recorded_bill_completes_its_order(world: World) -> None:
     uid = create_with_items(world.database, "processing")["uid"]
     world.tell("bill.recorded", uid)

@@ -77,6 +77,7 @@ def test_an_order_with_items_is_deletable_once_it_has_ended(status: str) -> None
         ("stock.reserved", "pending", "processing"),
         ("stock.rejected", "pending", "cancelled"),
         ("bill.recorded", "processing", "completed"),
+        ("bill.voided", "processing", "cancelled"),
     ],
 )
 def test_an_event_moves_only_an_order_that_waits_for_it(

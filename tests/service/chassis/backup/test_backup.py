@@ -46,6 +46,9 @@ FOREIGN = {
 class Databases(Platform):
     """Services with databases on one server; the broker only notes what it is asked."""
 
+    # root has another account run PostgreSQL's programs, as on machines
+    account = "daemon" if os.geteuid() == 0 else None
+
     def __init__(self, server: Postgres, suffix: str) -> None:
         self.services: Sequence[str] = SERVICES
         self.server = server
