@@ -89,14 +89,23 @@ class DatabaseSettings(Group):
 
 
 class BrokerSettings(Group):
-    """RabbitMQ: address, login and queue."""
+    """RabbitMQ: address, login and queue.
 
-    host: Annotated[str, Field(description="a host")]
+    Attributes:
+        host: its host; or those of a cluster's nodes, separated by commas.
+    """
+
+    host: Annotated[str, Field(description="a host, or a list")]
     port: Port = 5672
     user: str
     password: SecretStr
     vhost: str
     queue: str
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts, in the order in which they are tried."""
+        return tuple(host.strip() for host in self.host.split(","))
 
     def for_queue(self, queue: str) -> "BrokerSettings":
         """Return the same broker, for another queue."""
@@ -262,9 +271,10 @@ def read_broker() -> BrokerSettings:
     """Read RabbitMQ's settings; it runs where topology.yml says, or on `RABBITMQ_HOST`."""
     if _is_set("RABBITMQ_HOST"):
         return read(BrokerSettings, "RABBITMQ_")
-    machine = read_topology().machines_with(RABBITMQ)[0]
-    host = read(AddressSettings, machine.prefix).vm_ip
-    return read(BrokerSettings, "RABBITMQ_", host=host)
+    first, *others = read_topology().machines_with(RABBITMQ)
+    there = [first, *(machine for machine in others if _is_set(machine.address.name))]
+    hosts = [read(AddressSettings, machine.prefix).vm_ip for machine in there]
+    return read(BrokerSettings, "RABBITMQ_", host=",".join(hosts))
 
 
 def _is_set(variable: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from chassis.errors import SettingsError
 
 SERVE, RELAY = "serve", "relay"
-RABBITMQ, REDIS = "rabbitmq", "redis"
+RABBITMQ, REDIS, ETCD, PATRONI = "rabbitmq", "redis", "etcd", "patroni"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Role:
 
     Attributes:
         memory: in MB.
-        servers: what runs beside PostgreSQL, `rabbitmq` or `redis`.
+        servers: `rabbitmq`, `redis` and `etcd` run beside PostgreSQL; `patroni` runs PostgreSQL.
         entrance: whether its API is public.
         watches: whether it checks the health of all processes.
         calls: the roles whose API it calls.
@@ -83,6 +83,7 @@ class Role:
         settings: required variables besides those that follow from the rest.
         optional: variables that it can do without.
         documents: files beside its package that it serves.
+        shared_address: the variable of the address that one of its machines holds at a time.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Role:
     settings: tuple[str, ...]
     optional: tuple[str, ...]
     documents: tuple[str, ...]
+    shared_address: Variable | None = None
 
     @property
     def server(self) -> Process | None:
@@ -230,6 +232,10 @@ class Topology:
         """Return the machines that run a server, such as `rabbitmq`."""
         return tuple(machine for machine in self.machines if server in machine.role.servers)
 
+    def peers_of(self, machine: Machine) -> tuple[Machine, ...]:
+        """Return the other machines of a machine's role."""
+        return tuple(m for m in self.machines_of(machine.role.name) if m.name != machine.name)
+
     def callers_of(self, role: str) -> tuple[Machine, ...]:
         """Return the machines that call a role's API."""
         return tuple(machine for machine in self.machines if role in machine.role.calls)
@@ -242,6 +248,7 @@ class Topology:
         """Return the variables that are named here, with their defaults."""
         variables = [machine.address for machine in self.machines]
         variables += [f.host for machine in self.machines for f in machine.forwarded]
+        variables += [role.shared_address for role in self.roles if role.shared_address]
         variables += [process.port for process in self.processes]
         variables += [role.database for role in self.roles if role.database]
         queues = {q.variable: q.name for q in self.queues if q.variable}

@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from chassis import topology_yaml
 from chassis.errors import SettingsError
 from chassis.topology import (
+    ETCD,
+    PATRONI,
     RABBITMQ,
     REDIS,
     SERVE,
@@ -24,31 +27,14 @@ from chassis.topology import (
 )
 
 FILE = Path(__file__).resolve().parent.parent / "topology.yml"
+VARIABLE_OF_FILE = "TOPOLOGY"
 NAME, VARIABLE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[A-Z][A-Z0-9_]*")
-KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ, REDIS)
+KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ, REDIS, ETCD, PATRONI)
 RowT = TypeVar("RowT")
 
 
 class TopologyError(SettingsError):
     """An error in the file, with its place."""
-
-
-# libyaml takes 3 ms for topology.yml, Python 21, and every process reads it when it starts
-_BASE: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_BASE):  # type: ignore[misc]
-    """Refuses duplicate keys: YAML's own loader would take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping. Raises yaml.MarkedYAMLError."""
-        keys = [self.construct_object(key, deep=True) for key, _value in node.value]
-        for (key, _value), name in zip(node.value, keys, strict=True):
-            if keys.count(name) > 1:
-                problem = f"{name} is there twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-        content: dict[Any, Any] = super().construct_mapping(node, deep)
-        return content
 
 
 class _Row:
@@ -129,6 +115,21 @@ class _Row:
             yield name, row
 
 
+def file_of(name: str | None) -> Path:
+    """Return the file that a value of `TOPOLOGY` stands for; `topology.yml` if there is none.
+
+    Raises:
+        TopologyError: there is no such file.
+    """
+    if not name:
+        return FILE
+    file = FILE.with_name(f"topology.{name}.yml")
+    if not NAME.fullmatch(name) or not file.is_file():
+        known = (known.name.split(".")[1] for known in FILE.parent.glob("topology.*.yml"))
+        raise TopologyError(f"TOPOLOGY={name}: there are {', '.join(sorted(known))}, or nothing.")
+    return file
+
+
 @cache
 def read_topology(file: Path = FILE) -> Topology:
     """Return the topology of a file.
@@ -137,8 +138,7 @@ def read_topology(file: Path = FILE) -> Topology:
         TopologyError: it is not well formed, contradicts itself, or names something undefined.
     """
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), _Loader)
-        return _topology(_Row("", content))
+        return _topology(_Row("", topology_yaml.load(file)))
     except OSError as error:
         raise TopologyError(f"{file.name} can't be read: {error.strerror}.") from None
     except yaml.MarkedYAMLError as error:
@@ -171,15 +171,20 @@ def _role(name: str, row: _Row) -> Role:
         entrance=row.flag("entrance"),
         watches=row.flag("watches"),
         calls=row.texts("calls"),
-        database=row.variable("database", "_DB_NAME") if row.has("database") else None,
+        database=_optional(row, "database", "_DB_NAME"),
         processes=row.rows("processes", lambda process, inner: _process(process, inner, name)),
         settings=row.names("settings"),
         optional=row.names("optional"),
         documents=row.texts("documents"),
+        shared_address=_optional(row, "shared_address", "_VIP"),
     )
     row.end()
     _known("server", f"role {name}", role.servers, SERVERS)
     return role
+
+
+def _optional(row: _Row, key: str, ending: str) -> Variable | None:
+    return row.variable(key, ending) if row.has(key) else None
 
 
 def _process(name: str, row: _Row, role: str) -> Process:
@@ -264,10 +269,13 @@ def _known(kind: str, place: str, names: Iterable[str], known: Iterable[str]) ->
 def _check(topology: Topology) -> None:
     """Check that the parts fit together. Raises TopologyError."""
     _check_roles(topology)
+    _check_clusters(topology)
     _once("the process", [process.name for process in topology.processes])
     ports = [process.port.name for process in topology.processes]
     _once("the variable", [*ports, *(machine.address.name for machine in topology.machines)])
-    _once("the default address", [machine.address.default for machine in topology.machines])
+    shared = [role.shared_address.default for role in topology.roles if role.shared_address]
+    addresses = [machine.address.default for machine in topology.machines]
+    _once("the default address", [*addresses, *shared])
     for role in topology.roles:
         _once(
             f"on a machine of role {role.name} the port", [p.port.default for p in role.processes]
@@ -288,6 +296,17 @@ def _check_roles(topology: Topology) -> None:
         _once(f"role {role.name}: the API", [SERVE for p in role.processes if p.is_server])
         if not topology.machines_of(role.name):
             raise TopologyError(f"no machine has the role {role.name}.")
+
+
+def _check_clusters(topology: Topology) -> None:
+    members = topology.machines_with(ETCD)
+    if members and len(members) % 2 == 0:
+        raise TopologyError("etcd has to run on an odd number of machines.")
+    for role in topology.roles:
+        if PATRONI in role.servers and not (role.database and members):
+            raise TopologyError(f"role {role.name}: patroni needs a database, and etcd.")
+        if role.shared_address and role.server is None:
+            raise TopologyError(f"role {role.name}: a shared address needs a process that serves.")
 
 
 def _check_consumers(process: Process, topology: Topology) -> None:

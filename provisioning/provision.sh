@@ -14,11 +14,14 @@ begin_role "$@"
 step 'system packages' install_packages
 read_role "$@"
 
+if has_server patroni; then keep_packages_from_making_databases; fi
 step 'packages' install_packages "${packages[@]}"
 step 'account' make_account
 step 'firewall' open_firewall
+step 'names of machines' name_machines
+if has_server etcd; then step 'etcd' run_etcd; fi
 if has "${databases[@]}"; then
-  step 'PostgreSQL' run_postgresql
+  if has_server patroni; then step 'PostgreSQL and Patroni' run_patroni; else step 'PostgreSQL' run_postgresql; fi
   step 'database' make_database "${databases[@]}"
 fi
 if has_server rabbitmq; then
@@ -39,6 +42,7 @@ if has "${servers[@]}" "${workers[@]}"; then
   # the release is complete: from here on a restart of the machine starts the new one
   step 'PM2 service' install_pm2_service
   step 'processes' take_over
+  if [[ -n $shared_address ]]; then step 'shared address' run_keepalived; fi
   step 'smoke test' smoke_test
 fi
 tell_addresses

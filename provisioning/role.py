@@ -11,11 +11,17 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from chassis.topology import RABBITMQ, REDIS, Machine, Role, Topology
+from chassis.topology import ETCD, PATRONI, RABBITMQ, REDIS, Machine, Role, Topology
 from chassis.topology_file import TopologyError, read_topology
 
 BROKER = ("USER", "PASSWORD", "VHOST", "QUEUE", "PORT")
-PACKAGES = {RABBITMQ: "rabbitmq-server", REDIS: "redis-server"}
+PACKAGES = {
+    RABBITMQ: ["rabbitmq-server"],
+    REDIS: ["redis-server"],
+    ETCD: ["etcd-server", "etcd-client"],
+    PATRONI: ["patroni"],
+}
+KEEPALIVED = "keepalived"
 
 
 class RoleError(Exception):
@@ -53,8 +59,38 @@ def openings(topology: Topology, machine: Machine) -> Iterator[str]:
     if RABBITMQ in role.servers:
         everybody = (known.address.name for known in topology.machines)
         yield " ".join(["open_port", "RABBITMQ_PORT", *everybody])
+    yield from _openings_of_clusters(topology, machine)
     for forward in machine.forwarded:
         yield f"open_forwarded_port {forward.guest}"
+
+
+def _openings_of_clusters(topology: Topology, machine: Machine) -> Iterator[str]:
+    """What machines that run the same server open to each other; the steps define the ports."""
+    role, peers = machine.role, _addresses(topology.peers_of(machine), machine)
+    nodes = _addresses(topology.machines_with(RABBITMQ), machine)
+    if RABBITMQ in role.servers and nodes:
+        for port in ("EPMD_PORT", "RABBITMQ_CLUSTER_PORT"):
+            yield " ".join(["open_port", port, *nodes])
+    if ETCD in role.servers:
+        clients = _addresses(topology.machines_with(PATRONI), machine)
+        members = _addresses(topology.machines_with(ETCD), machine)
+        yield " ".join(["open_port", "ETCD_PORT", *dict.fromkeys([*clients, *members])])
+        yield " ".join(["open_port", "ETCD_PEER_PORT", *members])
+    if PATRONI in role.servers and peers:
+        for port in ("POSTGRESQL_PORT", "PATRONI_PORT"):
+            yield " ".join(["open_port", port, *peers])
+    if role.shared_address and peers:
+        yield " ".join(["open_vrrp", *peers])
+
+
+def _required(topology: Topology, role: Role) -> Iterator[str]:
+    """The variables that the servers of a role can't do without."""
+    if PATRONI in role.servers:
+        yield from ("DATABASE_ADMIN_PASSWORD", "DATABASE_REPLICATION_PASSWORD")
+    if RABBITMQ in role.servers and len(topology.machines_with(RABBITMQ)) > 1:
+        yield "RABBITMQ_COOKIE"
+    if RABBITMQ in role.servers:
+        yield from (f"RABBITMQ_{field}" for field in BROKER)
 
 
 def variables(topology: Topology, role: Role) -> list[str]:
@@ -105,11 +141,31 @@ def assignments(topology: Topology, machine: Machine) -> Iterator[str]:
     yield _array("access", opened)
     yield _array("variables", variables(topology, role))
     yield _array("optional", role.optional)
-    yield _array("needed", dict.fromkeys(n for call in opened for n in call.split()[1:]))
+    opening = (name for call in opened for name in call.split()[1:])
+    yield _array("needed", dict.fromkeys([*opening, *_required(topology, role)]))
+    yield _array("hosts", map(_named, topology.machines))
+    yield _array("peers", map(_named, topology.peers_of(machine)))
+    yield _array("etcd_members", map(_named, topology.machines_with(ETCD)))
+    yield _array("rabbitmq_nodes", map(_named, _in_order_of_start(topology, RABBITMQ)))
+    yield f"shared_address={role.shared_address.name if role.shared_address else ''}"
+    is_first = topology.machines_of(role.name)[0] == machine
+    yield f"is_first={'yes' if is_first else ''}"
 
 
 def _packages(role: Role) -> list[str]:
-    return [PACKAGES[server] for server in role.servers]
+    shared = [KEEPALIVED] if role.shared_address else []
+    return [*(package for server in role.servers for package in PACKAGES[server]), *shared]
+
+
+def _in_order_of_start(topology: Topology, server: str) -> list[Machine]:
+    """The machines that run a server, as `vagrant up` starts them."""
+    roles = [role.name for role in reversed(topology.roles) if server in role.servers]
+    return [machine for role in roles for machine in topology.machines_of(role)]
+
+
+def _named(machine: Machine) -> str:
+    """A machine's name, and the variable of its address."""
+    return f"{machine.name}:{machine.address.name}"
 
 
 def _array(name: str, *values: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from functools import lru_cache
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"[!-~]+")
 _FRAMING = ("content-length", "transfer-encoding")
+KEY = "idempotency-key"
 _WITHOUT_BODY = ("GET", "HEAD", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -35,6 +36,11 @@ class Call:
     def is_repeatable(self) -> bool:
         """Whether it may be sent again if nobody knows what became of it."""
         return self.method in ("GET", "HEAD")
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it has one effect however often it is sent: it is safe, or has a key."""
+        return self.is_repeatable or any(name.lower() == KEY for name in self.headers)
 
     def encoded(self, host: str) -> bytes:
         """Return the request as it is sent, in one piece.

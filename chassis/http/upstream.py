@@ -1,23 +1,21 @@
-"""Calls to an upstream: over keep-alive connections, with deadlines and a limit of calls in flight.
+"""Calls to an upstream: over kept connections, with time limits and a limit of calls in flight.
 
-A bulkhead and a circuit breaker precede each call. For the breaker, an answer with any status shows
-that the upstream is available. A failed connection, or no answer within the client's time, shows
-that it is unavailable. A broken answer shows neither, nor does a time-out of a caller with less
-time, nor anything that a client may have caused.
+An upstream may have several addresses, one for each machine that serves it. A call goes to the one
+with the fewest calls in flight. If it can't be reached, the call goes to another one: a call that
+has surely not been sent in any case, others only if they may be repeated.
 """
 
 import time
+from collections.abc import Sequence
 
 from prometheus_client import Histogram
 
 from chassis import metrics
-from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
-from chassis.http.answer import Answer, BrokenAnswerError
+from chassis.errors import UnavailableError, UpstreamError
+from chassis.http.answer import Answer
 from chassis.http.bulkhead import Bulkhead
 from chassis.http.call import Call
-from chassis.http.circuit_breaker import CircuitBreaker
-from chassis.http.connection import ClosedError, ConnectError
-from chassis.http.keepalive import Pool
+from chassis.http.upstream_address import Address, InvalidCallError
 from chassis.settings import Upstream
 
 UPSTREAM = Histogram(
@@ -26,8 +24,11 @@ UPSTREAM = Histogram(
     ["upstream", "outcome"],
     buckets=metrics.SECONDS,
 )
-CONNECT_SECONDS, READ_SECONDS = 1.0, 10.0
+READ_SECONDS = 10.0
+FIRST_SECONDS = 2.0
+"""The longest time of the first address, if another one may be asked afterwards."""
 IN_FLIGHT = 32
+NOT_AVAILABLE = 503
 
 
 class UpstreamClient:
@@ -51,9 +52,10 @@ class UpstreamClient:
         self.name = upstream.name
         self._seconds = seconds
         self._patience = patience
-        self.breaker = CircuitBreaker(upstream.name)
+        hosts = (upstream.host, *upstream.further_hosts)
+        is_only = len(hosts) == 1
+        self.addresses = [Address(upstream.name, h, upstream.port, is_only) for h in hosts]
         self._bulkhead = Bulkhead(upstream.name, in_flight, patience)
-        self._pool = Pool(upstream.host, upstream.port)
         self._durations: dict[str, Histogram] = {}
 
     @property
@@ -78,9 +80,8 @@ class UpstreamClient:
         asked: float | None = None
         try:
             with self._bulkhead.permit(limit) as waited:
-                admitted = self.breaker.admit()
                 asked = time.perf_counter()
-                answer = self._recorded(call, until, limit - waited, admitted)
+                answer = self._answer(call, until, limit - waited)
             outcome = f"{answer.status // 100}xx"
             return answer
         except (UnavailableError, UpstreamError) as error:
@@ -95,47 +96,46 @@ class UpstreamClient:
             duration = self._durations[outcome] = UPSTREAM.labels(self.name, outcome)
         duration.observe(seconds)
 
-    def _recorded(self, call: Call, until: float, given: float, admitted: int) -> Answer:
-        """Return the answer to a call that the breaker has admitted, and record how it ends.
+    def _answer(self, call: Call, until: float, given: float) -> Answer:
+        # with an upstream that answers nobody, callers wait for the patience and no longer
+        shows_failure = given >= self.seconds - self._patience
+        if len(self.addresses) == 1:
+            return self.addresses[0].call(call, until, shows_failure)
+        return self._answer_of_any(call, until, shows_failure)
 
-        Args:
-            call: the request.
-            until: the end of the whole exchange, by `time.monotonic`.
-            given: the upstream's time, without the wait for a permit.
-            admitted: the breaker's token.
-        """
-        reached: bool | None = None
-        try:
-            answer = self._answer(call, until)
-            reached = True
-            return answer
-        except UnavailableError:
-            reached = False
-            raise
-        except UpstreamTimeoutError:
-            # with an upstream that answers nobody, callers wait for the patience and no longer
-            reached = False if given >= self.seconds - self._patience else None
-            raise
-        finally:
-            self.breaker.record(admitted, reached)
+    def _answer_of_any(self, call: Call, until: float, shows_failure: bool) -> Answer:
+        """Ask one address after the other until one answers."""
+        found: Answer | UnavailableError | UpstreamError | None = None
+        left = sorted(self.addresses, key=lambda address: address.rank)
+        while left:
+            address = left.pop(0)
+            try:
+                answer = address.call(call, self._end(call, until, left), shows_failure)
+                if answer.status != NOT_AVAILABLE or not left or not call.may_be_repeated:
+                    return answer
+                # a machine that has lost its database, say; another one may have it
+                address.avoid()
+                found = answer
+            except (UnavailableError, UpstreamError) as error:
+                # what may have reached a machine is not hidden by what has surely not
+                if found is None or not isinstance(error, UnavailableError):
+                    found = error
+                if not _may_go_on(call, error):
+                    break
+        if isinstance(found, Answer):
+            return found
+        assert found is not None
+        raise found
 
-    def _answer(self, call: Call, until: float) -> Answer:
-        try:
-            return self._pool.call(call, until, CONNECT_SECONDS)
-        except ConnectError as error:
-            raise UnavailableError(f"{self.name} can't be reached.", cause=error.cause) from error
-        except TimeoutError as error:
-            raise UpstreamTimeoutError(f"{self.name} has not answered in time.") from error
-        except ClosedError as error:
-            detail = f"{self.name} closed the connection before it answered."
-            raise ConnectionClosedError(detail) from error
-        except (BrokenAnswerError, OSError) as error:
-            raise UpstreamError(f"{self.name} has not given a whole answer.") from error
-        except ValueError as error:
-            raise UpstreamError(f"The request can't be sent to {self.name}: {error}.") from error
+    def _end(self, call: Call, until: float, others: Sequence[Address]) -> float:
+        """Return until when an address may take, so that there is time for another one."""
+        if not others or not call.may_be_repeated:
+            return until
+        now = time.monotonic()
+        return now + min(FIRST_SECONDS, (until - now) / 2)
 
 
-class ConnectionClosedError(UpstreamError):
-    """The connection, perhaps one from an earlier request, was closed before any answer."""
-
-    cause = "connection_closed"
+def _may_go_on(call: Call, error: UnavailableError | UpstreamError) -> bool:
+    if isinstance(error, InvalidCallError):
+        return False
+    return isinstance(error, UnavailableError) or call.may_be_repeated

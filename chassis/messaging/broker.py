@@ -44,21 +44,30 @@ def root_cause(error: object) -> str:
 
 def parameters(
     settings: BrokerSettings, name: str, blocked_timeout: float | None = None
-) -> pika.ConnectionParameters:
-    """Return pika's parameters; the management UI shows `name` for the connection."""
+) -> list[pika.ConnectionParameters]:
+    """Return pika's parameters for each host, to be tried in this order.
+
+    Args:
+        settings: the hosts and the login.
+        name: what the management UI shows for the connection.
+        blocked_timeout: how long the broker may block this client before the connection ends.
+    """
     password = settings.password.get_secret_value()
-    return pika.ConnectionParameters(
-        host=settings.host,
-        port=settings.port,
-        virtual_host=settings.vhost,
-        credentials=pika.PlainCredentials(settings.user, password),
-        heartbeat=HEARTBEAT,
-        socket_timeout=CONNECT_TIMEOUT,
-        stack_timeout=CONNECT_TIMEOUT * 2,
-        connection_attempts=1,
-        blocked_connection_timeout=blocked_timeout,
-        client_properties={"connection_name": name},
-    )
+    return [
+        pika.ConnectionParameters(
+            host=host,
+            port=settings.port,
+            virtual_host=settings.vhost,
+            credentials=pika.PlainCredentials(settings.user, password),
+            heartbeat=HEARTBEAT,
+            socket_timeout=CONNECT_TIMEOUT,
+            stack_timeout=CONNECT_TIMEOUT * 2,
+            connection_attempts=1,
+            blocked_connection_timeout=blocked_timeout,
+            client_properties={"connection_name": name},
+        )
+        for host in settings.hosts
+    ]
 
 
 def failure(error: AMQPError, settings: BrokerSettings) -> str:
@@ -69,5 +78,5 @@ def failure(error: AMQPError, settings: BrokerSettings) -> str:
     down = why_down(reason, settings)
     if down != DOWN:
         return down
-    place = f"{settings.host}:{settings.port}"
+    place = " or ".join(f"{host}:{settings.port}" for host in settings.hosts)
     return f"RabbitMQ does not answer at {place} ({reason}): {starts('rabbitmq-server')}"

@@ -1,5 +1,6 @@
 """A connection to RabbitMQ in its own thread, which reconnects whenever it is lost."""
 
+import itertools
 import logging
 import threading
 import time
@@ -42,7 +43,8 @@ class BrokerConnection:
     def __init__(
         self, settings: BrokerSettings, name: str, topology: Topology, listener: ConnectionListener
     ) -> None:
-        self._parameters = broker.parameters(settings, name)
+        # each attempt takes the next host
+        self._parameters = itertools.cycle(broker.parameters(settings, name))
         self._name = name
         self._topology = list(topology)
         self._listener = listener
@@ -127,7 +129,7 @@ class BrokerConnection:
 
     def _new(self) -> SelectConnection:
         connection = _Reading(
-            self._parameters,
+            next(self._parameters),
             on_failure=self._note_failure,
             on_open_callback=self._opened,
             on_open_error_callback=self._ended,

@@ -105,7 +105,8 @@ has_systemd() { [[ -d /run/systemd/system ]]; }
 known_units() {
   local unit
   has_systemd || return 0
-  for unit in postgresql.service rabbitmq-server.service epmd.socket epmd.service redis-server.service nginx.service; do
+  for unit in postgresql.service rabbitmq-server.service epmd.socket epmd.service redis-server.service nginx.service \
+    etcd.service patroni.service keepalived.service; do
     if systemctl cat "$unit" >/dev/null 2>&1; then printf '%s ' "$unit"; fi
   done
 }

@@ -25,6 +25,8 @@ own_address=
 machine_variables=() packages=() databases=() role_servers=() documents=()
 servers=() server_ports=() workers=() worker_ports=() access=()
 variables=() optional=() needed=()
+# shellcheck disable=SC2034  # the steps use them
+hosts=() peers=() etcd_members=() rabbitmq_nodes=() shared_address='' is_first=''
 # the last command of a pipe runs in this shell, so it may set variables
 shopt -s lastpipe
 
@@ -42,6 +44,14 @@ source "$provisioning/lib/files.sh"
 source "$provisioning/steps/packages.sh"
 # shellcheck source=provisioning/steps/account.sh
 source "$provisioning/steps/account.sh"
+# shellcheck source=provisioning/steps/hosts.sh
+source "$provisioning/steps/hosts.sh"
+# shellcheck source=provisioning/steps/etcd.sh
+source "$provisioning/steps/etcd.sh"
+# shellcheck source=provisioning/steps/patroni.sh
+source "$provisioning/steps/patroni.sh"
+# shellcheck source=provisioning/steps/keepalived.sh
+source "$provisioning/steps/keepalived.sh"
 # shellcheck source=provisioning/steps/firewall.sh
 source "$provisioning/steps/firewall.sh"
 # shellcheck source=provisioning/steps/postgresql.sh
@@ -79,8 +89,12 @@ read_role() {
   eval "$said"
   need "${needed[@]}" "${variables[@]}"
   take "${optional[@]}"
-  # services on the broker's machine use its loopback address
-  if has_server rabbitmq; then export RABBITMQ_HOST=${RABBITMQ_HOST:-127.0.0.1}; fi
+  # services on the broker's machine use its loopback address first
+  if has_server rabbitmq; then export RABBITMQ_HOST=${RABBITMQ_HOST:-$(beside_own "${rabbitmq_nodes[@]}")}; fi
+  if has_server patroni; then
+    export "${databases[0]}_DB_HOST=$(beside_own "${peers[@]}")"
+    optional+=("${databases[0]}_DB_HOST")
+  fi
   if has_server redis; then
     export REDIS_SOCKET=$redis_socket
     optional+=(REDIS_SOCKET)
@@ -89,6 +103,15 @@ read_role() {
     export SWAGGER_UI_DIR=$tools/swagger-ui/node_modules/swagger-ui-dist
     optional+=(SWAGGER_UI_DIR)
   fi
+}
+
+# beside_own NAME:VARIABLE...: the loopback address and those of other machines, separated by commas
+beside_own() {
+  local entry
+  {
+    printf '127.0.0.1\n'
+    others "$@" | while read -r entry; do address_of "$entry"; done
+  } | paste -sd,
 }
 
 # has WORD...: whether there is at least one

@@ -7,6 +7,7 @@
 #   open_workers PORT ADDRESS...   health and metrics of a worker, for machines that watch it
 #   open_entrance PORT             for everybody except the project's other machines
 #   open_forwarded_port PORT       for connections that the provider's NAT forwards
+#   open_vrrp ADDRESS...           the protocol of machines that share an address, for these machines
 
 openings=()
 
@@ -49,6 +50,10 @@ open_forwarded_port() {
   [[ -n $nat ]] || return 0
   mapfile -t sources < <(nat_sources "$nat")
   openings+=("iifname \"$nat\" ip saddr $(nft_set "${sources[@]}") tcp dport $1 accept")
+}
+
+open_vrrp() {
+  openings+=("ip saddr $(nft_set "$@") ip protocol vrrp accept")
 }
 
 set_firewall() {

@@ -22,12 +22,17 @@ run_postgresql() {
 # make_database PREFIX: creates the database of the variables PREFIX_DB_NAME, _USER and _PASSWORD
 make_database() {
   local name=$1_DB_NAME user=$1_DB_USER password=$1_DB_PASSWORD
+  if has_server patroni; then wait_until 120 'a database that takes writes' takes_writes; fi
   ! owner_logs_in "${!name}" "${!user}" "${!password}" || return 0
   # passwords go through standard input, since command lines are visible to other users
   printf "\\\\set %s '%s'\n" database "${!name}" role "${!user}" password "${!password}" |
     cat - "$provisioning/postgresql/database.sql" |
-    runuser -u postgres -- psql -qXv ON_ERROR_STOP=1
+    as_superuser psql -qXv ON_ERROR_STOP=1
   changed_to 'role and password set'
+}
+
+as_superuser() {
+  if has_server patroni; then in_leader "$@"; else runuser -u postgres -- "$@"; fi
 }
 
 owner_logs_in() {

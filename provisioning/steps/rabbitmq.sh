@@ -4,11 +4,14 @@
 readonly rabbitmq=/etc/rabbitmq
 # exit statuses of provisioning/rabbitmq/queues.py
 readonly queues_dead=1 no_vhost=3
+readonly EPMD_PORT=4369 RABBITMQ_CLUSTER_PORT=25672
+readonly rabbitmq_data=/var/lib/rabbitmq
 
 run_rabbitmq() {
   configure_rabbitmq
+  if is_cluster; then prepare_to_join; fi
   enable_unit rabbitmq-server.service
-  if wrote "$rabbitmq/rabbitmq.conf" || wrote "$rabbitmq/enabled_plugins"; then
+  if wrote "$rabbitmq/rabbitmq.conf" || wrote "$rabbitmq/enabled_plugins" || wrote "$rabbitmq_data/.erlang.cookie"; then
     systemctl restart rabbitmq-server.service
     changed_to 'configured and started'
   else
@@ -30,7 +33,7 @@ configure_rabbitmq() {
     put_file "$rabbitmq/rabbitmq-env.conf" 644 root root
   printf '[rabbitmq_management].\n' | put_file "$rabbitmq/enabled_plugins" 644 root root
   sed "s/@RABBITMQ_PORT@/$RABBITMQ_PORT/; s/@RABBITMQ_MANAGEMENT_PORT@/$RABBITMQ_MANAGEMENT_PORT/" \
-    "$provisioning/rabbitmq/rabbitmq.conf" | put_file "$rabbitmq/rabbitmq.conf" 644 root root
+    "$provisioning/rabbitmq/rabbitmq.conf" | cat - <(describe_cluster) | put_file "$rabbitmq/rabbitmq.conf" 644 root root
   (cd "$source_root" && "$python" -B -m provisioning.rabbitmq.definitions "$(rabbitmq_version)") |
     put_file "$rabbitmq/definitions.json" 640 root rabbitmq
 }
@@ -60,6 +63,7 @@ define_rabbitmq() {
     changed_to 'guest removed'
   fi
   wait_until 30 "the login of $RABBITMQ_USER" may_log_in "$RABBITMQ_USER" "$RABBITMQ_PASSWORD"
+  if is_cluster; then rabbitmq-queues -q grow "rabbit@$MACHINE_NAME" all; fi
   warn_of_former_queues
 }
 
@@ -93,3 +97,50 @@ may_log_in() {
 }
 
 accepts_connections() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+is_cluster() { ((${#rabbitmq_nodes[@]} > 1)); }
+
+# the settings of a cluster; a node that has none joins the others at its first start
+describe_cluster() {
+  local entry number=0
+  is_cluster || return 0
+  cat <<CONFIGURATION
+# of two halves, the smaller one stops; a node that vanished is missed after ten seconds
+cluster_partition_handling = pause_minority
+net_ticktime = 10
+cluster_formation.peer_discovery_backend = classic_config
+CONFIGURATION
+  for entry in "${rabbitmq_nodes[@]}"; do
+    number=$((number + 1))
+    printf 'cluster_formation.classic_config.nodes.%s = rabbit@%s\n' "$number" "${entry%%:*}"
+  done
+}
+
+# The first node of the list begins the cluster, unless another one is there already. All others join.
+prepare_to_join() {
+  local other
+  [[ $(cat "$rabbitmq_data/.erlang.cookie" 2>/dev/null) == "$RABBITMQ_COOKIE" ]] ||
+    printf '%s' "$RABBITMQ_COOKIE" | put_file "$rabbitmq_data/.erlang.cookie" 400 rabbitmq rabbitmq
+  [[ ! -d $rabbitmq_data/mnesia/rabbit@$MACHINE_NAME ]] || return 0
+  if [[ ${rabbitmq_nodes[0]} != "$MACHINE_NAME:"* ]]; then
+    wait_until 600 "RabbitMQ on ${rabbitmq_nodes[0]%%:*}" running_node
+  fi
+  other=$(running_node) || return 0
+  # the machine was made anew: the cluster must forget the node that it was
+  if rabbitmqctl -q -n "$other" cluster_status --formatter json | grep -q "\"rabbit@$MACHINE_NAME\""; then
+    rabbitmq-queues -q -n "$other" shrink "rabbit@$MACHINE_NAME" || true
+    rabbitmqctl -q -n "$other" forget_cluster_node "rabbit@$MACHINE_NAME"
+  fi
+  changed_to "joins $other"
+}
+
+# prints another node that runs
+running_node() {
+  local entry
+  while read -r entry; do
+    rabbitmqctl -q -n "rabbit@${entry%%:*}" --timeout 10 await_startup >&2 || continue
+    printf 'rabbit@%s\n' "${entry%%:*}"
+    return 0
+  done < <(others "${rabbitmq_nodes[@]}")
+  return 1
+}

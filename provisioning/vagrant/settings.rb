@@ -24,9 +24,17 @@ module CrudMaster
     READ_BY_OTHERS = 0o044
 
     def self.read(root, topology)
+      new(file(root), parse(File.join(root, ".env.example")).keys, topology)
+    end
+
+    # The value of TOPOLOGY, which says which file the topology is.
+    def self.topology(root)
+      ENV["TOPOLOGY"] || parse(file(root))["TOPOLOGY"].to_s
+    end
+
+    def self.file(root)
       own = File.join(root, ".env")
-      example = File.join(root, ".env.example")
-      new(File.exist?(own) ? own : example, parse(example).keys, topology)
+      File.exist?(own) ? own : File.join(root, ".env.example")
     end
 
     # Comments, blank lines, quotes and `export` as in a shell.
@@ -75,7 +83,7 @@ module CrudMaster
       missing = required.select { |name| @values[name].empty? }
       refuse "lacks #{missing.join(', ')}: copy the line from .env.example and adapt it" if missing.any?
       @values.each { |name, value| check_characters(name, value) }
-      addresses = named(/_VM_IP\z/).each { |name, value| check_address(name, value) }
+      addresses = named(/_(VM_IP|VIP)\z/).each { |name, value| check_address(name, value) }
       named(/_PORT\z/).each { |name, value| check_port(name, value) }
       check_distinct(addresses, "address")
       check_distinct(named(/_FORWARDED_PORT\z/), "port")

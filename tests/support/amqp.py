@@ -12,7 +12,7 @@ from chassis.settings import BrokerSettings
 
 def connect(settings: BrokerSettings) -> pika.BlockingConnection:
     """Connect without heartbeats, which a test that waits would not answer."""
-    parameters = broker.parameters(settings, "test")
+    [parameters] = broker.parameters(settings, "test")
     parameters.heartbeat = 0
     return pika.BlockingConnection(parameters)
 

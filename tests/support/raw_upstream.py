@@ -42,12 +42,14 @@ class RawUpstream:
     acts: list[Act] = field(default_factory=lambda: [answering(OK)])
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    host: str = "127.0.0.1"
+    port: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        """Listen, on a free port."""
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
+        """Listen; on a free port unless one is given."""
+        self.listener = socket.create_server((self.host, self.port))
+        self.port = self.listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from chassis.http import app as web
 from chassis.http import upstream as upstreams
+from chassis.http import upstream_address
 from chassis.settings import Upstream
 from gateway.proxy import Proxy
 from gateway.routes import proxy_routes
@@ -350,7 +351,7 @@ def test_an_upstream_that_refuses_is_a_503_to_be_tried_again(method: str) -> Non
 def test_an_upstream_that_cannot_be_reached_is_a_503_to_be_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(upstreams, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(upstream_address, "CONNECT_SECONDS", 0.2)
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -34,7 +34,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def client_of(port: int, in_flight: int = 4) -> UpstreamClient:
     """A client of what listens at a port; once open, its circuit stays so."""
     client = UpstreamClient(Upstream("raw-api", "127.0.0.1", port), in_flight)
-    client.breaker = CircuitBreaker("raw-api", lambda: 0.0)
+    client.addresses[0].breaker = CircuitBreaker("raw-api", lambda: 0.0)
     return client
 
 
@@ -66,13 +66,13 @@ def test_one_that_never_answers_is_not_called_after_five_time_outs(upstream: Raw
 
 def test_one_that_is_back_is_called_again(upstream: RawUpstream) -> None:
     client, seconds = client_of(upstream.port), [0.0]
-    client.breaker = CircuitBreaker("raw-api", lambda: seconds[0])
+    client.addresses[0].breaker = CircuitBreaker("raw-api", lambda: seconds[0])
     for _ in range(FAILURES):
-        client.breaker.record(client.breaker.admit(), False)
+        client.addresses[0].breaker.record(client.addresses[0].breaker.admit(), False)
     failing(client, 1)
     seconds[0] += 1
     assert client.call(GET).status == 200
-    assert client.breaker.state is State.CLOSED
+    assert client.addresses[0].breaker.state is State.CLOSED
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 502, 503, 504])
@@ -89,7 +89,7 @@ def test_a_broken_answer_does_not_open_the_circuit(
     upstream.acts = [act]
     client = client_of(upstream.port)
     failing(client, 2 * FAILURES)
-    assert client.breaker.state is State.CLOSED
+    assert client.addresses[0].breaker.state is State.CLOSED
 
 
 def test_a_caller_without_patience_does_not_open_the_circuit(upstream: RawUpstream) -> None:
@@ -97,7 +97,7 @@ def test_a_caller_without_patience_does_not_open_the_circuit(upstream: RawUpstre
     client = client_of(upstream.port)
     assert failing(client, 2 * FAILURES, 0.05) == ["timeout"] * 2 * FAILURES
     assert failing(client, 1, -1) == ["timeout"]
-    assert client.breaker.state is State.CLOSED
+    assert client.addresses[0].breaker.state is State.CLOSED
 
 
 class Crowded(Bulkhead):
@@ -123,7 +123,7 @@ def test_waiting_for_a_permit_does_not_count_as_time_of_the_upstream(
     client = UpstreamClient(Upstream("raw-api", "127.0.0.1", upstream.port), 1, 0.5, patience=0.25)
     client._bulkhead = Crowded(waited)
     failing(client, FAILURES)
-    assert client.breaker.state is state
+    assert client.addresses[0].breaker.state is state
 
 
 @pytest.mark.parametrize(

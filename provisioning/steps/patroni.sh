@@ -1,0 +1,104 @@
+# shellcheck shell=bash disable=SC2154
+# PostgreSQL under the distribution's Patroni: one cluster over the machines of the role, of which one takes writes.
+
+readonly patroni_configuration=/etc/patroni/config.yml
+readonly POSTGRESQL_PORT=5432 PATRONI_PORT=8008
+
+# before the packages come, which would make a database of their own
+keep_packages_from_making_databases() {
+  mkdir -p /etc/postgresql-common
+  [[ -e /etc/postgresql-common/createcluster.conf ]] ||
+    printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.conf
+}
+
+run_patroni() {
+  local version data drop_in=/etc/systemd/system/patroni.service.d
+  version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | tail -n 1)
+  data=/var/lib/postgresql/$version/main
+  take_over_database "$version" "$data"
+  describe_patroni "$version" "$data" | put_file "$patroni_configuration" 600 postgres postgres
+  mkdir -p "$drop_in"
+  put_file "$drop_in/crud-master.conf" 644 root root <"$provisioning/systemd/patroni.conf"
+  ! wrote "$drop_in/crud-master.conf" || systemctl daemon-reload
+  enable_unit patroni.service
+  # the first machine makes the database, and the others copy it
+  if [[ -z $is_first && ! -e $data/PG_VERSION ]]; then
+    wait_until 600 "the database of the first machine of $role" is_made
+  fi
+  if ! systemctl is-active --quiet patroni.service; then
+    systemctl start patroni.service
+    changed_to 'configured and started'
+  elif wrote "$patroni_configuration"; then
+    systemctl reload patroni.service
+    changed_to 'configured'
+  fi
+  wait_until 300 'PostgreSQL' patroni_says /health
+}
+
+# take_over_database VERSION DATA: a database that the distribution's unit has run becomes the cluster's
+take_over_database() {
+  local version=$1 data=$2
+  if systemctl is-active --quiet "postgresql@$version-main.service"; then
+    printf "\\\\set %s '%s'\n" admin "$DATABASE_ADMIN_PASSWORD" replication "$DATABASE_REPLICATION_PASSWORD" |
+      cat - "$provisioning/patroni/roles.sql" | runuser -u postgres -- psql -qXv ON_ERROR_STOP=1
+    systemctl stop "postgresql@$version-main.service"
+    changed_to 'taken over'
+  fi
+  if [[ -e /etc/postgresql/$version/main/start.conf ]]; then
+    printf 'disabled\n' | put_file "/etc/postgresql/$version/main/start.conf" 644 postgres postgres
+    # the distribution keeps it elsewhere; Patroni gives all settings itself
+    [[ -e $data/postgresql.conf || ! -e $data/PG_VERSION ]] ||
+      install -m 600 -o postgres -g postgres /dev/null "$data/postgresql.conf"
+  fi
+  ! systemctl is-enabled --quiet postgresql.service || systemctl disable postgresql.service
+}
+
+describe_patroni() {
+  local watchdog=off
+  [[ ! -w /dev/watchdog ]] || watchdog=automatic
+  (cd "$source_root" &&
+    DATA=$2 BINARIES=/usr/lib/postgresql/$1/bin NAME=$MACHINE_NAME ROLE=$role WATCHDOG=$watchdog \
+      OWN=${!own_address} PEERS=$(addresses_of "${peers[@]}") ETCD=$(addresses_of "${etcd_members[@]}") \
+      POSTGRESQL_PORT=$POSTGRESQL_PORT PATRONI_PORT=$PATRONI_PORT ETCD_PORT=$ETCD_PORT \
+      DATABASE_ADMIN_PASSWORD=$DATABASE_ADMIN_PASSWORD \
+      DATABASE_REPLICATION_PASSWORD=$DATABASE_REPLICATION_PASSWORD \
+      "$python" -B -m provisioning.patroni.configuration)
+}
+
+# addresses_of NAME:VARIABLE...
+addresses_of() {
+  local entry
+  for entry; do address_of "$entry"; done | paste -sd' '
+}
+
+is_made() { patroni_of_first_says /leader; }
+
+patroni_of_first_says() {
+  local entry
+  for entry in "${peers[@]}"; do
+    ! answers_ok "$(address_of "$entry")" "$PATRONI_PORT" "$1" || return 0
+  done
+  return 1
+}
+
+# patroni_says PATH: whether this machine's Patroni answers 200
+patroni_says() { answers_ok "${!own_address}" "$PATRONI_PORT" "$1"; }
+
+# answers_ok ADDRESS PORT PATH: whether an HTTP server answers 200
+answers_ok() {
+  (
+    exec 4<>"/dev/tcp/$1/$2"
+    printf 'GET %s HTTP/1.0\r\n\r\n' "$3" >&4
+    read -r -t 5 _version status _reason <&4
+    [[ $status == 200 ]]
+  ) 2>/dev/null
+}
+
+# in_leader COMMAND...: runs a client of PostgreSQL as its superuser, on whichever machine takes writes
+in_leader() {
+  PGHOST=127.0.0.1$(for entry in "${peers[@]}"; do printf ',%s' "$(address_of "$entry")"; done) \
+    PGPORT=$POSTGRESQL_PORT PGUSER=postgres PGPASSWORD=$DATABASE_ADMIN_PASSWORD PGDATABASE=postgres \
+    PGTARGETSESSIONATTRS=read-write PGCONNECT_TIMEOUT=5 "$@"
+}
+
+takes_writes() { in_leader psql -qXAtw -c 'SELECT' >/dev/null; }
