@@ -83,6 +83,7 @@ class Role:
         settings: required variables besides those that follow from the rest.
         optional: variables that it can do without.
         documents: files beside its package that it serves.
+        secrets: the variables of passwords that its servers need.
         shared_address: the variable of the address that one of its machines holds at a time.
     """
 
@@ -98,6 +99,7 @@ class Role:
     settings: tuple[str, ...]
     optional: tuple[str, ...]
     documents: tuple[str, ...]
+    secrets: tuple[Variable, ...] = ()
     shared_address: Variable | None = None
 
     @property
@@ -248,6 +250,7 @@ class Topology:
         """Return the variables that are named here, with their defaults."""
         variables = [machine.address for machine in self.machines]
         variables += [f.host for machine in self.machines for f in machine.forwarded]
+        variables += [secret for role in self.roles for secret in role.secrets]
         variables += [role.shared_address for role in self.roles if role.shared_address]
         variables += [process.port for process in self.processes]
         variables += [role.database for role in self.roles if role.database]

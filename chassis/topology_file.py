@@ -176,11 +176,17 @@ def _role(name: str, row: _Row) -> Role:
         settings=row.names("settings"),
         optional=row.names("optional"),
         documents=row.texts("documents"),
+        secrets=tuple(_secret(name, key, text) for key, text in row.items("secrets")),
         shared_address=_optional(row, "shared_address", "_VIP"),
     )
     row.end()
     _known("server", f"role {name}", role.servers, SERVERS)
     return role
+
+
+def _secret(role: str, name: str, default: object) -> Variable:
+    ending = "_COOKIE" if name.endswith("_COOKIE") else "_PASSWORD"
+    return _variable(f"role {role}: secrets", {name: default}, ending)
 
 
 def _optional(row: _Row, key: str, ending: str) -> Variable | None:

@@ -83,12 +83,9 @@ def _openings_of_clusters(topology: Topology, machine: Machine) -> Iterator[str]
         yield " ".join(["open_vrrp", *peers])
 
 
-def _required(topology: Topology, role: Role) -> Iterator[str]:
+def _required(role: Role) -> Iterator[str]:
     """The variables that the servers of a role can't do without."""
-    if PATRONI in role.servers:
-        yield from ("DATABASE_ADMIN_PASSWORD", "DATABASE_REPLICATION_PASSWORD")
-    if RABBITMQ in role.servers and len(topology.machines_with(RABBITMQ)) > 1:
-        yield "RABBITMQ_COOKIE"
+    yield from (secret.name for secret in role.secrets)
     if RABBITMQ in role.servers:
         yield from (f"RABBITMQ_{field}" for field in BROKER)
 
@@ -142,7 +139,7 @@ def assignments(topology: Topology, machine: Machine) -> Iterator[str]:
     yield _array("variables", variables(topology, role))
     yield _array("optional", role.optional)
     opening = (name for call in opened for name in call.split()[1:])
-    yield _array("needed", dict.fromkeys([*opening, *_required(topology, role)]))
+    yield _array("needed", dict.fromkeys([*opening, *_required(role)]))
     yield _array("hosts", map(_named, topology.machines))
     yield _array("peers", map(_named, topology.peers_of(machine)))
     yield _array("etcd_members", map(_named, topology.machines_with(ETCD)))

@@ -42,7 +42,6 @@ module CrudMaster
 
     def initialize(content)
       @yaml = YAML.dump(content)
-      @clusters_rabbitmq = content.fetch("machines").count { |_, row| rabbitmq?(content, row) } > 1
       @roles = content.fetch("roles")
       @machines = content.fetch("machines").map { |name, row| machine(name, row) }
       @defaults = defaults_of(content).transform_values(&:to_s)
@@ -67,17 +66,7 @@ module CrudMaster
     def secrets(role)
       database = role.fetch("database", {}).keys.map { |name| name.sub(/NAME\z/, "PASSWORD") }
       own = [*role["settings"], *role["optional"]].grep(SECRET)
-      [*database, "RABBITMQ_PASSWORD", *of_servers(role.fetch("servers", [])), *own]
-    end
-
-    def of_servers(servers)
-      cookie = @clusters_rabbitmq && servers.include?("rabbitmq") ? ["RABBITMQ_COOKIE"] : []
-      patroni = servers.include?("patroni") ? %w[DATABASE_ADMIN_PASSWORD DATABASE_REPLICATION_PASSWORD] : []
-      cookie + patroni
-    end
-
-    def rabbitmq?(content, row)
-      content.fetch("roles").fetch(row.fetch("role")).fetch("servers", []).include?("rabbitmq")
+      [*database, "RABBITMQ_PASSWORD", *role.fetch("secrets", {}).keys, *own]
     end
 
     def defaults_of(content)
@@ -85,7 +74,7 @@ module CrudMaster
       processes = @roles.values.flat_map { |role| role.fetch("processes", {}).values }
       [*rows.map { |row| row.fetch("address") },
        *rows.flat_map { |row| row.fetch("forwarded", {}).values },
-       *@roles.values.filter_map { |role| role["shared_address"] },
+       *@roles.values.flat_map { |role| role.values_at("secrets", "shared_address").compact },
        *processes.map { |process| process.fetch("port") },
        *@roles.values.filter_map { |role| role["database"] }].reduce({}, :merge)
     end

@@ -15,7 +15,15 @@ HEAD = "| variable | default | values | what it is | read by |\n| --- | --- | --
 TOPOLOGY = CHECKOUT / "topology.yml"
 UNITS = {"_SECONDS": "seconds", "_HOURS": "hours", "_DAYS": "days", "_ROWS": "rows"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
-OF_STACK: dict[str, Schema] = {"PORT_OFFSET": {"type": "integer"}}
+SECRET: Schema = {"format": "password"}
+OF_STACK: dict[str, Schema] = {
+    "PORT_OFFSET": {"type": "integer"},
+    "TOPOLOGY": {"description": "`ha`, or nothing"},
+    "GATEWAY_VIP": {"description": "an address"},
+    "DATABASE_ADMIN_PASSWORD": SECRET,
+    "DATABASE_REPLICATION_PASSWORD": SECRET,
+    "RABBITMQ_COOKIE": SECRET,
+}
 KINDS = {
     "integer": "a whole number",
     "boolean": "`true`, `false`",
@@ -29,6 +37,11 @@ OTHERS = {
     "RABBITMQ_MANAGEMENT_PORT": "`./stack` and provisioning",
     "PORT_OFFSET": "`./stack`",
     "VAGRANT_BOX": OF_VAGRANT,
+    "TOPOLOGY": OF_VAGRANT,
+    "GATEWAY_VIP": "provisioning",
+    "DATABASE_ADMIN_PASSWORD": "provisioning",
+    "DATABASE_REPLICATION_PASSWORD": "provisioning",
+    "RABBITMQ_COOKIE": "provisioning",
 }
 
 

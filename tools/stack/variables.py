@@ -10,6 +10,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 
 from chassis.topology import Role
+from chassis.topology_file import read_topology
 from tools.stack.errors import StackError
 from tools.stack.layout import (
     CHECKOUT,
@@ -97,9 +98,16 @@ def _line(binding: Binding) -> int:
 
 def _check_known(written: Variables, example: str, file: str) -> None:
     known = {*re.findall(r"^(?:# )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE)}
-    if unknown := sorted(written.keys() - known - TOPOLOGY.defaults().keys()):
+    if unknown := sorted(written.keys() - known - _of_topologies()):
         names = ", ".join(unknown)
         raise StackError(f"{file} sets {names}, which .env.example does not know: mistyped?")
+
+
+def _of_topologies() -> set[str]:
+    """The variables that any of the topologies names, whichever is chosen."""
+    return {
+        name for file in CHECKOUT.glob("topology*.yml") for name in read_topology(file).defaults()
+    }
 
 
 def _check(values: Variables) -> None:
