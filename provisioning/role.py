@@ -69,7 +69,7 @@ def _openings_of_clusters(topology: Topology, machine: Machine) -> Iterator[str]
     role, peers = machine.role, _addresses(topology.peers_of(machine), machine)
     nodes = _addresses(topology.machines_with(RABBITMQ), machine)
     if RABBITMQ in role.servers and nodes:
-        for port in ("EPMD_PORT", "RABBITMQ_CLUSTER_PORT"):
+        for port in ("EPMD_PORT", "RABBITMQ_CLUSTER_PORT", "RABBITMQ_COMMAND_PORTS"):
             yield " ".join(["open_port", port, *nodes])
     if ETCD in role.servers:
         clients = _addresses(topology.machines_with(PATRONI), machine)

@@ -2,11 +2,18 @@
 # The distribution's etcd, in which Patroni agrees on who takes writes. This machine is one member of the cluster.
 
 readonly etcd_data=/var/lib/etcd/crud-master
-readonly ETCD_PORT=2379 ETCD_PEER_PORT=2380
+export ETCD_PORT=2379 ETCD_PEER_PORT=2380
 
 run_etcd() {
-  local defaults=/etc/default/etcd drop_in=/etc/systemd/system/etcd.service.d
-  etcd_variables "$(etcd_state)" | put_file "$defaults" 644 root root
+  local defaults=/etc/default/etcd drop_in=/etc/systemd/system/etcd.service.d phase=new
+  if [[ -d $etcd_data/member ]]; then
+    # it counts at the first start alone
+    phase=$(sed -n 's/^ETCD_INITIAL_CLUSTER_STATE=//p' "$defaults")
+  elif etcd_asked member list >/dev/null; then
+    join_etcd
+    phase=existing
+  fi
+  etcd_variables "$phase" | put_file "$defaults" 644 root root
   mkdir -p "$drop_in"
   put_file "$drop_in/crud-master.conf" 644 root root <"$provisioning/systemd/etcd.conf"
   ! wrote "$drop_in/crud-master.conf" || systemctl daemon-reload
@@ -20,24 +27,18 @@ run_etcd() {
   fi
 }
 
-# `new` for a member of a cluster that begins, `existing` for one that joins; it counts at the first start alone
-etcd_state() {
-  local id
-  if [[ -d $etcd_data/member ]]; then
-    sed -n 's/^ETCD_INITIAL_CLUSTER_STATE=//p' /etc/default/etcd
-    return
-  fi
-  members=$(etcd_asked member list) || {
-    printf 'new\n'
-    return
-  }
-  # the machine was made anew: the cluster takes it for a member that has lost its data, and must forget that one
-  id=$(grep ", started, $MACHINE_NAME, " <<<"$members" | cut -d, -f1)
-  if [[ -n $id ]]; then
-    etcd_asked member remove "$id" >&2
-    etcd_asked member add "$MACHINE_NAME" --peer-urls="http://${!own_address}:$ETCD_PEER_PORT" >&2
-  fi
-  printf 'existing\n'
+# A machine that was made anew: the cluster forgets the member that it was, which had a client's address, and takes it
+# for a new one.
+join_etcd() {
+  local lost
+  lost=$(etcd_asked member list | awk -F', ' -v name="$MACHINE_NAME" '$3 == name && $5 != "" { print $1 }')
+  [[ -z $lost ]] || etcd_asked member remove "$lost"
+  wait_until 60 'a place among the members of etcd' is_member_of_etcd
+}
+
+is_member_of_etcd() {
+  local own=http://${!own_address}:$ETCD_PEER_PORT
+  etcd_asked member list | grep -qF "$own" || etcd_asked member add "$MACHINE_NAME" --peer-urls="$own"
 }
 
 # etcd_asked WORD...: runs etcdctl with the other members

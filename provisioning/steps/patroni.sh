@@ -2,7 +2,8 @@
 # PostgreSQL under the distribution's Patroni: one cluster over the machines of the role, of which one takes writes.
 
 readonly patroni_configuration=/etc/patroni/config.yml
-readonly POSTGRESQL_PORT=5432 PATRONI_PORT=8008
+# for provisioning/patroni/configuration.py, too
+export POSTGRESQL_PORT=5432 PATRONI_PORT=8008
 
 # before the packages come, which would make a database of their own
 keep_packages_from_making_databases() {
@@ -59,9 +60,6 @@ describe_patroni() {
   (cd "$source_root" &&
     DATA=$2 BINARIES=/usr/lib/postgresql/$1/bin NAME=$MACHINE_NAME ROLE=$role WATCHDOG=$watchdog \
       OWN=${!own_address} PEERS=$(addresses_of "${peers[@]}") ETCD=$(addresses_of "${etcd_members[@]}") \
-      POSTGRESQL_PORT=$POSTGRESQL_PORT PATRONI_PORT=$PATRONI_PORT ETCD_PORT=$ETCD_PORT \
-      DATABASE_ADMIN_PASSWORD=$DATABASE_ADMIN_PASSWORD \
-      DATABASE_REPLICATION_PASSWORD=$DATABASE_REPLICATION_PASSWORD \
       "$python" -B -m provisioning.patroni.configuration)
 }
 

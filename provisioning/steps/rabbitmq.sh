@@ -4,7 +4,8 @@
 readonly rabbitmq=/etc/rabbitmq
 # exit statuses of provisioning/rabbitmq/queues.py
 readonly queues_dead=1 no_vhost=3
-readonly EPMD_PORT=4369 RABBITMQ_CLUSTER_PORT=25672
+# rabbitmqctl listens, too, and nodes answer it there: https://www.rabbitmq.com/docs/networking#ports
+export EPMD_PORT=4369 RABBITMQ_CLUSTER_PORT=25672 RABBITMQ_COMMAND_PORTS=35672-35682
 readonly rabbitmq_data=/var/lib/rabbitmq
 
 run_rabbitmq() {
