@@ -16,7 +16,7 @@ from chassis.cli import Command, echo
 from chassis.printable import escaped_line
 from chassis.storage.database import Database, is_lock_timeout
 from orders.imports.files import WrongOrdersError, check, read
-from orders.imports.loading import load
+from orders.imports.loading import checked_ahead, load
 from orders.imports.record import FileError
 
 
@@ -34,12 +34,14 @@ def import_(path: Path, dry_run: bool) -> None:
 
     with _reported(path):
         records = read(path)
+        # what is wrong there is said without a database
+        imported = checked_ahead(check(records))
         database = Database(settings().database, connections=1)
         with (
             database.transaction() as connection,
             click.progressbar(length=len(records), label="loading", hidden=not _is_seen()) as bar,
         ):
-            done = load(connection, check(records), bar.update)
+            done = load(connection, imported, bar.update)
             if dry_run:
                 connection.rollback()
         database.close()

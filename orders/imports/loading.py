@@ -6,7 +6,7 @@ Checking takes about as much time as PostgreSQL takes to store, so the two happe
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -74,6 +74,12 @@ def load(
             done = _sum(done, stored, progress)
             stored = thread.submit(load_batch, connection, now, batch)
         return _sum(done, stored, progress)
+
+
+def checked_ahead(imported: Iterable[ImportedOrder]) -> Iterable[ImportedOrder]:
+    """Return the same orders; those of the first batch are checked now."""
+    orders = iter(imported)
+    return chain(list(islice(orders, BATCH)), orders)
 
 
 def _batches(imported: Iterable[ImportedOrder]) -> Iterator[Sequence[ImportedOrder]]:
