@@ -21,7 +21,7 @@ from sqlalchemy import URL
 
 from chassis.errors import SettingsError
 from chassis.schema.validation import field_errors
-from chassis.topology import RABBITMQ, Machine, Process, Queue
+from chassis.topology import PATRONI, RABBITMQ, Machine, Process, Queue
 from chassis.topology_file import read_topology
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -183,7 +183,7 @@ class Upstream:
     """A service that this one calls over HTTP.
 
     Attributes:
-        further_hosts: the other machines that serve it, if there are several.
+        further_hosts: the other machines that serve it from the same database.
     """
 
     name: str
@@ -253,10 +253,18 @@ def read_own_address(role: str) -> str:
 
 
 def read_upstream(role: str) -> Upstream:
-    """Read where the API of a role is. Raises SettingsError."""
+    """Read where the API of a role is.
+
+    If each of several machines has a database of its own, the first alone is called.
+
+    Raises:
+        SettingsError: an address or the port is missing or malformed.
+    """
     server = server_of(role)
     host, *others = read_addresses(role).values()
-    return Upstream(server.name, host, read_port(server.name).port, tuple(others))
+    shares_database = PATRONI in read_topology().role(role).servers
+    further = tuple(others) if shares_database else ()
+    return Upstream(server.name, host, read_port(server.name).port, further)
 
 
 def server_of(role: str) -> Process:

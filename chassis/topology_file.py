@@ -27,7 +27,6 @@ from chassis.topology import (
 )
 
 FILE = Path(__file__).resolve().parent.parent / "topology.yml"
-VARIABLE_OF_FILE = "TOPOLOGY"
 NAME, VARIABLE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[A-Z][A-Z0-9_]*")
 KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ, REDIS, ETCD, PATRONI)
 RowT = TypeVar("RowT")
@@ -123,11 +122,10 @@ def file_of(name: str | None) -> Path:
     """
     if not name:
         return FILE
-    file = FILE.with_name(f"topology.{name}.yml")
-    if not NAME.fullmatch(name) or not file.is_file():
-        known = (known.name.split(".")[1] for known in FILE.parent.glob("topology.*.yml"))
+    known = {file.name.split(".")[1]: file for file in FILE.parent.glob("topology.*.yml")}
+    if name not in known:
         raise TopologyError(f"TOPOLOGY={name}: there are {', '.join(sorted(known))}, or nothing.")
-    return file
+    return known[name]
 
 
 @cache

@@ -3,11 +3,14 @@
 tests/long looks at each variable that has a rule.
 """
 
+import re
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chassis.topology_file import file_of, read_topology
 from tests.deployment.platform import Platform
 from tests.deployment.vagrant import Vagrant
 
@@ -66,3 +69,17 @@ def test_a_machine_is_a_row_of_the_topology(project: Project) -> None:
     # who can read .env is said by the commands that use what it holds
     assert "holds passwords" not in said
     assert (vagrant.home / ".vagrant" / "upload" / "inventory2-vm.tar").exists()
+
+
+def test_topology_chooses_the_machines_and_they_get_it_in_one_piece(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vagrant = project("TOPOLOGY=ha\n")
+    said = vagrant.run("status")
+    expected = read_topology(file_of("ha"))
+    assert all(re.search(rf"^{machine.name} ", said, re.MULTILINE) for machine in expected.machines)
+    with tarfile.open(vagrant.home / ".vagrant" / "upload" / "witness-vm.tar") as archive:
+        archive.extract("topology.yml", tmp_path, filter="data")
+    assert read_topology(tmp_path / "topology.yml") == expected
+    monkeypatch.setenv("TOPOLOGY", "seven")
+    assert "TOPOLOGY=seven: there is no topology.seven.yml." in vagrant.refusal()

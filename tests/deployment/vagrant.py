@@ -18,6 +18,7 @@ COPIED = (
     "Vagrantfile",
     "requirements.lock",
     "topology.yml",
+    "topology.ha.yml",
     ".env.example",
     "openapi.yaml",
     "provisioning",
