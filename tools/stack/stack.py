@@ -77,12 +77,17 @@ class Stack:
 
     def is_ready(self, process: Process) -> bool:
         """Whether the process answers under its own name that it is ready."""
+        return self.checks(process) is not None
+
+    def checks(self, process: Process) -> Mapping[str, object] | None:
+        """What a process says of its single checks; None unless it is ready."""
         try:
             answer = requests.get(f"{self.address(process)}/ready", timeout=5)
             body = answer.json() if answer.status_code == 200 else None
         except requests.RequestException:
-            return False
-        return isinstance(body, dict) and body.get("process") == process.name
+            return None
+        is_own = isinstance(body, dict) and body.get("process") == process.name
+        return body.get("checks", {}) if is_own else None
 
     def _postgres(self, service: str) -> Postgres:
         port = int(self.variables[f"{service.upper()}_DB_PORT"])

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import requests
 
+from tests.support import stack_commands
 from tests.support.ordered import ORDERED
 from tests.support.stack.wire import Taken, Wire
 from tools.stack.stack import Stack
@@ -76,6 +77,8 @@ class Telling:
             self._call("DELETE", f"/api/{path}")
         self._call("POST", "/api/movies", MATRIX)
         self._call("DELETE", "/api/movies")
+        # as after a restore of movies_db
+        stack_commands.run(self._stack, "inventory", "restored")
 
     def _make_product(self, movie: int) -> int:
         """Create a product that may be deleted, since no example of openapi.yaml orders it."""

@@ -1,26 +1,21 @@
 """An edit of topology.yml is followed by everything; a mistake in it is said in a sentence."""
 
 import json
-import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chassis.errors import SettingsError
 from chassis.topology_file import TopologyError, read_topology
-from tools.stack import variables
-from tools.stack.layout import CHECKOUT, INSTALLED, SERVICES, TOPOLOGY
+from tests.support.topology_copy import EXAMPLE, Copy, hosts_of
+from tools.stack.layout import CHECKOUT, INSTALLED, TOPOLOGY
 
 TEXT = (CHECKOUT / "topology.yml").read_text()
-EXAMPLE = variables.parse(CHECKOUT / ".env.example")
 CONSUMER = "      inventory-relay: {runs: relay,"
 SECOND_CONSUMER = (
     "      inventory-consumer-2:\n"
@@ -31,63 +26,6 @@ CUSTOMERS = "  customers-vm:\n    role"
 SIXTH_MACHINE = (
     "  inventory2-vm:\n    role: inventory\n    address: {INVENTORY2_VM_IP: 192.168.56.15}\n"
 )
-STATUS = """
-import json, sys
-from gateway.settings import load
-from gateway.status.document import document
-from gateway.status.prober import EMPTY
-json.dump(document(load().platform, EMPTY), sys.stdout)
-"""
-
-
-class Copy:
-    """A copy of the checkout with another topology.yml."""
-
-    def __init__(self, home: Path, text: str) -> None:
-        self.home = home
-        for name in ("chassis", "tools", "provisioning", *SERVICES):
-            (home / name).symlink_to(CHECKOUT / name)
-        # what is found from a module's own place has to be of this copy
-        for name in ("chassis", "tools"):
-            (home / name).unlink()
-            shutil.copytree(CHECKOUT / name, home / name, ignore=shutil.ignore_patterns("*.pyc"))
-        shutil.copy(CHECKOUT / ".env.example", home)
-        (home / "topology.yml").write_text(text)
-
-    def run(self, *words: str, values: Mapping[str, str] = EXAMPLE) -> str:
-        """What a command of Python says, with these variables."""
-        environment = {"PATH": os.environ["PATH"], **values}
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.home,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def said(self, module: str, expression: str, **values: str) -> Any:
-        """What an expression of a module comes to."""
-        program = f"import json, {module}; print(json.dumps({module}.{expression}))"
-        return json.loads(self.run("-c", program, values=EXAMPLE | values))
-
-    def role(self, *words: str) -> dict[str, list[str]]:
-        """The arrays that provisioning reads of a role."""
-        lines = self.run("-m", "provisioning.role", *words).splitlines()
-        found = (re.fullmatch(r"(\w+)=\((.*)\)", line) for line in lines)
-        return {match[1]: shlex.split(match[2]) for match in found if match}
-
-    def status(self, **values: str) -> dict[str, Any]:
-        """The status document of a platform of which nothing is known yet."""
-        shown: dict[str, Any] = json.loads(self.run("-c", STATUS, values=EXAMPLE | values))
-        return shown
-
-    def targets(self) -> dict[tuple[str, str], str]:
-        """Prometheus' targets by machine and process."""
-        rows = json.loads(self.run("-m", "gateway", "targets"))
-        return {tuple(row["labels"].values()): row["targets"][0] for row in rows}
 
 
 Make = Callable[[str, str], Copy]
@@ -203,15 +141,6 @@ def test_a_sixth_machine_is_a_row(edited: Make) -> None:
     assert machines["inventory2-vm"]["address"] == "192.168.56.25"
     outboxes = [(box["machine"], box["process"]) for box in copy.status(**there)["outboxes"]]
     assert ("inventory2-vm", "inventory-relay") in outboxes
-
-
-def hosts_of(copy: Copy, service: str, values: Mapping[str, str]) -> list[str]:
-    """Where a service calls inventory."""
-    upstream = f"{service}.settings.load().inventory"
-    found: list[str] = copy.said(
-        f"{service}.settings", f"load() and [{upstream}.host, *{upstream}.further_hosts]", **values
-    )
-    return found
 
 
 def test_the_targets_have_a_sixth_machine(edited: Make) -> None:

@@ -11,7 +11,7 @@ from chassis.topology import Machine, Topology
 from chassis.topology_file import TopologyError, file_of, read_topology
 from chassis.topology_yaml import merged
 from provisioning.role import assignments, openings
-from tests.unit.chassis.test_topology import Copy, hosts_of
+from tests.support.topology_copy import Copy, hosts_of
 from tools.stack.layout import CHECKOUT
 
 HA = read_topology(file_of("ha"))
