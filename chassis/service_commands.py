@@ -107,13 +107,15 @@ def _migrate(service: str) -> None:
 
 
 def _restored(service: str, target: str | None) -> None:
+    from chassis import trace
     from chassis.storage import migrations, sequences
     from chassis.storage.database import Database
 
     settings = load(service).database
     migrations.upgrade(service, settings)
     database = Database(settings, connections=1)
-    with database.transaction() as connection:
+    # its events have a request id, as all have
+    with trace.within(trace.continued({})), database.transaction() as connection:
         sequences.skip(connection)
         if target is not None:
             module, _, function = target.partition(":")

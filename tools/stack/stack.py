@@ -86,8 +86,10 @@ class Stack:
             body = answer.json() if answer.status_code == 200 else None
         except requests.RequestException:
             return None
-        is_own = isinstance(body, dict) and body.get("process") == process.name
-        return body.get("checks", {}) if is_own else None
+        if not isinstance(body, dict) or body.get("process") != process.name:
+            return None
+        checks: Mapping[str, object] = body.get("checks", {})
+        return checks
 
     def _postgres(self, service: str) -> Postgres:
         port = int(self.variables[f"{service.upper()}_DB_PORT"])
