@@ -26,15 +26,19 @@ SHARED = {
     # a write counts once the other machine has it, too; without another machine, writes go on alone
     "synchronous_mode": True,
     "maximum_lag_on_failover": 1048576,
-    "postgresql": {"use_pg_rewind": True, "use_slots": True},
+    "postgresql": {
+        "use_pg_rewind": True,
+        "use_slots": True,
+        # what a machine that is away for a short time still finds on the other one; Patroni takes
+        # it from here alone
+        "parameters": {"wal_keep_size": "256MB"},
+    },
 }
 # see provisioning/postgresql/crud-master.conf
 PARAMETERS = {
     "password_encryption": "scram-sha-256",
     "shared_buffers": "64MB",
     "max_wal_size": "256MB",
-    # what a machine that is away for a short time still finds on the other one
-    "wal_keep_size": "256MB",
     "jit": "off",
     "unix_socket_directories": "/var/run/postgresql",
 }

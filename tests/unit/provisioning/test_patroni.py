@@ -33,6 +33,19 @@ def test_a_write_counts_once_both_machines_have_it() -> None:
     assert configuration(GIVEN)["bootstrap"]["dcs"]["synchronous_mode"] is True
 
 
+def test_what_patroni_takes_from_the_cluster_alone_is_given_there() -> None:
+    # ConfigHandler.CMDLINE_OPTIONS of Patroni 3.0 to 4.0
+    of_cluster = {
+        *("max_connections", "max_locks_per_transaction", "max_worker_processes", "wal_level"),
+        *("max_prepared_transactions", "track_commit_timestamp", "hot_standby", "wal_log_hints"),
+        *("max_wal_senders", "max_replication_slots", "wal_keep_segments", "wal_keep_size"),
+        *("listen_addresses", "port", "cluster_name"),
+    }
+    found = configuration(GIVEN)
+    assert not of_cluster & set(found["postgresql"]["parameters"])
+    assert found["bootstrap"]["dcs"]["postgresql"]["parameters"] == {"wal_keep_size": "256MB"}
+
+
 def test_only_the_machines_of_the_role_may_log_in_and_nobody_without_a_password() -> None:
     lines = [line.split() for line in access("10.0.0.2", ["10.0.0.1"])]
     allowed = {line[3] for line in lines if line[0] == "host"}
