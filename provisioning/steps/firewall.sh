@@ -53,7 +53,8 @@ open_forwarded_port() {
 }
 
 open_vrrp() {
-  openings+=("ip saddr $(nft_set "$@") ip protocol vrrp accept")
+  # VRRP; nft knows its name from a file that a small machine may lack
+  openings+=("ip saddr $(nft_set "$@") ip protocol 112 accept")
 }
 
 set_firewall() {
