@@ -6,8 +6,11 @@ readonly keepalived=/etc/keepalived
 readonly priority_of_first=150 priority_of_others=100 loss_if_not_ready=80
 
 run_keepalived() {
+  local interface length
+  # not in the pipe below, where it would become the file
+  read -r interface length < <(interface_of "${!own_address}") || give_up "No interface of this machine has the address ${!own_address}."
   put_file "$keepalived/ready" 755 root root <"$provisioning/keepalived/ready"
-  describe_keepalived | put_file "$keepalived/keepalived.conf" 644 root root
+  describe_keepalived "$interface" "$length" | put_file "$keepalived/keepalived.conf" 644 root root
   enable_unit keepalived.service
   if wrote "$keepalived/keepalived.conf" || wrote "$keepalived/ready"; then
     systemctl restart keepalived.service
@@ -17,11 +20,15 @@ run_keepalived() {
   fi
 }
 
+# interface_of ADDRESS: prints the interface that has it, and the length of its network's prefix
+interface_of() {
+  ip -4 -o address show to "$1/32" | sed -n '1s,^[0-9]*: *\([^ ]*\) .*inet [0-9.]*/\([0-9]*\) .*,\1 \2,p'
+}
+
+# describe_keepalived INTERFACE LENGTH
 describe_keepalived() {
-  local priority=$priority_of_others port=${server_ports[0]} entry interface length
+  local priority=$priority_of_others port=${server_ports[0]} interface=$1 length=$2 entry
   [[ -z $is_first ]] || priority=$priority_of_first
-  read -r interface length < <(ip -4 -o address show to "${!own_address}/32" | sed -n '1s,^[0-9]*: *\([^ ]*\) .*inet [0-9.]*/\([0-9]*\) .*,\1 \2,p')
-  [[ -n $interface ]] || give_up "No interface of this machine has the address ${!own_address}."
   cat <<CONFIGURATION
 # Written by provisioning/steps/keepalived.sh.
 global_defs {
