@@ -9,7 +9,9 @@ run_etcd() {
   if [[ -d $etcd_data/member ]]; then
     # it counts at the first start alone
     phase=$(sed -n 's/^ETCD_INITIAL_CLUSTER_STATE=//p' "$defaults")
-  elif etcd_asked member list >/dev/null; then
+  elif [[ -n $(etcd_asked endpoint status || true) ]]; then
+    # a member that has once been part of a cluster answers this even if too few are up. To begin a cluster beside it
+    # would be to come back as the member that was lost, without what that one had promised
     join_etcd
     phase=existing
   fi
@@ -31,10 +33,14 @@ run_etcd() {
 # for a new one.
 join_etcd() {
   local lost
+  wait_until 60 'more than half of the members of etcd' etcd_has_leader
   lost=$(etcd_asked member list | awk -F', ' -v name="$MACHINE_NAME" '$3 == name && $5 != "" { print $1 }')
   [[ -z $lost ]] || etcd_asked member remove "$lost"
   wait_until 60 'a place among the members of etcd' is_member_of_etcd
 }
+
+# reading a key takes more than half of the members; in etcd 3.4, listing them does not
+etcd_has_leader() { etcd_asked get / >/dev/null; }
 
 is_member_of_etcd() {
   local own=http://${!own_address}:$ETCD_PEER_PORT
