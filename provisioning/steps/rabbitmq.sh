@@ -119,7 +119,7 @@ CONFIGURATION
 
 # The first node of the list begins the cluster, unless another one is there already. All others join.
 prepare_to_join() {
-  local other
+  local other known
   [[ $(cat "$rabbitmq_data/.erlang.cookie" 2>/dev/null) == "$RABBITMQ_COOKIE" ]] ||
     printf '%s' "$RABBITMQ_COOKIE" | put_file "$rabbitmq_data/.erlang.cookie" 400 rabbitmq rabbitmq
   [[ ! -d $rabbitmq_data/mnesia/rabbit@$MACHINE_NAME ]] || return 0
@@ -127,8 +127,10 @@ prepare_to_join() {
     wait_until 600 "RabbitMQ on ${rabbitmq_nodes[0]%%:*}" running_node
   fi
   other=$(running_node) || return 0
+  # not in a condition: without an answer this node must not start, since it would not try to join a second time
+  known=$(rabbitmqctl -q -n "$other" cluster_status --formatter json)
   # the machine was made anew: the cluster must forget the node that it was
-  if rabbitmqctl -q -n "$other" cluster_status --formatter json | grep -q "\"rabbit@$MACHINE_NAME\""; then
+  if [[ $known == *"\"rabbit@$MACHINE_NAME\""* ]]; then
     rabbitmq-queues -q -n "$other" shrink "rabbit@$MACHINE_NAME" || true
     rabbitmqctl -q -n "$other" forget_cluster_node "rabbit@$MACHINE_NAME"
   fi
