@@ -30,7 +30,7 @@ configure_rabbitmq() {
   resolve_own_name
   # the data belong to the node's name, which must not change with the hostname
   grep -qs '^NODENAME=' "$rabbitmq/rabbitmq-env.conf" ||
-    printf 'NODENAME=rabbit@%s\n' "$(hostname -s)" |
+    printf 'NODENAME=rabbit@%s\n' "$(name_of_node)" |
     put_file "$rabbitmq/rabbitmq-env.conf" 644 root root
   printf '[rabbitmq_management].\n' | put_file "$rabbitmq/enabled_plugins" 644 root root
   sed "s/@RABBITMQ_PORT@/$RABBITMQ_PORT/; s/@RABBITMQ_MANAGEMENT_PORT@/$RABBITMQ_MANAGEMENT_PORT/" \
@@ -43,11 +43,19 @@ rabbitmq_version() {
   dpkg-query -W -f='${Version}' rabbitmq-server
 }
 
+# the other nodes of a cluster know this machine by its name in the topology, whatever its hostname is
+name_of_node() {
+  if is_cluster; then printf '%s\n' "$MACHINE_NAME"; else hostname -s; fi
+}
+
 resolve_own_name() {
-  getent hosts "$(hostname -s)" >/dev/null || {
-    printf '127.0.1.1 %s\n' "$(hostname -s)" >>/etc/hosts
-    changed_to 'hostname made to resolve'
-  }
+  local name
+  for name in "$(hostname -s)" "$(name_of_node)"; do
+    getent hosts "$name" >/dev/null || {
+      printf '127.0.1.1 %s\n' "$name" >>/etc/hosts
+      changed_to 'hostname made to resolve'
+    }
+  done
 }
 
 # users, permissions, policies, queues and exchanges; importing the same definitions again changes nothing
