@@ -73,6 +73,11 @@ class CircuitBreaker:
         self._probing = False
         STATE.labels(upstream).set(self.state)
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether a call would be refused now."""
+        return self._probing or (self.state is State.OPEN and self._now() < self._opened_until)
+
     def admit(self) -> int:
         """Let a call through; return the token for `record` when the call has ended.
 

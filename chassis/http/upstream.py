@@ -129,7 +129,7 @@ class UpstreamClient:
 
     def _end(self, call: Call, until: float, others: Sequence[Address]) -> float:
         """Return until when an address may take, so that there is time for another one."""
-        if not others or not call.may_be_repeated:
+        if not call.may_be_repeated or all(other.breaker.is_refusing for other in others):
             return until
         now = time.monotonic()
         return now + min(FIRST_SECONDS, (until - now) / 2)

@@ -38,9 +38,10 @@ class Address:
         self._avoided_until = 0.0
 
     @property
-    def rank(self) -> tuple[bool, int, float]:
-        """What it is chosen by, the lowest first: failures, calls in flight, chance."""
-        return time.monotonic() < self._avoided_until, self.in_flight, random.random()
+    def rank(self) -> tuple[bool, bool, int, float]:
+        """What it is chosen by, the lowest first: refusal, failures, calls in flight, chance."""
+        is_avoided = time.monotonic() < self._avoided_until
+        return self.breaker.is_refusing, is_avoided, self.in_flight, random.random()
 
     def call(self, call: Call, until: float, shows_failure: bool) -> Answer:
         """Call this address.

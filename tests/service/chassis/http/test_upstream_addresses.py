@@ -1,6 +1,7 @@
 """An upstream on several machines: which is called, and what happens when one of them vanishes."""
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing as closed
@@ -128,6 +129,25 @@ def test_a_time_out_is_not_hidden_by_an_address_that_refuses() -> None:
         client = asked_first(client_of(first.port), 0)
         with pytest.raises(UpstreamTimeoutError):
             client.call(KEYED, 1)
+
+
+@pytest.mark.parametrize("call", [GET, KEYED])
+def test_while_the_other_is_not_asked_an_address_has_the_whole_time(call: Call) -> None:
+    def slow(connection: socket.socket) -> None:
+        time.sleep(2 * upstreams.FIRST_SECONDS)
+        answering(OK)(connection)
+
+    with closed(RawUpstream(host=HOSTS[0])) as first:
+        client = client_of(first.port)
+        for _ in range(FAILURES):
+            client.addresses[1]._avoided_until = 0.0
+            asked_first(client, 1)
+            assert client.call(call).status == 200
+        breaker = client.addresses[1].breaker
+        assert breaker.state is State.OPEN
+        breaker._opened_until += 60
+        first.acts = [slow]
+        assert asked_first(client, 0).call(call, 5).status == 200
 
 
 def test_with_no_address_left_the_refusal_says_so() -> None:

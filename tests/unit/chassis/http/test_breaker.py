@@ -83,6 +83,18 @@ def test_it_opens_after_five_failures_in_a_row_and_says_when_to_try_again(
     assert "test-api" in str(error)
 
 
+def test_it_says_beforehand_whether_it_would_refuse(breaker: CircuitBreaker, clock: Clock) -> None:
+    assert not breaker.is_refusing
+    fail(breaker)
+    assert breaker.is_refusing
+    clock.seconds += OPEN_SECONDS
+    assert not breaker.is_refusing
+    probe = breaker.admit()
+    assert breaker.is_refusing
+    breaker.record(probe, True)
+    assert not breaker.is_refusing
+
+
 def test_a_call_that_reaches_the_upstream_resets_the_failures(breaker: CircuitBreaker) -> None:
     for _ in range(3):
         fail(breaker, FAILURES - 1)
