@@ -74,8 +74,9 @@ class _Prepared:
     def _prepare(self, driver: Any, cursor: Any, old: _Plan | None) -> _Plan:
         name = f"{self._name}_{next(_numbers)}"
         plan = _Plan(name, f"EXECUTE {name}{self._places}", time.monotonic())
-        drop = f"DEALLOCATE {old.name}; " if old else ""
-        cursor.execute(f"{drop}PREPARE {name}{self._types} AS {self._text}")
+        # last: no rollback would bring it back if PREPARE failed, as it does if a table is locked
+        drop = f"; DEALLOCATE {old.name}" if old else ""
+        cursor.execute(f"PREPARE {name}{self._types} AS {self._text}{drop}")
         driver.prepared[self] = plan
         return plan
 

@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import DataError, NotSupportedError, OperationalError
 
 from chassis.storage import prepared
-from chassis.storage.database import Database
+from chassis.storage.database import Database, is_lock_timeout
 from chassis.storage.prepared import PreparedQuery, PreparedStatement
 from chassis.storage.rows import rows
 
@@ -200,6 +200,23 @@ def test_a_plan_is_made_again_from_time_to_time(
         [name for name in names if name.startswith("change_things")] for names in (first, second)
     ]
     assert len(ours[0]) == len(ours[1]) == 1 and ours[0] != ours[1]
+
+
+def test_a_plan_that_waits_for_a_lock_leaves_the_one_before(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepared, "_PLAN_SECONDS", 0.0)
+    values = {"ids": [1], "names": ["y"], "price": 2}
+    with filled.transaction() as other:
+        # on another connection, the one that is lent below
+        assert changed(filled, ["x"]) == [(1, "x")]
+        other.execute(text("LOCK TABLE things"))
+        # PREPARE waits as the statement itself would, each time for the same reason
+        for _ in range(3):
+            with pytest.raises(OperationalError) as failed, filled.transaction(0.05) as connection:
+                CHANGE.execute(connection, values)
+            assert is_lock_timeout(failed.value)
+    assert changed(filled, ["z"]) == [(1, "z")]
 
 
 def test_an_error_of_a_change_is_that_of_other_statements(filled: Database) -> None:
