@@ -18,6 +18,7 @@ from chassis.topology_file import read_topology
 
 ACCOUNT = "app"
 UNIT = "crud-master.service"
+_ENDED = ("inactive", "failed")
 RABBITMQCTL = "/usr/sbin/rabbitmqctl"
 # provisioning/steps/rabbitmq.sh writes it
 DEFINITIONS = "/etc/rabbitmq/definitions.json"
@@ -51,12 +52,12 @@ class MachinePlatform(Platform):
 
     @contextmanager
     def stopped(self, services: Sequence[str]) -> Iterator[None]:
-        """Stop PM2's unit for a block, if it runs."""
-        if _run(["systemctl", "is-active", "--quiet", UNIT], check=False).returncode:
+        """Stop PM2's unit for a block, unless it has ended: one that starts would run in it."""
+        if _run(["systemctl", "is-active", UNIT], check=False).stdout.strip() in _ENDED:
             yield
             return
-        _run(["systemctl", "stop", UNIT])
         try:
+            _run(["systemctl", "stop", UNIT])
             yield
         finally:
             _run(["systemctl", "start", UNIT])
