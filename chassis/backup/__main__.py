@@ -5,7 +5,6 @@ directory that a relative path starts from.
 """
 
 import os
-import signal
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import click
 
 from chassis.backup import directory as directory_of
-from chassis.backup import work
+from chassis.backup import interruptions, work
 from chassis.backup.errors import BackupError
 from chassis.backup.machine import MachinePlatform
 from chassis.cli import Command, Group, echo
@@ -25,9 +24,7 @@ HOME = Path("/var/backups/crud-master")
 @click.group(cls=Group)
 def program() -> None:
     """Backups of this machine: its service's database, and RabbitMQ's definitions."""
-    # what is stopped is started again, even if the terminal is gone
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, lambda _number, _frame: sys.exit(1))
+    interruptions.exit_in_order()
 
 
 @program.command(cls=Command, example="{}\n{} /mnt/disk/billing-monday")

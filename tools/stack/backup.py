@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from pydantic import SecretStr
 
-from chassis.backup import work
+from chassis.backup import interruptions, work
 from chassis.backup.directory import named
 from chassis.backup.errors import BackupError
 from chassis.backup.platform import Broker, Platform
@@ -59,9 +59,9 @@ class StackPlatform(Platform):
         own = {process.name: process for process in PROCESSES if process.service in services}
         online = {entry.name for entry in manager.entries() if entry.status != "stopped"}
         names = [name for name in own if name in online]
-        if names:
-            manager.call("stop", *names)
         try:
+            if names:
+                manager.call("stop", *names)
             yield
         finally:
             if names:
@@ -95,6 +95,7 @@ class StackPlatform(Platform):
 
 def back_up(stack: Stack, directory: str | None, report: Report) -> None:
     """Back up all databases and RabbitMQ's definitions. Raises StackError."""
+    interruptions.exit_in_order()
     target = named(directory) if directory else HOME / work.name_of(datetime.now(timezone.utc))
     with _as_stack_error(), PROGRESS.of("dumping the databases"):
         made = work.back_up(StackPlatform(stack), target)
@@ -105,6 +106,7 @@ def restore(
     stack: Stack, directory: str, services: Sequence[str], replace: bool, report: Report
 ) -> None:
     """Restore a backup, or some services of it. Raises StackError."""
+    interruptions.exit_in_order()
     with _as_stack_error(), PROGRESS.of("restoring"):
         work.restore(StackPlatform(stack), named(directory), services, replace, report)
 
