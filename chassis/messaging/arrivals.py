@@ -18,6 +18,10 @@ class Arrivals:
         self._waiting: deque[Delivery] = deque()
         self._arrived = threading.Event()
 
+    def __bool__(self) -> bool:
+        """Return whether any message waits."""
+        return bool(self._waiting)
+
     def put(self, delivery: Delivery) -> None:
         """Add a message, and wake the thread that waits for one."""
         self._waiting.append(delivery)

@@ -27,6 +27,7 @@ from chassis.messaging.window import BATCH, PREFETCH
 from chassis.settings import BrokerSettings, ProcessSettings, read
 
 ALONE_ABOVE = 20  # earlier deliveries of a message: it is handled alone
+_FINISH_SECONDS = 5.0  # less than PM2 waits for the end of a process
 _BATCH_OCTETS = 8_000_000  # of bodies, at which a batch is full
 
 
@@ -66,9 +67,16 @@ class Consumer(Generic[ItemT]):
         self._subscription.stop()
         # an ack of all up to a later message would include those that were not done
         if done:
-            self._take_and_process(wait=0)
+            self._finish()
         self._subscription.close()
         self._dead_letters.close()
+
+    def _finish(self) -> None:
+        """Process what is in hand: more than one batch."""
+        end = time.monotonic() + _FINISH_SECONDS
+        while self._take_and_process(wait=0):
+            if not self._subscription.arrived or time.monotonic() > end:
+                return
 
     def check(self) -> None:
         """Raise what is wrong if no message can arrive now."""

@@ -13,10 +13,12 @@ import pytest
 import requests
 from pika.adapters.blocking_connection import BlockingChannel
 
+from billing.handlers.bill_recorder import BillHandler
 from billing.settings import Settings
 from chassis.errors import BrokerUnavailableError
 from chassis.messaging.dead_letters import DeadLetters
 from chassis.messaging.dlq_commands import DeadLetterQueue
+from chassis.messaging.window import PREFETCH
 from chassis.storage.database import Database
 from tests.support import bill_consumer
 from tests.support.bill_consumer import (
@@ -195,6 +197,31 @@ def test_a_stopped_consumer_leaves_nothing_unacknowledged_that_it_has_recorded(
         SECONDS,
         "recorded and waiting messages to add up",
     )
+
+
+def test_a_stopped_consumer_finishes_all_messages_in_hand(
+    channel: BlockingChannel,
+    billing_db: Database,
+    consume: Callable[[], threading.Event],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another order and a higher count would be the price of a return to the queue."""
+    apply, may_go_on = BillHandler.apply, threading.Event()
+
+    def waiting_apply(self: BillHandler, *arguments: Any) -> None:
+        assert may_go_on.wait(SECONDS)
+        apply(self, *arguments)
+
+    monkeypatch.setattr(BillHandler, "apply", waiting_apply)
+    stop = consume()
+    for number in range(PREFETCH):
+        post(channel, GOOD, f"m{number}")
+    wait_until(lambda: in_hand() == PREFETCH, SECONDS, "the bills to be in hand")
+    stop.set()
+    may_go_on.set()
+    wait_until(lambda: consumers(channel) == 0, SECONDS, "no consumer")
+    wait_until(lambda: in_hand() == 0, SECONDS, "nothing in hand")
+    assert len(rows(billing_db)) == PREFETCH
 
 
 def test_a_failing_database_makes_no_dead_letters(
