@@ -176,7 +176,8 @@ class _Batch:
         """Release an order's stock, if it has any; an order that arrives later reserves none.
 
         A deleted product gets nothing back. A repeated cancellation repeats `stock.released`,
-        without lines for an order that had no stock.
+        without lines for an order that had no stock, or whose stock is sold: that was completed
+        before orders restored it from a backup.
         """
         known = self._found.get(request.uid)
         if known is None:
@@ -192,7 +193,8 @@ class _Batch:
             known.mark_cancelled()
             self._log(request, "nothing to release")
         else:
-            self._announce(request, "stock.released", lines=known.sorted_lines())
+            lines = known.sorted_lines() if known.state == "released" else []
+            self._announce(request, "stock.released", lines=lines)
 
     def _complete(self, request: Request) -> None:
         """Mark an order as completed, and announce that its stock is sold.

@@ -389,6 +389,21 @@ def test_a_completed_order_has_sold_what_it_reserved_and_nothing_gives_it_back(
     assert sold[str(unknown)]["lines"] == []
 
 
+def test_sold_stock_is_never_announced_as_released(
+    inventory: FlaskClient, movies_db: Database, handler: EventHandler
+) -> None:
+    """orders_db was restored from a backup, and the order was cancelled before it ended again."""
+    create(inventory, stock=5)
+    uid, lines = uuid4(), [(1, 2)]
+    applied(handler, order(CREATED, uid, lines), order(COMPLETED, uid, lines))
+    before = len(told(movies_db))
+    for _ in range(2):
+        applied(handler, order(CANCELLED, uid, lines))
+    assert (stocks(movies_db), states(movies_db)) == ({1: 3}, {uid: "completed"})
+    [said] = told(movies_db)[before:]
+    assert (said["type"], said["data"]["lines"]) == ("stock.released", [])
+
+
 def test_a_repeated_completion_announces_the_sold_stock_again(
     inventory: FlaskClient, movies_db: Database, handler: EventHandler
 ) -> None:
