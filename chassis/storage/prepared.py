@@ -60,9 +60,11 @@ class _Prepared:
         try:
             self._execute(driver, cursor, values)
         except _STALE:
-            driver.prepared.pop(self, None)
             if not driver.autocommit:
-                raise  # the transaction has failed
+                # the transaction has failed; the next one must not fail for another statement
+                driver.prepared.clear()
+                raise
+            driver.prepared.pop(self, None)
             self._execute(driver, cursor, values)
 
     def _execute(self, driver: Any, cursor: Any, values: Any) -> None:

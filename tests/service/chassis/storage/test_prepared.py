@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.exc import DataError, NotSupportedError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, NotSupportedError, OperationalError
 
 from chassis.storage import prepared
 from chassis.storage.database import Database, is_lock_timeout
@@ -123,6 +123,27 @@ def test_a_stale_query_fails_one_transaction_alone(
         query.rows(connection, least=1, name="")
     with filled.transaction() as connection:
         assert query.rows(connection, least=1, name="") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DISCARD ALL", "ALTER TABLE things ALTER name TYPE text"],
+    ids=["discarded", "altered"],
+)
+def test_several_stale_statements_fail_one_transaction_together(
+    filled: Database, query: PreparedQuery[Thing], change: str
+) -> None:
+    """A consumer that met one after the other would take its message for the one at fault."""
+    values = {"ids": [1], "names": ["y"], "price": 2}
+    with filled.autocommit() as connection:
+        query.rows(connection, least=1, name="")
+        CHANGE.execute(connection, values)
+        connection.execute(text(change))
+    with pytest.raises(DBAPIError), filled.transaction() as connection:
+        query.rows(connection, least=1, name="")
+    with filled.transaction() as connection:
+        assert len(query.rows(connection, least=1, name="")) == 2
+        assert len(CHANGE.execute(connection, values)) == 1
 
 
 def test_errors_are_those_of_other_statements(
