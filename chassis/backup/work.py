@@ -131,9 +131,11 @@ class _Restore:
             # until now somebody may have written
             self._check_databases()
             self._load()
+            # before what may fail now
+            self._tell_restored()
             said = [self._finished(service) for service in self._services]
             self._platform.flush_cache()
-        self._tell(said)
+        self._tell_what_follows(said)
         return self._manifest
 
     def _chosen(self, only: Sequence[str]) -> list[str]:
@@ -232,7 +234,7 @@ class _Restore:
                 f"The data are restored, and {error} Restore again with --replace once that works."
             ) from None
 
-    def _tell(self, said: Sequence[str]) -> None:
+    def _tell_restored(self) -> None:
         restored = self._manifest
         self._say(
             f"Restored the backup of {_time(restored.made_at)}, by version {restored.version}:"
@@ -243,6 +245,8 @@ class _Restore:
             age = f"{_time(one.taken_at)}, {duration((now - one.taken_at).total_seconds())} ago"
             self._say(f"  {service:<10} {one.database:<14} as of {age}")
         self._say("What these databases recorded after these times is lost.")
+
+    def _tell_what_follows(self, said: Sequence[str]) -> None:
         for words in filter(None, said):
             self._say(words)
         if len(self._services) < len(read_topology().services):

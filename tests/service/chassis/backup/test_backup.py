@@ -334,6 +334,22 @@ def test_a_failing_restore_leaves_every_database_as_it_was(old: Databases, tmp_p
     assert old.run("billing", "SELECT message_id FROM orders") == "m1"
 
 
+def test_a_failure_after_the_restore_comes_behind_what_was_restored(
+    old: Databases, new: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise BackupError("The cache was not emptied.")
+
+    source = tmp_path / "monday"
+    work.back_up(old, source)
+    monkeypatch.setattr(new, "flush_cache", fail)
+    said: list[str] = []
+    with pytest.raises(BackupError, match="The cache was not emptied"):
+        work.restore(new, source, (), False, said.append)
+    assert new.run("billing", "SELECT message_id FROM orders") == "m1"
+    assert said[0].startswith("Restored the backup of ")
+
+
 def test_a_session_that_holds_a_table_ends_a_restore(
     old: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
