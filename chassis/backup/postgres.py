@@ -91,11 +91,12 @@ class Snapshot(NamedTuple):
 @contextmanager
 def connected(settings: DatabaseSettings) -> Iterator[Connection]:
     """Lend a connection whose transaction sees one snapshot. Raises OperationalError."""
+    options = {"timezone": "UTC", "lock_timeout": f"{LOCK_SECONDS}s"}
     engine = create_engine(
         settings.url,
         poolclass=NullPool,
         isolation_level="REPEATABLE READ",
-        connect_args=connect_args(settings.place, {"timezone": "UTC"}),
+        connect_args=connect_args(settings.place, options),
     )
     with engine.connect() as connection:
         yield connection

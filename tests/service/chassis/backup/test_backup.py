@@ -350,13 +350,14 @@ def test_a_failure_after_the_restore_comes_behind_what_was_restored(
     assert said[0].startswith("Restored the backup of ")
 
 
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
 def test_a_session_that_holds_a_table_ends_a_restore(
-    old: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    old: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(postgres, "LOCK_SECONDS", 1)
     work.back_up(old, tmp_path / "monday")
     with postgres.connected(old.database("billing")) as connection:
-        connection.execute(text("LOCK TABLE orders IN ACCESS SHARE MODE"))
+        connection.execute(text(f"LOCK TABLE orders IN {mode} MODE"))
         with pytest.raises(BackupError, match="canceling statement due to lock timeout"):
             restored(old, tmp_path / "monday", replace=True)
     assert old.run("billing", "SELECT message_id FROM orders") == "m1"
