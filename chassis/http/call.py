@@ -39,8 +39,10 @@ class Call:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether it has one effect however often it is sent: it is safe, or has a key."""
-        return self.is_repeatable or any(name.lower() == KEY for name in self.headers)
+        """Whether it has one effect however often it is sent: it is safe, or a POST with a key."""
+        # the services look at the key of a POST alone (chassis.http.keyed_posts)
+        is_keyed = self.method == "POST" and any(name.lower() == KEY for name in self.headers)
+        return self.is_repeatable or is_keyed
 
     def encoded(self, host: str) -> bytes:
         """Return the request as it is sent, in one piece.

@@ -71,3 +71,17 @@ def test_a_value_is_latin_1() -> None:
 def test_the_length_is_counted_not_given(name: str) -> None:
     with pytest.raises(ValueError, match="length"):
         Call("POST", "/", {name: "2"}, b"{}").encoded(HOST)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "may"),
+    [
+        *((method, {}, method in ("GET", "HEAD")) for method in ("GET", "HEAD", "POST", "DELETE")),
+        ("POST", {"idempotency-KEY": "k"}, True),
+        *((method, {"Idempotency-Key": "k"}, False) for method in ("PUT", "PATCH", "DELETE")),
+    ],
+)
+def test_a_key_lets_a_post_alone_be_repeated(
+    method: str, headers: dict[str, str], may: bool
+) -> None:
+    assert Call(method, "/", headers).may_be_repeated == may
