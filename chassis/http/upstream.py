@@ -28,7 +28,7 @@ READ_SECONDS = 10.0
 FIRST_SECONDS = 2.0
 """The longest time of the first address, if another one may be asked afterwards."""
 IN_FLIGHT = 32
-NOT_AVAILABLE = 503
+CONFLICT, NOT_AVAILABLE = 409, 503
 
 
 class UpstreamClient:
@@ -111,6 +111,9 @@ class UpstreamClient:
             address = left.pop(0)
             try:
                 answer = address.call(call, self._end(call, until, left), shows_failure)
+                if answer.status == CONFLICT and isinstance(found, UpstreamError):
+                    # the key of a POST is in use: the address before this one is still at it
+                    break
                 if answer.status != NOT_AVAILABLE or not left or not call.may_be_repeated:
                     return answer
                 # a machine that has lost its database, say; another one may have it

@@ -23,6 +23,7 @@ HOSTS = ("127.0.0.1", "127.0.0.2")
 GET, POST = Call("GET", "/api/movies", {}), Call("POST", "/api/movies", {}, b"{}")
 KEYED = Call("POST", "/api/movies", {"Idempotency-Key": "k"}, b"{}")
 UNAVAILABLE = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+CONFLICT = answering(b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n")
 HALF = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]", close=True)
 
 
@@ -111,6 +112,20 @@ def test_what_may_have_had_an_effect_is_sent_once(
     with pytest.raises(UpstreamError) as caught:
         client.call(POST, 0.5)
     assert (caught.value.cause, len(pair[0].requests), pair[1].requests) == (cause, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("act", "cause"), [(silent, "timeout"), (closing, "connection_closed"), (HALF, "broken_answer")]
+)
+def test_that_a_key_is_in_use_does_not_hide_that_an_outcome_is_unknown(
+    pair: tuple[RawUpstream, RawUpstream], act: Act, cause: str
+) -> None:
+    pair[0].acts, pair[1].acts = [act], [CONFLICT]
+    client = asked_first(client_of(pair[0].port), 0)
+    with pytest.raises(UpstreamError) as caught:
+        client.call(KEYED)
+    assert caught.value.cause == cause
+    assert asked_first(client_of(pair[0].port), 1).call(KEYED).status == 409
 
 
 def test_a_503_is_the_answer_if_the_other_has_none_either(
