@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from flask import Request, Response
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestHeaderFieldsTooLarge
 
 from chassis import trace
 from chassis.http import caller, context
@@ -56,6 +57,8 @@ REPLACED = frozenset(
     )
 )
 NOT_ASKED = HOP_BY_HOP | REPLACED
+_LONGEST_NAME = 261
+_NAME_TOO_LONG = "The name of a header has more than 256 characters."
 
 
 class Proxy:
@@ -113,7 +116,12 @@ def _forwarded_name(key: str) -> str | None:
     """Return the field that a key of the environment stands for; None if it is not forwarded.
 
     Source: PEP 3333, "environ Variables".
+
+    Raises:
+        RequestHeaderFieldsTooLarge: the name is so long that it is not to be remembered.
     """
+    if len(key) > _LONGEST_NAME:
+        raise RequestHeaderFieldsTooLarge(_NAME_TOO_LONG)
     if key == "CONTENT_TYPE":
         return "Content-Type"
     is_field = key.startswith("HTTP_") and key != "HTTP_CONTENT_TYPE"

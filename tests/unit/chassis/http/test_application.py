@@ -6,6 +6,7 @@ import pytest
 from flask import Blueprint, Flask, Response, jsonify, request
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from chassis.http import application
 from chassis.http.application import Application
 
 
@@ -106,3 +107,11 @@ def test_what_is_known_of_earlier_requests_changes_no_answer() -> None:
     ours, plain = _app(Application("test")), _app(Flask("test", static_folder=None))
     for changes in (*CHANGES, *reversed(CHANGES)):
         assert _ask(ours, changes) == _ask(plain, changes)
+
+
+def test_hosts_of_any_length_are_not_kept_in_memory() -> None:
+    ours, plain = _app(Application("test")), _app(Flask("test", static_folder=None))
+    application._is_plain.cache_clear()
+    for changes in ({"HTTP_HOST": "a" * 60_000}, {"HTTP_HOST": ".".join(["a"] * 10_000)}):
+        assert _ask(ours, changes) == _ask(plain, changes)
+    assert application._is_plain.cache_info().currsize == 0
