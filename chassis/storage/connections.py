@@ -7,6 +7,7 @@ server some megabytes.
 """
 
 import ctypes
+import logging
 import select
 import threading
 import time
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 IDLE_SECONDS = 30.0
 """How long a connection stays open unused; longer than the pauses of steady traffic."""
+logger = logging.getLogger(__name__)
 
 
 class KeptConnections:
@@ -110,14 +112,21 @@ class KeptConnections:
         """Close what is idle after a while, if it is more than one connection."""
         with self._lock:
             if self._timer is None and len(self._idle) > 1:
-                self._timer = threading.Timer(IDLE_SECONDS, self._close_idle)
-                self._timer.daemon = True
-                self._timer.start()
+                timer = threading.Timer(IDLE_SECONDS, self._close_idle)
+                timer.daemon = True
+                try:
+                    timer.start()
+                except RuntimeError as error:
+                    # the user's transaction has succeeded; the next return of a connection tries it
+                    logger.warning("idle connections stay open", extra={"reason": str(error)})
+                else:
+                    self._timer = timer
 
     def _close_idle(self) -> None:
         while kept := self._pop_idle():
             kept.proxy.invalidate()
-        self._timer = None
+        with self._lock:
+            self._timer = None
         self._watch()
 
     def _pop_idle(self) -> "_Kept | None":

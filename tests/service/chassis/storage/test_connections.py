@@ -1,5 +1,6 @@
 """Connections that are kept between uses: how many there are, and in which state they are lent."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -118,6 +119,22 @@ def test_what_only_a_peak_needed_is_closed_after_it(
     with database.autocommit() as one, database.autocommit() as other:
         assert _backend(one) == kept
         assert _backend(other) not in (kept, closed)
+
+
+def test_a_transaction_does_not_fail_since_no_thread_can_be_had(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Timer, "start", refuse)
+        with database.transaction(), database.transaction():
+            pass
+    assert database._kept._timer is None
+    with database.transaction(), database.transaction():
+        pass
+    assert database._kept._timer is not None
 
 
 def test_after_a_lost_connection_the_others_are_replaced_as_well(database: Database) -> None:
