@@ -22,9 +22,10 @@ GRACE_SECONDS = 10  # for requests in flight at a stop; PM2's kill_timeout is lo
 HEADER_SECONDS = 10  # longer than chassis.http.keepalive keeps an idle connection
 MASTER = Path(__file__).with_name("granian_master.py").absolute()
 _PR_SET_PDEATHSIG = 1
-# what libraries read while a worker runs
+# what libraries read while a worker runs; the second line: libpq's TLS and login, names' resolver
 _LASTING = re.compile(
     rf"PATH|HOME|USER|TZ|TMPDIR|LANG|LC_\w+|PG\w+|SSL_\w+|PYTHON\w+|{DIRECTORY_VARIABLE}"
+    r"|OPENSSL_\w+|KRB5\w+|RES_OPTIONS|LOCALDOMAIN|HOSTALIASES"
 )
 _LOOK_SECONDS = 1.0
 logger = logging.getLogger(__name__)

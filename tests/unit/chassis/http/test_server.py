@@ -55,6 +55,8 @@ def test_a_worker_ends_with_its_killed_master_whatever_it_does_with_sigterm(
 
 def test_no_setting_stays_in_the_environment_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     lasting = {"PATH": "/bin", "PGSSLMODE": "prefer", "PROMETHEUS_MULTIPROC_DIR": "/tmp/x"}
+    # libpq connects, and names are resolved, after this
+    lasting |= {"OPENSSL_CONF": "/o", "KRB5CCNAME": "/k", "KRB5_CONFIG": "/k", "RES_OPTIONS": "r"}
     settings = {"ORDERS_DB_PASSWORD": "secret", "HTTP_PROXY": "http://proxy", "pm_id": "1"}
     monkeypatch.setattr(os, "environ", {**lasting, **settings})
     server.forget_settings()
