@@ -131,8 +131,11 @@ class UpstreamClient:
         raise found
 
     def _end(self, call: Call, until: float, others: Sequence[Address]) -> float:
-        """Return until when an address may take, so that there is time for another one."""
-        if not call.may_be_repeated or all(other.breaker.is_refusing for other in others):
+        """Return until when an address may take, so that there is time for another one.
+
+        All the time is for the last one that may answer: it may be slow.
+        """
+        if not call.may_be_repeated or not any(other.is_promising for other in others):
             return until
         now = time.monotonic()
         return now + min(FIRST_SECONDS, (until - now) / 2)

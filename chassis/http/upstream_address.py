@@ -11,7 +11,7 @@ import time
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.http.answer import Answer, BrokenAnswerError
 from chassis.http.call import Call
-from chassis.http.circuit_breaker import CircuitBreaker
+from chassis.http.circuit_breaker import CircuitBreaker, State
 from chassis.http.connection import ClosedError, ConnectError
 from chassis.http.keepalive import Pool
 
@@ -40,8 +40,12 @@ class Address:
     @property
     def rank(self) -> tuple[bool, bool, int, float]:
         """What it is chosen by, the lowest first: refusal, failures, calls in flight, chance."""
-        is_avoided = time.monotonic() < self._avoided_until
-        return self.breaker.is_refusing, is_avoided, self.in_flight, random.random()
+        return self.breaker.is_refusing, self._is_avoided, self.in_flight, random.random()
+
+    @property
+    def is_promising(self) -> bool:
+        """Whether it is expected to answer: it is called, and has not failed just now."""
+        return self.breaker.state is State.CLOSED and not self._is_avoided
 
     def call(self, call: Call, until: float, shows_failure: bool) -> Answer:
         """Call this address.
@@ -78,6 +82,10 @@ class Address:
     def avoid(self) -> None:
         """Prefer other addresses for a short time."""
         self._avoided_until = time.monotonic() + AVOIDED_SECONDS
+
+    @property
+    def _is_avoided(self) -> bool:
+        return time.monotonic() < self._avoided_until
 
     def _answer(self, call: Call, until: float) -> Answer:
         name = self.upstream

@@ -19,12 +19,19 @@ from tests.support.raw_upstream import OK, Act, RawUpstream, answering, closing,
 from tools.stack.ports import free_port
 from tools.stack.waiting import wait_until
 
+FIRST_SECONDS = 0.3
 HOSTS = ("127.0.0.1", "127.0.0.2")
 GET, POST = Call("GET", "/api/movies", {}), Call("POST", "/api/movies", {}, b"{}")
 KEYED = Call("POST", "/api/movies", {"Idempotency-Key": "k"}, b"{}")
 UNAVAILABLE = answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
 CONFLICT = answering(b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n")
 HALF = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]", close=True)
+
+
+def slow(connection: socket.socket) -> None:
+    """Answer later than a first address may."""
+    time.sleep(2 * FIRST_SECONDS)
+    connection.sendall(OK)
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def pair() -> Iterator[tuple[RawUpstream, RawUpstream]]:
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first address has little time."""
-    monkeypatch.setattr(upstreams, "FIRST_SECONDS", 0.3)
+    monkeypatch.setattr(upstreams, "FIRST_SECONDS", FIRST_SECONDS)
 
 
 def client_of(port: int) -> UpstreamClient:
@@ -51,7 +58,7 @@ def client_of(port: int) -> UpstreamClient:
 
 def asked_first(client: UpstreamClient, number: int) -> UpstreamClient:
     """The client, which prefers one of the machines for the next call."""
-    client.addresses[1 - number].avoid()
+    client.addresses[number].in_flight = -1
     return client
 
 
@@ -99,6 +106,21 @@ def test_what_may_be_repeated_goes_to_the_other(
     assert client.call(call).status == 200
     assert pair[0].requests
     assert len(pair[1].requests) == 1
+
+
+@pytest.mark.parametrize("call", [GET, KEYED])
+@pytest.mark.parametrize("is_open", [True, False], ids=["open circuit", "just failed"])
+def test_a_slow_machine_has_all_the_time_if_the_other_has_failed(call: Call, is_open: bool) -> None:
+    with closed(RawUpstream(host=HOSTS[0], acts=[slow])) as first:
+        client = client_of(first.port)
+        gone = client.addresses[1]
+        if is_open:
+            for _ in range(FAILURES):
+                gone.breaker.record(gone.breaker.admit(), False)
+        else:
+            gone.avoid()
+        assert asked_first(client, 0).call(call).status == 200
+        assert len(first.requests) == 1
 
 
 @pytest.mark.parametrize(
