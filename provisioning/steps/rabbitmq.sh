@@ -149,7 +149,8 @@ prepare_to_join() {
 running_node() {
   local entry
   while read -r entry; do
-    rabbitmqctl -q -n "rabbit@${entry%%:*}" --timeout 10 await_startup >&2 || continue
+    # it reads its standard input to the end, which here are the further nodes
+    rabbitmqctl -q -n "rabbit@${entry%%:*}" --timeout 10 await_startup </dev/null >&2 || continue
     printf 'rabbit@%s\n' "${entry%%:*}"
     return 0
   done < <(others "${rabbitmq_nodes[@]}")
