@@ -97,7 +97,7 @@ remove_former_users() {
   local name
   rabbitmqctl -q list_users --formatter json |
     (cd "$source_root" && "$python" -B -m provisioning.rabbitmq.former_users) |
-    while IFS= read -r name; do rabbitmqctl delete_user "$name"; done
+    while IFS= read -r name; do rabbitmqctl delete_user "$name" </dev/null; done
 }
 
 may_log_in() {
