@@ -7,6 +7,7 @@ has surely not been sent in any case, others only if they may be repeated.
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from prometheus_client import Histogram
 
@@ -100,7 +101,7 @@ class UpstreamClient:
         # with an upstream that answers nobody, callers wait for the patience and no longer
         shows_failure = given >= self.seconds - self._patience
         if len(self.addresses) == 1:
-            return self.addresses[0].call(call, until, shows_failure)
+            return self.addresses[0].call(call, until, lambda: shows_failure)
         return self._answer_of_any(call, until, shows_failure)
 
     def _answer_of_any(self, call: Call, until: float, shows_failure: bool) -> Answer:
@@ -110,7 +111,9 @@ class UpstreamClient:
         while left:
             address = left.pop(0)
             try:
-                answer = address.call(call, self._end(call, until, left), shows_failure)
+                end = self._end(call, until, left)
+                shows = partial(_shows_failure, shows_failure, end < until, tuple(left))
+                answer = address.call(call, end, shows)
                 if answer.status == CONFLICT and isinstance(found, UpstreamError):
                     # the key of a POST is in use: the address before this one is still at it
                     break
@@ -139,6 +142,14 @@ class UpstreamClient:
             return until
         now = time.monotonic()
         return now + min(FIRST_SECONDS, (until - now) / 2)
+
+
+def _shows_failure(by_caller: bool, is_shortened: bool, others: Sequence[Address]) -> bool:
+    """Return whether a time-out shows that an address is unavailable.
+
+    After less than all the time it does if another one is better. All may be slow together.
+    """
+    return by_caller and (not is_shortened or any(other.is_promising for other in others))
 
 
 def _may_go_on(call: Call, error: UnavailableError | UpstreamError) -> bool:

@@ -7,6 +7,7 @@ neither, nor does a time-out of a caller with less time, nor anything that a cli
 
 import random
 import time
+from collections.abc import Callable
 
 from chassis.errors import UnavailableError, UpstreamError, UpstreamTimeoutError
 from chassis.http.answer import Answer, BrokenAnswerError
@@ -47,13 +48,13 @@ class Address:
         """Whether it is expected to answer: it is called, and has not failed just now."""
         return self.breaker.state is State.CLOSED and not self._is_avoided
 
-    def call(self, call: Call, until: float, shows_failure: bool) -> Answer:
+    def call(self, call: Call, until: float, shows_failure: Callable[[], bool]) -> Answer:
         """Call this address.
 
         Args:
             call: the request.
             until: the end of the whole exchange, by `time.monotonic`.
-            shows_failure: whether a time-out shows that the address is unavailable.
+            shows_failure: says after a time-out whether that shows that the address is unavailable.
 
         Raises:
             UnavailableError: it can't be reached, or is not called (503).
@@ -71,7 +72,7 @@ class Address:
             reached = False
             raise
         except UpstreamTimeoutError:
-            reached = False if shows_failure else None
+            reached = False if shows_failure() else None
             raise
         finally:
             self.in_flight -= 1

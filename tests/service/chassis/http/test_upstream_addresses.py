@@ -108,6 +108,19 @@ def test_what_may_be_repeated_goes_to_the_other(
     assert len(pair[1].requests) == 1
 
 
+def test_machines_that_are_slow_together_do_not_count_as_gone_together(
+    pair: tuple[RawUpstream, RawUpstream],
+) -> None:
+    for machine in pair:
+        machine.acts = [slow]
+    client = client_of(pair[0].port)
+    with ThreadPoolExecutor(4 * FAILURES) as threads:
+        for call in [threads.submit(client.call, GET) for _ in range(4 * FAILURES)]:
+            call.exception()
+    assert State.CLOSED in [address.breaker.state for address in client.addresses]
+    assert client.call(GET).status == 200
+
+
 @pytest.mark.parametrize("call", [GET, KEYED])
 @pytest.mark.parametrize("is_open", [True, False], ids=["open circuit", "just failed"])
 def test_a_slow_machine_has_all_the_time_if_the_other_has_failed(call: Call, is_open: bool) -> None:
