@@ -10,6 +10,7 @@ variables of each role, so that provisioning passes them on.
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -240,7 +241,11 @@ def read_addresses(role: str) -> dict[Machine, str]:
     Raises:
         SettingsError: the first is missing.
     """
-    first, *others = read_topology().machines_of(role)
+    return _addresses(read_topology().machines_of(role))
+
+
+def _addresses(machines: Sequence[Machine]) -> dict[Machine, str]:
+    first, *others = machines
     there = [first, *(machine for machine in others if _is_set(machine.address.name))]
     return {machine: read(AddressSettings, machine.prefix).vm_ip for machine in there}
 
@@ -279,9 +284,7 @@ def read_broker() -> BrokerSettings:
     """Read RabbitMQ's settings; it runs where topology.yml says, or on `RABBITMQ_HOST`."""
     if _is_set("RABBITMQ_HOST"):
         return read(BrokerSettings, "RABBITMQ_")
-    first, *others = read_topology().machines_with(RABBITMQ)
-    there = [first, *(machine for machine in others if _is_set(machine.address.name))]
-    hosts = [read(AddressSettings, machine.prefix).vm_ip for machine in there]
+    hosts = _addresses(read_topology().machines_with(RABBITMQ)).values()
     return read(BrokerSettings, "RABBITMQ_", host=",".join(hosts))
 
 

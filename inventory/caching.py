@@ -5,7 +5,8 @@ The field is for that cache alone: clients and their caches would not learn of c
 """
 
 from flask import Blueprint, Response
-from flask.globals import request_ctx
+
+from chassis.http import context
 
 LIFETIME = "CDN-Cache-Control"
 MOVIES_SECONDS = 60
@@ -18,7 +19,7 @@ def allow(routes: Blueprint, seconds: int) -> Blueprint:
 
     @routes.after_request
     def say(response: Response) -> Response:
-        if response.status_code == 200 and request_ctx.request.method in ("GET", "HEAD"):
+        if response.status_code == 200 and context.request().method in ("GET", "HEAD"):
             response.headers[LIFETIME] = lifetime
         return response
 

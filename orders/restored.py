@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-# one whose request was sent again in vain may have a long wait before it
+# after vain repetitions the next one may be far off
 _DUE = [
     text(
         f"UPDATE {table} SET sweep_at = least(sweep_at, now()), resends = 0 "

@@ -29,7 +29,8 @@ _NO_SESSION = NullSession()
 _KNOWN = 4096
 """How many methods and paths are known with their rules, the latest ones."""
 _LONGEST_KNOWN = 200
-_LONGEST_HOST = 260  # a name of DNS and a port; clients choose what is remembered
+LONGEST_HOST = 260
+"""Characters of a name of DNS (RFC 1035, section 2.3.4) and a port; no longer one is remembered."""
 
 
 class _NoSessions(SessionInterface):
@@ -89,7 +90,7 @@ class Application(Flask):
             return None  # there is no SERVER_NAME
         environ = request.environ
         host = environ.get("HTTP_HOST", "")
-        if len(host) > _LONGEST_HOST or not _is_plain(host) or "HTTP_UPGRADE" in environ:
+        if len(host) > LONGEST_HOST or not _is_plain(host) or "HTTP_UPGRADE" in environ:
             return super().create_url_adapter(request)
         return MapAdapter(
             self.url_map,

@@ -8,10 +8,10 @@ from hashlib import blake2b
 from typing import Any
 
 from flask import Response, jsonify, request
-from flask.globals import request_ctx
 from werkzeug.exceptions import BadRequest
 
 from chassis.errors import PreconditionFailedError, PreconditionRequiredError
+from chassis.http import context
 from chassis.preconditions import (
     IF_MATCH,
     IF_NONE_MATCH,
@@ -34,7 +34,7 @@ def tagged(response: Response) -> Response:
         BadRequest: If-Match or If-None-Match are malformed.
         PreconditionFailedError: If-Match of GET or HEAD names another ETag.
     """
-    request, tag = request_ctx.request, _tag(response)
+    request, tag = context.request(), _tag(response)
     has_conditions = "HTTP_IF_MATCH" in request.environ or "HTTP_IF_NONE_MATCH" in request.environ
     if has_conditions and request.method in ("GET", "HEAD"):
         conditions = _requested()

@@ -18,7 +18,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import Response, g, request
-from flask.globals import request_ctx
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -33,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import UpdateBase
 
 from chassis.errors import ConflictError, FieldError, InvalidError
-from chassis.http import problems
+from chassis.http import context, problems
 from chassis.http.request import whole_body
 from chassis.storage.database import Database, is_outage
 from chassis.storage.idempotency_keys import RETENTION, RequestKey, keys
@@ -91,7 +90,7 @@ def _held() -> _Held | None:
 
 def is_requested() -> bool:
     """Return whether the request has a key; most have none, and need no owner and no route."""
-    return "HTTP_IDEMPOTENCY_KEY" in request_ctx.request.environ
+    return "HTTP_IDEMPOTENCY_KEY" in context.request().environ
 
 
 def requested(caller: str, route: str) -> RequestKey:

@@ -14,9 +14,9 @@ from typing import Any
 from werkzeug.exceptions import BadRequest
 
 from chassis.http import context
+from chassis.http.application import LONGEST_HOST
 from gateway.edge.forwarded import HOST
 
-_LONGEST_HOST = 260  # a name of DNS (RFC 1035, section 2.3.4) and a port
 _OLD_PROTOCOLS = ("HTTP/1.0", "HTTP/1")  # the second is granian's spelling; they need no Host
 # some servers read a backslash as a slash
 _DOT_SEGMENT = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\]|\Z)")
@@ -72,7 +72,7 @@ def _check_path(path: str) -> None:
 def _check_host(environ: Mapping[str, Any]) -> None:
     host = environ.get("HTTP_HOST", "")
     missing = not host and environ.get("SERVER_PROTOCOL") in _OLD_PROTOCOLS
-    if not missing and (len(host) > _LONGEST_HOST or not _is_host(host)):
+    if not missing and (len(host) > LONGEST_HOST or not _is_host(host)):
         raise BadRequest("There must be one Host, a name or an address with or without a port.")
 
 

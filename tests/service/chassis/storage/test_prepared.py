@@ -43,6 +43,11 @@ things = Table(
 QUERY = select(things).where(things.c.id >= bindparam("least"), things.c.name != bindparam("name"))
 PREPARED = text("SELECT name FROM pg_prepared_statements ORDER BY 1")
 PID = text("SELECT pg_backend_pid()")
+made_stale = pytest.mark.parametrize(
+    "change",
+    ["DISCARD ALL", "ALTER TABLE things ALTER name TYPE text"],
+    ids=["discarded", "altered"],
+)
 
 
 class Thing(TypedDict):
@@ -99,11 +104,7 @@ def test_a_connection_prepares_a_query_once(filled: Database, query: PreparedQue
         assert made.startswith("things_from_")
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["DISCARD ALL", "ALTER TABLE things ALTER name TYPE text"],
-    ids=["discarded", "altered"],
-)
+@made_stale
 def test_a_query_is_prepared_again_if_it_is_stale(
     filled: Database, query: PreparedQuery[Thing], change: str
 ) -> None:
@@ -125,11 +126,7 @@ def test_a_stale_query_fails_one_transaction_alone(
         assert query.rows(connection, least=1, name="") == before
 
 
-@pytest.mark.parametrize(
-    "change",
-    ["DISCARD ALL", "ALTER TABLE things ALTER name TYPE text"],
-    ids=["discarded", "altered"],
-)
+@made_stale
 def test_several_stale_statements_fail_one_transaction_together(
     filled: Database, query: PreparedQuery[Thing], change: str
 ) -> None:
