@@ -1,15 +1,12 @@
 """Reads topology.yml; its errors name the place in the file."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
 
 import yaml
 
 from chassis import topology_yaml
-from chassis.errors import SettingsError
 from chassis.topology import (
     ETCD,
     PATRONI,
@@ -25,97 +22,15 @@ from chassis.topology import (
     Topology,
     Variable,
 )
+from chassis.topology_rows import NAME, VARIABLE, Row, checked, variable
+from chassis.topology_rows import TopologyError as TopologyError
 
 FILE = Path(__file__).resolve().parent.parent / "topology.yml"
-NAME, VARIABLE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[A-Z][A-Z0-9_]*")
 KINDS, SERVERS = ("fanout", "topic"), (RABBITMQ, REDIS, ETCD, PATRONI)
-RowT = TypeVar("RowT")
-
-
-class TopologyError(SettingsError):
-    """An error in the file, with its place."""
-
-
-class _Row:
-    """A mapping in the file; keys that are never taken are errors."""
-
-    def __init__(self, place: str, content: object) -> None:
-        if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-            raise TopologyError(f"{place} has to be a mapping of names.")
-        self.place = place
-        self._content = dict(content)
-        self._known: dict[str, None] = {}
-
-    def take(self, key: str, default: object = None) -> Any:
-        """Return a value."""
-        self._known[key] = None
-        found = self._content.pop(key, None)
-        if found is None and default is None:
-            raise TopologyError(f"{self.place} lacks {key}.")
-        return default if found is None else found
-
-    def has(self, key: str) -> bool:
-        """Return whether the row has a value."""
-        self._known[key] = None
-        return self._content.get(key) is not None
-
-    def number(self, key: str) -> int:
-        """Return a whole number above 0."""
-        found = self.take(key)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise TopologyError(f"{self.place}: {key} has to be a whole number above 0.")
-        return found
-
-    def flag(self, key: str) -> bool:
-        """Return true or false; false if the key is missing."""
-        found = self.take(key, False)
-        if not isinstance(found, bool):
-            raise TopologyError(f"{self.place}: {key} has to be true or false.")
-        return found
-
-    def text(self, key: str) -> str:
-        """Return a name."""
-        return _checked(NAME, self.take(key), f"{self.place}: {key}")
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts; an empty one if the key is missing."""
-        found = self.take(key, [])
-        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
-            raise TopologyError(f"{self.place}: {key} has to be a list of names.")
-        return tuple(found)
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """Return a list of names of variables."""
-        return tuple(_checked(VARIABLE, n, f"{self.place}: {key}") for n in self.texts(key))
-
-    def variable(self, key: str, ending: str) -> Variable:
-        """Return a variable, whose name has this ending, and its default."""
-        return _variable(f"{self.place}: {key}", self.take(key), ending)
-
-    def rows(self, key: str, make: "Callable[[str, _Row], RowT]") -> tuple[RowT, ...]:
-        """Return the result of `make` for each row of a mapping."""
-        return tuple(make(name, row) for name, row in self._rows(key))
-
-    def items(self, key: str) -> Iterator[tuple[str, object]]:
-        """Return the names and values of a mapping; none if the key is missing."""
-        place = f"{self.place}: {key}" if self.place else key
-        yield from _Row(place, self.take(key, {}))._content.items()
-
-    def end(self) -> None:
-        """Refuse keys that have not been taken. Raises TopologyError."""
-        if self._content:
-            unknown, known = ", ".join(self._content), ", ".join(self._known)
-            place = self.place or "the file"
-            raise TopologyError(f"{place} has unknown keys: {unknown}; there are {known}.")
-
-    def _rows(self, key: str) -> "Iterator[tuple[str, _Row]]":
-        for name, content in self.items(key):
-            row = _Row(_checked(NAME, name, key), content)
-            yield name, row
 
 
 def file_of(name: str | None) -> Path:
-    """Return the file that a value of `TOPOLOGY` stands for; `topology.yml` if there is none.
+    """Return the file that a value of `TOPOLOGY` stands for; `topology.yml` without a value.
 
     Raises:
         TopologyError: there is no such file.
@@ -136,7 +51,7 @@ def read_topology(file: Path = FILE) -> Topology:
         TopologyError: it is not well formed, contradicts itself, or names something undefined.
     """
     try:
-        return _topology(_Row("", topology_yaml.load(file)))
+        return _topology(Row("", topology_yaml.load(file)))
     except OSError as error:
         raise TopologyError(f"{file.name} can't be read: {error.strerror}.") from None
     except yaml.MarkedYAMLError as error:
@@ -148,7 +63,7 @@ def read_topology(file: Path = FILE) -> Topology:
         raise TopologyError(f"{file.name}: {error}") from None
 
 
-def _topology(file: _Row) -> Topology:
+def _topology(file: Row) -> Topology:
     roles = file.rows("roles", _role)
     exchanges = dict(_exchange(name, kind) for name, kind in file.items("exchanges"))
     queues = file.rows("queues", _queue)
@@ -160,7 +75,7 @@ def _topology(file: _Row) -> Topology:
     return topology
 
 
-def _role(name: str, row: _Row) -> Role:
+def _role(name: str, row: Row) -> Role:
     role = Role(
         name,
         memory=row.number("memory"),
@@ -169,13 +84,13 @@ def _role(name: str, row: _Row) -> Role:
         entrance=row.flag("entrance"),
         watches=row.flag("watches"),
         calls=row.texts("calls"),
-        database=_optional(row, "database", "_DB_NAME"),
+        database=row.optional_variable("database", "_DB_NAME"),
         processes=row.rows("processes", lambda process, inner: _process(process, inner, name)),
         settings=row.names("settings"),
         optional=row.names("optional"),
         documents=row.texts("documents"),
         secrets=tuple(_secret(name, key, text) for key, text in row.items("secrets")),
-        shared_address=_optional(row, "shared_address", "_VIP"),
+        shared_address=row.optional_variable("shared_address", "_VIP"),
     )
     row.end()
     _known("server", f"role {name}", role.servers, SERVERS)
@@ -184,14 +99,10 @@ def _role(name: str, row: _Row) -> Role:
 
 def _secret(role: str, name: str, default: object) -> Variable:
     ending = "_COOKIE" if name.endswith("_COOKIE") else "_PASSWORD"
-    return _variable(f"role {role}: secrets", {name: default}, ending)
+    return variable(f"role {role}: secrets", {name: default}, ending)
 
 
-def _optional(row: _Row, key: str, ending: str) -> Variable | None:
-    return row.variable(key, ending) if row.has(key) else None
-
-
-def _process(name: str, row: _Row, role: str) -> Process:
+def _process(name: str, row: Row, role: str) -> Process:
     process = Process(
         name, role, row.text("runs"), row.variable("port", "_PORT"), row.texts("consumes")
     )
@@ -202,11 +113,11 @@ def _process(name: str, row: _Row, role: str) -> Process:
     return process
 
 
-def _machine(name: str, row: _Row, roles: dict[str, Role]) -> Machine:
+def _machine(name: str, row: Row, roles: dict[str, Role]) -> Machine:
     role = row.text("role")
     _known("role", name, [role], roles)
     forwarded = tuple(
-        Forward(_checked(VARIABLE, guest, name), _variable(f"{name}: {guest}", host, "_PORT"))
+        Forward(checked(VARIABLE, guest, name), variable(f"{name}: {guest}", host, "_PORT"))
         for guest, host in row.items("forwarded")
     )
     machine = Machine(name, roles[role], row.variable("address", "_VM_IP"), forwarded)
@@ -217,24 +128,24 @@ def _machine(name: str, row: _Row, roles: dict[str, Role]) -> Machine:
 def _exchange(name: str, kind: object) -> tuple[str, str]:
     if kind not in KINDS:
         raise TopologyError(f"exchange {name} has to be {' or '.join(KINDS)}, and is {kind}.")
-    return _checked(NAME, name, "exchanges"), str(kind)
+    return checked(NAME, name, "exchanges"), str(kind)
 
 
-def _queue(name: str, row: _Row) -> Queue:
-    variable = _checked(VARIABLE, row.take("variable"), name) if row.has("variable") else None
+def _queue(name: str, row: Row) -> Queue:
+    variable = checked(VARIABLE, row.take("variable"), name) if row.has("variable") else None
     bindings, former = _bindings(name, row, "bindings"), _bindings(name, row, "former")
-    limit = _limit(_Row(f"{name}: limit", row.take("limit"))) if row.has("limit") else None
+    limit = _limit(Row(f"{name}: limit", row.take("limit"))) if row.has("limit") else None
     row.end()
     return Queue(name, variable, bindings, former, limit)
 
 
-def _bindings(queue: str, row: _Row, which: str) -> tuple[tuple[str, str], ...]:
+def _bindings(queue: str, row: Row, which: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (exchange, key) for exchange, keys in row.items(which) for key in _keys(queue, keys)
     )
 
 
-def _limit(row: _Row) -> QueueLimit:
+def _limit(row: Row) -> QueueLimit:
     limit = QueueLimit(row.number("messages"), row.number("bytes"))
     row.end()
     return limit
@@ -244,23 +155,6 @@ def _keys(queue: str, keys: object) -> list[str]:
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise TopologyError(f"{queue}: bindings have to be lists of routing keys.")
     return keys
-
-
-def _variable(place: str, content: object, ending: str) -> Variable:
-    if not isinstance(content, dict) or len(content) != 1:
-        raise TopologyError(f"{place} has to be a variable with its default: {{NAME: value}}.")
-    [(name, default)] = content.items()
-    if not isinstance(default, str | int) or isinstance(default, bool):
-        raise TopologyError(f"{place} has no default: {{{name}: value}}.")
-    if not _checked(VARIABLE, name, place).endswith(ending):
-        raise TopologyError(f"{place}: the name of the variable has to end with {ending}.")
-    return Variable(name, str(default))
-
-
-def _checked(pattern: re.Pattern[str], name: object, place: str) -> str:
-    if not isinstance(name, str) or not pattern.fullmatch(name):
-        raise TopologyError(f"{place}: {name!r} is not a name of the form {pattern.pattern}.")
-    return name
 
 
 def _known(kind: str, place: str, names: Iterable[str], known: Iterable[str]) -> None:
