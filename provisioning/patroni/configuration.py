@@ -11,8 +11,10 @@ Source: https://patroni.readthedocs.io/en/latest/yaml_configuration.html, of Pat
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,19 +31,21 @@ SHARED = {
     "postgresql": {
         "use_pg_rewind": True,
         "use_slots": True,
-        # what a machine that is away for a short time still finds on the other one; Patroni takes
-        # it from here alone
+        # a machine that was unavailable for a short time finds this on the other one; Patroni
+        # reads this setting here alone
         "parameters": {"wal_keep_size": "256MB"},
     },
 }
-# see provisioning/postgresql/crud-master.conf
-PARAMETERS = {
-    "password_encryption": "scram-sha-256",
-    "shared_buffers": "64MB",
-    "max_wal_size": "256MB",
-    "jit": "off",
-    "unix_socket_directories": "/var/run/postgresql",
-}
+# what the distribution's own PostgreSQL gets on five machines
+POSTGRESQL = Path(__file__).parents[1] / "postgresql" / "crud-master.conf"
+_SETTING = re.compile(r"^(\w+) = '?([^'\n]*)'?$", re.MULTILINE)
+
+
+def parameters() -> dict[str, str]:
+    """Return PostgreSQL's settings; Patroni itself says where it listens."""
+    found = dict(_SETTING.findall(POSTGRESQL.read_text(encoding="utf-8")))
+    del found["listen_addresses"]
+    return found | {"unix_socket_directories": "/var/run/postgresql"}
 
 
 def configuration(given: Mapping[str, str]) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def configuration(given: Mapping[str, str]) -> dict[str, Any]:
                     "password": given["DATABASE_REPLICATION_PASSWORD"],
                 },
             },
-            "parameters": PARAMETERS,
+            "parameters": parameters(),
             "pg_hba": access(own, given["PEERS"].split()),
             # a machine whose data have taken another way copies those of the leader
             "remove_data_directory_on_rewind_failure": True,

@@ -9,10 +9,10 @@ run_keepalived() {
   local interface length
   # not in the pipe below, where it would become the file
   read -r interface length < <(interface_of "${!own_address}") || give_up "No interface of this machine has the address ${!own_address}."
-  put_file "$keepalived/ready" 755 root root <"$provisioning/keepalived/ready"
+  put_file "$keepalived/answers-ok" 755 root root <"$provisioning/lib/answers-ok"
   describe_keepalived "$interface" "$length" | put_file "$keepalived/keepalived.conf" 644 root root
   enable_unit keepalived.service
-  if wrote "$keepalived/keepalived.conf" || wrote "$keepalived/ready"; then
+  if wrote "$keepalived/keepalived.conf" || wrote "$keepalived/answers-ok"; then
     systemctl restart keepalived.service
     changed_to 'configured and started'
   else
@@ -38,7 +38,7 @@ global_defs {
 }
 
 vrrp_script ready {
-  script "$keepalived/ready ${!port}"
+  script "$keepalived/answers-ok 127.0.0.1 ${!port} /ready"
   interval 1
   timeout 2
   fall 2

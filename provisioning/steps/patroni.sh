@@ -69,33 +69,22 @@ addresses_of() {
   for entry; do address_of "$entry"; done | paste -sd' '
 }
 
-is_made() { patroni_of_first_says /leader; }
-
-patroni_of_first_says() {
+# whether another machine of the role has a database that takes writes
+is_made() {
   local entry
   for entry in "${peers[@]}"; do
-    ! answers_ok "$(address_of "$entry")" "$PATRONI_PORT" "$1" || return 0
+    ! bash "$provisioning/lib/answers-ok" "$(address_of "$entry")" "$PATRONI_PORT" /leader || return 0
   done
   return 1
 }
 
 # patroni_says PATH: whether this machine's Patroni answers 200
-patroni_says() { answers_ok "${!own_address}" "$PATRONI_PORT" "$1"; }
-
-# answers_ok ADDRESS PORT PATH: whether an HTTP server answers 200
-answers_ok() {
-  (
-    exec 4<>"/dev/tcp/$1/$2"
-    printf 'GET %s HTTP/1.0\r\n\r\n' "$3" >&4
-    read -r -t 5 _version status _reason <&4
-    [[ $status == 200 ]]
-  ) 2>/dev/null
-}
+patroni_says() { bash "$provisioning/lib/answers-ok" "${!own_address}" "$PATRONI_PORT" "$1"; }
 
 # in_leader COMMAND...: runs a client of PostgreSQL as its superuser, on whichever machine takes writes
 in_leader() {
-  PGHOST=127.0.0.1$(for entry in "${peers[@]}"; do printf ',%s' "$(address_of "$entry")"; done) \
-    PGPORT=$POSTGRESQL_PORT PGUSER=postgres PGPASSWORD=$DATABASE_ADMIN_PASSWORD PGDATABASE=postgres \
+  PGHOST=$(beside_own "${peers[@]}") PGPORT=$POSTGRESQL_PORT PGDATABASE=postgres \
+    PGUSER=postgres PGPASSWORD=$DATABASE_ADMIN_PASSWORD \
     PGTARGETSESSIONATTRS=read-write PGCONNECT_TIMEOUT=5 "$@"
 }
 

@@ -29,6 +29,16 @@ def test_it_is_one_member_of_the_roles_cluster() -> None:
     assert found["restapi"]["listen"] == "10.0.0.2:8008"
 
 
+def test_postgresql_has_the_settings_that_it_has_without_patroni() -> None:
+    assert configuration(GIVEN)["postgresql"]["parameters"] == {
+        "password_encryption": "scram-sha-256",
+        "shared_buffers": "64MB",
+        "max_wal_size": "256MB",
+        "jit": "off",
+        "unix_socket_directories": "/var/run/postgresql",
+    }
+
+
 def test_a_write_counts_once_both_machines_have_it() -> None:
     assert configuration(GIVEN)["bootstrap"]["dcs"]["synchronous_mode"] is True
 
