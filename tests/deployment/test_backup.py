@@ -1,4 +1,4 @@
-"""`sudo crud-master backup` and `restore` on machines."""
+"""`sudo crud-master backup`, `restore` and `database` on machines."""
 
 import pytest
 
@@ -55,8 +55,14 @@ def test_the_gateways_machine_is_restored_with_its_cache(platform: Platform) -> 
     platform.wait_until_whole()
 
 
-def test_only_root_makes_backups(platform: Platform) -> None:
-    for command in ("backup", "restore x"):
+def test_a_database_on_one_machine_is_no_cluster(platform: Platform) -> None:
+    refused = platform.vagrant.try_look("billing-vm", "sudo crud-master database switchover")
+    assert refused.returncode == 1
+    assert "is not a cluster" in refused.stdout + refused.stderr
+
+
+def test_only_root_runs_them(platform: Platform) -> None:
+    for command in ("backup", "restore x", "database status"):
         refused = platform.vagrant.try_look("billing-vm", f"crud-master {command}")
         assert refused.returncode == 1
         assert "sudo crud-master" in refused.stdout + refused.stderr
