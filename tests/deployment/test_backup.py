@@ -1,4 +1,4 @@
-"""`sudo crud-master backup`, `restore` and `database` on machines."""
+"""`sudo crud-master backup` and `restore` on machines."""
 
 import pytest
 
@@ -53,16 +53,3 @@ def test_the_gateways_machine_is_restored_with_its_cache(platform: Platform) -> 
     said = platform.ssh("gateway-vm", f"sudo crud-master restore {HOME}/gateway --replace")
     assert "gateway_db     as of 20" in said
     platform.wait_until_whole()
-
-
-def test_a_database_on_one_machine_is_no_cluster(platform: Platform) -> None:
-    refused = platform.vagrant.try_look("billing-vm", "sudo crud-master database switchover")
-    assert refused.returncode == 1
-    assert "is not a cluster" in refused.stdout + refused.stderr
-
-
-def test_only_root_runs_them(platform: Platform) -> None:
-    for command in ("backup", "restore x", "database status"):
-        refused = platform.vagrant.try_look("billing-vm", f"crud-master {command}")
-        assert refused.returncode == 1
-        assert "sudo crud-master" in refused.stdout + refused.stderr
